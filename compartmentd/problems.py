@@ -1,0 +1,83 @@
+"""Problems of a configuration: where, how bad, what is wrong, what to do.
+
+Every stage (text, schema, meaning, files) reports with the same record, so that one run can show them all in
+the order of the files. Messages are lower case, without a final stop, with the user's own words in backticks;
+what to do stands apart in `help`. Positions count lines and code points from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+Severity = Literal["error", "warning", "note"]
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """A stretch of a file; `end_line` and `end_column` name the first position after it."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        """Return `file:line:column`, as editors and terminals understand it."""
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+def start_of(file: str) -> Span:
+    """Return the span of a problem that concerns a file as a whole."""
+    return Span(file, 1, 1, 1, 1)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One mistake, once. `code` is stable and may be searched for; `message` and `help` may be reworded."""
+
+    severity: Severity
+    code: str
+    message: str
+    span: Span
+    help: str = ""
+
+    def __str__(self) -> str:
+        """Return the first line of the text form: `file:line:col: severity: message`."""
+        return f"{self.span}: {self.severity}: {self.message}"
+
+    def as_text(self) -> str:
+        """Return the text form: the located message, then the help, indented, where there is one."""
+        if not self.help:
+            return str(self)
+        return "\n".join([str(self), *(f"    help: {self.help}".splitlines())])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record of `check --format json` and of the admin API."""
+        return {
+            "file": self.span.file,
+            "line": self.span.line,
+            "column": self.span.column,
+            "severity": self.severity,
+            "code": self.code,
+            "message": self.message,
+            "help": self.help,
+        }
+
+
+def in_file_order(problems: Iterable[Problem], files: Sequence[str]) -> tuple[Problem, ...]:
+    """Return the problems once each, by file (in the order in which `files` were read), line and column."""
+    rank = {file: index for index, file in enumerate(files)}
+    unique = dict.fromkeys(problems)
+    return tuple(
+        sorted(
+            unique,
+            key=lambda p: (rank.get(p.span.file, len(rank)), p.span.file, p.span.line, p.span.column, p.code),
+        ),
+    )
+
+
+def any_error(problems: Iterable[Problem]) -> bool:
+    """Tell whether the problems forbid the use of the configuration."""
+    return any(problem.severity == "error" for problem in problems)
