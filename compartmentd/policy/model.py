@@ -23,7 +23,7 @@ Text: TypeAlias = tuple[str, ...]
 JsonScalar: TypeAlias = str | int | float | bool
 
 
-class _Node(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class _Node(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """A part of the policy that can be pointed at."""
 
     span: Span

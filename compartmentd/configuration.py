@@ -1,0 +1,86 @@
+"""The whole checked configuration: what the compiler makes of the files, and all that later stages read."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from compartmentd.policy.model import Policy
+from compartmentd.problems import Span
+from compartmentd.tokens.entry import IssuerEntry
+
+
+class TcpAddress(msgspec.Struct, frozen=True, tag=True):
+    """`HOST:PORT`; `host` is empty for all interfaces. Port 0 lets the system choose (development, tests)."""
+
+    host: str
+    port: int
+
+
+class UnixAddress(msgspec.Struct, frozen=True, tag=True):
+    """`unix:/PATH`."""
+
+    path: str
+
+
+class SystemdAddress(msgspec.Struct, frozen=True, tag=True):
+    """`systemd:NAME`, a socket passed by socket activation under that name (sd_listen_fds(3))."""
+
+    name: str
+
+
+Address: TypeAlias = TcpAddress | UnixAddress | SystemdAddress
+Transport: TypeAlias = Literal["websocket", "polling"]
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`server`, with every default filled in; durations are seconds, sizes bytes, rates per second.
+
+    `origins` is `None` for the default (same host and port), else the allowed patterns as written.
+    `token_from` holds `auth`, `header`, `cookie:NAME`, `query:NAME` in the order written.
+    """
+
+    listen: tuple[Address, ...] = (TcpAddress("127.0.0.1", 8000),)
+    admin: tuple[Address, ...] = ()
+    admin_hosts: tuple[str, ...] = ()
+    path: str = "/socket.io/"
+    origins: tuple[str, ...] | None = None
+    transports: tuple[Transport, ...] = ("websocket", "polling")
+    token_from: tuple[str, ...] = ("auth", "header")
+    ping_interval: float = 25.0
+    ping_timeout: float = 20.0
+    connect_timeout: float = 10.0
+    send_buffer: int = 1 << 20
+    connections: int | None = 16000
+    connections_per_address: int | None = None
+    connect_rate: float | None = None
+    watch: bool = True
+
+
+class FileUse(msgspec.Struct, frozen=True):
+    """A file that the configuration names, and the place that names it; `kind` says what it is used for."""
+
+    kind: Literal["include", "schema", "jwks_file", "public_key_file", "secret_file"]
+    path: str
+    span: Span
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration without errors. `files` are all that were or will be read, the main file left out."""
+
+    server: ServerSettings
+    issuers: tuple[IssuerEntry, ...]
+    policy: Policy
+    files: tuple[FileUse, ...]
+
+    @property
+    def max_payload(self) -> int:
+        """The largest Engine.IO message taken: the larger of 1,000,000 and the largest `message_size` + 16 KiB."""
+        sizes = [
+            limits.message_size
+            for namespace in self.policy.namespaces.values()
+            for limits in (namespace.limits, *(room.limits for room in namespace.rooms))
+            if limits.message_size is not None
+        ]
+        return max([1_000_000, *(size + 16 * 1024 for size in sizes)])

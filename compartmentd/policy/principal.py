@@ -1,0 +1,54 @@
+"""Who asks: the facts of an already verified token, as the rules read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from compartmentd.names import EntryName, Subject
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """A session's holder; `subject` is `None` for a session without a token.
+
+    `scopes` are those of all well-typed sources; `scopes_uncertain` tells that some source was of the wrong
+    type, so a scope that is not held is unknown instead of false. `ends_at` is wall time in seconds: the
+    earlier of `exp` and `iat` + `max_age`.
+    """
+
+    subject: Subject | None = None
+    claims: Mapping[str, Any] = {}
+    scopes: frozenset[str] = frozenset()
+    scopes_uncertain: bool = False
+    ends_at: float | None = None
+
+    @property
+    def entry(self) -> EntryName | None:
+        """The issuer entry that vouches for the subject."""
+        return None if self.subject is None else self.subject.entry
+
+
+ANONYMOUS = Principal()
+
+
+def scopes_of(claims: Mapping[str, Any], sources: tuple[str, ...]) -> tuple[frozenset[str], bool]:
+    """Collect the scopes of the claims named in `sources`: a string is split on spaces, a list taken by item.
+
+    Returns the scopes, and whether some source that is present was of another type (a list with an item that
+    is no string, too); such a source adds nothing. An absent or null source is no source.
+    """
+    held: set[str] = set()
+    uncertain = False
+    for source in sources:
+        value = claims.get(source)
+        if value is None:
+            continue
+        if isinstance(value, str):
+            held.update(part for part in value.split(" ") if part)
+        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+            held.update(value)
+        else:
+            uncertain = True
+    return frozenset(held), uncertain
