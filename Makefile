@@ -1,0 +1,76 @@
+# Every target installs what it needs first, and installs it once: nothing has to be run before it.
+# `PYTHON=python3.12 make test` uses another interpreter for .venv.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+BIN := .venv/bin
+JS := tests/support/js
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+export PYTHON
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install install-dev run test fast check format schema-docs lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/.installed ## make .venv with what the daemon needs, from the hash-pinned lock files
+
+install-dev: .venv/.installed-dev ## the same, with what tests, types and lint need
+
+run: .venv/.installed ## start the daemon with its playground on config/demo.yaml, and print the address
+	@exec $(BIN)/compartmentd serve --dev --config config/demo.yaml
+
+test: .venv/.installed-dev $(JS)/node_modules/.installed ## run every test: unit, protocol, real clients, browser
+	@scripts/need chromium
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
+
+fast: .venv/.installed-dev ## run the tests that take no Node and no browser, in well under two minutes
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal -m "not slow" $(PYTEST_ARGS)
+
+check: .venv/.installed-dev ## types, lint and format
+	$(BIN)/mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: .venv/.installed-dev ## put the code into the house format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+schema-docs: .venv/.installed ## write docs/options.md, the reference of every key, from schemas/
+	$(BIN)/python scripts/option_reference.py > docs/options.md
+
+# The hashes of every file that is installed are in the lock files: --require-hashes takes nothing else. The
+# package itself is installed as a link to this tree, by the build backend that the lock names.
+.venv/.installed: requirements.lock requirements-build.lock pyproject.toml
+	@scripts/need python3-venv
+	@echo "installing into .venv, once"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes --only-binary :all: -r requirements.lock -r requirements-build.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.lock
+	@$(PIP) --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@
+
+$(JS)/node_modules/.installed: $(JS)/package.json $(JS)/package-lock.json
+	@scripts/need nodejs npm
+	@cd $(JS) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+COMPILE := .venv-lock/bin/pip-compile --quiet --upgrade --strip-extras --generate-hashes \
+    --no-emit-options --no-emit-index-url --no-emit-find-links
+
+lock: ## resolve the lock files anew, after a change of dependencies
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet pip-tools
+	$(COMPILE) --output-file=requirements.lock pyproject.toml
+	$(COMPILE) --constraint=requirements.lock --extra=dev --output-file=requirements-dev.lock pyproject.toml
+	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-build.lock requirements-build.in
+	rm -r .venv-lock
+
+clean: ## remove everything that the other targets made
+	rm -rf .venv .venv-lock $(JS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
