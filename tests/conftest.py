@@ -1,0 +1,49 @@
+"""What every test gets: async tests on a loop of their own, leak checks, reproducible properties."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support.timing import seconds
+
+# Examples are drawn from the test's own name, so a run on a colleague's machine sees the same ones, and no
+# machine fails a property for its speed. `HYPOTHESIS_PROFILE=thorough` searches anew, and longer.
+settings.register_profile(
+    "default",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("default"), derandomize=False, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+ASYNC_LIMIT = 60
+"""Seconds that an async test may take; its own waits say what they wait for, this one only ends the rest."""
+
+
+async def _supervised(test: Coroutine[Any, Any, None]) -> None:
+    """Run the test, and fail it if it leaves a task behind: that task's error would be lost."""
+    async with asyncio.timeout(seconds(ASYNC_LIMIT)):
+        await test
+    for _ in range(3):  # what the test cancelled or closed gets the loop turns that this takes
+        await asyncio.sleep(0)
+    leaked = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not leaked, f"the test left tasks behind: {leaked}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def` tests, each on a fresh loop; asyncio.run closes it with everything that it made."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    asyncio.run(_supervised(pyfuncitem.obj(**arguments)))
+    return True

@@ -1,0 +1,40 @@
+"""How long a test waits: never by luck, and longer where the machine is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+FACTOR = float(os.environ.get("COMPARTMENTD_TEST_TIMEOUT_FACTOR", "1"))
+"""Every waiting time of the tests is multiplied by this; raise it on a slow machine."""
+
+
+def seconds(count: float) -> float:
+    """Return a waiting time, fitted to the machine."""
+    return count * FACTOR
+
+
+async def within(limit: float, wanted: Awaitable[T], what: str) -> T:
+    """Await something that must happen within `limit` seconds; `what` names it in the failure."""
+    try:
+        async with asyncio.timeout(seconds(limit)):
+            return await wanted
+    except TimeoutError:
+        message = f"not within {seconds(limit):g} s: {what}"
+        raise AssertionError(message) from None
+
+
+async def eventually(holds: Callable[[], T], what: str, limit: float = 10) -> T:
+    """Wait until `holds()` is true, and return what it returned; for states that nothing announces."""
+    deadline = time.monotonic() + seconds(limit)
+    while not (value := holds()):
+        if time.monotonic() > deadline:
+            message = f"not within {seconds(limit):g} s: {what}"
+            raise AssertionError(message)
+        await asyncio.sleep(0.01)
+    return value

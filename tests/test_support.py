@@ -1,0 +1,55 @@
+"""The test support itself: a check that cannot fail is worse than none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import jwt
+import pytest
+
+from tests.conftest import _supervised
+from tests.support.clock import FakeClock
+from tests.support.mint import Issuer
+from tests.support.timing import eventually, within
+
+
+async def test_async_tests_run() -> None:
+    assert asyncio.get_running_loop().is_running()
+
+
+def test_a_leaked_task_fails_the_test() -> None:
+    async def leaky() -> None:
+        globals()["kept"] = asyncio.ensure_future(asyncio.Event().wait())
+
+    with pytest.raises(AssertionError, match="left tasks behind"):
+        asyncio.run(_supervised(leaky()))
+    del globals()["kept"]
+
+
+async def test_waits_that_end_in_vain_say_what_for() -> None:
+    with pytest.raises(AssertionError, match="the moon"):
+        await within(0.01, asyncio.Event().wait(), "the moon")
+    with pytest.raises(AssertionError, match="the sun"):
+        await eventually(lambda: False, "the sun", limit=0.01)
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "HS256"])
+def test_minted_tokens_verify_with_the_written_keys(tmp_path, algorithm) -> None:
+    issuer = Issuer("corp", algorithm=algorithm)
+    issuer.write_keys(tmp_path)
+    written = (tmp_path / issuer.file).read_text()
+    if issuer.symmetric:
+        key = written.removesuffix("\n")
+    else:
+        key = jwt.PyJWK(json.loads(written)["keys"][0]).key
+    token = issuer.token("ann", scope="chat:read", nbf=...)
+    claims = jwt.decode(token, key, algorithms=[algorithm], audience="realtime", issuer=issuer.url)
+    assert (claims["sub"], claims["scope"]) == ("ann", "chat:read")
+    assert "nbf" not in claims
+
+
+def test_the_fake_clock_moves_only_when_told() -> None:
+    clock = FakeClock(100.0)
+    assert clock() == clock()
+    assert clock.advance(2.5) == clock() == 102.5
