@@ -1,0 +1,181 @@
+"""What all parts of the hub share: the one snapshot, the registry, the clocks, and how a session ends."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable
+
+from compartmentd.names import RoomName
+from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import Decision
+from compartmentd.protocol.message import Message
+from compartmentd.sessions import wire
+from compartmentd.sessions.agenda import Agenda
+from compartmentd.sessions.clock import Clock
+from compartmentd.sessions.counters import Counters
+from compartmentd.sessions.journal import Journal, Occasion, Record
+from compartmentd.sessions.limits import Flood
+from compartmentd.sessions.registry import Compartment, Registry, Session
+from compartmentd.snapshot import Snapshot
+
+EXPIRING = 60.0
+"""Seconds before its end at which a session is told."""
+
+
+class Core:
+    """The state behind the hub.
+
+    INVARIANT: `snapshot` is replaced in one place (`hub.swap`), and every event reads it once.
+    """
+
+    def __init__(self, snapshot: Snapshot, clock: Clock, journal: Journal) -> None:
+        self.snapshot = snapshot
+        self.clock = clock
+        self.journal = journal
+        self.registry = Registry()
+        self.agenda = Agenda()
+        self.counters = Counters()
+        self.unjudged: deque[Session] = deque()
+        """Sessions that the current snapshot has not judged yet; empty except during a reload."""
+        self.floods: dict[int, Flood] = {}
+
+    # --- telling ---------------------------------------------------------------------------------------------
+
+    def deliver(
+        self,
+        recipients: Iterable[Session],
+        message: Message,
+        *,
+        sender: Session | None,
+        room: RoomName | None,
+        volatile: bool,
+    ) -> None:
+        """Send a published message to its recipients.
+
+        While a reload is judging, whoever is not judged yet gets it later, if the new policy lets it: what is
+        published after a reload must not reach a session that the reload denies (P3).
+        """
+        generation = self.snapshot.generation if self.unjudged else None
+        counters = self.counters
+        # A copy: sending may close a connection, which changes the rooms.
+        for session in tuple(recipients):
+            if session is sender:
+                continue
+            if generation is not None and session.generation != generation:
+                session.held.append((room, message, volatile))
+            elif volatile and not session.peer.clear:
+                counters.volatile_dropped += 1
+            else:
+                session.send(message)
+                counters.delivered += 1
+
+    def release(self, session: Session) -> None:
+        """Send what waited for the session's judgement, in order, without the rooms that it lost."""
+        held, session.held = session.held, []
+        for room, message, volatile in held:
+            if room is not None and room not in session.memberships:
+                continue
+            if volatile and not session.peer.clear:
+                self.counters.volatile_dropped += 1
+            else:
+                session.send(message)
+                self.counters.delivered += 1
+
+    def answer(self, session: Session, ack: int | None, body: bytes) -> None:
+        """Answer a request, if it asked for an answer."""
+        if ack is not None:
+            session.send(wire.ack(session.namespace.prefix, ack, body))
+
+    def refuse(self, session: Session, ack: int | None, code: Code) -> None:
+        """Refuse a request: by its ack, or by dropping it."""
+        self.counters.refused[code] += 1
+        if ack is None:
+            self.counters.unanswered += 1
+        else:
+            session.send(wire.ack(session.namespace.prefix, ack, wire.REFUSALS[code]))
+
+    def record(
+        self,
+        occasion: Occasion,
+        namespace: Compartment,
+        *,
+        session: Session | None = None,
+        room: str | None = None,
+        event: str | None = None,
+        code: Code | None = None,
+        decision: Decision | None = None,
+        detail: str = "",
+    ) -> None:
+        """Tell the journal, if anybody reads it."""
+        if not self.journal.wanted:
+            return
+        self.journal.decided(
+            Record(
+                at=self.clock.wall(),
+                generation=self.snapshot.generation,
+                digest=self.snapshot.digest,
+                occasion=occasion,
+                namespace=namespace.name,
+                session=None if session is None else session.sid,
+                subject=None if session is None else session.user,
+                room=None if room is None else RoomName(room),
+                event=event,
+                code=code if decision is None else decision.code,
+                decision=decision,
+                detail=detail,
+            ),
+        )
+
+    # --- rates -----------------------------------------------------------------------------------------------
+
+    def note_rate(self, session: Session, *, held: bool) -> None:
+        """Follow a connection's run of rate refusals; close it when it does nothing else for long."""
+        key = id(session.peer)
+        if held:
+            if self.floods:
+                self.floods.pop(key, None)
+            return
+        now = self.clock.monotonic()
+        flood = self.floods.get(key)
+        if flood is None:
+            self.floods[key] = Flood(now)
+        elif flood.refused(now):
+            self.counters.floods_closed += 1
+            session.peer.close("rate limit")
+
+    # --- ending ----------------------------------------------------------------------------------------------
+
+    def end(self, session: Session, code: Code) -> None:
+        """End a session from our side: `closing`, then DISCONNECT, and nothing after it."""
+        if session.ended:
+            return
+        self.counters.ended[code] += 1
+        self.record("end", session.namespace, session=session, code=code)
+        self.forget(session)
+        session.send(wire.closing(session.namespace.prefix, code))
+        session.peer.end(session.namespace.name)
+
+    def forget(self, session: Session) -> None:
+        """Take a session out of everything; what waited for it is dropped."""
+        session.ended = True
+        session.held.clear()
+        self.agenda.move(session, None)
+        self.registry.remove(session)
+
+    def schedule(self, session: Session) -> None:
+        """File the session under the next moment at which time alone concerns it."""
+        ends_at = session.principal.ends_at
+        moments = [session.valid_until, ends_at]
+        if ends_at is not None and not session.expiring_told:
+            moments.append(ends_at - EXPIRING)
+        self.agenda.move(session, min((moment for moment in moments if moment is not None), default=None))
+
+
+def display_part(session: Session, *, with_entry: bool) -> bytes:
+    """Return the sender's part of the meta argument: `,"from":{"user":…}`, empty for an anonymous session."""
+    user = session.user
+    if user is None:
+        return b""
+    shown = f"{user.entry}:{user.sub}" if with_entry else user.sub
+    return b',"from":' + json.dumps({"user": shown}, separators=(",", ":")).encode()

@@ -1,0 +1,22 @@
+"""Plain counts of what happened; metrics read them, nothing decides by them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from compartmentd.policy.codes import Code
+
+
+class Counters:
+    """Counts since the start of the process."""
+
+    def __init__(self) -> None:
+        self.refused: Counter[Code] = Counter()
+        self.ended: Counter[Code] = Counter()
+        self.unanswered = 0
+        """Refused requests that asked for no ack, and were dropped."""
+        self.published = 0
+        self.delivered = 0
+        self.volatile_dropped = 0
+        self.auto_join_skipped = 0
+        self.floods_closed = 0

@@ -1,0 +1,84 @@
+"""Where a token may stand, and the one token that a CONNECT brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+import msgspec
+
+from compartmentd.protocol.application import Handshake
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """What was found: a token, none (`token` is `None`), or something that cannot be one (`malformed`)."""
+
+    token: str | None = None
+    malformed: str = ""
+
+
+def credential(places: tuple[str, ...], auth: bytes | None, handshake: Handshake) -> Credential:
+    """Look at the places of `token_from` and return the one token.
+
+    A token in two places is malformed: which of them counts must not depend on our taste (RFC 6750, 2). What is
+    there but is not a non-empty string is malformed too; absent, null, and an Authorization header of another
+    scheme than Bearer are no token.
+    """
+    found: list[str] = []
+    for place in places:
+        for value in _values(place, auth, handshake):
+            if not isinstance(value, str) or not value:
+                return Credential(malformed=f"the token in `{place}` is not a non-empty string")
+            found.append(value)
+    if len(found) > 1:
+        return Credential(malformed="a token was sent in more than one place")
+    return Credential(token=found[0] if found else None)
+
+
+def _values(place: str, auth: bytes | None, handshake: Handshake) -> Iterator[Any]:
+    kind, _, name = place.partition(":")
+    if kind == "auth":
+        yield from _from_auth(auth)
+    elif kind == "header":
+        for header in handshake.headers.get("authorization", ()):
+            scheme, _, value = header.strip().partition(" ")
+            if scheme.lower() == "bearer":
+                yield value.strip()
+    elif kind == "cookie":
+        for header in handshake.headers.get("cookie", ()):
+            yield from _from_cookies(header, name)
+    else:
+        yield from handshake.query.get(name, ())
+
+
+def _from_auth(auth: bytes | None) -> Iterator[Any]:
+    if auth is None:
+        return
+    try:
+        payload = msgspec.json.decode(auth)
+    except (msgspec.DecodeError, RecursionError):
+        # The server checked that this is JSON; what is left is text that no token can hold (a lone surrogate).
+        yield ""
+        return
+    value = payload.get("token") if isinstance(payload, dict) else None
+    if value is not None:
+        yield value
+
+
+def _from_cookies(header: str, name: str) -> Iterator[str]:
+    # A browser may send one name several times (other paths and domains); each counts as a place of its own.
+    for pair in header.split(";"):
+        key, separator, value = pair.strip().partition("=")
+        if separator and key == name:
+            yield _unquoted(value)
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value
+    try:
+        parsed = SimpleCookie(f"x={value}")
+    except CookieError:
+        return ""
+    return parsed["x"].value if "x" in parsed else ""

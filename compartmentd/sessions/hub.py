@@ -1,0 +1,162 @@
+"""The application that the Socket.IO server serves: sessions, and the policy that is enforced on them.
+
+The server hands over packets; the hub decides by the one current snapshot and answers through the peers. A
+session that the snapshot has not judged yet is judged before its next event is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from compartmentd.names import NamespaceName
+from compartmentd.policy.codes import Code
+from compartmentd.protocol.application import Peer
+from compartmentd.protocol.socketio import decode_event
+from compartmentd.sessions.clock import Clock
+from compartmentd.sessions.core import Core
+from compartmentd.sessions.counters import Counters
+from compartmentd.sessions.journal import Journal, NoJournal
+from compartmentd.sessions.membership import Joiner
+from compartmentd.sessions.publishing import Publisher
+from compartmentd.sessions.registry import Registry, Session
+from compartmentd.sessions.standing import Evictions, Standing
+from compartmentd.snapshot import Snapshot
+
+PUBLISH = b'["publish",'
+
+
+class Hub:
+    """Implements `protocol.application.Application`, and what the daemon asks of it."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        clock: Clock,
+        new_sid: Callable[[], str],
+        journal: Journal | None = None,
+    ) -> None:
+        self._core = core = Core(snapshot, clock, journal or NoJournal())
+        self._joiner = Joiner(core)
+        self._publisher = Publisher(core)
+        self._standing = Standing(core, self._joiner, new_sid)
+        self._requests: dict[str, Callable[[Session, int | None, bytes, Sequence[bytes]], None]] = {
+            "publish": self._publisher.publish,
+            "join": self._joiner.join,
+            "leave": self._joiner.leave,
+        }
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot by which everything is decided now."""
+        return self._core.snapshot
+
+    @property
+    def registry(self) -> Registry:
+        """Who is where; to be read, not changed."""
+        return self._core.registry
+
+    @property
+    def counters(self) -> Counters:
+        """What happened so far."""
+        return self._core.counters
+
+    # --- the server's callbacks ------------------------------------------------------------------------------
+
+    def connect(self, peer: Peer, namespace: str, auth: bytes | None) -> None:
+        """Answer a CONNECT."""
+        self._standing.connect(peer, NamespaceName(namespace), auth)
+
+    def event(self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+        """Handle a request: `join`, `leave` or `publish`."""
+        core = self._core
+        if session.generation != core.snapshot.generation:
+            self._standing.rejudge(session, Code.POLICY_CHANGED)
+        ends_at = session.principal.ends_at
+        if ends_at is not None and ends_at <= core.clock.wall():
+            core.end(session, Code.TOKEN_EXPIRED)
+        if session.ended:
+            return
+        if payload.startswith(PUBLISH):
+            self._publisher.publish(session, ack, payload, attachments)
+            return
+        name = decode_event(payload, attachments)[0]
+        request = self._requests.get(name) if isinstance(name, str) else None
+        if request is not None:
+            request(session, ack, payload, attachments)
+            return
+        within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
+        core.note_rate(session, held=within_rate)
+        core.refuse(session, ack, Code.UNKNOWN_EVENT if within_rate else Code.RATE_LIMITED)
+
+    def left(self, session: Session) -> None:
+        """Forget a session that its client ended."""
+        if not session.ended:
+            self._core.forget(session)
+
+    def closed(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
+        """Forget the sessions of a connection that has ended."""
+        self._core.floods.pop(id(peer), None)
+        if reason == "slow":
+            self._core.counters.ended[Code.SLOW] += len(sessions)
+        for session in sessions:
+            if not session.ended:
+                self._core.forget(session)
+
+    # --- reload ----------------------------------------------------------------------------------------------
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Let everything from now on be decided by another snapshot; the only place that replaces it.
+
+        The live sessions are then judged by `judge_some`, or before their own next event, whichever is first;
+        what is published meanwhile waits on those that are not judged yet.
+        """
+        core = self._core
+        core.snapshot = snapshot
+        core.unjudged = deque(
+            session for compartment in core.registry.compartments.values() for session in compartment.sessions
+        )
+
+    def judge_some(self, budget: float) -> tuple[int, Evictions, bool]:
+        """Judge sessions for at most `budget` seconds (one at least); return how many, what went, and if all are.
+
+        INVARIANT: a session leaves `unjudged` only once it is judged or ended, so `deliver` holds back for it
+        until then.
+        """
+        core = self._core
+        until = core.clock.monotonic() + budget
+        judged, evicted = 0, Evictions()
+        while core.unjudged:
+            session = core.unjudged.popleft()
+            if not session.ended and session.generation != core.snapshot.generation:
+                evicted += self._standing.rejudge(session, Code.POLICY_CHANGED)
+            judged += 1
+            if core.clock.monotonic() >= until:
+                break
+        return judged, evicted, not core.unjudged
+
+    # --- time ------------------------------------------------------------------------------------------------
+
+    def tick(self, budget: float) -> bool:
+        """Do what time asks for, for at most `budget` seconds; tell whether something is left to do."""
+        core = self._core
+        now = core.clock.wall()
+        until = core.clock.monotonic() + budget
+        for session in core.agenda.due(now):
+            self._moment(session, now)
+            if core.clock.monotonic() >= until:
+                return True
+        return False
+
+    def _moment(self, session: Session, now: float) -> None:
+        core = self._core
+        ends_at = session.principal.ends_at
+        if ends_at is not None and ends_at <= now:
+            core.end(session, Code.TOKEN_EXPIRED)
+        elif session.valid_until is not None and session.valid_until <= now:
+            self._standing.rejudge(session, Code.RULE_DENIED)
+        else:
+            self._standing.remind(session)
+            core.schedule(session)

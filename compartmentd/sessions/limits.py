@@ -1,0 +1,74 @@
+"""Rates, as token buckets without timers: a bucket remembers when it was last asked and refills by arithmetic."""
+
+from __future__ import annotations
+
+
+class Bucket:
+    """A token bucket. `rate` is in tokens per second; `burst` is how many it holds, full at birth.
+
+    A bucket holds one second of its rate and at least one token, unless it is told otherwise.
+    """
+
+    __slots__ = ("burst", "level", "rate", "stamp")
+
+    def __init__(self, rate: float, now: float, burst: float | None = None) -> None:
+        self.rate = rate
+        self.burst = max(1.0, rate if burst is None else burst)
+        self.level = self.burst
+        self.stamp = now
+
+    def take(self, now: float, amount: float = 1.0) -> bool:
+        """Take `amount` tokens at the monotonic time `now`, or none where there are not enough.
+
+        An amount above the burst is granted by a full bucket, which it empties: otherwise a message larger than
+        one second of a byte rate could never pass, however long its sender waited.
+        """
+        level = self.level + (now - self.stamp) * self.rate
+        level = min(level, self.burst)
+        self.stamp = now
+        wanted = min(amount, self.burst)
+        if level < wanted:
+            self.level = level
+            return False
+        self.level = level - wanted
+        return True
+
+    def retune(self, rate: float, burst: float | None = None) -> None:
+        """Change rate and size in place (a reload): what was taken stays taken."""
+        self.rate = rate
+        self.burst = max(1.0, rate if burst is None else burst)
+        self.level = min(self.level, self.burst)
+
+
+def tuned(bucket: Bucket | None, rate: float | None, now: float, burst: float | None = None) -> Bucket | None:
+    """Return the bucket for a rate that may be unlimited (`None`): the old one retuned where there is one."""
+    if rate is None:
+        return None
+    if bucket is None:
+        return Bucket(rate, now, burst)
+    bucket.retune(rate, burst)
+    return bucket
+
+
+class Flood:
+    """A connection's unbroken run of refused requests.
+
+    A connection of which every request was refused for its rate for `PATIENCE` seconds, at least one in each
+    second, is not a busy client but a broken or hostile one.
+    """
+
+    __slots__ = ("last", "since")
+
+    PATIENCE = 10.0
+    GAP = 1.0
+
+    def __init__(self, now: float) -> None:
+        self.since = now
+        self.last = now
+
+    def refused(self, now: float) -> bool:
+        """Note a refusal at the monotonic time `now`; tell whether the connection should be closed."""
+        if now - self.last > self.GAP:
+            self.since = now
+        self.last = now
+        return now - self.since >= self.PATIENCE

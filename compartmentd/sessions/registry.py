@@ -1,0 +1,215 @@
+"""Who is where: sessions, rooms and memberships, indexed both ways.
+
+INVARIANT: `session.memberships[room.name] is room.members[session]` for every membership, and a room without
+members is not kept. Only `Registry` changes either side. Leaving costs what the session's own rooms cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from compartmentd.names import NamespaceName, RoomName, SessionId, Subject
+from compartmentd.policy.model import Limits, RoomTemplate
+from compartmentd.policy.principal import Principal
+from compartmentd.protocol.application import Peer
+from compartmentd.protocol.message import Message
+from compartmentd.sessions.limits import Bucket
+from compartmentd.tokens.verify import Verified
+
+
+class Grant:
+    """A remembered permission to publish one event to one room (or the namespace) until `valid_until`.
+
+    It is made from an `Allow` of `decide` and dies with the snapshot, the membership and the principal that it
+    was made for. `head` and `tail` are the bytes around the data of the outgoing packet.
+    """
+
+    __slots__ = ("head", "largest", "schema", "tail", "valid_until", "volatile")
+
+    def __init__(
+        self,
+        head: bytes,
+        tail: bytes,
+        *,
+        largest: float,
+        schema: str | None,
+        volatile: bool,
+        valid_until: float,
+    ) -> None:
+        self.head = head
+        self.tail = tail
+        self.largest = largest
+        self.schema = schema
+        self.volatile = volatile
+        self.valid_until = valid_until
+
+
+class Membership:
+    """One session in one room; `by_server` remembers who made the join, for every later judgement."""
+
+    __slots__ = ("by_server", "grants", "own_bytes", "own_messages", "room", "template")
+
+    def __init__(self, room: Room, template: RoomTemplate, *, by_server: bool) -> None:
+        self.room = room
+        self.template = template
+        self.by_server = by_server
+        self.grants: dict[str, Grant] = {}
+        self.own_messages: Bucket | None = None
+        self.own_bytes: Bucket | None = None
+
+
+class Room:
+    """A room that somebody is in."""
+
+    __slots__ = ("members", "name")
+
+    def __init__(self, name: RoomName) -> None:
+        self.name = name
+        self.members: dict[Session, Membership] = {}
+
+
+class Session:
+    """One namespace on one connection, with a principal of its own.
+
+    `generation` is that of the snapshot by which it was last judged; `held` collects what is published to it
+    while it waits to be judged by a newer one. `deadline` is the next wall time at which time alone concerns
+    it. `declined` are rooms that it left and that are not auto-joined again.
+    """
+
+    __slots__ = (
+        "bytes",
+        "deadline",
+        "declined",
+        "ended",
+        "expiring_told",
+        "generation",
+        "grants",
+        "held",
+        "joins",
+        "limits",
+        "memberships",
+        "messages",
+        "namespace",
+        "own_joins",
+        "peer",
+        "principal",
+        "send",
+        "sid",
+        "user_tail",
+        "valid_until",
+        "verified",
+    )
+
+    def __init__(
+        self,
+        sid: SessionId,
+        peer: Peer,
+        namespace: Compartment,
+        principal: Principal,
+        verified: Verified | None,
+    ) -> None:
+        self.sid = sid
+        self.peer = peer
+        self.send: Callable[[Message], None] = peer.send
+        self.namespace = namespace
+        self.principal = principal
+        self.verified = verified
+        self.memberships: dict[str, Membership] = {}
+        self.grants: dict[str, Grant] = {}
+        self.generation = 0
+        self.held: list[tuple[RoomName | None, Message, bool]] = []
+        self.declined: set[RoomName] | None = None
+        self.deadline: float | None = None
+        self.valid_until: float | None = None
+        self.expiring_told = False
+        self.ended = False
+        self.user_tail = b""
+        self.limits = Limits()
+        self.messages: Bucket | None = None
+        self.bytes: Bucket | None = None
+        self.joins: Bucket | None = None
+        self.own_joins: dict[str, Bucket] | None = None
+
+    @property
+    def user(self) -> Subject | None:
+        """The subject, or `None` for an anonymous session."""
+        return self.principal.subject
+
+
+class Compartment:
+    """A namespace that somebody is connected to: its sessions, rooms and users."""
+
+    __slots__ = ("name", "prefix", "rooms", "sessions", "users")
+
+    def __init__(self, name: NamespaceName) -> None:
+        self.name = name
+        self.prefix = b"" if name == "/" else name.encode() + b","
+        self.sessions: dict[Session, None] = {}
+        self.rooms: dict[str, Room] = {}
+        self.users: dict[Subject, int] = {}
+
+    def occupancy(self, room: str) -> int:
+        """Return how many sessions are in a room."""
+        found = self.rooms.get(room)
+        return 0 if found is None else len(found.members)
+
+
+class Registry:
+    """All compartments, sessions and memberships of this process."""
+
+    def __init__(self) -> None:
+        self.compartments: dict[NamespaceName, Compartment] = {}
+        self.sessions = 0
+        self.memberships = 0
+
+    def compartment(self, name: NamespaceName) -> Compartment:
+        """Return the namespace's state, made at its first use."""
+        found = self.compartments.get(name)
+        if found is None:
+            found = self.compartments[name] = Compartment(name)
+        return found
+
+    def add(self, session: Session) -> None:
+        """Enter a new session."""
+        session.namespace.sessions[session] = None
+        self.sessions += 1
+        if session.user is not None:
+            users = session.namespace.users
+            users[session.user] = users.get(session.user, 0) + 1
+
+    def remove(self, session: Session) -> None:
+        """Take a session out, with all its memberships."""
+        for membership in list(session.memberships.values()):
+            self.leave(session, membership)
+        namespace = session.namespace
+        del namespace.sessions[session]
+        self.sessions -= 1
+        if session.user is not None:
+            left = namespace.users[session.user] - 1
+            if left:
+                namespace.users[session.user] = left
+            else:
+                del namespace.users[session.user]
+        if not namespace.sessions and self.compartments.get(namespace.name) is namespace:
+            del self.compartments[namespace.name]
+
+    def join(self, session: Session, name: RoomName, template: RoomTemplate, *, by_server: bool) -> Membership:
+        """Enter a session into a room that it is not in."""
+        rooms = session.namespace.rooms
+        room = rooms.get(name)
+        if room is None:
+            room = rooms[name] = Room(name)
+        membership = Membership(room, template, by_server=by_server)
+        room.members[session] = membership
+        session.memberships[name] = membership
+        self.memberships += 1
+        return membership
+
+    def leave(self, session: Session, membership: Membership) -> None:
+        """Take a session out of a room that it is in."""
+        room = membership.room
+        del session.memberships[room.name]
+        del room.members[session]
+        self.memberships -= 1
+        if not room.members:
+            del session.namespace.rooms[room.name]

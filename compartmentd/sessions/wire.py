@@ -1,0 +1,88 @@
+"""What the sessions say: acks, refusals and notices as Socket.IO packets.
+
+The bytes are put together by hand, since the payloads of a fan-out are relayed and never decoded. Their
+layout: `4` (Engine.IO message), type, attachment count, namespace, ack id, JSON (Socket.IO v5, "Packet
+encoding").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from compartmentd.policy.codes import MEANINGS, Code
+from compartmentd.protocol.message import Message
+
+encode = msgspec.json.Encoder().encode
+
+OK = b'{"ok":true}'
+
+
+def _refusal(code: Code) -> bytes:
+    meaning = MEANINGS[code]
+    return encode({"ok": False, "error": {"code": code.value, "message": meaning.text, "retry": meaning.retry}})
+
+
+REFUSALS: dict[Code, bytes] = {code: _refusal(code) for code in Code}
+"""The ack of a refused request, by code."""
+
+
+def ack(prefix: bytes, ack_id: int, body: bytes) -> Message:
+    """Build an ACK with one argument, given as JSON; `prefix` is the namespace with its comma, if not `/`."""
+    return Message(b"43%b%d[%b]" % (prefix, ack_id, body))
+
+
+def joined_ack(room: str) -> bytes:
+    """Return the body of the ack of a join that was allowed."""
+    return b'{"ok":true,"room":%b}' % encode(room)
+
+
+def refused_connect(code: Code) -> tuple[str, dict[str, Any]]:
+    """Return message and data of a CONNECT_ERROR."""
+    meaning = MEANINGS[code]
+    return meaning.text, {"code": code.value, "retry": meaning.retry}
+
+
+def notice(prefix: bytes, event: str, data: dict[str, Any]) -> Message:
+    """Build one of the server's own events."""
+    return Message(b"42%b%b" % (prefix, encode([event, data])))
+
+
+def joined(prefix: bytes, room: str) -> Message:
+    """Tell a session that the server moved it into a room."""
+    return notice(prefix, "joined", {"room": room})
+
+
+def left(prefix: bytes, room: str, code: Code) -> Message:
+    """Tell a session that it is no longer in a room, and why."""
+    return notice(prefix, "left", {"room": room, "code": code.value})
+
+
+def expiring(prefix: bytes, seconds: float) -> Message:
+    """Tell a session how long it still lasts, in milliseconds."""
+    return notice(prefix, "expiring", {"in": max(0, int(seconds * 1000))})
+
+
+def closing(prefix: bytes, code: Code) -> Message:
+    """Tell a session that it ends now, and whether connecting again can help."""
+    meaning = MEANINGS[code]
+    return notice(prefix, "closing", {"code": code.value, "retry": meaning.retry or meaning.retry_closing})
+
+
+def event_head(prefix: bytes, event: str) -> bytes:
+    """Return what stands before the data of a relayed event, after type and attachment count."""
+    return prefix + b"[" + encode(event) + b","
+
+
+def event_tail(room: str | None, user: bytes) -> bytes:
+    """Return what stands after the data: the meta argument; `user` is the sender's part of it or empty."""
+    return b',{"room":' + encode(room) + user + b"}]"
+
+
+def relayed(head: bytes, data: bytes | msgspec.Raw, tail: bytes, attachments: Sequence[bytes]) -> Message:
+    """Build an EVENT (or BINARY_EVENT) around the sender's own bytes."""
+    if attachments:
+        return Message(b"".join((b"45%d-" % len(attachments), head, data, tail)), attachments)
+    return Message(b"".join((b"42", head, data, tail)))
