@@ -39,10 +39,7 @@ def test_minted_tokens_verify_with_the_written_keys(tmp_path, algorithm) -> None
     issuer = Issuer("corp", algorithm=algorithm)
     issuer.write_keys(tmp_path)
     written = (tmp_path / issuer.file).read_text()
-    if issuer.symmetric:
-        key = written.removesuffix("\n")
-    else:
-        key = jwt.PyJWK(json.loads(written)["keys"][0]).key
+    key = written.removesuffix("\n") if issuer.symmetric else jwt.PyJWK(json.loads(written)["keys"][0]).key
     token = issuer.token("ann", scope="chat:read", nbf=...)
     claims = jwt.decode(token, key, algorithms=[algorithm], audience="realtime", issuer=issuer.url)
     assert (claims["sub"], claims["scope"]) == ("ann", "chat:read")

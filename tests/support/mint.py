@@ -24,7 +24,7 @@ def rsa_key(name: str) -> rsa.RSAPrivateKey:
 
 
 class Issuer:
-    """An identity provider: `Issuer("corp")` signs with RS256, `Issuer("dev", algorithm="HS256")` with a secret.
+    """An identity provider, signing with RS256, or for `algorithm="HS256"` with a secret.
 
     `settings()` is its entry in the configuration, and `write_keys(directory)` writes the file that it names.
     """
