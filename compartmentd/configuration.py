@@ -67,12 +67,16 @@ class FileUse(msgspec.Struct, frozen=True):
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration without errors. `files` are all that were or will be read, the main file left out."""
+    """A configuration without errors. `files` are all that were or will be read, the main file left out.
+
+    `server_spans` says where each key of `server` stands that the operator wrote.
+    """
 
     server: ServerSettings
     issuers: tuple[IssuerEntry, ...]
     policy: Policy
     files: tuple[FileUse, ...]
+    server_spans: dict[str, Span] = {}
 
     @property
     def max_payload(self) -> int:

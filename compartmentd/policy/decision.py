@@ -69,12 +69,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `size` is the payload's bytes as received, with attachments; `None` skips the check. `payload_holds` tells
     whether the data fits the event's schema; it is called only where all earlier checks passed, and an
-    exception from it counts as not fitting. `occupancy` counts the members of the asked room; `held` counts the
-    session's rooms, `sessions` the user's sessions in the namespace before this one.
+    exception from it counts as not fitting. `within_room_rate` is of the room's own rates, which are checked right
+    after template and membership. `occupancy` counts the members of the asked room; `sessions`
+    counts the user's sessions in the namespace before this one.
     """
 
     well_formed: bool = True
     within_rate: bool = True
+    within_room_rate: bool = True
     memberships: Collection[str] = frozenset()
     size: int | None = None
     payload_holds: Callable[[], bool] = _always
