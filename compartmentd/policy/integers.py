@@ -1,0 +1,71 @@
+"""The spelling of integer parameters, `0|-?[1-9][0-9]{0,15}` within bounds, as sequences of digit ranges.
+
+Overlap of templates is judged on the numbers that can really stand in a room name, so the bounds are spelled
+out digit by digit: 7 to 120 is `[7-9]`, `[1-9][0-9]`, `1[0-1][0-9]`, `120`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from compartmentd.policy.model import IntegerParam
+
+Spelling: TypeAlias = tuple[tuple[str, str], ...]
+"""One range of characters, inclusive, for each character of the spelling."""
+
+MAX_DIGITS = 16
+LARGEST = 10**MAX_DIGITS - 1
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,15}", re.ASCII)
+_ANY_DIGIT = ("0", "9")
+
+
+def spellings(param: IntegerParam) -> Iterator[Spelling]:
+    """Yield the disjoint sequences of digit ranges that together spell exactly the parameter's integers."""
+    low = max(param.low, -LARGEST)
+    high = LARGEST if param.high is None else min(param.high, LARGEST)
+    if low <= 0 <= high:
+        yield (("0", "0"),)
+    yield from _positive(max(low, 1), high)
+    for digits in _positive(max(-high, 1), -low):
+        yield (("-", "-"), *digits)
+
+
+def read_integer(text: str, param: IntegerParam) -> int | None:
+    """Return the integer that the text spells, or `None` where it spells none of the parameter's."""
+    if not _INTEGER.fullmatch(text):
+        return None
+    number = int(text)
+    return number if param.low <= number and (param.high is None or number <= param.high) else None
+
+
+def _positive(low: int, high: int) -> Iterator[Spelling]:
+    for digits in range(1, MAX_DIGITS + 1):
+        first, last = max(low, 10 ** (digits - 1)), min(high, 10**digits - 1)
+        if first <= last:
+            yield from _of_one_length(str(first), str(last))
+
+
+def _of_one_length(low: str, high: str) -> Iterator[Spelling]:
+    """Spell the numbers from `low` to `high`, which have the same number of digits (leading zeros count)."""
+    rest = len(low) - 1
+    if rest < 0:
+        yield ()
+        return
+    first, last = int(low[0]), int(high[0])
+    if first == last:
+        for tail in _of_one_length(low[1:], high[1:]):
+            yield ((low[0], low[0]), *tail)
+        return
+    if low[1:] != "0" * rest:
+        for tail in _of_one_length(low[1:], "9" * rest):
+            yield ((low[0], low[0]), *tail)
+        first += 1
+    whole_last = high[1:] == "9" * rest
+    if first <= last - (not whole_last):
+        yield ((str(first), str(last - (not whole_last))), *([_ANY_DIGIT] * rest))
+    if not whole_last:
+        for tail in _of_one_length("0" * rest, high[1:]):
+            yield ((high[0], high[0]), *tail)

@@ -1,0 +1,144 @@
+"""Do two templates share a room, and can one string be read in two ways? Each answer comes with an example.
+
+Both questions are a walk over pairs of states that read the same string, shortest string (in bytes) first, so
+an example is as short as there is one, and a string longer than a room name can be is never considered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from compartmentd.policy.automaton import Automaton, of_template
+from compartmentd.policy.charset import MAX_ROOM_BYTES, intersection, specimen
+from compartmentd.policy.literals import compatible_pairs
+from compartmentd.policy.model import Param, RoomTemplate, Text
+
+_Step: TypeAlias = tuple[int, str, tuple[int, int, bool]]
+"""The bytes of the character read, the character, and the pair of states after it (see `_shortest`)."""
+
+
+def ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | None = None) -> str | None:
+    """Return a string that the text reads with two different sets of values, or `None` where there is none.
+
+    `limit` is the longest string that counts, in bytes; without one, a room name's length and that of the
+    literals together, which is right for strings that are filled from a room's parameters. A parameter that
+    stands in the text more than once counts as several, unless it is the only one.
+    """
+    names = set(pattern[1::2])
+    if len(names) < 2:
+        return None
+    literals = len("".join(pattern[::2]).encode(errors="surrogatepass"))
+    automaton = Automaton(pattern, params)
+    return _shortest(
+        automaton, automaton, differing=True, limit=MAX_ROOM_BYTES + literals if limit is None else limit
+    )
+
+
+def template_ambiguity(template: RoomTemplate) -> str | None:
+    """Return a room that the template reads in two ways, or `None`."""
+    params = {param.name: param for param in template.params}
+    return ambiguity(template.pattern, params, limit=MAX_ROOM_BYTES)
+
+
+def example(pattern: Text, params: Mapping[str, Param]) -> str | None:
+    """Return the shortest room that the text describes, or `None` where no room name can have its form."""
+    automaton = Automaton(pattern, params)
+    return _shortest(automaton, automaton, differing=False, limit=MAX_ROOM_BYTES)
+
+
+def shared_room(left: RoomTemplate, right: RoomTemplate) -> str | None:
+    """Return a room that both templates describe, or `None`."""
+    return _shortest(of_template(left), of_template(right), differing=False, limit=MAX_ROOM_BYTES)
+
+
+def conflicts(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
+    """Yield the pairs of templates (in the order given) that share a room, with an example.
+
+    A template without parameters wins over one with, so such a pair is no conflict. Pairs are told apart by
+    their literals first; only what these leave open is walked.
+    """
+    known: dict[int, Automaton] = {}
+
+    def automaton(index: int) -> Automaton:
+        if index not in known:
+            known[index] = of_template(templates[index])
+        return known[index]
+
+    yield from _twins(templates)
+    with_params = [index for index, template in enumerate(templates) if template.params]
+    for first, second in compatible_pairs([templates[index] for index in with_params]):
+        left, right = sorted((with_params[first], with_params[second]))
+        room = _shortest(automaton(left), automaton(right), differing=False, limit=MAX_ROOM_BYTES)
+        if room is not None:
+            yield templates[left], templates[right], room
+
+
+def reached(room: Text, params: Mapping[str, Param], templates: Iterable[RoomTemplate]) -> list[RoomTemplate]:
+    """Return the templates that a room written with placeholders, as in `member_of`, can belong to."""
+    start = Automaton(room, params)
+    return [
+        template
+        for template in templates
+        if _shortest(start, of_template(template), differing=False, limit=MAX_ROOM_BYTES) is not None
+    ]
+
+
+def _twins(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
+    """Yield the templates without parameters that are one and the same room."""
+    seen: dict[Text, RoomTemplate] = {}
+    for template in templates:
+        if not template.params and seen.setdefault(template.pattern, template) is not template:
+            yield seen[template.pattern], template, template.pattern[0]
+
+
+def _shortest(left: Automaton, right: Automaton, *, differing: bool, limit: int) -> str | None:
+    """Return the shortest string that both read, `differing` in the segment of some character, or `None`.
+
+    Strings are tried by their length in bytes: `waiting[n]` holds what is reached with n bytes, as a pair of
+    states, whether the readings differ yet, and how it was reached.
+    """
+    start = (0, 0, False)
+    waiting: list[list[tuple[tuple[int, int, bool], tuple[int, int, bool] | None, str]]]
+    waiting = [[] for _ in range(limit + 1)]
+    waiting[0].append((start, None, ""))
+    came: dict[tuple[int, int, bool], tuple[tuple[int, int, bool] | None, str]] = {}
+    step = _steps(left, right, differing=differing)
+    for length, arrived in enumerate(waiting):
+        for pair, before, character in arrived:
+            if pair in came:
+                continue
+            came[pair] = (before, character)
+            if pair[2] == differing and length and left.accepts(pair[0]) and right.accepts(pair[1]):
+                return _spelled(came, pair)
+            for size, read, target in step(pair):
+                if target not in came and length + size <= limit:
+                    waiting[length + size].append((target, pair, read))
+        arrived.clear()
+    return None
+
+
+def _steps(
+    left: Automaton, right: Automaton, *, differing: bool
+) -> Callable[[tuple[int, int, bool]], Iterator[_Step]]:
+    def step(pair: tuple[int, int, bool]) -> Iterator[_Step]:
+        for one in left.moves(pair[0]):
+            for other in right.moves(pair[1]):
+                found = specimen(intersection(one.ranges, other.ranges))
+                if found is not None:
+                    differ = differing and (pair[2] or one.segment != other.segment)
+                    yield *found, (one.target, other.target, differ)
+
+    return step
+
+
+def _spelled(
+    came: Mapping[tuple[int, int, bool], tuple[tuple[int, int, bool] | None, str]],
+    pair: tuple[int, int, bool],
+) -> str:
+    characters = []
+    at: tuple[int, int, bool] | None = pair
+    while at is not None:
+        at, character = came[at]
+        characters.append(character)
+    return "".join(reversed(characters))
