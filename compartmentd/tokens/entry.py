@@ -27,7 +27,7 @@ class KeySource(msgspec.Struct, frozen=True):
 
 
 class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One issuer, checked; durations are seconds. `types` are compared without regard to case (RFC 9068, 4)."""
+    """One issuer, checked; durations are seconds. `types` are compared regardless of case (RFC 9068, 4)."""
 
     name: EntryName
     span: Span

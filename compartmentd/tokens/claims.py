@@ -1,0 +1,191 @@
+"""The rules for registered claims that PyJWT leaves open: types, bounds, and times judged to the second.
+
+`exp` is exact, since a session ends at it (RFC 7519, 4.1.4 allows leeway and does not ask for it); leeway
+only forgives an issuer's clock that is ahead of ours, for `iat` and `nbf`. A rule returns why the claims do not
+pass, or `None`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compartmentd.policy.codes import Code
+from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
+
+LATEST_TIME = 253402300799
+"""The last second of the year 9999; what lies beyond is a mistake of units, or an attack on arithmetic."""
+
+LONGEST_SUBJECT = 512
+"""Characters: OpenID Connect Core, 2 allows 255 for `sub`; e-mail addresses as subject may take 320."""
+
+
+def check_first(
+    claims: Mapping[str, Any], typ: str | None, entry: IssuerEntry, now: float
+) -> float | Rejected:
+    """Judge a token that comes in: the lasting rules, and that it counts already.
+
+    Returns when its session ends, in seconds of wall time, or why there is none.
+    """
+    return _check_dates(claims) or _check_begun(claims, entry, now) or check_lasting(claims, typ, entry, now)
+
+
+def check_lasting(
+    claims: Mapping[str, Any], typ: str | None, entry: IssuerEntry, now: float
+) -> float | Rejected:
+    """Judge a token that counted before, by what can change while its session lives: the entry, and time.
+
+    `iat` and `nbf` stay out of it, so that a clock that is set back ends no session.
+    """
+    return (
+        _check_type(typ, entry)
+        or _check_end(claims, entry, now)
+        or _check_audience(claims, entry)
+        or _check_subject(claims, entry)
+        or _check_required(claims, entry)
+        or _ends_at(claims, entry)
+    )
+
+
+def _check_type(typ: str | None, entry: IssuerEntry) -> Rejected | None:
+    accepted = [None if name is None else name.lower() for name in entry.types]
+    if (None if typ is None else typ.lower()) in accepted:
+        return None
+    has = "has no `typ`" if typ is None else f"is of `typ` {quoted(typ)}"
+    wanted = listed(name for name in entry.types if name is not None)
+    return invalid(
+        Reason.WRONG_TYPE,
+        f"the token {has}, and `types` of {quoted(entry.name)} accepts {wanted}{_other_kind(typ)}",
+    )
+
+
+_OTHER_KINDS = {
+    "logout+jwt": "a logout token",
+    "secevent+jwt": "a security event",
+    "dpop+jwt": "a DPoP proof",
+    "ticket+jwt": "a ticket",
+    "id_token": "an ID token",
+}
+
+
+def _other_kind(typ: str | None) -> str:
+    # Kinds of tokens that must never pass for access tokens (RFC 8725, 3.12).
+    kind = _OTHER_KINDS.get((typ or "").lower().removeprefix("application/"))
+    return f"; this is {kind}: send the access token" if kind else ""
+
+
+# --- times --------------------------------------------------------------------------------------------------
+
+
+def _check_dates(claims: Mapping[str, Any]) -> Rejected | None:
+    return _check_date(claims, "exp") or _check_date(claims, "iat") or _check_date(claims, "nbf")
+
+
+def _check_begun(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> Rejected | None:
+    ahead = claims["iat"] - now
+    if ahead > entry.leeway:
+        return invalid(Reason.NOT_YET_VALID, _skew("was issued", ahead, entry))
+    ahead = claims.get("nbf", now) - now
+    if ahead > entry.leeway:
+        return invalid(Reason.NOT_YET_VALID, _skew("becomes valid", ahead, entry))
+    return None
+
+
+def _check_end(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> Rejected | None:
+    if claims["exp"] <= now:
+        late = _seconds(now - claims["exp"])
+        return Rejected(Code.TOKEN_EXPIRED, Reason.EXPIRED, f"the token expired {late} ago")
+    if claims["iat"] + entry.max_age <= now:
+        age, allowed = _seconds(now - claims["iat"]), _seconds(entry.max_age)
+        detail = f"the token was issued {age} ago, and `max_age` of {quoted(entry.name)} is {allowed}"
+        return Rejected(Code.TOKEN_EXPIRED, Reason.TOO_OLD, detail)
+    return None
+
+
+def _check_date(claims: Mapping[str, Any], name: str) -> Rejected | None:
+    """Hold a NumericDate to what it is: a number of seconds (RFC 7519, 2)."""
+    if name not in claims:
+        return None if name == "nbf" else invalid(Reason.BAD_TIME, f"the token has no `{name}`")
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return invalid(Reason.BAD_TIME, f"`{name}` of the token is not a number")
+    if not 0 <= value <= LATEST_TIME:
+        hint = " (in milliseconds?)" if LATEST_TIME < value <= LATEST_TIME * 1000 else ""
+        return invalid(Reason.BAD_TIME, f"`{name}` of the token is no time in seconds{hint}")
+    return None
+
+
+def _skew(what: str, ahead: float, entry: IssuerEntry) -> str:
+    return (
+        f"the token {what} {_seconds(ahead)} in the future by this server's clock, "
+        f"and `leeway` of {quoted(entry.name)} is {_seconds(entry.leeway)}: compare the clocks"
+    )
+
+
+def _seconds(span: float) -> str:
+    return f"{span:.1f} s" if span < 10 else f"{span:.0f} s"
+
+
+def _ends_at(claims: Mapping[str, Any], entry: IssuerEntry) -> float:
+    return float(min(claims["exp"], claims["iat"] + entry.max_age))
+
+
+# --- who and for whom ---------------------------------------------------------------------------------------
+
+
+def _check_audience(claims: Mapping[str, Any], entry: IssuerEntry) -> Rejected | None:
+    name, value = entry.audience_claim, claims.get(entry.audience_claim)
+    held = [value] if isinstance(value, str) else value
+    if not isinstance(held, list) or not all(isinstance(item, str) for item in held):
+        kind = "is neither a string nor a list of strings" if name in claims else "is missing"
+        return invalid(Reason.WRONG_AUDIENCE, f"the token's {quoted(name)} {kind}; {_wanted(entry)}")
+    if any(item in entry.audience for item in held):
+        return None
+    has = f"names {listed(held)}" if held else "names no one"
+    return invalid(
+        Reason.WRONG_AUDIENCE, f"the token's {quoted(name)} {has}; {_wanted(entry)}{_id_token(claims)}"
+    )
+
+
+def _wanted(entry: IssuerEntry) -> str:
+    return f"{quoted(entry.name)} wants {listed(entry.audience)}: add that audience at the provider"
+
+
+def _id_token(claims: Mapping[str, Any]) -> str:
+    # Members that only ID tokens have (OpenID Connect Core, 2 and 3.3.2.11), and what vendors say of theirs.
+    marked = claims.get("token_use") == "id" or claims.get("typ") == "ID"
+    if marked or any(name in claims for name in ("nonce", "at_hash", "c_hash")):
+        return "; it looks like an ID token: send the access token"
+    return ""
+
+
+def _check_subject(claims: Mapping[str, Any], entry: IssuerEntry) -> Rejected | None:
+    value = claims.get(entry.subject)
+    if isinstance(value, str) and 0 < len(value) <= LONGEST_SUBJECT:
+        return None
+    return invalid(
+        Reason.BAD_SUBJECT,
+        f"the token's subject, {quoted(entry.subject)}, is not a string of 1 to {LONGEST_SUBJECT} characters",
+    )
+
+
+def _check_required(claims: Mapping[str, Any], entry: IssuerEntry) -> Rejected | None:
+    for name, wanted in entry.require.items():
+        if name not in claims:
+            return invalid(
+                Reason.REQUIREMENT, f"the token has no {quoted(name)}, which {quoted(entry.name)} requires"
+            )
+        if not _same(claims[name], wanted):
+            return invalid(
+                Reason.REQUIREMENT,
+                f"the token's {quoted(name)} is not what {quoted(entry.name)} requires{_id_token(claims)}",
+            )
+    return None
+
+
+def _same(value: object, wanted: str | float | bool) -> bool:
+    """Compare by JSON type: booleans are no numbers, 1 equals 1.0."""
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    return isinstance(value, str | int | float) and value == wanted

@@ -1,0 +1,109 @@
+"""A token's text taken apart: JWS Compact Serialization (RFC 7515, 7.1), read more strictly than PyJWT does.
+
+Exactly one text stands for each token: no padding, no bits beyond the last byte, no surplus segment. So a
+changed character is always another token, and a token that is remembered by its hash has no second spelling.
+Of the header only `alg`, `kid` and `typ` are used. What would let a token choose its own key (`jku`, `jwk`,
+`x5u`, `x5c`) is never looked at (RFC 8725, 3.10), and what would change how it is read (`crit`, `b64`) is
+refused (RFC 7515, 4.1.11; RFC 7797, 3).
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+import msgspec
+
+from compartmentd.tokens.jsontext import NotStrict, read_object
+from compartmentd.tokens.material import canonical
+from compartmentd.tokens.rejected import Reason, Rejected, invalid
+
+MAX_TOKEN = 16 * 1024
+"""Characters. Common proxies end a header at 8 to 16 KiB, so no longer token comes through one."""
+
+_LONGEST_NAME = 256  # of kid, typ and alg; those of real issuers stay under 100
+_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class Compact(msgspec.Struct, frozen=True):
+    """A well-formed token of which nothing is verified yet; `claims` are what it claims, no more."""
+
+    algorithm: str
+    kid: str | None
+    typ: str | None
+    claims: dict[str, Any]
+    payload: bytes
+    signed: bytes
+    signature: bytes
+
+
+def take_apart(token: str) -> Compact | Rejected:
+    """Return the parts of the token, or why it is none; never raises on any text."""
+    if len(token) > MAX_TOKEN:
+        return invalid(Reason.TOO_LONG, f"the token is longer than {MAX_TOKEN} characters")
+    segments = token.split(".")
+    if len(segments) != 3:
+        return invalid(Reason.NOT_A_JWT, _not_three(len(segments)))
+    decoded = [_decode(segment) for segment in segments]
+    header, payload, signature = decoded
+    if header is None or payload is None or signature is None:
+        return invalid(Reason.NOT_A_JWT, _not_base64(token))
+    try:
+        members = read_object(header)
+    except NotStrict as bad:
+        return invalid(Reason.BAD_HEADER, f"the token's header {bad}")
+    refused = _check_header(members)
+    if refused is not None:
+        return refused
+    try:
+        claims = read_object(payload)
+    except NotStrict as bad:
+        return invalid(Reason.BAD_PAYLOAD, f"the token's payload {bad}")
+    return Compact(
+        algorithm=canonical(members["alg"]),
+        kid=members.get("kid"),
+        typ=members.get("typ"),
+        claims=claims,
+        payload=payload,
+        signed=token[: token.rindex(".")].encode("ascii"),
+        signature=signature,
+    )
+
+
+def _decode(segment: str) -> bytes | None:
+    if not _SEGMENT.fullmatch(segment) or len(segment) % 4 == 1:
+        return None
+    data = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    # Bits after the last byte must be zero, else several texts would stand for one token (RFC 4648, 3.5).
+    return data if urlsafe_b64encode(data).rstrip(b"=") == segment.encode("ascii") else None
+
+
+def _check_header(members: dict[str, Any]) -> Rejected | None:
+    for name in ("crit", "b64"):
+        if name in members:
+            return invalid(Reason.CRITICAL_HEADER, f"the token's header has `{name}`, which is not supported")
+    if "alg" not in members:
+        return invalid(Reason.BAD_HEADER, "the token's header has no `alg`")
+    for name in ("alg", "kid", "typ"):
+        value = members.get(name, "")
+        if not isinstance(value, str) or len(value) > _LONGEST_NAME:
+            return invalid(
+                Reason.BAD_HEADER,
+                f"`{name}` in the token's header is not a string of at most {_LONGEST_NAME} characters",
+            )
+    return None
+
+
+def _not_three(count: int) -> str:
+    if count == 5:
+        return "the token is encrypted (five parts): let the provider issue signed tokens (JWS)"
+    if count == 1:
+        return "the token is opaque (one part): ask the provider for a JWT, often by naming an audience"
+    return f"the token has {count} parts, and a JWT has three"
+
+
+def _not_base64(token: str) -> str:
+    if token[:7].lower() == "bearer ":
+        return "the token begins with `Bearer `: send the token alone"
+    return "the token's parts are not base64url without padding"

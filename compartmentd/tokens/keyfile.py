@@ -1,0 +1,289 @@
+"""The bytes of a key source, read into keys, or into what is wrong with them.
+
+What can only be a mistake, or a danger, is a problem: a private or symmetric key among public ones, a weak
+key, an `alg` that does not fit its key. What merely is not for us is passed over, as RFC 7517, 5 wants it: an
+unknown kind of key, one for encryption, one for an algorithm that the entry does not allow. No message quotes
+key material.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.exceptions import InvalidKeyError
+
+from compartmentd.names import EntryName
+from compartmentd.problems import Problem
+from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.jsontext import NotStrict, read_object
+from compartmentd.tokens.material import (
+    LEAST_RSA_BITS,
+    SECRET_BYTES,
+    PublicKey,
+    canonical,
+    fitting,
+    public_thumbprint,
+    secret_thumbprint,
+)
+from compartmentd.tokens.rejected import listed, quoted
+
+DEVELOPMENT_PREFIX = b"compartmentd-development-"
+"""How a secret begins that `serve --dev` made: good for a playground, refused everywhere else."""
+
+_READERS = {"RSA": RSAAlgorithm.from_jwk, "EC": ECAlgorithm.from_jwk, "OKP": OKPAlgorithm.from_jwk}
+_CURVES = {"EC": ("P-256", "P-384", "P-521"), "OKP": ("Ed25519",)}
+_PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+_HS = HMACAlgorithm(HMACAlgorithm.SHA256)
+
+
+class Key(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """A key of one entry, bound to the algorithms that both the entry allows and the key fits.
+
+    `material` is opaque and may be secret: it is in no text form of the key.
+    """
+
+    entry: EntryName
+    kid: str | None
+    algorithms: tuple[str, ...]
+    thumbprint: str
+    material: PublicKey | bytes
+
+    def __repr__(self) -> str:
+        """Return what a log or an assertion may show."""
+        return f"Key(entry={self.entry!r}, kid={self.kid!r}, algorithms={self.algorithms!r})"
+
+    @property
+    def development(self) -> bool:
+        """Whether this is a throw-away secret."""
+        return isinstance(self.material, bytes) and self.material.startswith(DEVELOPMENT_PREFIX)
+
+
+class _Unusable(Exception):  # noqa: N818 - carries a problem out of a loop, and never leaves this module
+    """What is wrong with one key."""
+
+    def __init__(self, code: str, message: str, help_: str) -> None:
+        super().__init__(message)
+        self.code, self.message, self.help = code, message, help_
+
+
+def secret_of(material: bytes) -> bytes:
+    """Return the secret in a file's or variable's bytes: all of them less one final newline."""
+    return material.removesuffix(b"\n")
+
+
+def read_keys(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Problem, ...]:
+    """Return the keys that the bytes of `entry.keys` hold: at least one, or at least one problem.
+
+    Every problem found is returned, each an error located where the entry names its keys.
+    """
+    if entry.keys.kind == "jwks_file":
+        return _read_jwks(entry, material)
+    read = _read_public if entry.keys.kind == "public_key_file" else _read_secret
+    try:
+        return (read(entry, material),)
+    except _Unusable as bad:
+        return (_problem(entry, bad),)
+
+
+# --- secrets ------------------------------------------------------------------------------------------------
+
+
+def _read_secret(entry: IssuerEntry, material: bytes) -> Key:
+    secret = secret_of(material)
+    allowed = _allowed(entry, SECRET_BYTES)
+    if not allowed:
+        raise _no_algorithm(entry, "a secret", SECRET_BYTES)
+    _check_secret(secret, allowed)
+    return Key(
+        entry=entry.name, kid=None, algorithms=allowed, thumbprint=secret_thumbprint(secret), material=secret
+    )
+
+
+def _check_secret(secret: bytes, algorithms: Iterable[str]) -> None:
+    for algorithm in algorithms:
+        least = SECRET_BYTES[algorithm]
+        if len(secret) < least:
+            raise _Unusable(
+                "secret_too_short",
+                f"the secret has {len(secret)} bytes, and {algorithm} needs at least {least}",
+                f"make one with `openssl rand -base64 {least}`, here and at the issuer",
+            )
+    try:
+        _HS.prepare_key(secret)
+    except InvalidKeyError:
+        # A public key as HMAC secret lets everyone sign (RFC 8725, 2.1).
+        raise _Unusable(
+            "secret_is_a_key",
+            "the secret is a PEM, DER, SSH or JSON Web Key, which is no secret",
+            "use `public_key_file` or `jwks_file` for keys",
+        ) from None
+
+
+# --- public keys --------------------------------------------------------------------------------------------
+
+
+def _read_public(entry: IssuerEntry, material: bytes) -> Key:
+    if b"PRIVATE KEY" in material:
+        raise _private("the file holds a private key")
+    try:
+        key = load_pem_public_key(material)
+    except (ValueError, UnsupportedAlgorithm):
+        raise _Unusable(
+            "key_unreadable",
+            "the file is no public key in PEM form",
+            "it must begin with `-----BEGIN PUBLIC KEY-----`; "
+            "`openssl x509 -pubkey -noout` takes it from a certificate",
+        ) from None
+    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey) or not fitting(key):
+        raise _Unusable("key_unreadable", "this kind of key signs no tokens", _FITTING_KINDS)
+    return _public_key(entry, key, kid=None, only=None)
+
+
+_FITTING_KINDS = "use an RSA key, an EC key on P-256, P-384 or P-521, or Ed25519"
+
+
+def _public_key(entry: IssuerEntry, key: PublicKey, kid: str | None, only: str | None) -> Key:
+    _check_strength(key)
+    fits = fitting(key)
+    allowed = _allowed(entry, fits if only is None else fits & {only})
+    if not allowed:
+        raise _no_algorithm(entry, "the key", fits)
+    return Key(entry=entry.name, kid=kid, algorithms=allowed, thumbprint=public_thumbprint(key), material=key)
+
+
+def _check_strength(key: PublicKey) -> None:
+    if isinstance(key, RSAPublicKey) and key.key_size < LEAST_RSA_BITS:
+        raise _Unusable(
+            "key_too_weak",
+            f"the RSA key has {key.key_size} bits, and at least {LEAST_RSA_BITS} are needed",
+            "let the issuer sign with a stronger key",
+        )
+
+
+def _allowed(entry: IssuerEntry, fits: Iterable[str]) -> tuple[str, ...]:
+    fitting_names = set(fits)
+    return tuple(dict.fromkeys(name for name in map(canonical, entry.algorithms) if name in fitting_names))
+
+
+# --- JSON Web Key Sets (RFC 7517) ---------------------------------------------------------------------------
+
+
+def _read_jwks(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Problem, ...]:
+    try:
+        members = _members(material)
+    except _Unusable as bad:
+        return (_problem(entry, bad),)
+    keys, problems = [], []
+    for number, jwk in enumerate(members, 1):
+        try:
+            key = _read_jwk(entry, jwk)
+        except _Unusable as bad:
+            problems.append(_problem(entry, bad, f"key {_name(jwk, number)}: "))
+        else:
+            keys.extend([] if key is None else [key])
+    if problems:
+        return tuple(problems)
+    return tuple(keys) or (_problem(entry, _none_usable(entry, len(members))),)
+
+
+def _members(material: bytes) -> list[Mapping[str, Any]]:
+    try:
+        keys = read_object(material).get("keys")
+    except NotStrict as bad:
+        raise _Unusable("key_unreadable", f"the file {bad}", _JWKS_FORM) from None
+    if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
+        raise _Unusable("key_unreadable", "the file is no JSON Web Key Set", _JWKS_FORM)
+    return keys
+
+
+_JWKS_FORM = 'it must have the form `{"keys": [...]}`, as the issuer publishes it at its `jwks_uri`'
+_AS_PUBLISHED = "take the file as the issuer publishes it"
+
+
+def _read_jwk(entry: IssuerEntry, jwk: Mapping[str, Any]) -> Key | None:
+    """Return the key, or `None` where it is not for us."""
+    if jwk.get("kty") == "oct" or any(member in jwk for member in _PRIVATE_MEMBERS):
+        raise _private("it is a private or symmetric key")
+    if not _meant_for_signatures(jwk):
+        return None
+    algorithm, kid = jwk.get("alg"), jwk.get("kid")
+    if not isinstance(algorithm, str | None) or not isinstance(kid, str | None):
+        raise _Unusable("key_unreadable", "`alg` and `kid` must be strings", _AS_PUBLISHED)
+    key = _material(jwk)
+    only = None if algorithm is None else canonical(algorithm)
+    if only is not None and only not in fitting(key):
+        raise _Unusable(
+            "key_algorithm",
+            f"its `alg` is {quoted(str(algorithm))}, which its kind of key cannot do",
+            f"such a key does {listed(sorted(fitting(key)))}",
+        )
+    if not _allowed(entry, fitting(key) if only is None else {only}):
+        return None
+    return _public_key(entry, key, kid, only)
+
+
+def _meant_for_signatures(jwk: Mapping[str, Any]) -> bool:
+    operations = jwk.get("key_ops", ["verify"])
+    return (
+        jwk.get("kty") in tuple(_READERS)  # a tuple: the value may be of any type
+        and jwk.get("crv") in _CURVES.get(jwk["kty"], (None,))
+        and jwk.get("use", "sig") == "sig"
+        and isinstance(operations, list)
+        and "verify" in operations
+    )
+
+
+def _material(jwk: Mapping[str, Any]) -> PublicKey:
+    try:
+        key = _READERS[jwk["kty"]](dict(jwk))
+    # Every way in which PyJWT and cryptography refuse a malformed member: InvalidKeyError, and what base64
+    # and the curve's equation raise.
+    except (InvalidKeyError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
+        raise _Unusable("key_unreadable", "its numbers are no key of its kind", _AS_PUBLISHED) from None
+    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey):
+        raise _private("it is a private key")
+    return key
+
+
+# --- problems -----------------------------------------------------------------------------------------------
+
+
+def _problem(entry: IssuerEntry, bad: _Unusable, prefix: str = "") -> Problem:
+    return Problem("error", bad.code, prefix + bad.message, entry.keys.span, bad.help)
+
+
+def _name(jwk: Mapping[str, Any], number: int) -> str:
+    kid = jwk.get("kid")
+    return f"{number} (kid {quoted(kid)})" if isinstance(kid, str) else str(number)
+
+
+def _private(message: str) -> _Unusable:
+    return _Unusable(
+        "key_private",
+        message,
+        "whoever holds it can sign tokens: give this daemon the public keys alone, and replace this one",
+    )
+
+
+def _no_algorithm(entry: IssuerEntry, what: str, fits: Iterable[str]) -> _Unusable:
+    return _Unusable(
+        "key_algorithm",
+        f"{what} cannot verify {listed(entry.algorithms)}, all that {quoted(entry.name)} allows",
+        f"allow one of {listed(sorted(fits), most=10)}, or take another key",
+    )
+
+
+def _none_usable(entry: IssuerEntry, count: int) -> _Unusable:
+    return _Unusable(
+        "no_usable_key",
+        f"none of the {count} keys is for signatures by {listed(entry.algorithms)}",
+        "allow the algorithms that the issuer signs with, under `algorithms`",
+    )

@@ -1,0 +1,80 @@
+"""What signs a token: which algorithms fit a key, its name by content, and the check of a signature.
+
+A key is bound to its algorithms when it is read, so that the `alg` of a token can only choose among what the
+operator allowed for exactly this kind of key (RFC 8725, 3.1): a public key is never tried as an HMAC secret.
+The cryptography is PyJWT's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from typing import TypeAlias
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
+
+PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
+
+SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
+"""The shortest secret of each algorithm: the size of its hash (RFC 7518, 3.2)."""
+
+LEAST_RSA_BITS = 2048
+"""RFC 7518, 3.3 and 3.5."""
+
+_RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+
+ALGORITHMS = frozenset({*SECRET_BYTES, *_RSA, *_CURVES.values(), "EdDSA"})
+"""All that can be allowed in an entry; `none` is not among them."""
+
+_VERIFIERS = {name: algorithm for name, algorithm in get_default_algorithms().items() if name in ALGORITHMS}
+
+
+def canonical(algorithm: str) -> str:
+    """Return the name under which an algorithm is known here: `Ed25519` (RFC 9864) is `EdDSA` (RFC 8037)."""
+    return "EdDSA" if algorithm == "Ed25519" else algorithm
+
+
+def fitting(key: PublicKey) -> frozenset[str]:
+    """Return the algorithms that this kind of key can verify; empty for a curve that none uses."""
+    if isinstance(key, RSAPublicKey):
+        return _RSA
+    if isinstance(key, EllipticCurvePublicKey):
+        return frozenset({_CURVES[key.curve.name]} if key.curve.name in _CURVES else ())
+    return frozenset({"EdDSA"})
+
+
+def public_thumbprint(key: PublicKey) -> str:
+    """Return the key's JWK thumbprint with SHA-256 (RFC 7638, 3; RFC 8037, 2)."""
+    if isinstance(key, RSAPublicKey):
+        jwk = RSAAlgorithm.to_jwk(key, as_dict=True)
+    elif isinstance(key, EllipticCurvePublicKey):
+        jwk = ECAlgorithm.to_jwk(key, as_dict=True)
+    else:
+        jwk = OKPAlgorithm.to_jwk(key, as_dict=True)
+    required = {name: jwk[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in jwk}
+    return _base64url(hashlib.sha256(json.dumps(required, separators=(",", ":")).encode()).digest())
+
+
+def secret_thumbprint(secret: bytes) -> str:
+    """Return a name for a secret that tells nothing of it to whoever cannot guess it.
+
+    Not the thumbprint of RFC 7638, which is the plain hash of the secret (there, 7): this one is of no use
+    outside, and cannot be mistaken for a public key's.
+    """
+    digest = hmac.digest(secret, b"compartmentd: thumbprint of a secret", "sha256")
+    return "secret:" + _base64url(digest)
+
+
+def signature_holds(algorithm: str, key: PublicKey | bytes, signed: bytes, signature: bytes) -> bool:
+    """Tell whether `signature` is that of `signed`; `algorithm` must be one that the key was read for."""
+    return _VERIFIERS[algorithm].verify(signed, key, signature)
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

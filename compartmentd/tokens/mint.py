@@ -1,0 +1,62 @@
+"""Tokens for a playground, signed with a throw-away secret; nothing here can sign with any other.
+
+The only module of the package that makes something of chance, in `make_development_secret`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+
+from compartmentd.errors import UsageError
+from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.keyfile import DEVELOPMENT_PREFIX, secret_of
+from compartmentd.tokens.material import SECRET_BYTES
+from compartmentd.tokens.rejected import quoted
+
+LIFETIME = 3600
+"""Seconds until a minted token expires, where its claims do not say otherwise."""
+
+
+def make_development_secret() -> bytes:
+    """Return the content of a new development key file: the mark, 256 bits of chance, a newline."""
+    return DEVELOPMENT_PREFIX + secrets.token_urlsafe(32).encode("ascii") + b"\n"
+
+
+def mint(entry: IssuerEntry, secret: bytes, claims: Mapping[str, Any], now: float) -> str:
+    """Return a token of `entry` with these claims, which `verify` accepts unless they say otherwise.
+
+    `secret` is the content of the key file. `iss`, the audience, `iat`, `exp` and what the entry requires are
+    filled in where `claims` lacks them.
+
+    Raises:
+        UsageError: the entry has no development secret, or the claims are no JSON.
+    """
+    key = secret_of(secret)
+    algorithm = next((name for name in entry.algorithms if name in SECRET_BYTES), None)
+    if algorithm is None or not key.startswith(DEVELOPMENT_PREFIX):
+        raise UsageError(
+            f"the entry {quoted(entry.name)} has no development key: tokens are minted only with a secret "
+            f"that `serve --dev` made (it begins with `{DEVELOPMENT_PREFIX.decode()}`)"
+        )
+    filled = {
+        **entry.require,
+        "iss": entry.issuer,
+        entry.audience_claim: entry.audience[0],
+        "iat": int(now),
+        "exp": int(now) + LIFETIME,
+        **claims,
+    }
+    try:
+        return jwt.encode(filled, key, algorithm=algorithm, headers={"typ": _type_of(entry)})
+    except (TypeError, ValueError):
+        raise UsageError("the claims cannot be written as a token: they must be plain JSON") from None
+
+
+def _type_of(entry: IssuerEntry) -> str:
+    """Return a `typ` that the entry accepts; empty leaves it out."""
+    names = [name for name in entry.types if name is not None]
+    return "" if not names else next((name for name in names if name.upper() == "JWT"), names[0])

@@ -1,0 +1,76 @@
+"""Why a token was not accepted: a code for the client, a reason and a sentence for the operator.
+
+The client learns the code alone. The sentence names what must change, and of the token only its `iss`,
+`aud`, `typ` and `alg` (quoted, bounded, nothing in them can break a log line): no other claim, and never the
+token itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from compartmentd.policy.codes import Code
+
+_LONGEST_QUOTE = 120
+
+
+class Reason(StrEnum):
+    """Stable words for logs, metrics and searches; each stands for one thing that an operator can act on."""
+
+    NOT_A_JWT = "not_a_jwt"
+    TOO_LONG = "too_long"
+    BAD_HEADER = "bad_header"
+    BAD_PAYLOAD = "bad_payload"
+    CRITICAL_HEADER = "critical_header"
+    UNKNOWN_ISSUER = "unknown_issuer"
+    NOT_FOR_THIS_USE = "not_for_this_use"
+    NOT_ACCEPTED_HERE = "not_accepted_here"
+    NO_KEYS = "no_keys"
+    WRONG_TYPE = "wrong_type"
+    WRONG_ALGORITHM = "wrong_algorithm"
+    UNKNOWN_KEY = "unknown_key"
+    AMBIGUOUS_KEY = "ambiguous_key"
+    BAD_SIGNATURE = "bad_signature"
+    BAD_TIME = "bad_time"
+    EXPIRED = "expired"
+    TOO_OLD = "too_old"
+    NOT_YET_VALID = "not_yet_valid"
+    WRONG_AUDIENCE = "wrong_audience"
+    BAD_SUBJECT = "bad_subject"
+    REQUIREMENT = "requirement"
+    KEY_REMOVED = "key_removed"
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A token that does not count; `code` is what the client is told."""
+
+    code: Code
+    reason: Reason
+    detail: str
+
+
+def invalid(reason: Reason, detail: str) -> Rejected:
+    """Return a refusal that trying again cannot help."""
+    return Rejected(Code.TOKEN_INVALID, reason, detail)
+
+
+def quoted(text: str) -> str:
+    """Return the text in backticks, bounded, with everything escaped that is not printable."""
+    short = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
+    return "`" + "".join(map(_printable, short)) + "`"
+
+
+def _printable(character: str) -> str:
+    if character == "`":
+        return "'"
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+
+
+def listed(texts: Iterable[str], most: int = 5) -> str:
+    """Return several texts, quoted, with `or` left to the sentence around them."""
+    known = list(texts)
+    shown = ", ".join(quoted(text) for text in known[:most])
+    return shown if len(known) <= most else f"{shown} and {len(known) - most} more"
