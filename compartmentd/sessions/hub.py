@@ -107,6 +107,16 @@ class Hub:
 
     # --- reload ----------------------------------------------------------------------------------------------
 
+    @property
+    def judged(self) -> int:
+        """How many sessions the current snapshot has judged since it was swapped in."""
+        return self._standing.judged
+
+    @property
+    def evicted(self) -> Evictions:
+        """What those judgements took away."""
+        return self._standing.evicted
+
     def swap(self, snapshot: Snapshot) -> None:
         """Let everything from now on be decided by another snapshot; the only place that replaces it.
 
@@ -118,24 +128,24 @@ class Hub:
         core.unjudged = deque(
             session for compartment in core.registry.compartments.values() for session in compartment.sessions
         )
+        self._standing.start_over()
 
-    def judge_some(self, budget: float) -> tuple[int, Evictions, bool]:
-        """Judge sessions for at most `budget` seconds (one at least); return how many, what went, and if all are.
+    def judge_some(self, budget: float) -> bool:
+        """Judge sessions for at most `budget` seconds (one at least); tell whether all are judged.
 
         INVARIANT: a session leaves `unjudged` only once it is judged or ended, so `deliver` holds back for it
         until then.
         """
         core = self._core
         until = core.clock.monotonic() + budget
-        judged, evicted = 0, Evictions()
         while core.unjudged:
-            session = core.unjudged.popleft()
+            session = core.unjudged[0]
             if not session.ended and session.generation != core.snapshot.generation:
-                evicted += self._standing.rejudge(session, Code.POLICY_CHANGED)
-            judged += 1
+                self._standing.rejudge(session, Code.POLICY_CHANGED)
+            core.unjudged.popleft()
             if core.clock.monotonic() >= until:
                 break
-        return judged, evicted, not core.unjudged
+        return not core.unjudged
 
     # --- time ------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,13 @@ class Standing:
         self._joiner = joiner
         self._new_sid = new_sid
         self._memory = TokenMemory(REMEMBERED_TOKENS)
+        self.judged = 0
+        self.evicted = Evictions()
+
+    def start_over(self) -> None:
+        """Count judgements and evictions anew: a reload has begun."""
+        self.judged = 0
+        self.evicted = Evictions()
 
     # --- connect ---------------------------------------------------------------------------------------------
 
@@ -134,11 +141,15 @@ class Standing:
             now=core.clock.wall(),
         )
 
-    def rejudge(self, session: Session, lost_code: Code) -> Evictions:
+    def rejudge(self, session: Session, lost_code: Code) -> None:
         """Judge a live session as a whole by the current snapshot and let the judgement take effect.
 
         `lost_code` is what `left` carries for a membership that no longer holds.
         """
+        self.judged += 1
+        self.evicted += self._take_effect(session, lost_code)
+
+    def _take_effect(self, session: Session, lost_code: Code) -> Evictions:
         core = self._core
         session.generation = core.snapshot.generation
         namespace = core.snapshot.configuration.policy.namespaces.get(session.namespace.name)

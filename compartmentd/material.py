@@ -1,0 +1,91 @@
+"""Key material: the bytes behind each issuer entry's key source, read where they lie.
+
+Apart from compiling because it is read by the daemon itself: secrets do not travel through another process's
+output, and keys are followed even where the configuration is not watched.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from compartmentd.names import EntryName
+from compartmentd.problems import Problem
+from compartmentd.tokens.entry import IssuerEntry, KeySource
+from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX
+from compartmentd.tokens.mint import make_development_secret
+
+
+def read_material(
+    issuers: tuple[IssuerEntry, ...],
+    *,
+    development: bool,
+) -> tuple[dict[EntryName, bytes], tuple[Problem, ...]]:
+    """Read the keys of every entry; what cannot be had is a problem at the place that names it."""
+    found: dict[EntryName, bytes] = {}
+    problems: list[Problem] = []
+    for entry in issuers:
+        read = _read(entry.keys)
+        if isinstance(read, Problem):
+            problems.append(read)
+        elif entry.keys.kind == "secret_file" and read.startswith(DEVELOPMENT_PREFIX) and not development:
+            problems.append(_development_key(entry.keys))
+        else:
+            found[entry.name] = read
+    return found, tuple(problems)
+
+
+def make_missing_secrets(issuers: tuple[IssuerEntry, ...]) -> tuple[str, ...]:
+    """Make a development secret at every `secret_file` that is missing; return their paths.
+
+    Only `serve --dev` does so. The file is made readable by its owner alone, and never over an existing one.
+
+    Raises:
+        OSError: a file cannot be made.
+    """
+    made = []
+    for entry in issuers:
+        if entry.keys.kind != "secret_file":
+            continue
+        try:
+            descriptor = os.open(entry.keys.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            continue
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(make_development_secret())
+        made.append(entry.keys.name)
+    return tuple(made)
+
+
+def _read(source: KeySource) -> bytes | Problem:
+    if source.kind == "secret_env":
+        value = os.environb.get(os.fsencode(source.name))
+        if value is not None:
+            return value
+        return Problem(
+            "error",
+            "secret_unset",
+            f"the environment variable `{source.name}` is not set",
+            source.span,
+            "set it for the daemon, or use `secret_file`",
+        )
+    try:
+        return Path(source.name).read_bytes()
+    except OSError as error:
+        return Problem(
+            "error",
+            "file_unreadable",
+            f"cannot read `{source.name}`: {(error.strerror or 'unknown error').lower()}",
+            source.span,
+            "make the file readable for the user that runs the daemon",
+        )
+
+
+def _development_key(source: KeySource) -> Problem:
+    return Problem(
+        "error",
+        "development_key",
+        f"`{source.name}` is a development key, which anybody with this checkout can mint tokens with",
+        source.span,
+        "use a secret of your own (32 bytes or more), or start with `serve --dev`",
+    )

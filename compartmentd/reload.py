@@ -1,0 +1,246 @@
+"""Reload: read, check, compile, compare, swap one reference, judge the live sessions. All of it or nothing.
+
+Any error on the way leaves the old generation in force. From the swap on everything is decided by the new one;
+the reload is done, and answered, once every live session has been judged by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from compartmentd.compilation import compile_beside
+from compartmentd.compiler import Loaded
+from compartmentd.configuration import Configuration, ServerSettings
+from compartmentd.logs import log
+from compartmentd.material import make_missing_secrets, read_material
+from compartmentd.names import Digest, EntryName
+from compartmentd.problems import Problem, any_error, start_of
+from compartmentd.sessions.hub import Hub
+from compartmentd.sessions.standing import Evictions
+from compartmentd.snapshot import Snapshot, build_snapshot, keyset_of
+from compartmentd.tokens.keyset import KeySet
+
+SLICE = 0.005
+"""Seconds for which judging or building may hold the loop at a time; half of what is promised, since the last
+session of a slice is judged whole."""
+
+SETTLE = 0.25
+"""Seconds after which a file that a watch saw and that does not check is read once more: an editor that writes
+in place shows half a file for a moment."""
+
+NEEDS_RESTART = ("listen", "admin", "path")
+"""Keys of `server` that are bound to what exists since the start."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """How a reload ended; `generation` and `digest` are of what is in force now."""
+
+    ok: bool
+    changed: bool = False
+    generation: int
+    digest: Digest
+    judged: int = 0
+    evicted: Evictions = Evictions()
+    problems: tuple[Problem, ...] = ()
+    at: float
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """What the daemon runs on: a snapshot, the files it came from, and a fingerprint of its keys."""
+
+    snapshot: Snapshot
+    files: tuple[str, ...]
+    globs: tuple[str, ...]
+    keys: str
+
+
+def fingerprint(material: Mapping[EntryName, bytes]) -> str:
+    """Return a digest of the key material, to tell whether it changed; it is never shown."""
+    digest = hashlib.sha256()
+    for name in sorted(material):
+        digest.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(material[name]).digest())
+    return digest.hexdigest()
+
+
+class Reloader:
+    """Carries out reloads, one at a time; whatever is asked for meanwhile causes exactly one more."""
+
+    def __init__(
+        self,
+        path: str,
+        hub: Hub,
+        in_force: InForce,
+        *,
+        development: bool,
+        took_force: Callable[[InForce], None],
+    ) -> None:
+        self._path = path
+        self._hub = hub
+        self._development = development
+        self._took_force = took_force
+        self._turn = asyncio.Lock()
+        self._next: dict[bool, asyncio.Task[Report]] = {}
+        self.in_force = in_force
+        self.last: Report | None = None
+
+    async def reload(self, cause: str) -> Report:
+        """Reload configuration and keys; returns once it is in force for every session, or refused."""
+        return await self._queued(cause, keys_only=False)
+
+    async def reload_keys(self, cause: str) -> Report:
+        """Take in changed keys alone, with the configuration as it is in force."""
+        return await self._queued(cause, keys_only=True)
+
+    async def _queued(self, cause: str, *, keys_only: bool) -> Report:
+        waiting = self._next.get(keys_only)
+        if waiting is None:
+            waiting = self._next[keys_only] = asyncio.ensure_future(self._when_free(cause, keys_only=keys_only))
+        # A caller that goes away (a closed connection) does not take the reload with it.
+        return await asyncio.shield(waiting)
+
+    async def _when_free(self, cause: str, *, keys_only: bool) -> Report:
+        async with self._turn:
+            # Whoever asks from here on may have changed something that this run no longer sees.
+            del self._next[keys_only]
+            started = time.monotonic()
+            report = await (self._keys() if keys_only else self._everything(cause))
+            self.last = report
+            _log(report, cause, time.monotonic() - started)
+            return report
+
+    async def _everything(self, cause: str) -> Report:
+        loaded = await self._compile()
+        if cause == "watch" and loaded.configuration is None:
+            await asyncio.sleep(SETTLE)
+            loaded = await self._compile()
+        configuration = loaded.configuration
+        if configuration is None:
+            return self._refused(loaded.problems)
+        problems = (*loaded.problems, *needing_restart(self._server, configuration))
+        if any_error(problems):
+            return self._refused(problems)
+        return await self._adopt(configuration, loaded.digest, (loaded.files, loaded.globs), problems)
+
+    async def _compile(self) -> Loaded:
+        loaded = await compile_beside(self._path, serving=not self._development)
+        if self._development and loaded.configuration is not None:
+            make_missing_secrets(loaded.configuration.issuers)
+        return loaded
+
+    async def _keys(self) -> Report:
+        now = self.in_force
+        snapshot = now.snapshot
+        return await self._adopt(snapshot.configuration, snapshot.digest, (now.files, now.globs), ())
+
+    async def _adopt(
+        self,
+        configuration: Configuration,
+        digest: Digest,
+        files: tuple[tuple[str, ...], tuple[str, ...]],
+        problems: tuple[Problem, ...],
+    ) -> Report:
+        """Make a snapshot of the configuration and the keys as they are now, and put it in force."""
+        material, unreadable = await asyncio.to_thread(
+            read_material,
+            configuration.issuers,
+            development=self._development,
+        )
+        keys, unusable = keyset_of(configuration.issuers, material)
+        problems = (*problems, *unreadable, *unusable)
+        if any_error(problems):
+            return self._refused(problems)
+        mark = fingerprint(material)
+        old = self.in_force
+        if digest == old.snapshot.digest and mark == old.keys:
+            return self._report(problems)
+        generation = old.snapshot.generation + 1
+        snapshot = await self._build(configuration, digest, generation, keys)
+        self.in_force = InForce(snapshot, *files, mark)
+        self._hub.swap(snapshot)
+        self._took_force(self.in_force)
+        while not self._hub.judge_some(SLICE):
+            await asyncio.sleep(0)
+        return self._report(problems, changed=True)
+
+    async def _build(self, configuration: Configuration, digest: Digest, generation: int, keys: KeySet) -> Snapshot:
+        steps = build_snapshot(configuration, digest, keys, generation)
+        until = time.monotonic() + SLICE
+        while True:
+            try:
+                next(steps)
+            except StopIteration as finished:
+                snapshot: Snapshot = finished.value
+                return snapshot
+            if time.monotonic() > until:
+                await asyncio.sleep(0)
+                until = time.monotonic() + SLICE
+
+    @property
+    def _server(self) -> ServerSettings:
+        return self.in_force.snapshot.configuration.server
+
+    def _report(self, problems: tuple[Problem, ...], *, changed: bool = False) -> Report:
+        snapshot = self.in_force.snapshot
+        return Report(
+            ok=True,
+            changed=changed,
+            generation=snapshot.generation,
+            digest=snapshot.digest,
+            judged=self._hub.judged if changed else 0,
+            evicted=self._hub.evicted if changed else Evictions(),
+            problems=problems,
+            at=time.time(),
+        )
+
+    def _refused(self, problems: tuple[Problem, ...]) -> Report:
+        snapshot = self.in_force.snapshot
+        return Report(
+            ok=False,
+            generation=snapshot.generation,
+            digest=snapshot.digest,
+            problems=problems,
+            at=time.time(),
+        )
+
+
+def needing_restart(old: ServerSettings, new: Configuration) -> tuple[Problem, ...]:
+    """Return an error for every changed key that only a restart can bring into force."""
+    return tuple(
+        Problem(
+            "error",
+            "needs_restart",
+            f"`server.{key}` has changed, which needs a restart",
+            new.server_spans.get(key) or start_of(""),
+            f"restart the daemon, or put `{key}` back to reload the rest",
+        )
+        for key in NEEDS_RESTART
+        if getattr(old, key) != getattr(new.server, key)
+    )
+
+
+def _log(report: Report, cause: str, seconds: float) -> None:
+    if report.ok and report.changed:
+        log(
+            logging.INFO,
+            "reloaded",
+            f"generation {report.generation} is in force",
+            cause=cause,
+            seconds=round(seconds, 3),
+            judged=report.judged,
+            evicted_sessions=report.evicted.sessions,
+            evicted_memberships=report.evicted.memberships,
+        )
+    elif report.ok:
+        log(logging.INFO, "reload_unchanged", "nothing has changed", cause=cause)
+    else:
+        log(logging.ERROR, "reload_refused", "the new configuration is refused; the old one stays", cause=cause)
+    level = logging.WARNING if report.ok else logging.ERROR
+    for problem in report.problems:
+        if problem.severity != "note":
+            log(level, "problem", str(problem), code=problem.code, help=problem.help)
