@@ -3,7 +3,9 @@
     CompartmentdError
     ├── ConfigInvalid     the operator's file: carries every problem found, with positions
     ├── WireError         a client's bytes: its connection is closed with "parse error"
-    └── UsageError        the operator's command or environment: told in one line, exit code 2
+    │   └── PayloadRefused   JSON that we do not take: may be answered instead
+    ├── UsageError        the operator's command or environment: told in one line, exit code 2
+    └── Unreachable       no daemon answers on the admin socket: exit code 3
 
 A refusal is none of them: a decision, or a rejected token, is a value.
 """
@@ -35,5 +37,18 @@ class WireError(CompartmentdError):
         self.code = code
 
 
+class PayloadRefused(WireError):
+    """A payload is JSON, but not of the kind taken here: lone surrogates, huge numbers, deep nesting."""
+
+
 class UsageError(CompartmentdError):
     """A command cannot be carried out as it was given; the text says what to do instead."""
+
+
+class Unreachable(CompartmentdError):
+    """No daemon answers on the admin socket at `path`; `why` tells what was met instead."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path = path
+        self.why = why
+        super().__init__(f"the daemon cannot be reached at `{path}`: {why}")

@@ -1,4 +1,4 @@
-"""An administration that remembers what it was asked, and an HTTP client that sends exactly what it is given."""
+"""An administration that remembers what it was asked, and a client that sends exactly what it is given."""
 
 from __future__ import annotations
 

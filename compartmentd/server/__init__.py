@@ -1,0 +1,1 @@
+"""The edge: listeners, the Socket.IO server, the admin resources and the pages."""

@@ -1,0 +1,81 @@
+"""What the admin listeners serve: the border between HTTP and the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+Record: TypeAlias = Mapping[str, Any]
+"""A JSON object."""
+
+Subscriber: TypeAlias = Callable[[Record], None]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why a bearer token gives no access.
+
+    `known` tells a good token without the rights (403) from a bad one (401). `message` names what must
+    change, and nothing of the token.
+    """
+
+    message: str
+    known: bool = False
+
+
+class Administration(Protocol):
+    """The daemon, as its administrators may use it."""
+
+    @property
+    def admin_hosts(self) -> Collection[str]:
+        """Return the names under which TCP listeners may be asked, as `server.admin_hosts` lists them."""
+
+    def unready(self) -> str | None:
+        """Return why no traffic should be sent here, or `None` if all is well."""
+
+    def authorize(self, token: str) -> Refused | None:
+        """Judge a bearer token; asked again for as long as a stream is open."""
+
+    def reload(self) -> Awaitable[Record]:
+        """Read the files again, and answer once the result is in force for every session.
+
+        `{ok: true, changed, generation, digest, judged, evicted: {sessions, memberships}, problems}`, or
+        `{ok: false, generation, digest, problems}` with nothing changed.
+        """
+
+    def status(self) -> Record:
+        """Return what is in force, and how much of it there is.
+
+        `{version, generation, digest, started, last_reload, connections, sessions, rooms, namespaces}`.
+        """
+
+    def admin_token(self) -> Record:
+        """Return `{token, expires}`: a fresh token that `authorize` accepts until then (milliseconds)."""
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Hand every decision from now on to the subscriber, as it is made; returns what ends that.
+
+        The subscriber is quick and raises nothing.
+        """
+
+
+class Development(Protocol):
+    """What `serve --dev` adds: the playground's view of the configuration, and tokens for the asking."""
+
+    @property
+    def public_url(self) -> str:
+        """Return the origin of the public listener, as a browser on this machine reaches it."""
+
+    def playground(self) -> Record:
+        """Return what the page shows of the configuration in force (`server.admin.outline` makes it)."""
+
+    def mint(self, entry: str | None, claims: Record) -> Record:
+        """Return `{token, expires}` for these claims, of the entry or the only one with a development key.
+
+        Raises:
+            UsageError: there is no such entry, or its key is not a development key.
+        """
+
+    def excerpt(self, file: str, line: int, end_line: int) -> Sequence[str] | None:
+        """Return these lines (from 1, both included) of a configuration file; `None` for any other file."""

@@ -1,0 +1,97 @@
+"""The admin listeners: their resources, and the servers that carry them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, RequestHandler
+
+from compartmentd.server.admin import handlers
+from compartmentd.server.admin.administration import Administration, Development
+from compartmentd.server.admin.base import logger
+from compartmentd.server.admin.decisions import Audience, Decisions
+from compartmentd.server.admin.pages import Front, PlaygroundFile, page_files
+
+# A slow or silent peer is given up: nobody here needs longer to ask (seconds, bytes).
+_HTTP_LIMITS: dict[str, Any] = {
+    "max_body_size": 1 << 20,
+    "max_header_size": 16 << 10,
+    "idle_connection_timeout": 60.0,
+    "body_timeout": 15.0,
+}
+
+
+class AdminServer:
+    """Serves an administration, and in development the playground, on any number of listening sockets."""
+
+    def __init__(self, administration: Administration, development: Development | None = None) -> None:
+        self._audience = Audience()
+        self._servers = {
+            trusted: HTTPServer(
+                make_application(administration, development, self._audience, trusted=trusted),
+                **_HTTP_LIMITS,
+            )
+            for trusted in (True, False)
+        }
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Serve these listening sockets; the peers of unix sockets are administrators."""
+        for sock in sockets:
+            self._servers[sock.family == socket.AF_UNIX].add_sockets([sock])
+
+    async def close(self) -> None:
+        """Stop listening, end the streams, and close what is open."""
+        for server in self._servers.values():
+            server.stop()
+        await self._audience.dismiss()
+        for server in self._servers.values():
+            await server.close_all_connections()
+
+
+def make_application(
+    administration: Administration,
+    development: Development | None,
+    audience: Audience,
+    *,
+    trusted: bool,
+) -> Application:
+    """Return the Tornado application of the listeners whose peers are administrators (`trusted`) or not."""
+    shared: dict[str, Any] = {
+        "administration": administration,
+        "development": development,
+        "trusted": trusted,
+    }
+    files = page_files("playground", "vendor")
+    return Application(
+        [
+            ("/healthz", handlers.Health, shared),
+            ("/readyz", handlers.Readiness, shared),
+            ("/admin/reload", handlers.Reload, shared),
+            ("/admin/status", handlers.Status, shared),
+            ("/admin/token", handlers.AdminToken, shared),
+            ("/admin/decisions", Decisions, {"audience": audience, **shared}),
+            ("/admin/dev/token", handlers.DevelopmentToken, shared),
+            ("/admin/dev/playground", handlers.Playground, shared),
+            ("/admin/dev/excerpt", handlers.Excerpt, shared),
+            ("/", Front, shared),
+            ("/playground", PlaygroundFile, {"files": files, **shared}),
+            ("/playground/([a-z0-9.-]+)", PlaygroundFile, {"files": files, **shared}),
+        ],
+        default_handler_class=handlers.Missing,
+        default_handler_args=shared,
+        log_function=_log,
+    )
+
+
+def _log(handler: RequestHandler) -> None:
+    """Write the access log: without the query, which may say more than a log should keep."""
+    logger.debug(
+        "%s %s %d %.1fms",
+        handler.request.method,
+        handler.request.path,
+        handler.get_status(),
+        1000 * handler.request.request_time(),
+    )

@@ -1,0 +1,65 @@
+"""The command line's way to the daemon: HTTP over the admin unix socket, one request a call."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import Any
+
+from compartmentd.errors import Unreachable
+
+TIMEOUT = 60.0
+"""Seconds to wait for an answer; a reload of ten thousand templates takes some of them."""
+
+
+class AdminClient:
+    """Asks the daemon that listens on the socket `path`."""
+
+    def __init__(self, path: str, timeout: float = TIMEOUT) -> None:
+        self._path = path
+        self._timeout = timeout
+
+    def request(self, method: str, target: str, body: Any = None) -> tuple[int, Any]:
+        """Send one request, with a JSON body unless it is `None`; return the HTTP status and the JSON answer.
+
+        Raises:
+            Unreachable: nobody listens on the socket, it may not be used, or what answers is no compartmentd.
+        """
+        connection = _UnixConnection(self._path, self._timeout)
+        try:
+            headers = {} if body is None else {"Content-Type": "application/json"}
+            connection.request(method, target, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        except OSError as error:
+            raise Unreachable(self._path, _why(error)) from None
+        except (http.client.HTTPException, ValueError):
+            raise Unreachable(self._path, "what answers there is no compartmentd") from None
+        finally:
+            connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """`http.client` with a unix socket below; `localhost` is what it says in the Host header."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such socket"
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there any more"
+    if isinstance(error, PermissionError):
+        return "this user may not use it"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return error.strerror or str(error) or "the connection broke"
