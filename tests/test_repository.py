@@ -1,0 +1,206 @@
+"""What holds of the whole tree: it is safe to read, explains its exceptions, and stands on its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Return the files that git knows, so that what a run leaves behind is never looked at."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+PYTHON = tracked("*.py")
+VENDORED = "vendor"
+
+UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
+UNSAFE_CALLS = {
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "yaml.load",
+    "yaml.load_all",
+    "os.system",
+    "os.popen",
+}
+
+
+def dotted(node: ast.expr) -> str:
+    """Return `a.b.c` for a name or a chain of attributes, else an empty string."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return ""
+
+
+def unsafe(source: str) -> Iterator[str]:
+    """Yield what turns data into code, or would if the data were somebody else's."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        elif isinstance(node, ast.Call):
+            called = dotted(node.func)
+            shell = any(k.arg == "shell" and getattr(k.value, "value", True) for k in node.keywords)
+            if called in UNSAFE_CALLS or shell:
+                yield f"line {node.lineno}: {called}"
+            continue
+        else:
+            continue
+        yield from (
+            f"line {node.lineno}: import {name}" for name in names if name.split(".", 1)[0] in UNSAFE_MODULES
+        )
+
+
+@pytest.mark.parametrize(
+    "path", tracked("compartmentd/*.py"), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_data_never_becomes_code(path: Path) -> None:
+    assert list(unsafe(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from marshal import loads",
+        "x = eval('1')",
+        "import yaml\nyaml.load(text)",
+        "subprocess.run(line, shell=True)",
+    ],
+)
+def test_unsafe_code_is_found(source: str) -> None:
+    assert list(unsafe(source)) != []
+
+
+EXCUSE = re.compile(
+    r"#\s*(?:(?P<what>noqa)(?P<codes>:\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*)?"
+    r"|(?P<type>type:\s*ignore)(?P<kinds>\[[a-z, -]+\])?"
+    r"|pragma:\s*no cover)(?P<reason>.*)",
+)
+
+
+def unexplained(path: Path) -> Iterator[str]:
+    """Yield the comments that silence a check without saying which, or without saying why."""
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type != tokenize.COMMENT or not (match := EXCUSE.search(token.string)):
+                continue
+            named = match["codes"] or match["kinds"]
+            reason = match["reason"].strip(" -#:")
+            if not named or len(reason.split()) < 2:
+                yield f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string}"
+
+
+def test_every_silenced_check_says_why() -> None:
+    assert [line for path in PYTHON for line in unexplained(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("comment", "found"),
+    [
+        ("# noqa", True),
+        ("# noqa: S105", True),
+        ("# type: ignore[arg-type]", True),
+        ("# type: ignore  # the stubs are wrong here", True),
+        ("# noqa: S105 - a code, not a secret", False),
+        ("# type: ignore[arg-type]  # the stubs are wrong here", False),
+    ],
+)
+def test_a_silenced_check_is_found(tmp_path: Path, monkeypatch, comment: str, found: bool) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    path = tmp_path / "module.py"
+    path.write_text(f"x = 1  {comment}\n")
+    assert bool(list(unexplained(path))) is found
+
+
+TEXT_SUFFIXES = {".py", ".md", ".yaml", ".yml", ".json", ".toml", ".mjs", ".js", ".html", ".css", ".in", ""}
+
+# A reader has this tree and nothing else: what it names must be in it, or be public.
+ELSEWHERE = {
+    "a directory of one machine": re.compile(r"(?<![\w.-])/(?:work|farm|home/\w+|root|Users/\w+)/"),
+    "a file above the tree": re.compile(r"(?<![\w/.])\.\./(?:shared|\.\./\.\.)"),
+    "a number of a tracker that nobody else sees": re.compile(r"\b[Ii]ssue #?[0-9]+\b"),
+}
+PAGE = re.compile(r"\b[A-Z]{4,}(?:-[A-Z]+)?\.md\b")
+
+
+def ours() -> Iterator[tuple[str, str]]:
+    """Yield name and text of every file that we wrote."""
+    for path in tracked():
+        name = path.relative_to(ROOT).as_posix()
+        if path.suffix in TEXT_SUFFIXES and VENDORED not in path.parts and path != Path(__file__):
+            yield name, path.read_text()
+
+
+def test_the_tree_stands_on_its_own() -> None:
+    pages = {path.name for path in tracked("*.md")}
+    found = []
+    for name, text in ours():
+        found += [
+            f"{name}: {what}: {match[0]}" for what, p in ELSEWHERE.items() for match in p.finditer(text)
+        ]
+        found += [f"{name}: no such page: {page}" for page in PAGE.findall(text) if page not in pages]
+    assert found == []
+
+
+def test_nothing_is_left_for_later() -> None:
+    unfinished = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+    found = [
+        f"{name}: {m[0]}" for name, text in ours() if name.endswith(".py") for m in unfinished.finditer(text)
+    ]
+    assert found == []
+
+
+def test_no_test_is_skipped() -> None:
+    skipping = re.compile(r"pytest\.(?:skip|importorskip|xfail)|mark\.(?:skip|skipif|xfail)\b")
+    here = Path(__file__).relative_to(ROOT).as_posix()
+    found = [
+        name for name, text in ours() if name.startswith("tests/") and name != here and skipping.search(text)
+    ]
+    assert found == []
+
+
+def test_the_commands_of_the_readme_exist() -> None:
+    readme = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    shown = re.findall(r"`[^`]*`|^ {4}.*$|^```.*?^```", readme, re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"\bmake ([a-z-]+)", " ".join(shown)))
+    assert named >= {"run", "test"}
+    assert named <= targets
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert "make test" in (ROOT / ".ci/run").read_text()
+    assert "make test" in (ROOT / "README.md").read_text()
+
+
+def test_locked_packages_come_with_hashes_and_name_no_server() -> None:
+    for path in tracked("*.lock"):
+        text = path.read_text()
+        requirements = re.findall(r"^[a-z0-9][^\s=]*==.*$", text, re.MULTILINE)
+        assert requirements, path
+        assert all(line.endswith("\\") for line in requirements), path
+        assert "://" not in text, path
+    npm = (ROOT / "tests/support/js/package-lock.json").read_text()
+    assert npm.count('"integrity": "sha512-') == npm.count('"node_modules/')
+    assert '"resolved"' not in npm
