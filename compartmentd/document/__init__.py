@@ -1,0 +1,1 @@
+"""Text to checked documents: bytes -> Source -> YAML with positions -> JSON Schema problems. Pure."""

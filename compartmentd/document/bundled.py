@@ -1,0 +1,27 @@
+"""The JSON Schemas that come with the package: data of the program itself, read like its code."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+CONFIGURATION = "compartmentd.schema.json"
+
+
+@cache
+def schema_text(name: str = CONFIGURATION) -> str:
+    """Return the text of a schema: of the installed package, or of the checkout's `schemas/`."""
+    package = files("compartmentd")
+    inside = package / "schemas" / name
+    # In a checkout the schemas stand at the top of the tree; a wheel carries them inside the package.
+    found = inside if inside.is_file() else package / ".." / "schemas" / name
+    return found.read_text(encoding="utf-8")
+
+
+@cache
+def schema(name: str = CONFIGURATION) -> dict[str, Any]:
+    """Return a schema as data."""
+    return msgspec.json.decode(schema_text(name), type=dict[str, Any])

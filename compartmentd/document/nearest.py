@@ -1,0 +1,14 @@
+"""The nearest known word to one that was misspelt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was probably meant, or `None` where none is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it; a clean check starts faster
+
+    words = {name.lower(): name for name in known}
+    found = get_close_matches(word.lower()[:128], list(words), n=1, cutoff=0.6)
+    return words[found[0]] if found else None

@@ -1,0 +1,118 @@
+"""A document against its JSON Schema: which parts do not fit, each told once, where it stands.
+
+The schema is plain JSON Schema 2020-12, so editors complete from it. Where its keywords alone would lead to a
+riddle ("is not valid under any of the given schemas"), annotations of ours say what to tell a person:
+
+`x-form` {what, write}    what a text is, and its right form
+`x-choice` {what, write}  what exactly one key of a `oneOf`, `anyOf` or `maxProperties` stands for
+`x-unit`, `x-unlimited`   a quantity, told by `units`
+`x-not-built`             a key whose feature does not exist yet
+`x-refused`               a key that may not stand here, and why
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeAlias
+
+import re2
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+from referencing import Registry
+
+from compartmentd.document.bundled import schema
+from compartmentd.document.explain import explain
+from compartmentd.document.yamldoc import Node
+from compartmentd.problems import Problem
+
+Errors: TypeAlias = Iterator[ValidationError]
+Path: TypeAlias = tuple[str | int, ...]
+
+_LOCAL = "#/$defs/"
+
+
+def check(root: Node, definition: str | None = None) -> tuple[Problem, ...]:
+    """Check a document, or a part of it, and mark the nodes that do not fit as broken.
+
+    Args:
+        root: what is checked.
+        definition: the name under `$defs` that it must fit, or `None` for a whole configuration.
+    """
+    groups: dict[Path, list[ValidationError]] = defaultdict(list)
+    for error in _validator(definition).iter_errors(root.data):
+        groups[tuple(error.absolute_path)].append(error)
+    # What YAML already refused is not told again; all are looked up before explaining marks more as broken.
+    sound = {path: node for path in groups if (node := _sound(root, path)) is not None}
+    return tuple(problem for path, node in sound.items() for problem in explain(node, path, groups[path]))
+
+
+def _sound(root: Node, path: Path) -> Node | None:
+    node = root
+    for step in path:
+        if node.broken:
+            return None
+        node = node.at((step,))
+    return None if node.broken else node
+
+
+# --- the validator --------------------------------------------------------------------------------------------
+
+
+@cache
+def _validator(definition: str | None) -> Any:
+    whole = schema()
+    part = whole if definition is None else {"$ref": _LOCAL + definition}
+    return _Validator(part, registry=Registry())
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    # JSON Schema takes 1.0 for an integer; whoever writes a configuration means a fraction by it.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _ref(validator: Any, reference: str, instance: Any, _: Any) -> Errors:
+    # Every reference of our schema is to its own `$defs`: looking one up costs nothing, resolving a URI would
+    # take most of the time of a check.
+    return validator.descend(instance, _definitions()[reference])  # type: ignore[no-any-return]
+
+
+@cache
+def _definitions() -> Mapping[str, Any]:
+    return {_LOCAL + name: part for name, part in schema()["$defs"].items()}
+
+
+def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Errors:
+    if isinstance(instance, str) and not _compiled(pattern).search(instance):
+        yield ValidationError("pattern")
+
+
+@cache
+def _compiled(pattern: str) -> Any:
+    # RE2's `$` is the end of the text; that of Python's `re` lets a final newline pass.
+    return re2.compile(pattern)
+
+
+def _one_of(validator: Any, branches: Sequence[Any], instance: Any, _: Any) -> Errors:
+    return _choice(validator, branches, instance, most=1)
+
+
+def _any_of(validator: Any, branches: Sequence[Any], instance: Any, _: Any) -> Errors:
+    return _choice(validator, branches, instance, most=len(branches))
+
+
+def _choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -> Errors:
+    # Our schema chooses among keys only (held by a test), so nothing has to be tried.
+    if validator.is_type(instance, "object"):
+        present = [name for branch in branches for name in branch["required"] if name in instance]
+        if not 1 <= len(present) <= most:
+            yield ValidationError("choice")
+
+
+_Validator: Any = extend(
+    Draft202012Validator,
+    {"$ref": _ref, "pattern": _pattern, "oneOf": _one_of, "anyOf": _any_of},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)

@@ -1,0 +1,65 @@
+"""A file as text: decoded, checked for characters that no editor shows, and able to quote itself."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+
+import msgspec
+
+from compartmentd.problems import Problem, Span
+
+MAX_BYTES = 64 << 20
+"""All files together; far above any written policy, and what one reload may hold in memory."""
+
+_MOST_REPORTED = 20
+"""Bad characters told of one file: a binary file would otherwise fill the screen."""
+
+# What YAML allows unescaped (YAML 1.2.2, 5.1), less the marks that YAML 1.1 counts as line breaks and editors do
+# not (U+0085, U+2028, U+2029, a lone CR): with them a problem would be reported on another line than is shown.
+_HIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|\r(?!\n)")
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A named text; positions count lines and code points from 1."""
+
+    name: str
+    text: str
+
+    def excerpt(self, span: Span) -> str:
+        """Return the whole lines that the span touches."""
+        lines = self.text.splitlines()
+        return "\n".join(lines[span.line - 1 : max(span.end_line, span.line)])
+
+
+def decode(name: str, raw: bytes) -> Source | tuple[Problem, ...]:
+    """Return the bytes of a file as a source, or the problems for which its text cannot be read."""
+    if len(raw) > MAX_BYTES:
+        return (_problem(name, 1, 1, "text.size", "the file is larger than 64 MiB", "split it with `include`"),)
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return (_problem(name, 1, 1, "text.encoding", "the file is UTF-16", "save it as UTF-8"),)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line, column = _position(raw[: error.start].decode("utf-8"))
+        bad = f"byte 0x{raw[error.start]:02x} is not UTF-8"
+        return (_problem(name, line, column, "text.encoding", bad, "save the file as UTF-8"),)
+    hidden = tuple(_hidden_character(name, text, found.start()) for found in islice(_HIDDEN.finditer(text), _MOST_REPORTED))
+    return hidden or Source(name, text)
+
+
+def _hidden_character(name: str, text: str, at: int) -> Problem:
+    line, column = _position(text[:at])
+    character = text[at]
+    if character == "\ufeff" and at == 0:
+        return _problem(name, line, column, "text.encoding", "the file begins with a byte order mark", "save it as UTF-8 without one")
+    what = f"character U+{ord(character):04X} may not stand here"
+    return _problem(name, line, column, "text.character", what, f'remove it, or write "\\u{ord(character):04x}" in double quotes')
+
+
+def _position(before: str) -> tuple[int, int]:
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+def _problem(name: str, line: int, column: int, code: str, message: str, help_: str) -> Problem:
+    return Problem("error", code, message, Span(name, line, column, line, column + 1), help_)

@@ -1,0 +1,284 @@
+"""YAML, the safe subset, as plain data in which every key and value knows where it stands.
+
+Read from PyYAML's events, so that nothing is built before it is allowed: no anchors, aliases, tags, merge or
+duplicate keys, one document, bounded in depth and number of nodes. Every problem of a file is reported; a
+syntax error ends its own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import yaml
+
+from compartmentd.document.scalars import TooLarge, Trap, resolve
+from compartmentd.document.source import MAX_BYTES, Source
+from compartmentd.problems import Problem, Span, start_of
+
+MAX_NODES = 5_000_000
+MAX_DEPTH = 64
+
+Mark: TypeAlias = tuple[int, int, int, int]
+"""Line and column of the first character and of the first one after; a quarter of a `Span`'s memory."""
+
+# libyaml reports the same positions as PyYAML's own scanner (held by a test) and is twenty times faster; some
+# builds of PyYAML come without it.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Node:
+    """A value of the file: its plain `data`, where it stands, and its parts.
+
+    `broken` says that a problem was reported of the node itself, so that no later check reports another.
+    """
+
+    __slots__ = ("broken", "children", "data", "file", "key_mark", "mark")
+
+    def __init__(self, file: str, mark: Mark, data: Any, children: dict[str, Node] | list[Node] | None = None) -> None:
+        self.file = file
+        self.mark = mark
+        self.data = data
+        self.children = children
+        self.key_mark: Mark | None = None
+        self.broken = False
+
+    @property
+    def span(self) -> Span:
+        """Where the value stands."""
+        return Span(self.file, *self.mark)
+
+    @property
+    def key_span(self) -> Span:
+        """Where the key of the value stands; the value itself for an item of a list."""
+        return Span(self.file, *(self.key_mark or self.mark))
+
+    def get(self, key: str) -> Node | None:
+        """Return the usable value under the key: `None` where there is none, or a broken one."""
+        child = self.fields.get(key)
+        return None if child is None or child.broken else child
+
+    @property
+    def fields(self) -> Mapping[str, Node]:
+        """The values of a mapping by key, broken ones too; empty for anything else."""
+        return self.children if isinstance(self.children, dict) else {}
+
+    def usable(self) -> Iterator[tuple[str, Node]]:
+        """Yield the keys and values of a mapping, without the broken ones."""
+        return ((key, child) for key, child in self.fields.items() if not child.broken)
+
+    @property
+    def items(self) -> Sequence[Node]:
+        """The items of a list that are not broken; none for anything else."""
+        return [item for item in self.children if not item.broken] if isinstance(self.children, list) else ()
+
+    def at(self, path: Sequence[str | int]) -> Node:
+        """Return the node at a path of keys and indices, which must exist."""
+        node = self
+        for step in path:
+            node = node.children[step]  # type: ignore[index,call-overload]  # a path fits its document
+        return node
+
+
+class Budget:
+    """What may still be read; one for all files of a configuration."""
+
+    def __init__(self, size: int = MAX_BYTES, nodes: int = MAX_NODES) -> None:
+        self.bytes = size
+        self.nodes = nodes
+
+
+class Parsed:
+    """What came of a file: the root, or `None` where its text could not be read to the end."""
+
+    def __init__(self, root: Node | None, problems: tuple[Problem, ...]) -> None:
+        self.root = root
+        self.problems = problems
+
+
+class _StopError(Exception):
+    """The rest of the file cannot be read; the problem is already noted."""
+
+
+def parse(source: Source, budget: Budget | None = None) -> Parsed:
+    """Read one YAML file.
+
+    Args:
+        source: the file.
+        budget: what may still be read; it is used up by this file.
+    """
+    reader = _Reader(source, budget or Budget())
+    try:
+        root = reader.read()
+    except _StopError:
+        root = None
+    except yaml.MarkedYAMLError as error:
+        reader.problems.append(_syntax_problem(source, error))
+        root = None
+    return Parsed(root, tuple(reader.problems))
+
+
+class _Reader:
+    def __init__(self, source: Source, budget: Budget) -> None:
+        self.source = source
+        self.budget = budget
+        self.problems: list[Problem] = []
+        self.next = _Loader(source.text).get_event
+
+    def read(self) -> Node:
+        size = len(self.source.text.encode())
+        if size > self.budget.bytes:
+            self.stop(start_of(self.source.name), "text.size", "the files together are larger than 64 MiB", "")
+        self.budget.bytes -= size
+        self.next()  # the stream's start
+        event = self.next()
+        if isinstance(event, yaml.StreamEndEvent):
+            self.stop(start_of(self.source.name), "yaml.empty", "the file is empty", "begin with `version: 1`")
+        root = self.value(self.next(), 1)
+        self.next()  # the document's end
+        event = self.next()
+        if not isinstance(event, yaml.StreamEndEvent):
+            where = Span(self.source.name, *_mark(event, event))
+            self.stop(where, "yaml.documents", "a second document begins here", "keep one document in a file; `include` joins files")
+        return root
+
+    def value(self, event: Any, depth: int) -> Node:
+        self.budget.nodes -= 1
+        if self.budget.nodes < 0:
+            self.stop(self.where(event), "yaml.nodes", "the files together hold more than 5,000,000 values", "")
+        if depth > MAX_DEPTH:
+            self.stop(self.where(event), "yaml.depth", f"the file is nested more than {MAX_DEPTH} deep", "")
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event)
+        if isinstance(event, yaml.ScalarEvent):
+            node = self.scalar(event)
+        elif isinstance(event, yaml.MappingStartEvent):
+            node = self.mapping(event, depth)
+        else:
+            node = self.sequence(event, depth)
+        if event.anchor is not None or event.tag is not None:
+            self.properties(event, node)
+        return node
+
+    def scalar(self, event: Any) -> Node:
+        node = Node(self.source.name, _mark(event, event), event.value)
+        if event.style:
+            # YAML's escapes can spell half a surrogate pair, which no UTF-8 and so no client can send.
+            if any("\ud800" <= character <= "\udfff" for character in event.value):
+                self.refuse(node, "yaml.surrogate", "the text holds half a surrogate pair", "write the character itself")
+        elif event.tag is None:
+            self.plain(node, event.value)
+        return node
+
+    def plain(self, node: Node, text: str) -> None:
+        value = resolve(text)
+        if isinstance(value, Trap):
+            self.refuse(node, "yaml.trap", f"`{text}` without quotes is {value.reason}", f'write "{text}" if the text is meant')
+        elif isinstance(value, TooLarge):
+            self.refuse(node, "yaml.number", f"`{_shortened(text)}` does not fit in 64 bits", "write it in quotes if the text is meant")
+        else:
+            node.data = value
+
+    def sequence(self, event: Any, depth: int) -> Node:
+        children: list[Node] = []
+        while not isinstance(following := self.next(), yaml.SequenceEndEvent):
+            children.append(self.value(following, depth + 1))
+        mark = _collection_mark(event, following, children)
+        return Node(self.source.name, mark, [child.data for child in children], children)
+
+    def mapping(self, event: Any, depth: int) -> Node:
+        children: dict[str, Node] = {}
+        while not isinstance(following := self.next(), yaml.MappingEndEvent):
+            self.entry(following, children, depth)
+        mark = _collection_mark(event, following, list(children.values()))
+        return Node(self.source.name, mark, {key: child.data for key, child in children.items()}, children)
+
+    def entry(self, event: Any, children: dict[str, Node], depth: int) -> None:
+        key = self.value(event, depth + 1)
+        reported = len(self.problems)
+        value = self.value(self.next(), depth + 1)
+        if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style:
+            del self.problems[reported:]  # the alias that a merge key takes is part of the same mistake
+            self.refuse(key, "yaml.merge", "merge keys are not taken", "write the keys out, or use named rules")
+        elif key.broken:
+            pass
+        elif not isinstance(key.data, str):
+            self.refuse(key, "yaml.key", "a key must be text", _quoted_key(event))
+        elif key.data in children:
+            first = children[key.data].key_span
+            message = f"`{_shortened(key.data)}` stands here twice: first at line {first.line}, column {first.column}"
+            self.refuse(key, "yaml.duplicate-key", message, "remove one of them, or join their contents")
+        else:
+            value.key_mark = key.mark
+            children[key.data] = value
+
+    def alias(self, event: Any) -> Node:
+        node = Node(self.source.name, _mark(event, event), None)
+        self.refuse(node, "yaml.alias", f"aliases (`*{event.anchor}`) are not taken", "write the value out, or use named rules")
+        return node
+
+    def properties(self, event: Any, node: Node) -> None:
+        where = Span(self.source.name, *_mark(event, event))
+        if event.anchor is not None:
+            message = f"anchors (`&{event.anchor}`) are not taken"
+            self.problems.append(Problem("error", "yaml.anchor", message, where, "remove it; named rules serve instead"))
+        if event.tag is not None:
+            node.broken = True
+            help_ = "remove it; write text in quotes, and numbers, true and false without"
+            self.problems.append(Problem("error", "yaml.tag", f"tags (`{event.tag}`) are not taken", where, help_))
+
+    def refuse(self, node: Node, code: str, message: str, help_: str) -> None:
+        node.broken = True
+        self.problems.append(Problem("error", code, message, node.span, help_))
+
+    def where(self, event: Any) -> Span:
+        return Span(self.source.name, *_mark(event, event))
+
+    def stop(self, span: Span, code: str, message: str, help_: str) -> None:
+        self.problems.append(Problem("error", code, message, span, help_))
+        raise _StopError
+
+
+def _mark(first: Any, last: Any) -> Mark:
+    start, end = first.start_mark, last.end_mark
+    return start.line + 1, start.column + 1, end.line + 1, end.column + 1
+
+
+def _collection_mark(start: Any, end: Any, children: Sequence[Node]) -> Mark:
+    # A block collection ends, for libyaml, where the next token begins; for a reader, where its last part ends.
+    if start.flow_style or not children:
+        return _mark(start, end)
+    begin = start.start_mark
+    return begin.line + 1, begin.column + 1, *children[-1].mark[2:]
+
+
+def _quoted_key(event: Any) -> str:
+    return f'write it in quotes: "{event.value}"' if isinstance(event, yaml.ScalarEvent) and event.value else ""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+    span = Span(source.name, line, column, line, column + 1)
+    if _character_at(source, line, column) == "\t":
+        return Problem("error", "yaml.tab", "a tab may not indent", span, "indent with spaces")
+    context = f" {error.context}" if error.context else ""
+    message = f"not YAML{context}: {error.problem}"
+    return Problem("error", "yaml.syntax", message, span, _syntax_help(source, line))
+
+
+def _syntax_help(source: Source, line: int) -> str:
+    lines = source.text.split("\n")
+    shown = lines[line - 1] if line <= len(lines) else ""
+    if "{" in shown or "}" in shown:
+        return "text with `{` or `}` at its start, or inside of `{...}` and `[...]`, needs quotes"
+    return "look for a missing `:`, a quote or bracket that is not closed, or a line indented differently from its neighbours"
+
+
+def _character_at(source: Source, line: int, column: int) -> str:
+    lines = source.text.split("\n")
+    return lines[line - 1][column - 1 : column] if line <= len(lines) else ""
