@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import combinations, product
 from typing import NamedTuple, TypeAlias
 
 from compartmentd.policy.charset import Ranges, contains, of_text, union
-from compartmentd.policy.model import IntegerParam, Param, PatternParam, RoomTemplate
+from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate
 
 ANY = ""
 """The key of a template that says nothing in a view: the beginning of every key."""
@@ -76,10 +77,15 @@ class View(NamedTuple):
 def alphabet(param: Param) -> Ranges:
     """Return every character that a value of the parameter can hold."""
     if isinstance(param, PatternParam):
-        return union(pair for item in param.items for pair in item.ranges)
+        return _alphabet(param.items)
     if isinstance(param, IntegerParam):
         return of_text("-0123456789") if param.low < 0 else of_text("0123456789")
     return of_text("".join(param.values))
+
+
+@lru_cache(maxsize=1024)
+def _alphabet(items: tuple[CharClass, ...]) -> Ranges:
+    return union(pair for item in items for pair in item.ranges)
 
 
 def shape(template: RoomTemplate) -> Shape:

@@ -1,0 +1,176 @@
+"""Finding the template of a room by its literal parts, so that a hundred thousand templates cost what ten do.
+
+Templates without parameters are looked up by name. The others stand in a small tree: each branch looks at one
+view of the room (see `literals`) and goes on with those templates whose key is the beginning of the room's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from typing import Protocol, TypeAlias, TypeVar
+
+from compartmentd.policy.charset import valid_room_name
+from compartmentd.policy.literals import ANY, Shape, View, shape, useful_views
+from compartmentd.policy.matching import Match, Reader, Readers
+from compartmentd.policy.model import RoomTemplate
+
+_SLICE = 100
+"""Templates dealt with between two pauses: about a millisecond of work."""
+
+_SAMPLE = 300
+"""A view is chosen by how well it divides this many of the templates."""
+
+_FEW = 4
+"""A branch for fewer templates than this would cost more than it saves."""
+
+_LENGTH_COST = 0.3
+"""What looking up one more length of key costs, as a part of what looking closely at one template costs."""
+
+_Shaped: TypeAlias = tuple[RoomTemplate, Shape]
+_Built = TypeVar("_Built")
+
+
+class _Node(Protocol):
+    def find(self, room: str) -> Match | None: ...
+
+
+class _Leaf:
+    """Templates that literals do not tell apart; at most one of them has the room, since none overlap."""
+
+    __slots__ = ("readers",)
+
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        self.readers = readers
+
+    def find(self, room: str) -> Match | None:
+        for reader in self.readers:
+            match = reader.find(room)
+            if match is not None:
+                return match
+        return None
+
+
+class _Branch:
+    """The templates by their key in one view; `lengths` are those of the keys, the longest first."""
+
+    __slots__ = ("by_key", "lengths", "view")
+
+    def __init__(self, view: View, by_key: dict[str, _Node], lengths: set[int]) -> None:
+        self.view = view
+        self.by_key = by_key
+        self.lengths = tuple(sorted(lengths, reverse=True))
+
+    def find(self, room: str) -> Match | None:
+        key = self.view.of_room(room)
+        for length in self.lengths:
+            node = self.by_key.get(key[:length])
+            if node is not None:
+                match = node.find(room)
+                if match is not None:
+                    return match
+        return None
+
+
+class Dispatch:
+    """Immutable once built; made by `build`."""
+
+    __slots__ = ("_by_name", "_tree")
+
+    def __init__(self, by_name: dict[str, Match], tree: _Node) -> None:
+        self._by_name = by_name
+        self._tree = tree
+
+    @classmethod
+    def build(cls, templates: Sequence[RoomTemplate]) -> Generator[None, None, Dispatch]:
+        """Build in slices: yields about every millisecond, and returns the dispatch."""
+        return (yield from _Builder().build(templates))
+
+    @classmethod
+    def of(cls, templates: Sequence[RoomTemplate]) -> Dispatch:
+        """Build at once."""
+        return run(cls.build(templates))
+
+    def find(self, room: str) -> Match | None:
+        """Return the one template that has this room, with the values of its parameters, or `None`."""
+        if not valid_room_name(room):
+            return None
+        # A template without parameters wins over those with.
+        return self._by_name.get(room) or self._tree.find(room)
+
+
+def run(building: Generator[None, None, _Built]) -> _Built:
+    """Run a build that pauses to its end, and return what it made."""
+    while True:
+        try:
+            next(building)
+        except StopIteration as done:
+            built: _Built = done.value
+            return built
+
+
+class _Builder:
+    """Divides templates by the view that tells most of them apart, then each part again."""
+
+    def __init__(self) -> None:
+        self._readers = Readers()
+        self._done = 0
+
+    def build(self, templates: Sequence[RoomTemplate]) -> Generator[None, None, Dispatch]:
+        by_name: dict[str, Match] = {}
+        group: list[_Shaped] = []
+        for template in templates:
+            if template.params:
+                group.append((template, shape(template)))
+            else:
+                by_name[template.pattern[0]] = Match(template, ())
+            if self._slice_is_over():
+                yield
+        return Dispatch(by_name, (yield from self._tree(group)))
+
+    def _tree(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
+        view = (yield from self._best_view(group)) if len(group) > _FEW else None
+        if view is None:
+            return (yield from self._leaf(group))
+        parts: dict[str, list[_Shaped]] = {}
+        for each in group:
+            parts.setdefault(view.of_shape(each[1]), []).append(each)
+            if self._slice_is_over():
+                yield
+        by_key: dict[str, _Node] = {}
+        lengths: set[int] = set()
+        for key, part in parts.items():
+            by_key[key] = yield from self._tree(part)
+            lengths.add(len(key))
+        return _Branch(view, by_key, lengths)
+
+    def _leaf(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
+        readers = []
+        for template, _ in group:
+            readers.append(self._readers.of(template))
+            if self._slice_is_over():
+                yield
+        return readers[0] if len(readers) == 1 else _Leaf(tuple(readers))
+
+    def _best_view(self, group: list[_Shaped]) -> Generator[None, None, View | None]:
+        """Return the view that leaves the fewest templates to look at, or `None` where none leaves fewer."""
+        sample = [shaped[1] for shaped in group[:: 1 + len(group) // _SAMPLE]]
+        best, least = None, len(sample) - 1.0
+        for view in useful_views(sample):
+            cost = _cost(view, sample)
+            yield
+            if cost < least:
+                best, least = view, cost
+        return best
+
+    def _slice_is_over(self) -> bool:
+        self._done += 1
+        return self._done % _SLICE == 0
+
+
+def _cost(view: View, sample: Sequence[Shape]) -> float:
+    """Return how many templates of the sample a room is compared with, on average, after one view."""
+    counts = Counter(view.of_shape(each) for each in sample)
+    always = counts.pop(ANY, 0)
+    lengths = len({len(key) for key in counts})
+    return always + sum(count * count for count in counts.values()) / len(sample) + _LENGTH_COST * lengths

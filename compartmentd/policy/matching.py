@@ -1,0 +1,198 @@
+"""Reading the parameters' values out of a room's name, in time that grows with the length of the name alone.
+
+Where a delimiter follows each parameter that could not be part of its value, the name is cut at the
+delimiters and each value is checked by itself. Other templates are read by RE2, which never backtracks. A
+template reads a room in one way only (the compiler refuses any other), so both find the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import re2  # type: ignore[import-untyped]  # it ships no types
+
+from compartmentd.policy.charset import MAX_ROOM_BYTES, Ranges, contains
+from compartmentd.policy.integers import read_integer, spellings
+from compartmentd.policy.literals import alphabet
+from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate
+
+Check: TypeAlias = Callable[[str], bool]
+"""Tells whether a string is a value of a parameter."""
+
+_FEW_CHARACTERS = 512
+"""Classes up to this size are checked as a set of characters, larger ones by their ranges."""
+
+
+class Match(NamedTuple):
+    """The template that a room belongs to, and its values in the order of `template.params`."""
+
+    template: RoomTemplate
+    values: tuple[str, ...]
+
+
+class Reader(Protocol):
+    """Reads the rooms of one template."""
+
+    def find(self, room: str) -> Match | None:
+        """Return the room's values, or `None` where it does not have the template's form."""
+
+
+class Cutting:
+    """Reads a template whose delimiters are no part of the parameters before them."""
+
+    __slots__ = ("checks", "template")
+
+    def __init__(self, template: RoomTemplate, checks: tuple[Check, ...]) -> None:
+        self.template = template
+        self.checks = checks
+
+    def find(self, room: str) -> Match | None:
+        """Cut the room at the delimiters, and check each value."""
+        first, *middle, last = self.template.pattern[::2]
+        at, end = len(first), len(room) - len(last)
+        if at > end or not (room.startswith(first) and room.endswith(last)):
+            return None
+        values = []
+        for delimiter in middle:
+            # The first place is the only one: a value that went on beyond it would hold the delimiter.
+            cut = room.find(delimiter, at, end)
+            if cut < 0:
+                return None
+            values.append(room[at:cut])
+            at = cut + len(delimiter)
+        values.append(room[at:end])
+        for check, value in zip(self.checks, values, strict=True):
+            if not check(value):
+                return None
+        return Match(self.template, tuple(values))
+
+
+class Searching:
+    """Reads any other template, by RE2; the expression is compiled when a room first needs it."""
+
+    __slots__ = ("template",)
+
+    def __init__(self, template: RoomTemplate) -> None:
+        self.template = template
+
+    def find(self, room: str) -> Match | None:
+        """Match the whole room against the template's expression."""
+        found = _expression_of(self).fullmatch(room)
+        if not found:
+            return None
+        values = dict(zip(self.template.pattern[1::2], found.groups(), strict=True))
+        return Match(self.template, tuple(values[param.name] for param in self.template.params))
+
+
+class Readers:
+    """Makes readers that share the checks of equal parameters: many templates use few kinds of parameters."""
+
+    def __init__(self) -> None:
+        self._checks: dict[object, Check] = {}
+        self._together: dict[tuple[Check, ...], tuple[Check, ...]] = {}
+
+    def of(self, template: RoomTemplate) -> Reader:
+        """Return the reader of a template with parameters."""
+        in_order = tuple(param.name for param in template.params) == template.pattern[1::2]
+        if in_order and _can_be_cut(template):
+            checks = tuple(self._check(param) for param in template.params)
+            return Cutting(template, self._together.setdefault(checks, checks))
+        return Searching(template)
+
+    def _check(self, param: Param) -> Check:
+        key: object
+        if isinstance(param, PatternParam):
+            key = param.items
+        elif isinstance(param, IntegerParam):
+            key = (param.low, param.high)
+        else:
+            key = frozenset(param.values)
+        if key not in self._checks:
+            self._checks[key] = _check_of(param)
+        return self._checks[key]
+
+
+def _can_be_cut(template: RoomTemplate) -> bool:
+    delimiters = template.pattern[2:-1:2]
+    return all(
+        delimiter and not contains(alphabet(param), ord(delimiter[0]))
+        for param, delimiter in zip(
+            template.params, delimiters, strict=False
+        )  # the last one ends with the room
+    )
+
+
+# --- checks of one value ---
+
+
+def _check_of(param: Param) -> Check:
+    if isinstance(param, IntegerParam):
+        return lambda value: read_integer(value, param) is not None
+    if isinstance(param, PatternParam):
+        if len(param.items) == 1:
+            return _check_of_class(param.items[0])
+        return partial(_matches, _pattern_text(param))
+    return frozenset(param.values).__contains__
+
+
+def _check_of_class(item: CharClass) -> Check:
+    least, most, ranges = item.least, MAX_ROOM_BYTES if item.most is None else item.most, item.ranges
+    if sum(high - low + 1 for low, high in ranges) <= _FEW_CHARACTERS:
+        characters = _characters(ranges)
+        return lambda value: least <= len(value) <= most and characters.issuperset(value)
+    return lambda value: least <= len(value) <= most and all(contains(ranges, ord(c)) for c in value)
+
+
+@lru_cache(maxsize=1024)
+def _characters(ranges: Ranges) -> frozenset[str]:
+    return frozenset(chr(code) for low, high in ranges for code in range(low, high + 1))
+
+
+def _matches(pattern: str, value: str) -> bool:
+    return _compiled(pattern).fullmatch(value) is not None
+
+
+# --- expressions ---
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> Any:
+    """Compile with RE2; bounded, since with many templates only those in use should take memory."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = (
+        64 << 20
+    )  # a program too large for the default 8 MiB is the operator's choice, not an error
+    return re2.compile(pattern, options)
+
+
+@lru_cache(maxsize=256)
+def _expression_of(reader: Searching) -> Any:
+    params = {param.name: param for param in reader.template.params}
+    pieces = (
+        f"({_param_text(params[part])})" if index % 2 else re2.escape(part)
+        for index, part in enumerate(reader.template.pattern)
+    )
+    return _compiled("".join(pieces))
+
+
+def _param_text(param: Param) -> str:
+    if isinstance(param, PatternParam):
+        return _pattern_text(param)
+    if isinstance(param, IntegerParam):
+        return "|".join("".join(f"[{low}-{high}]" for low, high in spelling) for spelling in spellings(param))
+    return "|".join(re2.escape(value) for value in param.values)
+
+
+def _pattern_text(param: PatternParam) -> str:
+    return "".join(f"[{_ranges_text(item.ranges)}]{_count_text(item)}" for item in param.items)
+
+
+def _ranges_text(ranges: Ranges) -> str:
+    return "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in ranges)
+
+
+def _count_text(item: CharClass) -> str:
+    return f"{{{item.least},{'' if item.most is None else item.most}}}"
