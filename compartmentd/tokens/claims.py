@@ -1,8 +1,8 @@
 """The rules for registered claims that PyJWT leaves open: types, bounds, and times judged to the second.
 
 `exp` is exact, since a session ends at it (RFC 7519, 4.1.4 allows leeway and does not ask for it); leeway
-only forgives an issuer's clock that is ahead of ours, for `iat` and `nbf`. A rule returns why the claims do not
-pass, or `None`.
+only forgives an issuer's clock that is ahead of ours, for `iat` and `nbf`. A rule returns why the claims do
+not pass, or `None`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import given, strategies as st
+
+from compartmentd.tokens.jsontext import MAX_DEPTH, NotStrict, read_object
+
+GOOD = [
+    (b"{}", {}),
+    (b' {"a": [1, -1.5e3, true, null, "x"]} ', {"a": [1, -1500.0, True, None, "x"]}),
+    (b'{"a": 18446744073709551615, "b": -9223372036854775808}', {"a": 2**64 - 1, "b": -(2**63)}),
+    (b'{"a": "\\ud83d\\ude00"}', {"a": "\U0001f600"}),
+    (b'{"a": "\\\\ud800"}', {"a": "\\ud800"}),
+    ('{"ä": "\U0001f600"}'.encode(), {"ä": "\U0001f600"}),
+    (b'{"a": "' + b"[{" * 100 + b'"}', {"a": "[{" * 100}),
+    (b'{"a": "' + b'\\"[' * 100 + b'"}', {"a": '"[' * 100}),
+    (b'{"a": ' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}", None),
+    (b'{"a": [' + b",".join([b"[]"] * 500) + b"]}", {"a": [[]] * 500}),
+]
+
+BAD = [
+    (b"", "is not JSON"),
+    (b"nonsense", "is not JSON"),
+    (b'{"a": 1} {}', "is not JSON"),
+    (b"[]", "is not a JSON object"),
+    (b"1", "is not a JSON object"),
+    (b"null", "is not a JSON object"),
+    (b"\xef\xbb\xbf{}", "is not JSON"),
+    ('{"a": 1}'.encode("utf-16"), "is not UTF-8"),
+    (b'{"a": "\xff"}', "is not UTF-8"),
+    (b'{"a": "\xed\xa0\x80"}', "is not UTF-8"),
+    (b'{"a": 1, "a": 1}', "names a member twice"),
+    (b'{"a": {"b": 1, "\\u0062": 2}}', "names a member twice"),
+    (b'{"a": "\\ud800"}', "holds a lone surrogate"),
+    (b'{"\\uDFFF": 1}', "holds a lone surrogate"),
+    (b'{"a": [["x\\ude00\\ud83d"]]}', "holds a lone surrogate"),
+    (b'{"a": 18446744073709551616}', "holds an integer beyond 64 bits"),
+    (b'{"a": -9223372036854775809}', "holds an integer beyond 64 bits"),
+    (b'{"a": ' + b"9" * 5000 + b"}", "holds an integer beyond 64 bits"),
+    (b'{"a": 1e400}', "holds a number that is out of range"),
+    (b'{"a": [-1e400]}', "holds a number that is out of range"),
+    (b'{"a": NaN}', "holds NaN, which is no JSON"),
+    (b'{"a": -Infinity}', "holds -Infinity, which is no JSON"),
+    (b'{"a": 01}', "is not JSON"),
+    (b'{"a": "\n"}', "is not JSON"),
+    (b'{"a": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", f"is nested deeper than {MAX_DEPTH} levels"),
+    (b'{"a":' * 2000 + b"1" + b"}" * 2000, f"is nested deeper than {MAX_DEPTH} levels"),
+    (b"[" * 100_000, f"is nested deeper than {MAX_DEPTH} levels"),
+]
+
+
+@pytest.mark.parametrize(("data", "value"), GOOD)
+def test_reads_objects(data: bytes, value: object) -> None:
+    read = read_object(data)
+    assert read == (json.loads(data) if value is None else value)
+
+
+@pytest.mark.parametrize(("data", "message"), BAD)
+def test_refuses_what_is_none_or_could_be_read_in_two_ways(data: bytes, message: str) -> None:
+    with pytest.raises(NotStrict, match=f"^{message}$"):
+        read_object(data)
+
+
+@given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\ud8eE+-0123456789.truefalsn \n').map(str.encode))
+def test_any_bytes_give_an_object_or_the_one_error(data: bytes) -> None:
+    try:
+        value = read_object(data)
+    except NotStrict:
+        return
+    assert value == json.loads(data)
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**64 - 1)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+        max_leaves=20,
+    ),
+    st.booleans(),
+)
+def test_whatever_can_be_written_is_read(value: object, ascii_only: bool) -> None:
+    data = json.dumps({"value": value}, ensure_ascii=ascii_only).encode()
+    assert read_object(data) == {"value": value}
+
+
+@pytest.mark.parametrize("unit", [b'\\"', b'"\\', b'"', b"[", b'["', b'"[', b"\\", b'{"a":['])
+def test_hostile_text_costs_no_more_than_its_length(unit: bytes) -> None:
+    data = b"[" * 40 + b'"' + unit * (200_000 // len(unit))
+    began = time.process_time()
+    with pytest.raises(NotStrict):
+        read_object(data)
+    # A scan that starts again at each quote takes minutes here.
+    assert time.process_time() - began < 2

@@ -1,0 +1,75 @@
+"""A live session's token under a new key set, as a reload judges it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from compartmentd.policy.codes import Code
+from compartmentd.tokens.keyset import KeySet
+from compartmentd.tokens.verify import Rejected, Verified, judge_again, verify
+from tests.tokens.forge import NOW, SECRET, entry, keys_of, secret_set, token
+
+
+def live(**changed: Any) -> Verified:
+    verified = verify(token(**changed), secret_set(), "connect", NOW)
+    assert isinstance(verified, Verified)
+    return verified
+
+
+def test_nothing_changed() -> None:
+    before = live()
+    after = judge_again(before, secret_set(), "connect", NOW)
+    assert isinstance(after, Verified)
+    assert msgspec.structs.asdict(after) == msgspec.structs.asdict(before)
+
+
+def test_a_change_that_allows_more_or_moves_the_end() -> None:
+    assert isinstance(judge_again(live(), secret_set(audience=("x", "realtime")), "connect", NOW), Verified)
+    after = judge_again(live(), secret_set(max_age=100.0), "connect", NOW)
+    assert isinstance(after, Verified)
+    assert after.ends_at == NOW + 40
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"use": ("api",)}, "not_for_this_use"),
+        ({"audience": ("other",)}, "wrong_audience"),
+        ({"issuer": "https://other.example.com"}, "unknown_issuer"),
+        ({"types": ("at+jwt",)}, "wrong_type"),
+        ({"require": {"token_use": "access"}}, "requirement"),
+        ({"subject": "email"}, "bad_subject"),
+        ({"subject": "oid"}, "bad_subject"),
+        ({"name": "renamed", "issuer": "https://corp.example.com"}, "key_removed"),
+        ({"algorithms": ("HS512",)}, "key_removed"),
+    ],
+)
+def test_what_the_entry_no_longer_accepts_is_revoked(settings: dict[str, Any], reason: str) -> None:
+    result = judge_again(live(oid="another"), secret_set(**settings), "connect", NOW)
+    assert isinstance(result, Rejected)
+    assert (result.code, result.reason) == (Code.REVOKED, reason)
+
+
+def test_a_removed_key_or_entry_or_acceptance_is_revoked() -> None:
+    who = entry(kind="secret_file")
+    sets = [
+        (KeySet.of([who], keys_of(who, SECRET[::-1])), None, "key_removed"),
+        (KeySet.of([who]), None, "key_removed"),
+        (KeySet.of(), None, "unknown_issuer"),
+        (secret_set(), (), "not_accepted_here"),
+    ]
+    for keys, accept, reason in sets:
+        result = judge_again(live(), keys, "connect", NOW, accept)
+        assert isinstance(result, Rejected)
+        assert (result.code, result.reason) == (Code.REVOKED, reason)
+
+
+def test_time_ends_it_and_a_clock_set_back_does_not() -> None:
+    for later, settings in ((600, {}), (50, {"max_age": 100.0})):
+        result = judge_again(live(), secret_set(**settings), "connect", NOW + later)
+        assert isinstance(result, Rejected)
+        assert result.code is Code.TOKEN_EXPIRED
+    assert isinstance(judge_again(live(nbf=NOW), secret_set(), "connect", NOW - 3600), Verified)
