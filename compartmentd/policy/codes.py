@@ -1,6 +1,6 @@
 """The one table of refusal and ending codes: what a client is told, and whether trying again can help.
 
-Codes are stable and documented. Texts are fixed: they tell a client what it needs to act, and never the policy.
+Codes are stable and documented. Texts are fixed: they tell a client what it needs to act, never the policy.
 """
 
 from __future__ import annotations

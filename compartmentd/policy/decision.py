@@ -69,9 +69,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `size` is the payload's bytes as received, with attachments; `None` skips the check. `payload_holds` tells
     whether the data fits the event's schema; it is called only where all earlier checks passed, and an
-    exception from it counts as not fitting. `within_room_rate` is of the room's own rates, which are checked right
-    after template and membership. `occupancy` counts the members of the asked room; `sessions`
-    counts the user's sessions in the namespace before this one.
+    exception from it counts as not fitting. `within_room_rate` is of the room's own rates, which are checked
+    right after template and membership. `occupancy` counts the members of the asked room; `sessions` counts
+    the user's sessions in the namespace before this one.
     """
 
     well_formed: bool = True
@@ -138,7 +138,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """The places in the configuration that decided: of each chain of reasons the innermost that has one."""
+        """The places in the configuration that decided: of each chain of reasons the innermost."""
         return tuple(dict.fromkeys(span for reason in self.reasons for span in _deciding(reason)))
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import re2  # type: ignore[import-untyped]  # it ships no types
 
 from compartmentd.policy.charset import MAX_ROOM_BYTES, Ranges, contains
+from compartmentd.policy.expressions import compiled, full_match
 from compartmentd.policy.integers import read_integer, spellings
 from compartmentd.policy.literals import alphabet
 from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate
@@ -133,7 +134,7 @@ def _check_of(param: Param) -> Check:
     if isinstance(param, PatternParam):
         if len(param.items) == 1:
             return _check_of_class(param.items[0])
-        return partial(_matches, _pattern_text(param))
+        return partial(full_match, _pattern_text(param))
     return frozenset(param.values).__contains__
 
 
@@ -150,22 +151,7 @@ def _characters(ranges: Ranges) -> frozenset[str]:
     return frozenset(chr(code) for low, high in ranges for code in range(low, high + 1))
 
 
-def _matches(pattern: str, value: str) -> bool:
-    return _compiled(pattern).fullmatch(value) is not None
-
-
 # --- expressions ---
-
-
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> Any:
-    """Compile with RE2; bounded, since with many templates only those in use should take memory."""
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = (
-        64 << 20
-    )  # a program too large for the default 8 MiB is the operator's choice, not an error
-    return re2.compile(pattern, options)
 
 
 @lru_cache(maxsize=256)
@@ -175,7 +161,7 @@ def _expression_of(reader: Searching) -> Any:
         f"({_param_text(params[part])})" if index % 2 else re2.escape(part)
         for index, part in enumerate(reader.template.pattern)
     )
-    return _compiled("".join(pieces))
+    return compiled("".join(pieces))
 
 
 def _param_text(param: Param) -> str:

@@ -29,7 +29,7 @@ class _Node(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     span: Span
 
 
-# --- tests of a claim or parameter ----------------------------------------------------------------------------
+# --- tests of a claim or parameter ---
 
 
 class Filled(msgspec.Struct, frozen=True, tag=True):
@@ -73,7 +73,7 @@ class Exists(_Node, frozen=True, kw_only=True):
 
 
 class Moment(_Node, frozen=True, kw_only=True):
-    """`is: past` or `is: future`: a NumericDate, in seconds (RFC 7519, 2), against the time of the decision."""
+    """`is: past` or `is: future`: a NumericDate, in seconds (RFC 7519, 2), against the decision's time."""
 
     future: bool
 
@@ -81,7 +81,7 @@ class Moment(_Node, frozen=True, kw_only=True):
 Test: TypeAlias = Equals | Matches | Contains | Bound | Exists | Moment
 
 
-# --- rules ----------------------------------------------------------------------------------------------------
+# --- rules ---
 
 
 class Public(_Node, frozen=True, kw_only=True):
@@ -132,7 +132,7 @@ class MemberOf(_Node, frozen=True, kw_only=True):
 
 
 class Named(_Node, frozen=True, kw_only=True):
-    """`{rule: NAME}`: looked up in `Policy.rules`, and evaluated once per decision however often it is used."""
+    """`{rule: NAME}`: looked up in `Policy.rules`, and evaluated once per decision."""
 
     name: str
 
@@ -156,11 +156,23 @@ class Not(_Node, frozen=True, kw_only=True):
 
 
 Rule: TypeAlias = (
-    Public | Authenticated | Nobody | Members | ByServer | Scopes | Claim | Parameter | MemberOf | Named | All | AnyOf | Not
+    Public
+    | Authenticated
+    | Nobody
+    | Members
+    | ByServer
+    | Scopes
+    | Claim
+    | Parameter
+    | MemberOf
+    | Named
+    | All
+    | AnyOf
+    | Not
 )
 
 
-# --- templates ------------------------------------------------------------------------------------------------
+# --- templates ---
 
 
 class CharClass(msgspec.Struct, frozen=True, array_like=True):
@@ -203,8 +215,8 @@ Param: TypeAlias = PatternParam | IntegerParam | OneOfParam
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The effective limits of a place, merged key by key; `None` means unlimited.
 
-    Rates are events (or bytes) per second, as a float. `own_message_rate` and `own_byte_rate` are those that a
-    room itself states: they count in addition to the session's.
+    Rates are events (or bytes) per second, as a float. `own_message_rate` and `own_byte_rate` are those that
+    a room itself states: they count in addition to the session's.
     """
 
     message_size: int | None = 64 * 1024

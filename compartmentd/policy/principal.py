@@ -37,13 +37,15 @@ def scopes_of(claims: Mapping[str, Any], sources: tuple[str, ...]) -> tuple[froz
     """Collect the scopes of the claims named in `sources`: a string is split on spaces, a list taken by item.
 
     Returns the scopes, and whether some source that is present was of another type (a list with an item that
-    is no string, too); such a source adds nothing. An absent or null source is no source.
+    is no string, too) or was moved elsewhere by the provider; such a source adds nothing. An absent or null
+    source is no source.
     """
     held: set[str] = set()
     uncertain = False
     for source in sources:
         value = claims.get(source)
         if value is None:
+            uncertain = uncertain or moved_elsewhere(claims, source)
             continue
         if isinstance(value, str):
             held.update(part for part in value.split(" ") if part)
@@ -52,3 +54,16 @@ def scopes_of(claims: Mapping[str, Any], sources: tuple[str, ...]) -> tuple[froz
         else:
             uncertain = True
     return frozenset(held), uncertain
+
+
+def moved_elsewhere(claims: Mapping[str, Any], name: str) -> bool:
+    """Tell whether the provider kept a top-level claim that is absent out of the token.
+
+    Such a claim is named in `_claim_names` (OpenID Connect Core, 5.6.2), as Entra does where a user is in
+    more than 200 groups; its implicit flow says `hasgroups` instead. A `_claim_names` of another form
+    may name any claim.
+    """
+    names = claims.get("_claim_names")
+    if names is not None and (not isinstance(names, Mapping) or name in names):
+        return True
+    return name == "groups" and claims.get("hasgroups") not in (None, False)

@@ -1,0 +1,67 @@
+"""A policy made ready to decide: with its dispatch, and with what the rules need to know of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+
+from compartmentd.names import NamespaceName
+from compartmentd.policy.dispatch import Dispatch, run
+from compartmentd.policy.matching import Match
+from compartmentd.policy.model import Policy, RoomTemplate
+from compartmentd.policy.walk import asks_membership, names_used, names_with_member_of
+
+_SLICE = 100
+"""Templates or rules looked through between two pauses."""
+
+
+class Ruleset:
+    """Immutable once built; made by `build` or `of`."""
+
+    __slots__ = ("_behind", "_dispatch", "policy", "uses")
+
+    def __init__(
+        self,
+        policy: Policy,
+        uses: Mapping[str, Sequence[str]],
+        dispatch: Mapping[NamespaceName, Dispatch],
+        behind: frozenset[tuple[NamespaceName, str]],
+    ) -> None:
+        self.policy = policy
+        self.uses = uses
+        """The named rules that each named rule refers to."""
+        self._dispatch = dispatch
+        self._behind = behind
+
+    @classmethod
+    def build(cls, policy: Policy) -> Generator[None, None, Ruleset]:
+        """Build in slices: yields about every millisecond, and returns the ruleset."""
+        uses = {}
+        for count, (name, rule) in enumerate(policy.rules.items()):
+            uses[name] = names_used(rule)
+            if count % _SLICE == 0:
+                yield
+        named = names_with_member_of(policy.rules)
+        yield
+        dispatch, behind = {}, set()
+        for name, namespace in policy.namespaces.items():
+            dispatch[name] = yield from Dispatch.build(namespace.rooms)
+            for count, template in enumerate(namespace.rooms):
+                if asks_membership(template.join, named):
+                    behind.add((name, template.name))
+                if count % _SLICE == 0:
+                    yield
+        return cls(policy, uses, dispatch, frozenset(behind))
+
+    @classmethod
+    def of(cls, policy: Policy) -> Ruleset:
+        """Build at once."""
+        return run(cls.build(policy))
+
+    def find(self, namespace: NamespaceName, room: str) -> Match | None:
+        """Return the template that has this room, with its values, or `None`: also for no such namespace."""
+        dispatch = self._dispatch.get(namespace)
+        return None if dispatch is None else dispatch.find(room)
+
+    def behind_a_room(self, namespace: NamespaceName, template: RoomTemplate) -> bool:
+        """Tell whether the template's join rule asks for membership in another room."""
+        return (namespace, template.name) in self._behind

@@ -1,0 +1,60 @@
+"""Going through the parts of a rule without recursion, however deep it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from compartmentd.policy.model import All, AnyOf, MemberOf, Named, Not, Rule
+
+
+def parts_of(rule: Rule) -> Iterator[Rule]:
+    """Yield the rule and every rule inside it, in the order written; a named rule is not looked into."""
+    waiting = [rule]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        if isinstance(each, (All, AnyOf)):
+            waiting += reversed(each.parts)
+        elif isinstance(each, Not):
+            waiting.append(each.part)
+
+
+def names_used(rule: Rule) -> tuple[str, ...]:
+    """Return the names of the rules that the rule refers to, once each."""
+    return tuple(dict.fromkeys(part.name for part in parts_of(rule) if isinstance(part, Named)))
+
+
+def resolved(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
+    """Follow `{rule: NAME}` to what it names in the end; a name that leads nowhere stays as it is."""
+    seen: set[str] = set()
+    while isinstance(rule, Named) and rule.name in rules and rule.name not in seen:
+        seen.add(rule.name)
+        rule = rules[rule.name]
+    return rule
+
+
+def names_with_member_of(rules: Mapping[str, Rule]) -> frozenset[str]:
+    """Return the names of the rules that ask for membership in another room, themselves or by other names."""
+    uses = {name: names_used(rule) for name, rule in rules.items()}
+    found = {
+        name for name, rule in rules.items() if any(isinstance(part, MemberOf) for part in parts_of(rule))
+    }
+    used_by: dict[str, list[str]] = {}
+    for name, used in uses.items():
+        for each in used:
+            used_by.setdefault(each, []).append(name)
+    waiting = list(found)
+    while waiting:
+        for name in used_by.get(waiting.pop(), ()):
+            if name not in found:
+                found.add(name)
+                waiting.append(name)
+    return frozenset(found)
+
+
+def asks_membership(rule: Rule, named: frozenset[str]) -> bool:
+    """Tell whether the rule depends on another room; `named` are the names that do."""
+    return any(
+        isinstance(part, MemberOf) or (isinstance(part, Named) and part.name in named)
+        for part in parts_of(rule)
+    )
