@@ -1,0 +1,19 @@
+"""What the compiler needs of the world: bytes of files, matches of globs, values of variables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class FileAccess(Protocol):
+    """The files and variables that a configuration may name; given in, so that compiling itself is pure."""
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a file, or raise `OSError`."""
+
+    def glob(self, pattern: str) -> Sequence[str]:
+        """Return the paths of the files that match, not recursively and never dot files, in any order."""
+
+    def getenv(self, name: str) -> bytes | None:
+        """Return the bytes of an environment variable, or `None` where it is not set."""

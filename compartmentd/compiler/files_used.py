@@ -1,0 +1,66 @@
+"""The files that a configuration names: how their paths resolve, what was read, and the digest of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os.path
+from typing import Literal, TypeAlias
+
+from compartmentd.compiler.access import FileAccess
+from compartmentd.configuration import FileUse
+from compartmentd.names import Digest
+from compartmentd.problems import Span
+
+FileKind: TypeAlias = Literal["include", "schema", "jwks_file", "public_key_file", "secret_file"]
+
+
+class FilesUsed:
+    """Reads through `FileAccess`, and remembers what it read and who named it."""
+
+    def __init__(self, main: str, access: FileAccess) -> None:
+        self.access = access
+        self.uses: list[FileUse] = []
+        self._directory = os.path.dirname(main)
+        self._contents: dict[str, bytes] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files of which the digest is made, in the order in which they were read."""
+        return tuple(self._contents)
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a configuration, include or schema; raises `OSError`."""
+        if path not in self._contents:
+            self._contents[path] = self.access.read(path)
+        return self._contents[path]
+
+    def use(self, kind: FileKind, path: str, span: Span) -> None:
+        """Remember a file that has to be followed."""
+        self.uses.append(FileUse(kind, path, span))
+
+    def digest(self) -> Digest:
+        """Return the SHA-256 over names and bytes.
+
+        Each is preceded by its length, so that no two sets of files read the same; names are relative to the
+        main file, so that a copy elsewhere has the same digest.
+        """
+        digest = hashlib.sha256()
+        for name, raw in sorted((self._relative(path), raw) for path, raw in self._contents.items()):
+            for part in (name.encode("utf-8", "surrogateescape"), raw):
+                digest.update(len(part).to_bytes(8, "big"))
+                digest.update(part)
+        return Digest(digest.hexdigest())
+
+    def _relative(self, path: str) -> str:
+        prefix = os.path.join(self._directory, "")
+        return path.removeprefix(prefix)
+
+
+def beside(naming: str, path: str) -> str:
+    """Return the path of a file that another one names: relative to the one that names it."""
+    return os.path.join(os.path.dirname(naming), path)
+
+
+def reason_of(error: OSError) -> str:
+    """Return why a file could not be read, in the system's words."""
+    return (error.strerror or "it cannot be read").lower()

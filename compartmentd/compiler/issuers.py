@@ -1,0 +1,167 @@
+"""Issuer entries: whose tokens count, and where their keys come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
+from compartmentd.compiler.quantities import duration
+from compartmentd.compiler.report import Report
+from compartmentd.document.yamldoc import Node
+from compartmentd.names import EntryName
+from compartmentd.tokens.entry import DEFAULT_TYPES, IssuerEntry, KeyKind, KeySource, Use
+
+_KEY_KINDS: Sequence[KeyKind] = ("jwks_file", "public_key_file", "secret_file", "secret_env")
+_SECRETS = frozenset({"secret_file", "secret_env"})
+_FOR_SECRET = ("HS256",)
+_FOR_PUBLIC_KEY = ("RS256", "PS256", "ES256", "EdDSA")
+_MOST_LEEWAY = 60.0
+_ABSENT = "absent"
+
+
+class Issuers:
+    """Reads `issuers`, and says which entries there are.
+
+    `names` are all that were written, `for_connect` those whose tokens may open sessions; `uncertain` says that
+    some entry is broken, so that nothing may be concluded from one being missing.
+    """
+
+    def __init__(self, node: Node | None, files: FilesUsed, report: Report, *, serving: bool) -> None:
+        self.files = files
+        self.report = report
+        self.serving = serving
+        fields = {} if node is None else node.fields
+        self.names = tuple(fields)
+        self.uncertain = (node is not None and node.broken) or any(
+            child.broken or any(part.broken for part in child.fields.values()) for child in fields.values()
+        )
+        read = (self._entry(EntryName(name), child) for name, child in fields.items() if not child.broken)
+        self.entries = tuple(entry for entry in read if entry is not None)
+        self.for_connect = tuple(entry.name for entry in self.entries if "connect" in entry.use)
+        self._check_distinct(fields)
+
+    def _entry(self, name: EntryName, node: Node) -> IssuerEntry | None:
+        issuer, audience, source = node.get("issuer"), node.get("audience"), self._source(node)
+        use = self._use(node)
+        algorithms = self._algorithms(node, source)
+        if issuer is None or audience is None or source is None:
+            return None
+        return IssuerEntry(
+            name=name,
+            span=node.key_span,
+            issuer=issuer.data,
+            audience=(audience.data,) if isinstance(audience.data, str) else _texts(audience),
+            use=use,
+            audience_claim=_text(node, "audience_claim", "aud"),
+            keys=source,
+            algorithms=algorithms,
+            scopes=_list(node, "scopes", ("scope", "scp")),
+            types=self._types(node),
+            require=self._require(node),
+            subject=_text(node, "subject", "sub"),
+            leeway=self._leeway(node),
+            max_age=_seconds(node, "max_age", 86400.0),
+        )
+
+    # --- keys ---------------------------------------------------------------------------------------------------
+
+    def _source(self, node: Node) -> KeySource | None:
+        for kind in _KEY_KINDS:
+            child = node.get(kind)
+            if child is not None:
+                return self._from_env(child) if kind == "secret_env" else self._from_file(kind, child)
+        return None
+
+    def _from_env(self, node: Node) -> KeySource:
+        if self.files.access.getenv(node.data) is None:
+            help_ = "its tokens are refused until the variable is set; serving needs it"
+            self._unavailable(node, "key.unset", f"environment variable `{node.data}` is not set", help_)
+        return KeySource("secret_env", node.data, node.span)
+
+    def _from_file(self, kind: KeyKind, node: Node) -> KeySource:
+        path = beside(node.file, node.data)
+        if kind != "secret_env":
+            self.files.use(kind, path, node.span)
+        try:
+            self.files.access.read(path)
+        except OSError as error:
+            help_ = "paths are relative to the file that names them; serving needs the file"
+            self._unavailable(node, "key.unreadable", f"key file `{path}`: {reason_of(error)}", help_)
+        return KeySource(kind, path, node.span)
+
+    def _unavailable(self, node: Node, code: str, message: str, help_: str) -> None:
+        tell = self.report.error if self.serving else self.report.note
+        tell(node.span, code, message, help_)
+
+    def _algorithms(self, node: Node, source: KeySource | None) -> tuple[str, ...]:
+        secret = source is not None and source.kind in _SECRETS
+        written = node.get("algorithms")
+        if written is None:
+            return _FOR_SECRET if secret else _FOR_PUBLIC_KEY
+        shared = [item for item in written.items if item.data.startswith("HS")]
+        others = [item for item in written.items if not item.data.startswith("HS")]
+        if shared and others:
+            # RFC 8725, 2.1: with both, a public key can be passed off as the secret of an HMAC.
+            message = f"`{shared[0].data}` may not stand beside `{others[0].data}`"
+            self.report.error(written.span, "issuer.algorithms", message, "HS* is for a shared secret, everything else for public keys: make two entries")
+        elif source is not None and (wrong := others if secret else shared):
+            needs = "public keys" if secret else "a shared secret"
+            message = f"`{wrong[0].data}` needs {needs}, and the keys come from `{source.kind}`"
+            help_ = "use HS256, HS384 or HS512" if secret else "use `secret_file` or `secret_env`"
+            self.report.error(wrong[0].span, "issuer.algorithms", message, help_)
+        return _texts(written)
+
+    # --- the rest -----------------------------------------------------------------------------------------------
+
+    def _use(self, node: Node) -> tuple[Use, ...]:
+        written = node.get("use")
+        if written is None:
+            return ("connect",)
+        for item in written.items:
+            if item.data == "api":
+                self.report.note(item.span, "api.not-served", "`use: api` is checked, and served once the API is built")
+        return tuple(item.data for item in written.items)
+
+    def _types(self, node: Node) -> tuple[str | None, ...]:
+        written = node.get("types")
+        if written is None:
+            return DEFAULT_TYPES
+        return tuple(None if item.data == _ABSENT else item.data for item in written.items)
+
+    def _require(self, node: Node) -> dict[str, str | int | float | bool]:
+        written = node.get("require")
+        return {} if written is None else {name: child.data for name, child in written.usable()}
+
+    def _leeway(self, node: Node) -> float:
+        leeway = node.get("leeway")
+        if leeway is not None and duration(leeway.data) > _MOST_LEEWAY:
+            self.report.error(leeway.span, "issuer.leeway", f"`leeway` is at most 60s, not `{leeway.data}`", "let the clocks be set by NTP")
+        return _seconds(node, "leeway", 30.0)
+
+    def _check_distinct(self, fields: Mapping[str, Node]) -> None:
+        seen: dict[str, IssuerEntry] = {}
+        for entry in self.entries:
+            first = seen.setdefault(entry.issuer, entry)
+            if first is not entry:
+                where = fields[entry.name].fields["issuer"].span
+                message = f"`{entry.name}` and `{first.name}` (line {first.span.line}) have the same issuer"
+                self.report.error(where, "issuer.twice", message, "a token's `iss` must pick one entry; join them, with a list as `audience` and `use`")
+
+
+def _text(node: Node, key: str, default: str) -> str:
+    child = node.get(key)
+    return default if child is None else str(child.data)
+
+
+def _list(node: Node, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    child = node.get(key)
+    return default if child is None else _texts(child)
+
+
+def _texts(node: Node) -> tuple[str, ...]:
+    return tuple(item.data for item in node.items)
+
+
+def _seconds(node: Node, key: str, default: float) -> float:
+    child = node.get(key)
+    return default if child is None else duration(child.data)

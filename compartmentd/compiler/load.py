@@ -1,0 +1,90 @@
+"""From the name of a file to a configuration, or to every problem that stands in the way."""
+
+from __future__ import annotations
+
+import msgspec
+
+from compartmentd.compiler.access import FileAccess
+from compartmentd.compiler.events import EventReader
+from compartmentd.compiler.files_used import FilesUsed
+from compartmentd.compiler.issuers import Issuers
+from compartmentd.compiler.namespaces import NamespaceReader
+from compartmentd.compiler.needs import NamedRules
+from compartmentd.compiler.payload_schemas import PayloadSchemas
+from compartmentd.compiler.places import Place, Places
+from compartmentd.compiler.quantities import merged
+from compartmentd.compiler.report import Report
+from compartmentd.compiler.rules import RuleReader
+from compartmentd.compiler.sections import Sections
+from compartmentd.compiler.server import ServerReader
+from compartmentd.configuration import Configuration
+from compartmentd.document.yamldoc import Node
+from compartmentd.names import Digest
+from compartmentd.policy.model import Limits, Nobody, Policy, Rule
+from compartmentd.problems import Problem, any_error, in_file_order, start_of
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What came of a configuration: `None` where a problem is an error. `files` are those of the digest."""
+
+    configuration: Configuration | None
+    problems: tuple[Problem, ...]
+    digest: Digest
+    files: tuple[str, ...]
+
+
+def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
+    """Read, check and compile a configuration.
+
+    Args:
+        path: the main file; problems name it as it is given here.
+        files: where files, globs and variables are looked up.
+        serving: whether keys are needed now, so that those that cannot be had are errors.
+
+    Key files are only tried here; what is in them is read by `compartmentd.tokens`.
+    """
+    report, used = Report(), FilesUsed(path, files)
+    sections = Sections(path, used, report)
+    configuration = None
+    if sections.root is not None and not sections.root.broken:
+        configuration = _compile(sections, sections.root, used, report, serving=serving)
+    problems = in_file_order(report.problems, used.names)
+    return Loaded(None if any_error(problems) else configuration, problems, used.digest(), used.names)
+
+
+def _compile(sections: Sections, root: Node, files: FilesUsed, report: Report, *, serving: bool) -> Configuration:
+    reader = RuleReader(report, sections.rules)
+    rules = {name: reader.read(node) for name, node in sections.rules.items()}
+    places = Places(NamedRules(rules, report), report)
+    issuers = Issuers(root.fields.get("issuers"), files, report, serving=serving)
+    schemas = PayloadSchemas(files, report)
+    events = EventReader(reader, places, schemas, report)
+    server, spans = ServerReader(report).read(root.get("server"))
+    namespaces = NamespaceReader(reader, places, events, issuers, report).read(
+        sections.namespaces,
+        merged(Limits(), root.get("limits")),
+    )
+    if not sections.namespaces and sections.complete:
+        report.warning(start_of(root.file), "namespaces.none", "no namespace is declared, so nobody can connect")
+    policy = Policy(
+        rules=rules,
+        namespaces=namespaces,
+        schemas=schemas.schemas,
+        admin_access=_admin_access(root, reader, places),
+    )
+    return Configuration(
+        server=server,
+        issuers=issuers.entries,
+        policy=policy,
+        files=tuple(files.uses),
+        server_spans=spans,
+    )
+
+
+def _admin_access(root: Node, reader: RuleReader, places: Places) -> Rule:
+    server = root.get("server")
+    if server is None:
+        return Nobody(span=root.span)
+    rule = reader.optional(server, "admin_access")
+    places.check(rule, Place("`admin_access`"))
+    return rule

@@ -1,0 +1,92 @@
+"""Rooms behind rooms: what each `member_of` can lead to, and that none leads to itself."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+from compartmentd.compiler.needs import NamedRules, Need
+from compartmentd.compiler.report import Report
+from compartmentd.policy.model import RoomTemplate
+from compartmentd.policy.overlap import reached
+from compartmentd.policy.text import placeholders, written
+from compartmentd.problems import Span
+
+
+class Memberships:
+    """The templates of a namespace as a graph, with an edge where the `join` of one asks for the other."""
+
+    def __init__(self, templates: Sequence[RoomTemplate], named: NamedRules, report: Report) -> None:
+        self.templates = templates
+        self.named = named
+        self.report = report
+        self._edges: dict[str, list[tuple[RoomTemplate, Span]]] = {}
+
+    def check(self, *, complete: bool) -> None:
+        """Report a `member_of` that leads nowhere (if no template is left out), and circles."""
+        near = None
+        for template in self.templates:
+            for need in dict.fromkeys(self.named.needs(template.join)):
+                if need.kind == "member_of" and _fillable(need, template):
+                    near = near or _ByPrefix(self.templates)
+                    self._follow(template, need, near, complete=complete)
+        self._find_circles()
+
+    def _follow(self, template: RoomTemplate, need: Need, near: _ByPrefix, *, complete: bool) -> None:
+        params = {param.name: param for param in template.params}
+        found = reached(need.text, params, near.candidates(need.text[0]))
+        self._edges.setdefault(template.name, []).extend((target, need.span) for target in found)
+        if not found and complete:
+            message = f"no template has a room like `{written(need.text)}`"
+            self.report.error(need.span, "member-of.unknown", message, "`member_of` names a room of the same namespace")
+
+    def _find_circles(self) -> None:
+        done: set[str] = set()
+        for name in self._edges:
+            self._visit(name, [], done)
+
+    def _visit(self, name: str, trail: list[str], done: set[str]) -> None:
+        # Depth-first without recursion: a chain of rooms may be longer than Python's stack.
+        stack: list[tuple[str, Iterator[tuple[RoomTemplate, Span]]]] = []
+        if name not in done:
+            stack.append((name, iter(self._edges.get(name, ()))))
+            trail.append(name)
+        while stack:
+            current, targets = stack[-1]
+            step = next(targets, None)
+            if step is None:
+                stack.pop()
+                done.add(trail.pop())
+                continue
+            target, span = step
+            if target.name in trail:
+                circle = " → ".join([*trail[trail.index(target.name) :], target.name])
+                self.report.error(span, "member-of.cycle", f"nobody could be the first: {circle}", "a room cannot ask, in the end, for itself")
+            elif target.name not in done:
+                stack.append((target.name, iter(self._edges.get(target.name, ()))))
+                trail.append(target.name)
+
+
+class _ByPrefix:
+    """Templates by their first literal, so that a thousand `member_of` do not each walk every template."""
+
+    def __init__(self, templates: Sequence[RoomTemplate]) -> None:
+        self._sorted = sorted(templates, key=lambda template: template.pattern[0])
+        self._literals = [template.pattern[0] for template in self._sorted]
+        self._by_literal: dict[str, list[RoomTemplate]] = {}
+        for template in templates:
+            self._by_literal.setdefault(template.pattern[0], []).append(template)
+
+    def candidates(self, prefix: str) -> Iterator[RoomTemplate]:
+        """Yield the templates of which one literal begins with the other."""
+        for end in range(len(prefix)):
+            yield from self._by_literal.get(prefix[:end], ())
+        for index in range(bisect_left(self._literals, prefix), len(self._literals)):
+            if not self._literals[index].startswith(prefix):
+                return
+            yield self._sorted[index]
+
+
+def _fillable(need: Need, template: RoomTemplate) -> bool:
+    names = {param.name for param in template.params}
+    return not need.negated and names.issuperset(placeholders(need.text))

@@ -1,0 +1,117 @@
+"""Payload schemas of events: each a JSON Schema 2020-12 that can check a client's data safely."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
+from compartmentd.compiler.report import Report
+from compartmentd.document.patterns import pattern_problem
+from compartmentd.document.yamldoc import Node
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_MAX_DEPTH = 64
+
+
+class _UnusableError(Exception):
+    """Why a file is no usable payload schema."""
+
+
+class PayloadSchemas:
+    """Reads each schema file once; `schemas` holds them by path."""
+
+    def __init__(self, files: FilesUsed, report: Report) -> None:
+        self.files = files
+        self.report = report
+        self.schemas: dict[str, object] = {}
+        self._refused: set[str] = set()
+
+    def key(self, node: Node) -> str:
+        """Return the key in `schemas` of the file that a `schema` names, reading it where it is new."""
+        path = beside(node.file, node.data)
+        if path not in self.schemas and path not in self._refused:
+            self._load(path, node)
+        return path
+
+    def _load(self, path: str, node: Node) -> None:
+        self.files.use("schema", path, node.span)
+        try:
+            self.schemas[path] = _usable(self.files.read(path))
+        except OSError as error:
+            self._refused.add(path)
+            self.report.error(node.span, "file.missing", f"schema `{path}`: {reason_of(error)}", "paths are relative to the file that names them")
+        except _UnusableError as error:
+            self._refused.add(path)
+            self.report.error(node.span, "schema-file.invalid", f"schema `{path}`: {error}")
+
+
+def _usable(raw: bytes) -> object:
+    try:
+        schema = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise _UnusableError(f"not JSON: {_first_line(error)}") from None
+    if not isinstance(schema, dict | bool):
+        raise _UnusableError("a schema is a JSON object")
+    if isinstance(schema, dict) and schema.get("$schema", _DIALECT).rstrip("#") != _DIALECT:
+        raise _UnusableError(f"`$schema` must be {_DIALECT}")
+    _check_form(schema)
+    for part in _parts(schema):
+        _check_part(part)
+    _check_references(schema)
+    return schema
+
+
+def _check_form(schema: Any) -> None:
+    # The library loads its metaschemas when it is imported; most configurations name no schema at all.
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema.exceptions import SchemaError  # noqa: PLC0415
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        where = "/".join(map(str, error.absolute_path)) or "the top"
+        raise _UnusableError(f"not a schema at {where}: {_first_line(error.message)}") from None
+    except RecursionError:
+        raise _UnusableError("nested too deeply") from None
+
+
+def _parts(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
+    if depth > _MAX_DEPTH:
+        raise _UnusableError(f"nested more than {_MAX_DEPTH} deep")
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _parts(part, depth + 1)
+
+
+def _check_part(part: dict[str, Any]) -> None:
+    patterns = part.get("patternProperties", {})
+    for pattern in (part.get("pattern"), *(patterns if isinstance(patterns, dict) else ())):
+        if isinstance(pattern, str) and (wrong := pattern_problem(pattern)) is not None:
+            raise _UnusableError(f"`{pattern}` is not an RE2 pattern: {wrong}")
+
+
+def _check_references(schema: Any) -> None:
+    """Look every reference up, so that none fails, or reaches out, while a client waits."""
+    from referencing import Registry, Resource  # noqa: PLC0415
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
+
+    resource: Resource[Any] = Resource(contents=schema, specification=DRAFT202012)
+    registry: Registry[Any] = resource @ Registry() if resource.id() else Registry().with_resource("", resource)
+    resolver = registry.crawl().resolver(resource.id() or "")
+    for part in _parts(schema):
+        for keyword in ("$ref", "$dynamicRef"):
+            reference = part.get(keyword)
+            if isinstance(reference, str):
+                try:
+                    resolver.lookup(reference)
+                except Unresolvable:
+                    raise _UnusableError(f"`{keyword}: {reference}` is not in the file, and nothing is fetched") from None
+
+
+def _first_line(error: object) -> str:
+    return str(error).split("\n", 1)[0][:160]

@@ -1,0 +1,51 @@
+"""Limits and other quantities, as the schema accepted them, in seconds, bytes and events per second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from compartmentd.document import units
+from compartmentd.document.yamldoc import Node
+from compartmentd.policy.model import Limits
+
+
+def _or_unlimited(read: Callable[[str], Any]) -> Callable[[Any], Any]:
+    return lambda data: None if data == units.UNLIMITED else read(data)
+
+
+size = units.size
+duration = units.duration
+rate_limit: Callable[[Any], float | None] = _or_unlimited(units.rate)
+size_limit: Callable[[Any], int | None] = _or_unlimited(units.size)
+count_limit: Callable[[Any], int | None] = _or_unlimited(int)
+
+_LIMITS: Mapping[str, Callable[[Any], Any]] = {
+    "message_size": size_limit,
+    "message_rate": rate_limit,
+    "byte_rate": rate_limit,
+    "join_rate": rate_limit,
+    "rooms_per_session": count_limit,
+    "sessions_per_user": count_limit,
+}
+_OWN = ("message_rate", "byte_rate", "join_rate")
+
+
+def merged(outer: Limits, node: Node | None) -> Limits:
+    """Return the limits of a namespace: its own keys over those of the top."""
+    return outer if node is None else msgspec.structs.replace(outer, **_written(node))
+
+
+def merged_in_room(outer: Limits, node: Node | None) -> Limits:
+    """Return the limits of a room: its own size over its namespace's; its rates count beside the session's."""
+    if node is None:
+        return outer
+    own = _written(node)
+    rates = {f"own_{key}": own.pop(key) for key in _OWN if key in own}
+    return msgspec.structs.replace(outer, **own, **rates)
+
+
+def _written(node: Node) -> dict[str, Any]:
+    return {key: _LIMITS[key](child.data) for key, child in node.usable()}
