@@ -111,7 +111,8 @@ class Daemon:
         whole.setdefault("version", 1)
         server = whole.setdefault("server", {})
         server.setdefault("listen", [f"{PUBLIC}:0"])
-        server.setdefault("admin", [f"unix:{self.admin_socket}"])
+        if not any(address.startswith("unix:") for address in server.setdefault("admin", [])):
+            server["admin"].append(f"unix:{self.admin_socket}")
         server.setdefault("watch", False)
         if self.issuers:
             whole.setdefault("issuers", {issuer.name: issuer.settings() for issuer in self.issuers})
@@ -119,15 +120,14 @@ class Daemon:
 
     # --- the file -------------------------------------------------------------------------------------------
 
+    def render(self, settings: dict[str, Any]) -> str:
+        """Return the text of a configuration file with these settings."""
+        return yaml.safe_dump(self.complete(settings), sort_keys=False)
+
     def write(self, settings: dict[str, Any] | str) -> None:
         """Replace the configuration, atomically, as editors and deployments do."""
-        text = (
-            settings
-            if isinstance(settings, str)
-            else yaml.safe_dump(self.complete(settings), sort_keys=False)
-        )
         written = self.config.with_suffix(".new")
-        written.write_text(text)
+        written.write_text(settings if isinstance(settings, str) else self.render(settings))
         written.rename(self.config)
 
     def change(self, *path: str, to: Any) -> None:

@@ -253,6 +253,7 @@ class Polling(SocketIo):
         self._parts = urlsplit(url)
         self.sid = ""
         self.outgoing: list[str] = []
+        self._polling = False
         self._pump: asyncio.Task[None] | None = None
         self._sender: asyncio.Task[None] | None = None
 
@@ -312,25 +313,27 @@ class Polling(SocketIo):
                 self.lost()
 
     def keep_polling(self) -> None:
-        """Poll from now on, one GET after another, until the end."""
+        """Poll from now on, one GET after another."""
+        self._polling = True
         self._pump = asyncio.create_task(self._poll_on())
 
     async def _poll_on(self) -> None:
-        while not self.closed and await self.poll() == 200:
+        while self._polling and not self.closed and await self.poll() == 200:
             pass
 
     async def pause(self) -> None:
-        """Stop polling after the GET that is under way, as a client does before it upgrades."""
+        """Stop polling once the GET that is under way is answered; giving it up would end the session."""
+        self._polling = False
         if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
+            await within(PATIENCE, self._pump, "the answer to the GET under way")
             self._pump = None
 
     async def close(self) -> None:
         """Say goodbye, and wait for what is under way."""
-        await self.pause()
+        self._polling = False
         if not self.closed:
             await self.post("1")
-            self.closed = True
+        await self.pause()
+        self.lost()
         if self._sender is not None:
             await self._sender
