@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os.path
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from compartmentd.compiler.access import FileAccess
@@ -20,19 +21,27 @@ class FilesUsed:
     def __init__(self, main: str, access: FileAccess) -> None:
         self.access = access
         self.uses: list[FileUse] = []
+        self.globs: list[str] = []
         self._directory = os.path.dirname(main)
         self._contents: dict[str, bytes] = {}
+        self._tried: dict[str, None] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The files of which the digest is made, in the order in which they were read."""
-        return tuple(self._contents)
+        """The files of which the digest is made, and those missing from it, in the order of reading."""
+        return tuple(self._tried)
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a configuration, include or schema; raises `OSError`."""
+        self._tried.setdefault(path)
         if path not in self._contents:
             self._contents[path] = self.access.read(path)
         return self._contents[path]
+
+    def glob(self, pattern: str) -> Sequence[str]:
+        """Return the files that match a pattern of `include`, and remember it: a file may match it later."""
+        self.globs.append(pattern)
+        return self.access.glob(pattern)
 
     def use(self, kind: FileKind, path: str, span: Span) -> None:
         """Remember a file that has to be followed."""

@@ -22,15 +22,22 @@ from compartmentd.document.yamldoc import Node
 from compartmentd.names import Digest
 from compartmentd.policy.model import Limits, Nobody, Policy, Rule
 from compartmentd.problems import Problem, any_error, in_file_order, start_of
+from compartmentd.tokens.entry import IssuerEntry
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What came of a configuration: `None` where a problem is an error. `files` are those of the digest."""
+    """What came of a configuration: `None` where a problem is an error.
+
+    `files` are those of the digest, with those that could not be read; `globs` the patterns of `include`, as
+    paths. `issuers` are the entries that could be compiled, also where there is no configuration.
+    """
 
     configuration: Configuration | None
     problems: tuple[Problem, ...]
     digest: Digest
     files: tuple[str, ...]
+    globs: tuple[str, ...] = ()
+    issuers: tuple[IssuerEntry, ...] = ()
 
 
 def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
@@ -49,7 +56,14 @@ def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
     if sections.root is not None and not sections.root.broken:
         configuration = _compile(sections, sections.root, used, report, serving=serving)
     problems = in_file_order(report.problems, used.names)
-    return Loaded(None if any_error(problems) else configuration, problems, used.digest(), used.names)
+    return Loaded(
+        configuration=None if any_error(problems) else configuration,
+        problems=problems,
+        digest=used.digest(),
+        files=used.names,
+        globs=sections.globs,
+        issuers=() if configuration is None else configuration.issuers,
+    )
 
 
 def _compile(sections: Sections, root: Node, files: FilesUsed, report: Report, *, serving: bool) -> Configuration:

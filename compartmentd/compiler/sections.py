@@ -26,6 +26,7 @@ class Sections:
         self.files = files
         self.report = report
         self.budget = Budget()
+        self.globs: tuple[str, ...] = ()
         self.complete = True
         self.namespaces: dict[str, Node] = {}
         self.rules: dict[str, Node] = {}
@@ -78,6 +79,7 @@ class Sections:
 
     def _include(self, root: Node) -> None:
         globs = root.get("include")
+        self.globs = tuple(beside(root.file, item.data) for item in globs.items) if globs is not None else ()
         paths: dict[str, Node] = {}
         for item in globs.items if globs is not None else ():
             found = self._matches(root.file, item)
@@ -91,7 +93,7 @@ class Sections:
             self._included(path)
 
     def _matches(self, main: str, item: Node) -> list[str]:
-        found = self.files.access.glob(beside(main, item.data))
+        found = self.files.glob(beside(main, item.data))
         return [path for path in found if os.path.normpath(path) != os.path.normpath(main)]
 
     def _included(self, path: str) -> None:
