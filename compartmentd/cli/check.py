@@ -1,0 +1,55 @@
+"""`compartmentd check FILE…`: every problem of configurations, without serving them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+import msgspec
+
+from compartmentd.cli.exits import Exit
+from compartmentd.cli.render import Format, format_option, print_problems
+from compartmentd.compiler import Loaded, load
+from compartmentd.files import Disk
+from compartmentd.problems import Problem, any_error, in_file_order
+from compartmentd.tokens.entry import IssuerEntry
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@click.option("--strict", is_flag=True, help="Make warnings and notes errors, as before serving.")
+@format_option
+@click.pass_context
+def check(context: click.Context, files: tuple[str, ...], format_: Format, *, strict: bool) -> None:
+    """Check configurations, and show every problem with its place."""
+    problems = [problem for file in files for problem in problems_of(file)]
+    if strict:
+        problems = [msgspec.structs.replace(problem, severity="error") for problem in problems]
+    print_problems(problems, format_)
+    context.exit(Exit.ERRORS if any_error(problems) else Exit.FINE)
+
+
+def problems_of(file: str) -> Sequence[Problem]:
+    """Return every problem of a configuration and of the keys that it names."""
+    disk = Disk()
+    loaded: Loaded = load(file, disk)
+    keys = (problem for entry in loaded.issuers for problem in _problems_of_keys(entry, disk))
+    return in_file_order((*loaded.problems, *keys), loaded.files)
+
+
+def _problems_of_keys(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:
+    material = _material(entry, disk)
+    if material is not None:
+        # Imported only where there is a key to read: the cryptography takes longer to import than a check.
+        from compartmentd.tokens.keyfile import read_keys  # noqa: PLC0415
+
+        yield from (item for item in read_keys(entry, material) if isinstance(item, Problem))
+
+
+def _material(entry: IssuerEntry, disk: Disk) -> bytes | None:
+    if entry.keys.kind == "secret_env":
+        return disk.getenv(entry.keys.name)
+    try:
+        return disk.read(entry.keys.name)
+    except OSError:
+        return None  # told by the compiler, as a note

@@ -1,0 +1,58 @@
+"""`compartmentd`: finds the command, and turns whatever comes of it into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+
+import click
+
+from compartmentd import __version__
+from compartmentd.cli.exits import Exit
+from compartmentd.errors import UsageError
+
+COMMANDS: Mapping[str, str] = {
+    "check": "compartmentd.cli.check:check",
+    "schema": "compartmentd.cli.schema:schema",
+}
+"""Where each command is: imported only when it is asked for, so that none pays for another's imports."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import a command."""
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="compartmentd")
+def cli() -> None:
+    """Declarative compartments for Socket.IO: namespaces and rooms in YAML, enforced with JWTs."""
+
+
+def main() -> None:
+    """Run the command line; the process ends with one of `Exit`, and never with a traceback."""
+    try:
+        cli.main(prog_name="compartmentd")
+    except UsageError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(Exit.USAGE)
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `head` does; Python would complain again while it exits.
+        sys.stderr.close()
+        sys.exit(Exit.ERRORS)
+    except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours is told in one line
+        click.echo(f"error: internal error, please report it: {type(error).__name__}: {error}", err=True)
+        sys.exit(Exit.ERRORS)

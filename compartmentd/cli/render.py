@@ -1,0 +1,58 @@
+"""What commands print: text for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import click
+import msgspec
+
+from compartmentd.problems import Problem, any_error
+
+Format: TypeAlias = Literal["text", "json"]
+
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the result is printed.",
+)
+"""`--format`, the same for every command; the command's parameter is `format_`."""
+
+_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document, indented."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_problems(problems: Sequence[Problem], format_: Format) -> None:
+    """Print problems: located lines with help and a closing count, or the document of `--format json`."""
+    if format_ == "json":
+        print_json({"ok": not any_error(problems), "problems": [problem.as_json() for problem in problems]})
+        return
+    for problem in problems:
+        click.echo(_coloured(problem))
+    click.echo(summary(problems), err=True)
+
+
+def summary(problems: Sequence[Problem]) -> str:
+    """Return the counts of problems, as in `2 errors, 1 note`."""
+    counts = Counter(problem.severity for problem in problems)
+    told = [f"{counts[kind]} {kind}{'s' if counts[kind] > 1 else ''}" for kind in _COLOURS if kind in counts]
+    if counts["error"]:
+        return ", ".join(told)
+    return f"fine ({', '.join(told)})" if told else "fine"
+
+
+def _coloured(problem: Problem) -> str:
+    # click takes the colours out where the output is no terminal.
+    where, severity = click.style(str(problem.span), bold=True), problem.severity
+    head, *help_ = problem.as_text().split("\n")
+    rest = head.removeprefix(f"{problem.span}: {severity}")
+    return "\n".join([f"{where}: {click.style(severity, fg=_COLOURS[severity])}{rest}", *help_])

@@ -1,0 +1,15 @@
+"""`compartmentd schema`: the JSON Schema of the configuration, for editors and other tools."""
+
+from __future__ import annotations
+
+import click
+
+from compartmentd.cli.render import Format, format_option
+from compartmentd.document.bundled import schema_text
+
+
+@click.command()
+@format_option
+def schema(format_: Format) -> None:  # noqa: ARG001 - a schema is JSON either way; every command has the option
+    """Print the JSON Schema of the configuration."""
+    click.echo(schema_text(), nl=False)
