@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os.path
-from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from compartmentd.compiler.access import FileAccess
@@ -21,7 +20,6 @@ class FilesUsed:
     def __init__(self, main: str, access: FileAccess) -> None:
         self.access = access
         self.uses: list[FileUse] = []
-        self.globs: list[str] = []
         self._directory = os.path.dirname(main)
         self._contents: dict[str, bytes] = {}
         self._tried: dict[str, None] = {}
@@ -37,11 +35,6 @@ class FilesUsed:
         if path not in self._contents:
             self._contents[path] = self.access.read(path)
         return self._contents[path]
-
-    def glob(self, pattern: str) -> Sequence[str]:
-        """Return the files that match a pattern of `include`, and remember it: a file may match it later."""
-        self.globs.append(pattern)
-        return self.access.glob(pattern)
 
     def use(self, kind: FileKind, path: str, span: Span) -> None:
         """Remember a file that has to be followed."""

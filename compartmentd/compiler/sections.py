@@ -93,7 +93,7 @@ class Sections:
             self._included(path)
 
     def _matches(self, main: str, item: Node) -> list[str]:
-        found = self.files.glob(beside(main, item.data))
+        found = self.files.access.glob(beside(main, item.data))
         return [path for path in found if os.path.normpath(path) != os.path.normpath(main)]
 
     def _included(self, path: str) -> None:
