@@ -14,6 +14,11 @@ from compartmentd.errors import UsageError
 
 COMMANDS: Mapping[str, str] = {
     "check": "compartmentd.cli.check:check",
+    "serve": "compartmentd.cli.serve:serve",
+    "reload": "compartmentd.cli.reload:reload",
+    "status": "compartmentd.cli.status:status",
+    "admin-token": "compartmentd.cli.admin_token:admin_token",
+    "token": "compartmentd.cli.token:token",
     "schema": "compartmentd.cli.schema:schema",
 }
 """Where each command is: imported only when it is asked for, so that none pays for another's imports."""

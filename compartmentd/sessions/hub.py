@@ -36,12 +36,13 @@ class Hub:
         *,
         clock: Clock,
         new_sid: Callable[[], str],
+        failed: Callable[[Exception], None],
         journal: Journal | None = None,
     ) -> None:
         self._core = core = Core(snapshot, clock, journal or NoJournal())
         self._joiner = Joiner(core)
         self._publisher = Publisher(core)
-        self._standing = Standing(core, self._joiner, new_sid)
+        self._standing = Standing(core, self._joiner, new_sid, failed)
         self._requests: dict[str, Callable[[Session, int | None, bytes, Sequence[bytes]], None]] = {
             "publish": self._publisher.publish,
             "join": self._joiner.join,

@@ -23,7 +23,8 @@ from compartmentd.sessions.limits import tuned
 from compartmentd.sessions.membership import Joiner, bucket_size, held_rooms
 from compartmentd.sessions.registry import Compartment, Session
 from compartmentd.tokens.memory import TokenMemory
-from compartmentd.tokens.verify import Rejected, Verified, principal_of, recheck
+from compartmentd.tokens.rejected import Reason, Rejected, invalid
+from compartmentd.tokens.verify import Verified, judge_again, principal_of
 
 REMEMBERED_TOKENS = 50_000
 """How many verified tokens are remembered: a signature check costs 100 µs and more, so a crowd that reconnects
@@ -44,10 +45,17 @@ class Evictions(msgspec.Struct, frozen=True):
 class Standing:
     """Connects sessions and judges them as a whole."""
 
-    def __init__(self, core: Core, joiner: Joiner, new_sid: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        core: Core,
+        joiner: Joiner,
+        new_sid: Callable[[], str],
+        failed: Callable[[Exception], None],
+    ) -> None:
         self._core = core
         self._joiner = joiner
         self._new_sid = new_sid
+        self._failed = failed
         self._memory = TokenMemory(REMEMBERED_TOKENS)
         self.judged = 0
         self.evicted = Evictions()
@@ -93,7 +101,7 @@ class Standing:
 
     def _verified(self, found: Credential, namespace: Namespace) -> Verified | Rejected | None:
         if found.malformed:
-            return Rejected(code=Code.TOKEN_INVALID, reason="malformed", detail=found.malformed)
+            return invalid(Reason.NOT_A_JWT, found.malformed)
         if found.token is None:
             return None
         core = self._core
@@ -144,10 +152,15 @@ class Standing:
     def rejudge(self, session: Session, lost_code: Code) -> None:
         """Judge a live session as a whole by the current snapshot and let the judgement take effect.
 
-        `lost_code` is what `left` carries for a membership that no longer holds.
+        `lost_code` is what `left` carries for a membership that no longer holds. A session that cannot be
+        judged is ended: an error while deciding must not leave it in (P1).
         """
         self.judged += 1
-        self.evicted += self._take_effect(session, lost_code)
+        try:
+            self.evicted += self._take_effect(session, lost_code)
+        except Exception as error:  # noqa: BLE001 - whatever it is, one session must not keep the others waiting
+            self._failed(error)
+            self.evicted += self._end(session, Code.UNAVAILABLE)
 
     def _take_effect(self, session: Session, lost_code: Code) -> Evictions:
         core = self._core
@@ -156,10 +169,9 @@ class Standing:
         if namespace is None:
             return self._end(session, Code.POLICY_CHANGED)
         if session.verified is not None:
-            again = recheck(session.verified, core.snapshot.keys, "connect", core.clock.wall())
+            again = judge_again(session.verified, core.snapshot.keys, "connect", core.clock.wall())
             if isinstance(again, Rejected):
-                expired = again.code is Code.TOKEN_EXPIRED
-                return self._end(session, Code.TOKEN_EXPIRED if expired else Code.REVOKED)
+                return self._end(session, again.code)
             session.verified = again
             session.principal = self._principal(again)
         judgement = self._judge(session, new=False)

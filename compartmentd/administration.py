@@ -1,0 +1,183 @@
+"""What administrators may ask the daemon: the answers behind the admin listeners."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from compartmentd import __version__
+from compartmentd.feed import Feed
+from compartmentd.minting import mint_for
+from compartmentd.policy.decide import decide_admin
+from compartmentd.reload import Reloader, Report
+from compartmentd.server.admin import Record, Refused, Subscriber
+from compartmentd.server.admin.outline import outline
+from compartmentd.sessions.hub import Hub
+from compartmentd.tokens.rejected import Rejected
+from compartmentd.tokens.verify import principal_of, verify
+
+ADMIN_TOKEN_LIFETIME = 15 * 60
+"""Seconds for which a token of `compartmentd admin-token` is good."""
+
+
+class AdminTokens:
+    """Tokens printed over the socket: random, kept as hashes, good for a quarter of an hour."""
+
+    def __init__(self) -> None:
+        self._ends: dict[bytes, float] = {}
+
+    def issue(self, lifetime: float = ADMIN_TOKEN_LIFETIME) -> tuple[str, float]:
+        """Return a new token and the wall time (seconds) of its end."""
+        now = time.time()
+        self._ends = {name: end for name, end in self._ends.items() if end > now}
+        token = "cda_" + secrets.token_urlsafe(32)
+        self._ends[_hashed(token)] = end = now + lifetime
+        return token, end
+
+    def holds(self, token: str) -> bool:
+        """Tell whether the token is one of them and still good."""
+        return self._ends.get(_hashed(token), 0.0) > time.time()
+
+
+def _hashed(token: str) -> bytes:
+    # Looked up by hash, so that the time a look-up takes tells nothing of the tokens that exist.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+class DaemonAdministration:
+    """Implements `server.admin.Administration` on the running daemon."""
+
+    def __init__(self, hub: Hub, reloader: Reloader, feed: Feed, connections: Callable[[], int]) -> None:
+        self._hub = hub
+        self._reloader = reloader
+        self._feed = feed
+        self._connections = connections
+        self._started = datetime.now(UTC)
+        self.tokens = AdminTokens()
+        self.stopping = False
+
+    @property
+    def admin_hosts(self) -> Collection[str]:
+        """Return `server.admin_hosts` as it is in force."""
+        return self._hub.snapshot.configuration.server.admin_hosts
+
+    def unready(self) -> str | None:
+        """Return why no clients should be sent here: the daemon is stopping."""
+        return "the daemon is stopping" if self.stopping else None
+
+    def authorize(self, token: str) -> Refused | None:
+        """Judge a bearer token: one that was printed over the socket, or one of an entry with `use: admin`."""
+        if self.tokens.holds(token):
+            return None
+        snapshot = self._hub.snapshot
+        now = time.time()
+        verified = verify(token, snapshot.keys, "admin", now)
+        if isinstance(verified, Rejected):
+            return Refused(f"the token is not accepted: {verified.detail}")
+        principal = principal_of(verified, snapshot.keys.entries[verified.subject.entry])
+        if decide_admin(snapshot.rules, principal, now).allowed:
+            return None
+        return Refused("the token does not satisfy `server.admin_access`", known=True)
+
+    async def reload(self) -> Record:
+        """Reload and answer what came of it."""
+        return report_as_json(await self._reloader.reload("request"))
+
+    def status(self) -> Record:
+        """Return what is in force, and how much of it there is."""
+        snapshot = self._hub.snapshot
+        registry = self._hub.registry
+        last = self._reloader.last
+        live = registry.compartments
+        return {
+            "version": __version__,
+            "generation": snapshot.generation,
+            "digest": snapshot.digest,
+            "started": int(self._started.timestamp() * 1000),
+            "last_reload": None
+            if last is None
+            else {
+                "ok": last.ok,
+                "at": int(last.at * 1000),
+                "problems": [problem.as_json() for problem in last.problems],
+            },
+            "connections": self._connections(),
+            "sessions": registry.sessions,
+            "rooms": sum(len(compartment.rooms) for compartment in live.values()),
+            "namespaces": {
+                name: {
+                    "sessions": len(live[name].sessions) if name in live else 0,
+                    "rooms": len(live[name].rooms) if name in live else 0,
+                }
+                for name in snapshot.configuration.policy.namespaces
+            },
+        }
+
+    def admin_token(self) -> Record:
+        """Return a fresh admin token."""
+        token, ends = self.tokens.issue()
+        return {"token": token, "expires": int(ends * 1000)}
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Hand every decision from now on to the subscriber."""
+        return self._feed.subscribe(subscriber)
+
+
+def report_as_json(report: Report) -> dict[str, Any]:
+    """Return the answer to a reload, as the admin API documents it."""
+    problems = [problem.as_json() for problem in report.problems]
+    if not report.ok:
+        return {
+            "ok": False,
+            "generation": report.generation,
+            "digest": report.digest,
+            "problems": problems,
+        }
+    return {
+        "ok": True,
+        "changed": report.changed,
+        "generation": report.generation,
+        "digest": report.digest,
+        "judged": report.judged,
+        "evicted": {"sessions": report.evicted.sessions, "memberships": report.evicted.memberships},
+        "problems": problems,
+    }
+
+
+class DaemonDevelopment:
+    """Implements `server.admin.Development`: what `serve --dev` adds."""
+
+    def __init__(self, path: str, hub: Hub, reloader: Reloader, public_url: str) -> None:
+        self._path = path
+        self._hub = hub
+        self._reloader = reloader
+        self.public_url = public_url
+
+    def playground(self) -> Record:
+        """Return what the page shows of the configuration in force."""
+        return outline(self._hub.snapshot.configuration, self._path, self.public_url)
+
+    def mint(self, entry: str | None, claims: Mapping[str, Any]) -> Record:
+        """Return a token with these claims.
+
+        Raises:
+            UsageError: there is no such entry, or its key is not a development key.
+        """
+        issuers = self._hub.snapshot.configuration.issuers
+        now = time.time()
+        return mint_for(issuers, entry, claims, now)
+
+    def excerpt(self, file: str, line: int, end_line: int) -> Sequence[str] | None:
+        """Return lines of a file of the configuration; a file that was changed since may show others."""
+        if file not in (self._path, *self._reloader.in_force.files):
+            return None
+        try:
+            text = Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+        return text.splitlines()[line - 1 : end_line]

@@ -1,0 +1,58 @@
+"""How commands find the running daemon: by `--socket`, by the configuration that it serves, or by default."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from compartmentd.cli.exits import Exit
+from compartmentd.compiler import load
+from compartmentd.configuration import ServerSettings
+from compartmentd.errors import Unreachable, UsageError
+from compartmentd.files import Disk
+from compartmentd.server.admin_client import AdminClient
+from compartmentd.server.admin_path import admin_socket_path, require_private
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def daemon_options(command: Command) -> Command:
+    """Add `--socket` and `-c` to a command; its parameters are `socket_path` and `config`."""
+    config = click.option("-c", "--config", type=click.Path(), metavar="FILE", help="The configuration it serves.")
+    socket = click.option("--socket", "socket_path", type=click.Path(), metavar="PATH", help="Its admin socket.")
+    return config(socket(command))
+
+
+def ask(method: str, target: str, *, socket_path: str | None, config: str | None) -> tuple[int, Any]:
+    """Ask the daemon over its admin socket and return status and answer; ends the command if none answers.
+
+    Raises:
+        UsageError: the configuration cannot be read, or the socket's directory is not to be trusted.
+    """
+    path = socket_path if socket_path is not None else _path_of(config)
+    try:
+        return AdminClient(path).request(method, target)
+    except Unreachable as error:
+        _unreachable(str(error))
+
+
+def _unreachable(why: str) -> NoReturn:
+    click.echo(f"error: {why}", err=True)
+    click.get_current_context().exit(Exit.UNREACHABLE)
+    raise AssertionError("exit does not return")
+
+
+def _path_of(config: str | None) -> str:
+    settings = ServerSettings()
+    if config is not None:
+        loaded = load(config, Disk())
+        if loaded.configuration is None:
+            raise UsageError(f"`{config}` has errors, so it does not say where the daemon is: use `--socket`")
+        settings = loaded.configuration.server
+    path = admin_socket_path(settings, os.environ, os.getuid(), tempfile.gettempdir())
+    require_private(path, os.getuid())
+    return path

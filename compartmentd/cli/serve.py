@@ -1,0 +1,33 @@
+"""`compartmentd serve`: the daemon."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from compartmentd.cli.exits import Exit
+from compartmentd.cli.render import print_problems
+from compartmentd.errors import ConfigInvalid
+
+
+@click.command()
+@click.option("-c", "--config", "path", required=True, type=click.Path(), metavar="FILE", help="The configuration.")
+@click.option(
+    "--dev",
+    "development",
+    is_flag=True,
+    help="Serve the playground and mint tokens, on this machine alone; makes missing development keys.",
+)
+@click.pass_context
+def serve(context: click.Context, path: str, *, development: bool) -> None:
+    """Serve a configuration until TERM or INT; HUP reloads it."""
+    # Imported here: the other commands start faster without the server.
+    from compartmentd import daemon  # noqa: PLC0415
+
+    try:
+        failed = daemon.serve(path, development=development, environ=os.environ)
+    except ConfigInvalid as error:
+        print_problems(error.problems, "text")
+        context.exit(Exit.ERRORS)
+    context.exit(Exit.ERRORS if failed else Exit.FINE)

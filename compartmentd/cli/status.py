@@ -1,0 +1,50 @@
+"""`compartmentd status`: what the running daemon has in force, and how much of it there is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from compartmentd.cli.admin_socket import ask, daemon_options
+from compartmentd.cli.exits import Exit
+from compartmentd.cli.render import Format, format_option, print_json
+
+
+@click.command()
+@daemon_options
+@format_option
+@click.pass_context
+def status(context: click.Context, socket_path: str | None, config: str | None, format_: Format) -> None:
+    """Show generation, connections, sessions and rooms of the running daemon."""
+    code, answer = ask("GET", "/admin/status", socket_path=socket_path, config=config)
+    if format_ == "json":
+        print_json(answer)
+    elif code != OK:
+        click.echo(f"error: {answer['error']['message']}", err=True)
+    else:
+        _tell(answer)
+    context.exit(Exit.FINE if code == OK else Exit.ERRORS)
+
+
+OK = 200
+
+
+def _tell(answer: dict[str, Any]) -> None:
+    click.echo(f"compartmentd {answer['version']}, started {_time(answer['started'])}")
+    click.echo(f"generation {answer['generation']} ({answer['digest'][:12]})")
+    last = answer["last_reload"]
+    if last is not None:
+        outcome = "ok" if last["ok"] else "refused"
+        click.echo(f"last reload {_time(last['at'])}: {outcome}")
+        for problem in last["problems"]:
+            place = f"{problem['file']}:{problem['line']}:{problem['column']}"
+            click.echo(f"  {place}: {problem['severity']}: {problem['message']}")
+    click.echo(f"{answer['connections']} connections, {answer['sessions']} sessions, {answer['rooms']} rooms")
+    for name, counts in answer["namespaces"].items():
+        click.echo(f"  {name}: {counts['sessions']} sessions, {counts['rooms']} rooms")
+
+
+def _time(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone().isoformat(sep=" ", timespec="seconds")

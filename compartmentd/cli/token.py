@@ -1,0 +1,43 @@
+"""`compartmentd token`: mint a token for development, with a development key and with no other."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+import msgspec
+
+from compartmentd.cli.exits import Exit
+from compartmentd.cli.render import Format, format_option, print_json, print_problems
+from compartmentd.compiler import load
+from compartmentd.errors import UsageError
+from compartmentd.files import Disk
+
+
+@click.command()
+@click.option("-c", "--config", required=True, type=click.Path(), metavar="FILE", help="The configuration.")
+@click.option("--entry", metavar="NAME", help="The issuer entry; not needed where one has a development key.")
+@click.argument("claims", metavar="CLAIMS")
+@format_option
+@click.pass_context
+def token(context: click.Context, config: str, entry: str | None, claims: str, format_: Format) -> None:
+    """Print a token with these CLAIMS, a JSON object such as '{"sub": "ann", "scope": "chat"}'."""
+    from compartmentd.minting import mint_for  # noqa: PLC0415 - the cryptography takes long to import
+
+    loaded = load(config, Disk())
+    if loaded.configuration is None:
+        print_problems(loaded.problems, format_)
+        context.exit(Exit.ERRORS)
+    answer = mint_for(loaded.configuration.issuers, entry, _object(claims), time.time())
+    if format_ == "json":
+        print_json(answer)
+    else:
+        click.echo(answer["token"])
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        raise UsageError('the claims must be a JSON object, such as {"sub": "ann"}') from None

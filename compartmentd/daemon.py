@@ -1,0 +1,315 @@
+"""The composition root: builds everything, starts it, and ends it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Collection, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+import uvloop
+
+from compartmentd import __version__
+from compartmentd.administration import DaemonAdministration, DaemonDevelopment
+from compartmentd.compiler import Loaded, load
+from compartmentd.configuration import Address, Configuration, ServerSettings, SystemdAddress, TcpAddress, UnixAddress
+from compartmentd.errors import ConfigInvalid, UsageError
+from compartmentd.feed import Feed
+from compartmentd.files import Disk
+from compartmentd.logs import Stamp, log, logger, set_up
+from compartmentd.material import make_missing_secrets, read_material
+from compartmentd.problems import Problem, any_error
+from compartmentd.reload import InForce, Reloader, fingerprint
+from compartmentd.server.admin import AdminServer
+from compartmentd.server.admin_path import admin_socket_path, prepare_private
+from compartmentd.server.options import ServerOptions
+from compartmentd.server.socketserver import SocketServer
+from compartmentd.server.sockets import Passed, bind, bind_unix, is_loopback, passed_sockets
+from compartmentd.sessions.hub import Hub
+from compartmentd.snapshot import build_snapshot, complete, keyset_of
+from compartmentd.watcher import Watcher
+
+KEY_FILES = frozenset({"jwks_file", "public_key_file", "secret_file"})
+"""Kinds of files that are followed even where the configuration is not watched."""
+
+DEVELOPMENT_SESSION = 86400.0
+"""Seconds for which the printed playground address is good: a working day and the night after it."""
+
+TICK = 0.1
+"""Seconds between looks at what time brings: a session ends at most so much after its token."""
+
+SLICE = 0.005
+"""Seconds for which a tick may hold the loop at a time."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    wall = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
+
+
+def serve(path: str, *, development: bool, environ: Mapping[str, str]) -> bool:
+    """Run the daemon until it is told to stop; tell whether it stopped because a part of it failed.
+
+    Raises:
+        ConfigInvalid: the configuration has errors.
+        UsageError: something that it asks for cannot be had (an address, a socket).
+    """
+    stamp = set_up()
+    passed = passed_sockets(os.environ, os.getpid())
+    in_force, problems = start_up(path, development=development, passed=passed)
+    for problem in problems:
+        if problem.severity == "warning":
+            log(logging.WARNING, "problem", str(problem), code=problem.code, help=problem.help)
+
+    async def run() -> bool:
+        daemon = Daemon(path, in_force, stamp, development=development)
+        await daemon.run(passed, environ)
+        return daemon.failed
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
+def start_up(path: str, *, development: bool, passed: Passed) -> tuple[InForce, tuple[Problem, ...]]:
+    """Load everything for the first generation; in development make the secrets that are missing.
+
+    Returns what is in force and the warnings and notes that came with it.
+
+    Raises:
+        ConfigInvalid: there are errors.
+    """
+    loaded = load(path, Disk(), serving=False)
+    if development and loaded.configuration is not None:
+        require_loopback(loaded.configuration, passed)
+        make_missing_secrets(loaded.configuration.issuers)
+    loaded = load(path, Disk(), serving=True)
+    configuration = _usable(loaded)
+    material, unreadable = read_material(configuration.issuers, development=development)
+    keys, unusable = keyset_of(configuration.issuers, material)
+    problems = (*loaded.problems, *unreadable, *unusable)
+    if any_error(problems):
+        raise ConfigInvalid(problems)
+    snapshot = complete(build_snapshot(configuration, loaded.digest, keys, 1))
+    return InForce(snapshot, loaded.files, loaded.globs, fingerprint(material)), problems
+
+
+def _usable(loaded: Loaded) -> Configuration:
+    if loaded.configuration is None or any_error(loaded.problems):
+        raise ConfigInvalid(loaded.problems)
+    return loaded.configuration
+
+
+def require_loopback(configuration: Configuration, passed: Passed) -> None:
+    """Refuse development mode on an address that others can reach: it mints tokens for the asking.
+
+    Raises:
+        UsageError: some listener is reachable from elsewhere.
+    """
+    addresses = (*configuration.server.listen, *configuration.server.admin)
+    open_ones = [address for address in addresses if not is_loopback(address, passed)]
+    if open_ones:
+        shown = ", ".join(f"`{_shown(address)}`" for address in open_ones)
+        raise UsageError(f"`--dev` serves this machine alone, and {shown} can be reached from others")
+
+
+def _shown(address: Address) -> str:
+    match address:
+        case TcpAddress(host, port):
+            return f"{host or '*'}:{port}"
+        case UnixAddress(path):
+            return f"unix:{path}"
+        case SystemdAddress(name):
+            return f"systemd:{name}"
+
+
+class Daemon:
+    """A running daemon, from its first generation on; made and run once, on a running loop."""
+
+    def __init__(self, path: str, in_force: InForce, stamp: Stamp, *, development: bool) -> None:
+        self._path = path
+        self._stamp = stamp
+        self._development = development
+        self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.failed = False
+        self._feed = Feed()
+        self._hub = Hub(
+            in_force.snapshot,
+            clock=SystemClock(),
+            new_sid=_new_sid,
+            failed=_judging_failed,
+            journal=self._feed,
+        )
+        self._reloader = Reloader(
+            path,
+            self._hub,
+            in_force,
+            development=development,
+            took_force=self._took_force,
+        )
+        self._server = SocketServer(self._hub, server_options(in_force.snapshot.configuration))
+        self._watcher = Watcher(self._changed)
+        self._administration = DaemonAdministration(
+            self._hub,
+            self._reloader,
+            self._feed,
+            lambda: self._server.connections,
+        )
+
+    async def run(self, passed: Passed, environ: Mapping[str, str]) -> None:
+        """Serve until TERM or INT.
+
+        Raises:
+            UsageError: an address or the admin socket cannot be had.
+        """
+        settings = self._hub.snapshot.configuration.server
+        async with AsyncExitStack() as stack:
+            public = _bind_all(settings.listen, passed)
+            admin = [
+                *self._bind_admin_socket(settings, environ),
+                *_bind_all([a for a in settings.admin if not isinstance(a, UnixAddress)], passed),
+            ]
+            admin_server = AdminServer(self._administration, self._make_development(public))
+            stack.push_async_callback(admin_server.close)
+            stack.push_async_callback(self._server.close)
+            stack.push_async_callback(self._end_tasks)
+            stack.push_async_callback(self._watcher.close)
+            self._took_force(self._reloader.in_force)
+            self._server.add_sockets(public)
+            admin_server.add_sockets(admin)
+            self._mind_signals()
+            self._keep(self._ticks())
+            self._say_ready(public, admin)
+            await self._stop.wait()
+            self._administration.stopping = True
+            log(logging.INFO, "stopping", "stopping")
+        log(logging.INFO, "stopped", "stopped")
+
+    # --- listeners ---------------------------------------------------------------------------------------------
+
+    def _bind_admin_socket(self, settings: ServerSettings, environ: Mapping[str, str]) -> list[socket.socket]:
+        """Bind the unix sockets of `server.admin`, or the one that there always is."""
+        declared = [address.path for address in settings.admin if isinstance(address, UnixAddress)]
+        if declared:
+            return [bind_unix(path) for path in declared]
+        path = admin_socket_path(settings, environ, os.getuid(), tempfile.gettempdir())
+        prepare_private(path, os.getuid())
+        return [bind_unix(path)]
+
+    def _make_development(self, public: Collection[socket.socket]) -> DaemonDevelopment | None:
+        if not self._development:
+            return None
+        url = next((_url(sock) for sock in public if sock.family != socket.AF_UNIX), "")
+        return DaemonDevelopment(self._path, self._hub, self._reloader, url)
+
+    def _say_ready(self, public: Collection[socket.socket], admin: Collection[socket.socket]) -> None:
+        log(
+            logging.INFO,
+            "ready",
+            f"compartmentd {__version__} is ready",
+            listen=[_url(sock) for sock in public],
+            admin=[_url(sock) for sock in admin],
+        )
+        page = next((_url(sock) for sock in admin if sock.family != socket.AF_UNIX), None)
+        if self._development and page is not None:
+            token, _ = self._administration.tokens.issue(DEVELOPMENT_SESSION)
+            # To standard output and not to the log: the fragment is a key, and this is its one way to the user.
+            print(f"\nPlayground: {page}/playground#token={token}\n", flush=True)  # noqa: T201
+
+    # --- what comes from outside -------------------------------------------------------------------------------
+
+    def _mind_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._keep(self._reloader.reload("SIGHUP")))
+
+    def _changed(self, paths: Collection[str]) -> None:
+        """Take in files that changed on disk; keys are followed even where the configuration is not watched."""
+        configuration = self._reloader.in_force.snapshot.configuration
+        keys = {use.path for use in configuration.files if use.kind in KEY_FILES}
+        if configuration.server.watch and not keys.issuperset(paths):
+            self._keep(self._reloader.reload("watch"))
+        elif keys.intersection(paths):
+            self._keep(self._reloader.reload_keys("watch"))
+
+    def _took_force(self, in_force: InForce) -> None:
+        """Follow a new generation: options of the server, files to watch, the logs' stamp."""
+        snapshot = in_force.snapshot
+        self._stamp.generation = snapshot.generation
+        self._stamp.digest = snapshot.digest
+        self._server.configure(server_options(snapshot.configuration))
+        keys = (use.path for use in snapshot.configuration.files if use.kind in KEY_FILES)
+        self._watcher.watch((self._path, *in_force.files, *keys), in_force.globs)
+
+    # --- time --------------------------------------------------------------------------------------------------
+
+    async def _ticks(self) -> None:
+        while True:
+            await asyncio.sleep(0 if self._hub.tick(SLICE) else TICK)
+
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run work beside everything else; if it fails, say so and stop: what it did would be missing silently."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.critical("a part of the daemon failed", exc_info=task.exception())
+            self.failed = True
+            self._stop.set()
+
+    async def _end_tasks(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def server_options(configuration: Configuration) -> ServerOptions:
+    """Return what the Socket.IO server is told by a configuration."""
+    server = configuration.server
+    return ServerOptions(
+        path=server.path,
+        transports=server.transports,
+        origins=server.origins,
+        strict_origins=any(place.startswith("cookie:") for place in server.token_from),
+        ping_interval=server.ping_interval,
+        ping_timeout=server.ping_timeout,
+        connect_timeout=server.connect_timeout,
+        max_payload=configuration.max_payload,
+        send_buffer=server.send_buffer,
+        connections=server.connections,
+        connections_per_address=server.connections_per_address,
+        connect_rate=server.connect_rate,
+    )
+
+
+def _bind_all(addresses: Iterable[Address], passed: Passed) -> list[socket.socket]:
+    return [sock for address in addresses for sock in bind(address, passed)]
+
+
+def _url(sock: socket.socket) -> str:
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{sock.getsockname()}"
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _new_sid() -> str:
+    return secrets.token_urlsafe(15)
+
+
+def _judging_failed(error: Exception) -> None:
+    logger.error("a session could not be judged and was ended", exc_info=error)
