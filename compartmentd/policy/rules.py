@@ -40,10 +40,15 @@ from compartmentd.policy.text import fill
 from compartmentd.policy.values import Readings, Result
 from compartmentd.policy.wording import worded
 
-_NO_TOKEN = Result(Truth.UNKNOWN, "there is no token")
-_MOVED = Result(Truth.UNKNOWN, "the provider did not put the claim into the token (overage)")
-_NO_OBJECT = Result(Truth.UNKNOWN, "the path meets something else than an object before its end")
-_FAILED = Result(Truth.UNKNOWN, "the condition could not be decided")
+TRUE, FALSE, UNKNOWN = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
+
+_HELD = Result(TRUE)
+_NOT_HELD = Result(FALSE)
+_NO_TOKEN = Result(UNKNOWN, "there is no token")
+_MOVED = Result(UNKNOWN, "the provider did not put the claim into the token (overage)")
+_NO_OBJECT = Result(UNKNOWN, "the path meets something else than an object before its end")
+_UNCERTAIN = Result(UNKNOWN, "a claim that scopes are taken from is of the wrong type or not in the token")
+_FAILED = Result(UNKNOWN, "the condition could not be decided")
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -111,6 +116,9 @@ class Scene:
 
     def settle(self, name: str) -> Verdict:
         """Evaluate a named rule after those that it uses, so a long chain of names needs no deep stack."""
+        if name in self.rules and not self.uses.get(name):
+            verdict = self.named[name] = evaluate(self.rules[name], self)
+            return verdict
         waiting, entered = [name], set()
         while waiting:
             top = waiting[-1]
@@ -138,12 +146,15 @@ def evaluate(rule: Rule, scene: Scene) -> Verdict:
 
 def all_of(verdicts: Sequence[Verdict], reason: Callable[[Truth, tuple[Reason, ...]], Reason]) -> Verdict:
     """Combine the parts of an `all`, of which there is at least one."""
-    to_blame = [verdict for verdict in verdicts if verdict.truth is not Truth.TRUE]
+    if len(verdicts) == 1:
+        (only,) = verdicts
+        return Verdict(only.truth, reason(only.truth, (only.reason,)), only.scopes_alone, only.until)
+    to_blame = [verdict for verdict in verdicts if verdict.truth is not TRUE]
     if not to_blame:
         parts = tuple(verdict.reason for verdict in verdicts)
-        return Verdict(Truth.TRUE, reason(Truth.TRUE, parts), until=earliest(v.until for v in verdicts))
-    false = [verdict for verdict in to_blame if verdict.truth is Truth.FALSE]
-    truth = Truth.FALSE if false else Truth.UNKNOWN
+        return Verdict(TRUE, reason(TRUE, parts), until=earliest(v.until for v in verdicts))
+    false = [verdict for verdict in to_blame if verdict.truth is FALSE]
+    truth = FALSE if false else UNKNOWN
     return Verdict(
         truth,
         reason(truth, tuple(verdict.reason for verdict in to_blame)),
@@ -168,7 +179,7 @@ def _latest(moments: Iterable[float | None]) -> float | None:
 
 def _undecided(rule: Rule | None) -> Verdict:
     """Return the verdict on a rule that could not be evaluated; asks nothing of the rule but its place."""
-    return Verdict(Truth.UNKNOWN, Reason(_FAILED.why, Truth.UNKNOWN, getattr(rule, "span", None)))
+    return Verdict(UNKNOWN, Reason(_FAILED.why, UNKNOWN, getattr(rule, "span", None)))
 
 
 # --- conditions ---
@@ -184,15 +195,15 @@ def _condition(rule: Rule, result: Result, *, scope: bool = False) -> Verdict:
 
 
 def _truth(held: bool) -> Truth:
-    return Truth.TRUE if held else Truth.FALSE
+    return TRUE if held else FALSE
 
 
 def _public(rule: Public, _scene: Scene) -> Verdict:
-    return _constant(rule, Truth.TRUE)
+    return _constant(rule, TRUE)
 
 
 def _nobody(rule: Nobody, _scene: Scene) -> Verdict:
-    return _constant(rule, Truth.FALSE)
+    return _constant(rule, FALSE)
 
 
 def _authenticated(rule: Authenticated, scene: Scene) -> Verdict:
@@ -221,12 +232,10 @@ def _scopes_held(rule: Scopes, scene: Scene) -> Result:
         return _NO_TOKEN
     held = [fill(scope, scene.values) in who.scopes for scope in rule.scopes]
     if held and (all(held) if rule.every else any(held)):
-        return Result(Truth.TRUE)
+        return Result(TRUE)
     if who.scopes_uncertain or not held:
-        return Result(
-            Truth.UNKNOWN, "a claim that scopes are taken from is of the wrong type or not in the token"
-        )
-    return Result(Truth.FALSE)
+        return Result(UNKNOWN, "a claim that scopes are taken from is of the wrong type or not in the token")
+    return Result(FALSE)
 
 
 def _claim(rule: Claim, scene: Scene) -> Verdict:
@@ -238,12 +247,12 @@ def _claim_result(rule: Claim, scene: Scene) -> Result:
         return _NO_TOKEN
     value: Any = scene.who.claims
     for depth, item in enumerate(rule.path):
-        if not isinstance(value, Mapping):
-            return _NO_OBJECT
         name = fill(item, scene.values)
+        if depth and not isinstance(value, dict):
+            return _NO_OBJECT
         inner = value.get(name)
         if inner is None:
-            moved = depth == 0 and moved_elsewhere(value, name)
+            moved = not depth and moved_elsewhere(value, name)
             return _MOVED if moved else values.absent(rule.test)
         value = inner
     return values.hold(rule.test, (value,), scene.readings, scene.now)
@@ -273,15 +282,15 @@ def _any(rule: AnyOf, scene: Scene) -> Verdict:
     verdicts = []
     for part in rule.parts:
         verdict = evaluate(part, scene)
-        if verdict.truth is Truth.TRUE and verdict.until is None:  # no other part can matter
-            return Verdict(Truth.TRUE, Reason("any", Truth.TRUE, rule.span, (verdict.reason,)))
+        if verdict.truth is TRUE and verdict.until is None:  # no other part can matter
+            return Verdict(TRUE, Reason("any", TRUE, rule.span, (verdict.reason,)))
         verdicts.append(verdict)
-    true = [verdict for verdict in verdicts if verdict.truth is Truth.TRUE]
+    true = [verdict for verdict in verdicts if verdict.truth is TRUE]
     if true:
-        reason = Reason("any", Truth.TRUE, rule.span, tuple(verdict.reason for verdict in true))
-        return Verdict(Truth.TRUE, reason, until=_latest(verdict.until for verdict in true))
-    unknown = not verdicts or any(verdict.truth is Truth.UNKNOWN for verdict in verdicts)
-    truth = Truth.UNKNOWN if unknown else Truth.FALSE
+        reason = Reason("any", TRUE, rule.span, tuple(verdict.reason for verdict in true))
+        return Verdict(TRUE, reason, until=_latest(verdict.until for verdict in true))
+    unknown = not verdicts or any(verdict.truth is UNKNOWN for verdict in verdicts)
+    truth = UNKNOWN if unknown else FALSE
     return Verdict(
         truth,
         Reason("any", truth, rule.span, tuple(verdict.reason for verdict in verdicts)),
@@ -290,7 +299,7 @@ def _any(rule: AnyOf, scene: Scene) -> Verdict:
     )
 
 
-_NEGATED = {Truth.TRUE: Truth.FALSE, Truth.FALSE: Truth.TRUE, Truth.UNKNOWN: Truth.UNKNOWN}
+_NEGATED = {TRUE: FALSE, FALSE: TRUE, UNKNOWN: UNKNOWN}
 
 
 def _not(rule: Not, scene: Scene) -> Verdict:

@@ -48,14 +48,15 @@ def fill(text: Text, values: Mapping[str, str]) -> str:
     """Put the values in the places of their parameters; a parameter without a value raises `KeyError`."""
     if len(text) == 1:
         return text[0]
-    return "".join([values[part] if index % 2 else part for index, part in enumerate(text)])
+    parts = list(text)
+    parts[1::2] = [values[name] for name in text[1::2]]
+    return "".join(parts)
 
 
 def written(text: Text) -> str:
     """Return the text as the operator wrote it, placeholders and doubled braces included."""
     if len(text) == 1 and "{" not in text[0] and "}" not in text[0]:
         return text[0]
-    return "".join(
-        f"{{{part}}}" if index % 2 else part.replace("{", "{{").replace("}", "}}")
-        for index, part in enumerate(text)
-    )
+    parts = [literal.replace("{", "{{").replace("}", "}}") for literal in text]
+    parts[1::2] = [f"{{{name}}}" for name in text[1::2]]
+    return "".join(parts)

@@ -8,7 +8,7 @@ turn a claim of an unexpected type into permission.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple, TypeAlias
 
@@ -35,6 +35,9 @@ class Kind(Enum):
     OTHER = "other"
 
 
+_KINDS = {str: Kind.STRING, bool: Kind.BOOLEAN, int: Kind.NUMBER, float: Kind.NUMBER}
+
+
 class Result(NamedTuple):
     """What a test came to, why (where that is not plain), and until when, where time can change it."""
 
@@ -44,26 +47,21 @@ class Result(NamedTuple):
 
 
 WRONG_TYPE = Result(Truth.UNKNOWN, "the value is of a type that this test cannot compare")
+_WRONG_ITEM = Result(Truth.UNKNOWN, "an item is of a type that this test cannot compare")
+_ABSENT = Result(Truth.FALSE, "the claim is absent")
 _TRUE = Result(Truth.TRUE)
 _FALSE = Result(Truth.FALSE)
 
 
 def kind(value: object) -> Kind:
     """Return the JSON type of a value: booleans are no numbers, and neither is what JSON cannot write."""
-    if isinstance(value, str):
-        return Kind.STRING
-    if isinstance(value, bool):
-        return Kind.BOOLEAN
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-        return Kind.NUMBER
-    return Kind.OTHER
+    known = _KINDS.get(type(value), Kind.OTHER)
+    return Kind.OTHER if type(value) is float and not math.isfinite(value) else known
 
 
 def absent(test: Test) -> Result:
     """Return what a test of an absent claim comes to: false, but for `exists: false`."""
-    if isinstance(test, Exists) and not test.wanted:
-        return _TRUE
-    return Result(Truth.FALSE, "the claim is absent")
+    return _TRUE if type(test) is Exists and not test.wanted else _ABSENT
 
 
 def hold(test: Test, readings: Readings, fill: Filler, now: float) -> Result:
@@ -72,17 +70,19 @@ def hold(test: Test, readings: Readings, fill: Filler, now: float) -> Result:
 
 
 def _equals(test: Equals, readings: Readings, fill: Filler, _now: float) -> Result:
-    return _compare(readings, [reading for value in test.values for reading in fill(value)])
+    return _compare(readings, _wanted(test, fill))
 
 
-def _compare(readings: Readings, wanted: list[Any]) -> Result:
+def _wanted(test: Equals | Contains, fill: Filler) -> list[tuple[Kind, Any]]:
+    return [(kind(reading), reading) for value in test.values for reading in fill(value)]
+
+
+def _compare(readings: Readings, wanted: list[tuple[Kind, Any]]) -> Result:
     comparable = False
     for reading in readings:
         own = kind(reading)
-        if own is Kind.OTHER:
-            continue
-        for value in wanted:
-            if kind(value) is own:
+        for other, value in wanted:
+            if own is other and own is not Kind.OTHER:
                 if reading == value:
                     return _TRUE
                 comparable = True
@@ -90,16 +90,17 @@ def _compare(readings: Readings, wanted: list[Any]) -> Result:
 
 
 def _contains(test: Contains, readings: Readings, fill: Filler, _now: float) -> Result:
-    (value, *_) = readings
-    if not isinstance(value, (list, tuple, Mapping)):
+    value = readings[0]
+    if not isinstance(value, (list, dict)):
         return WRONG_TYPE
-    wanted = [reading for each in test.values for reading in fill(each)]
-    results = [_compare((item,), wanted) for item in value]  # of an object, its keys
-    if _TRUE in results:
-        return _TRUE
-    if WRONG_TYPE in results:
-        return Result(Truth.UNKNOWN, "an item is of a type that this test cannot compare")
-    return _FALSE
+    wanted, result = _wanted(test, fill), _FALSE
+    for item in value:  # of an object, its keys
+        compared = _compare((item,), wanted)
+        if compared is _TRUE:
+            return _TRUE
+        if compared is WRONG_TYPE:
+            result = _WRONG_ITEM
+    return result
 
 
 def _matches(test: Matches, readings: Readings, _fill: Filler, _now: float) -> Result:

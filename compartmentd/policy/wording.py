@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from compartmentd.policy.model import (
     All,
@@ -33,6 +34,7 @@ from compartmentd.policy.model import (
 from compartmentd.policy.text import written
 
 
+@lru_cache(maxsize=8192)  # of a policy's rules few are asked often, and each decision words several
 def worded(rule: Rule) -> str:
     """Return the rule as the operator would say it; what stands inside `all`, `any` and `not` is left out."""
     return _RULES[type(rule)](rule)
