@@ -1,0 +1,51 @@
+"""What happened on the wire since the start, as plain numbers for whoever reports them."""
+
+from __future__ import annotations
+
+
+class Counters:
+    """Monotonic counts; one object for a whole server, written where it happens."""
+
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "closed",
+        "connect_timeouts",
+        "dropped",
+        "errors",
+        "opened",
+        "parse_errors",
+        "ping_timeouts",
+        "refused_address",
+        "refused_full",
+        "refused_origin",
+        "refused_rate",
+        "slow",
+        "upgraded",
+    )
+
+    def __init__(self) -> None:
+        # Connections (Engine.IO's), and those of them that moved from polling to WebSocket.
+        self.opened = 0
+        self.closed = 0
+        self.upgraded = 0
+        # Bytes of WebSocket connections, framing included, and of polling bodies.
+        self.bytes_in = 0
+        self.bytes_out = 0
+        # Packets for namespaces that the server had ended.
+        self.dropped = 0
+        # Connections that were closed, by cause; `errors` are exceptions of the application.
+        self.parse_errors = 0
+        self.ping_timeouts = 0
+        self.connect_timeouts = 0
+        self.slow = 0
+        self.errors = 0
+        # Handshakes that were refused: origin, all places taken, the address's places taken, too many a second.
+        self.refused_origin = 0
+        self.refused_full = 0
+        self.refused_address = 0
+        self.refused_rate = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counts by name."""
+        return {name: getattr(self, name) for name in self.__slots__}

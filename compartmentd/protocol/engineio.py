@@ -1,0 +1,133 @@
+"""Engine.IO v4: packets, payloads of HTTP long-polling, and the answers to requests that cannot be served."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from compartmentd.errors import WireError
+from compartmentd.protocol.message import SEPARATOR
+from compartmentd.protocol.websocket import BINARY, TEXT, Data, binary_frame, text_frame
+
+VERSION = "4"
+"""The value of the query's `EIO`."""
+
+
+class Outgoing(Protocol):
+    """What a transport can send: a packet in either form. `protocol.message.Message` is the usual one."""
+
+    @property
+    def frames(self) -> bytes:
+        """The packet as WebSocket frames."""
+
+    @property
+    def payload(self) -> bytes:
+        """The packet as a part of a polling payload."""
+
+
+class Control:
+    """A packet of the protocol itself, the same for every connection."""
+
+    __slots__ = ("frames", "payload")
+
+    def __init__(self, packet: bytes) -> None:
+        self.frames = text_frame(packet)
+        self.payload = packet
+
+
+class Blob:
+    """A binary packet on its own, as bare Engine.IO has it (Socket.IO's belong to the message before them)."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @property
+    def frames(self) -> bytes:
+        """A binary frame that holds the bytes, without a type digit."""
+        return binary_frame(self._data)
+
+    @property
+    def payload(self) -> bytes:
+        """`b` and base64, without a type digit."""
+        return b"b" + binascii.b2a_base64(self._data, newline=False)
+
+
+CLOSE, PING, NOOP = Control(b"1"), Control(b"2"), Control(b"6")
+PROBE, PROBE_ANSWER, UPGRADE = b"2probe", b"3probe", b"5"
+"""The packets of an upgrade, in its order (Engine.IO v4, "Upgrade")."""
+
+
+class Refusal(NamedTuple):
+    """An answer to a request that cannot be served: HTTP status, Engine.IO's code and text."""
+
+    status: int
+    code: int
+    message: str
+
+    @property
+    def body(self) -> bytes:
+        """The answer's JSON."""
+        return msgspec.json.encode({"code": self.code, "message": self.message})
+
+
+UNKNOWN_TRANSPORT = Refusal(400, 0, "Transport unknown")
+UNKNOWN_SID = Refusal(400, 1, "Session ID unknown")
+BAD_METHOD = Refusal(400, 2, "Bad handshake method")
+BAD_REQUEST = Refusal(400, 3, "Bad request")
+FORBIDDEN = Refusal(403, 4, "Forbidden")
+BAD_VERSION = Refusal(400, 5, "Unsupported protocol version")
+
+
+def open_packet(
+    sid: str,
+    *,
+    upgrades: Sequence[str],
+    ping_interval: float,
+    ping_timeout: float,
+    max_payload: int,
+) -> bytes:
+    """Return the first packet of a connection; durations come in seconds and go out in milliseconds."""
+    values = {
+        "sid": sid,
+        "upgrades": list(upgrades),
+        "pingInterval": round(ping_interval * 1000),
+        "pingTimeout": round(ping_timeout * 1000),
+        "maxPayload": max_payload,
+    }
+    return b"0" + msgspec.json.encode(values)
+
+
+def decode_payload(body: bytes) -> list[Data]:
+    """Return the packets of a polling request, in the form in which WebSocket messages come.
+
+    Raises:
+        WireError: the body is not UTF-8, or a binary packet is not base64. What the packets themselves may be
+            is judged where they are taken, the same for both transports.
+    """
+    if not body.isascii():
+        _check_utf8(body)
+    return [_packet(part) for part in body.split(SEPARATOR)]
+
+
+def binary_packet(packet: bytes) -> Data:
+    """Return what a `b…` packet holds (Engine.IO v4, "Packet encoding")."""
+    try:
+        return BINARY, binascii.a2b_base64(packet[1:], strict_mode=True)
+    except ValueError:
+        raise WireError("a binary packet is not base64") from None
+
+
+def _packet(part: bytes) -> Data:
+    return binary_packet(part) if part.startswith(b"b") else (TEXT, part)
+
+
+def _check_utf8(body: bytes) -> None:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        raise WireError("a payload is not UTF-8") from None

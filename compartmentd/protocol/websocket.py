@@ -1,0 +1,240 @@
+"""WebSocket framing (RFC 6455) for a server: bytes of frames in, whole messages out, and the frames to send.
+
+Two rules of this file. Nothing waits for more bytes than it needs to refuse: mask, reserved bits, opcode and
+length are judged as soon as they have arrived, before the payload they announce. And no input costs more than
+its length: an incomplete frame is kept in one growing buffer and looked at again only once it is complete.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+
+from compartmentd.errors import WireError
+
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+"""Opcodes (RFC 6455, 11.8); 0 continues a message."""
+
+NORMAL, PROTOCOL_ERROR, NO_CODE, INVALID_DATA, TOO_BIG = 1000, 1002, 1005, 1007, 1009
+"""Close codes (RFC 6455, 7.4.1); 1005 stands for a close frame without one and is never sent."""
+
+_FIN = 0x80
+_TEXT_FRAME, _BINARY_FRAME = _FIN | TEXT, _FIN | BINARY
+_MASKED = 0x80
+_SHORT = 125
+"""The longest payload whose length stands in the second byte; control frames may not be longer (5.5)."""
+
+Unmask = Callable[[bytes, bytes], bytes]
+"""Apply the four bytes of a mask to a payload."""
+
+Data = tuple[int, bytes]
+"""A whole message: `TEXT` (checked to be UTF-8) or `BINARY`, and its bytes."""
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Return one final frame, unmasked as a server's must be (5.1)."""
+    length = len(payload)
+    if length <= _SHORT:
+        return bytes((_FIN | opcode, length)) + payload
+    if length < 1 << 16:
+        return struct.pack("!BBH", _FIN | opcode, 126, length) + payload
+    return struct.pack("!BBQ", _FIN | opcode, 127, length) + payload
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return a text message, `payload` being UTF-8, as one frame."""
+    return frame(TEXT, payload)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """Return a binary message as one frame."""
+    return frame(BINARY, payload)
+
+
+def close_frame(code: int | None = None) -> bytes:
+    """Return a close frame, with a code where there is one to tell."""
+    return frame(CLOSE, b"" if code is None else code.to_bytes(2, "big"))
+
+
+def xor(mask: bytes, payload: bytes) -> bytes:
+    """Unmask in plain Python (5.3), in linear time; an edge may bring a faster one."""
+    length = len(payload)
+    key = mask * (length // 4 + 1)
+    masked = int.from_bytes(payload, "big") ^ int.from_bytes(key[:length], "big")
+    return masked.to_bytes(length, "big")
+
+
+def is_close_code(code: int) -> bool:
+    """Tell whether a peer may send this code in a close frame (7.4)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
+
+class MessageReader:
+    """The frames of one client, as whole messages.
+
+    A violation is not raised but kept in `failure`: what was whole before it is still returned, so that it makes
+    no difference how the bytes were cut. After a failure or a close frame (`closed` is its code) nothing that
+    follows is read. Pings are answered by frames in `replies`, for the caller to send and clear.
+    """
+
+    __slots__ = (
+        "_fragments",
+        "_limit",
+        "_longest_short",
+        "_need",
+        "_opcode",
+        "_tail",
+        "_unmask",
+        "closed",
+        "failure",
+        "replies",
+    )
+
+    def __init__(self, limit: int, unmask: Unmask = xor) -> None:
+        """Take messages of up to `limit` bytes each, whatever number of fragments they come in."""
+        self.closed: int | None = None
+        self.failure: WireError | None = None
+        self.replies: list[bytes] = []
+        self._limit = limit
+        self._unmask = unmask
+        # The second byte of the longest frame that the fast path takes: masked, short, within the limit.
+        self._longest_short = _MASKED + min(_SHORT, limit)
+        self._tail: bytearray | None = None  # the start of an incomplete frame, none while idle
+        self._need = 0  # bytes that `_tail` must hold before it is worth another look
+        self._opcode = 0  # of the fragmented message under way
+        self._fragments = bytearray()
+
+    def receive(self, data: bytes) -> Sequence[Data]:
+        """Take the next bytes; return the messages that they complete, in order."""
+        if self.failure is not None or self.closed is not None:
+            return ()
+        tail = self._tail
+        if tail is not None:
+            tail += data
+            if len(tail) < self._need:
+                return ()
+            data = bytes(tail)
+            self._tail = None
+        messages: list[Data] = []
+        try:
+            position = self._parse(data, messages)
+        except WireError as error:
+            self.failure = error
+            return messages
+        if position < len(data) and self.closed is None:
+            self._tail = bytearray(memoryview(data)[position:])
+        return messages
+
+    def _parse(self, data: bytes, messages: list[Data]) -> int:
+        """Take every complete frame; return where the incomplete one begins."""
+        # The hot path of the whole server: all names are local, and the frame that nearly every client sends
+        # (final, at most 125 bytes, no fragmented message under way) is taken without a call but the unmasking.
+        unmask = self._unmask
+        longest = self._longest_short
+        append = messages.append
+        end = len(data)
+        position = 0
+        while position + 2 <= end:
+            first = data[position]
+            second = data[position + 1]
+            if (
+                (first == _TEXT_FRAME or first == _BINARY_FRAME)  # noqa: PLR1714 - twice as fast as a set
+                and _MASKED <= second <= longest
+                and not self._opcode
+            ):
+                start = position + 6
+                stop = start + second - _MASKED
+                if stop > end:
+                    self._need = stop - position
+                    return position
+                payload = unmask(data[position + 2 : start], data[start:stop])
+                if first == _TEXT_FRAME and not payload.isascii():
+                    _check_utf8(payload)
+                append((first & 0xF, payload))
+                position = stop
+                continue
+            following = self._take_frame(data, position, append)
+            if following is None or self.closed is not None:
+                return position
+            position = following
+        self._need = 2
+        return position
+
+    def _take_frame(self, data: bytes, position: int, append: Callable[[Data], None]) -> int | None:
+        """Take a frame of any form; return where the next begins, `None` if this one is not complete."""
+        first, second = data[position], data[position + 1]
+        opcode, final = first & 0xF, bool(first & _FIN)
+        self._check_head(first, second, opcode, final=final)
+        size = second & 0x7F
+        start = position + 2
+        if size > _SHORT:
+            width = 2 if size == 126 else 8
+            start += width
+            if start > len(data):
+                self._need = start - position
+                return None
+            size = int.from_bytes(data[start - width : start], "big")
+        if size + len(self._fragments) * (opcode < CLOSE) > self._limit and opcode < CLOSE:
+            raise WireError("a message is longer than the limit", TOO_BIG)
+        start += 4
+        stop = start + size
+        if stop > len(data):
+            self._need = stop - position
+            return None
+        payload = self._unmask(data[start - 4 : start], data[start:stop])
+        if opcode >= CLOSE:
+            self._take_control(opcode, payload)
+        else:
+            self._take_data(opcode, payload, append, final=final)
+        return stop
+
+    def _check_head(self, first: int, second: int, opcode: int, *, final: bool) -> None:
+        if first & 0x70:
+            raise WireError("a reserved bit is set, without an extension agreed on (RFC 6455, 5.2)")
+        if not second & _MASKED:
+            raise WireError("a client's frame must be masked (RFC 6455, 5.1)")
+        if opcode in (CLOSE, PING, PONG):
+            if not final or second & 0x7F > _SHORT:
+                raise WireError("a control frame is fragmented or too long (RFC 6455, 5.5)")
+        elif opcode > BINARY:
+            raise WireError("the opcode is reserved (RFC 6455, 5.2)")
+        elif bool(opcode) == bool(self._opcode):
+            raise WireError("fragments are out of order (RFC 6455, 5.4)")
+
+    def _take_control(self, opcode: int, payload: bytes) -> None:
+        if opcode == PING:
+            self.replies.append(frame(PONG, payload))
+        elif opcode == CLOSE:
+            self.closed = _close_code(payload)
+
+    def _take_data(self, opcode: int, payload: bytes, append: Callable[[Data], None], *, final: bool) -> None:
+        if not final:
+            self._opcode = self._opcode or opcode
+            self._fragments += payload
+            return
+        if self._opcode:
+            opcode, self._opcode = self._opcode, 0
+            self._fragments += payload
+            payload = bytes(self._fragments)
+            self._fragments.clear()
+        if opcode == TEXT and not payload.isascii():
+            _check_utf8(payload)
+        append((opcode, payload))
+
+
+def _check_utf8(payload: bytes) -> None:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        raise WireError("a text message is not UTF-8 (RFC 6455, 8.1)", INVALID_DATA) from None
+
+
+def _close_code(payload: bytes) -> int:
+    """Return the code of a received close frame (5.5.1)."""
+    if not payload:
+        return NO_CODE
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not is_close_code(code):
+        raise WireError("the close frame has no code that may be sent (RFC 6455, 7.4)")
+    _check_utf8(payload[2:])
+    return code

@@ -1,0 +1,66 @@
+"""How many may come in: places in all, places for each address, handshakes for each second."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from compartmentd.protocol.counters import Counters
+from compartmentd.server.options import ServerOptions
+
+
+class TooMany(NamedTuple):
+    """A handshake that was refused; `retry_after` is in whole seconds (RFC 9110, 10.2.3)."""
+
+    message: str
+    retry_after: int
+
+
+class Admission:
+    """Counts of the connections that are open; changed limits bind the next handshake and close nothing."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._open = 0
+        self._by_address: Counter[str] = Counter()
+        self._tokens = 0.0
+        self._refilled: float | None = None
+
+    @property
+    def open(self) -> int:
+        """How many places are taken."""
+        return self._open
+
+    def enter(self, address: str, options: ServerOptions, now: float) -> TooMany | None:
+        """Take a place, or say why there is none; the empty address (a unix socket's peer) has no own limit."""
+        if options.connections is not None and self._open >= options.connections:
+            self._counters.refused_full += 1
+            return TooMany("Too many connections", 5)
+        per_address = options.connections_per_address
+        if per_address is not None and address and self._by_address[address] >= per_address:
+            self._counters.refused_address += 1
+            return TooMany("Too many connections from this address", 5)
+        if options.connect_rate is not None and not self._take_token(options.connect_rate, now):
+            self._counters.refused_rate += 1
+            return TooMany("Too many new connections", 1)
+        self._open += 1
+        self._by_address[address] += 1
+        return None
+
+    def leave(self, address: str) -> None:
+        """Give a place back."""
+        self._open -= 1
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
+
+    def _take_token(self, rate: float, now: float) -> bool:
+        """Take from a bucket that holds one second of its rate, and at least one."""
+        size = max(rate, 1.0)
+        since = size if self._refilled is None else (now - self._refilled) * rate
+        self._tokens = min(size, self._tokens + since)
+        self._refilled = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True

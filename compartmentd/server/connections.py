@@ -1,0 +1,143 @@
+"""The connections of one server: found by sid, flushed once a loop turn, woken by one wheel."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
+
+from compartmentd.protocol.application import Handshake
+from compartmentd.protocol.connection import EngineConnection, Host
+from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.options import ConnectionOptions
+from compartmentd.protocol.origins import OriginPolicy
+from compartmentd.server.admission import Admission
+from compartmentd.server.options import ServerOptions
+from compartmentd.server.wheel import Timer, TimerWheel
+
+log = logging.getLogger(__name__)
+
+MakeConnection: TypeAlias = Callable[[Host, str, Handshake, ConnectionOptions], EngineConnection]
+"""Make a connection: Socket.IO's, or another that speaks Engine.IO alone."""
+
+
+class Flushable(Protocol):
+    """A transport with something to send."""
+
+    def flush(self) -> None:
+        """Send it."""
+
+    def broken(self) -> None:
+        """Give up: an error of ours left the transport in an unknown state."""
+
+
+class Connections:
+    """All connections, and what they share; `protocol.connection.Host` to each."""
+
+    def __init__(self, make: MakeConnection, options: ServerOptions) -> None:
+        """Begin empty, on the running loop."""
+        self.counters = Counters()
+        self.admission = Admission(self.counters)
+        self.loop = asyncio.get_running_loop()
+        self.make = make
+        self.options = options
+        self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
+        self._by_sid: dict[str, EngineConnection] = {}
+        self._dirty: list[Flushable] = []
+        self._wheel = TimerWheel()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Future[None] | None = None
+
+    def configure(self, options: ServerOptions) -> None:
+        """Use other options from now on; connections keep those that they began with."""
+        self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
+        self.options = options
+
+    # The table
+
+    def add(self, connection: EngineConnection) -> None:
+        """Enter a connection that has its link, and start its clock; its place was taken before."""
+        self._by_sid[connection.sid] = connection
+        self.counters.opened += 1
+        connection.opened()
+
+    def find(self, sid: str) -> EngineConnection | None:
+        """Return the connection of this sid, what is due for it done: the wheel may be a little late."""
+        connection = self._by_sid.get(sid)
+        if connection is not None:
+            now = self.now()
+            if connection.due <= now:
+                self._wheel.wake(connection, now)
+                self._set_alarm()
+                connection = self._by_sid.get(sid)
+        return connection
+
+    def forget(self, connection: EngineConnection) -> None:
+        """Take a connection out whose transport is gone, and give its place back; once or more often."""
+        if self._by_sid.pop(connection.sid, None) is not None:
+            self.counters.closed += 1
+            self.admission.leave(connection.handshake.address)
+            if not self._by_sid and self._empty is not None and not self._empty.done():
+                self._empty.set_result(None)
+
+    def __len__(self) -> int:
+        return len(self._by_sid)
+
+    def __iter__(self) -> Iterator[EngineConnection]:
+        """Iterate over those that are there now, whatever happens to them meanwhile."""
+        return iter(list(self._by_sid.values()))
+
+    async def emptied(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not an error
+        """Wait until the last connection is gone, but not longer than this."""
+        if self._by_sid:
+            self._empty = self.loop.create_future()
+            await asyncio.wait([self._empty], timeout=timeout)
+
+    # The turn
+
+    def schedule(self, link: Flushable) -> None:
+        """Flush the link when the sockets that are ready now have been read: their answers leave together."""
+        if not self._dirty:
+            self.loop.call_soon(self._flush)
+        self._dirty.append(link)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for link in dirty:
+            try:
+                link.flush()
+            except Exception:  # an error here must not cost all others their output
+                log.exception("a connection is closed for an error while it was written to")
+                self.counters.errors += 1
+                link.broken()
+
+    # Time
+
+    def now(self) -> float:
+        """Return the loop's monotonic time in seconds."""
+        return self.loop.time()
+
+    def arm(self, timer: Timer, at: float) -> None:
+        """Wake the timer at this time, or earlier if that was asked for before."""
+        self._wheel.arm(timer, at)
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        at = self._wheel.next
+        if at is None or (self._alarm is not None and self._alarm.when() <= at):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self.loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._wheel.turn(self.now())
+        self._set_alarm()
+
+    def stop(self) -> None:
+        """Stop the clock; for a server that has been closed."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None

@@ -1,0 +1,100 @@
+"""What a request to the Engine.IO path asks for, and whether it can be served: the same for both transports."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from tornado.httputil import HTTPHeaders
+
+from compartmentd.protocol.application import Handshake
+from compartmentd.protocol.engineio import (
+    BAD_METHOD,
+    BAD_REQUEST,
+    BAD_VERSION,
+    UNKNOWN_SID,
+    UNKNOWN_TRANSPORT,
+    VERSION,
+    Refusal,
+)
+
+MAX_FIELDS = 100
+"""Query parameters, and header lines, of one request."""
+
+
+class Asked(NamedTuple):
+    """The query's own part; each is `None` where it is absent, and empty where it was given twice."""
+
+    transport: str | None
+    sid: str | None
+    version: str | None
+
+    @classmethod
+    def of(cls, query: Mapping[str, tuple[str, ...]]) -> Asked:
+        """Read the query."""
+        return cls(*(_single(query, name) for name in ("transport", "sid", "EIO")))
+
+    def refusal(self, transports: tuple[str, ...], method: str, *, upgrade: bool) -> Refusal | None:
+        """Judge what can be judged without knowing the session, in the reference's order."""
+        if self.transport not in transports:
+            return UNKNOWN_TRANSPORT
+        if self.sid is None:
+            if method != "GET":
+                return BAD_METHOD
+            if (self.transport == "websocket") != upgrade:
+                return BAD_REQUEST
+            if self.version != VERSION:
+                return BAD_VERSION
+        return None
+
+    def refusal_for(self, transport: str | None) -> Refusal | None:
+        """Judge a request with a sid, whose session is on this transport; `None` is no session."""
+        if transport is None:
+            return UNKNOWN_SID
+        if self.transport != transport or self.version != VERSION:
+            return BAD_REQUEST
+        return None
+
+
+def read_query(query: str) -> dict[str, tuple[str, ...]]:
+    """Return the parameters of a query string.
+
+    Raises:
+        ValueError: there are more than `MAX_FIELDS`.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS):
+        found[name] = (*found.get(name, ()), value)
+    return found
+
+
+def read_headers(headers: HTTPHeaders) -> dict[str, tuple[str, ...]]:
+    """Return the headers by lower-cased name."""
+    return {name.lower(): tuple(headers.get_list(name)) for name in headers}
+
+
+def peer_address(context: Any) -> str:
+    """Return the peer's IP address from Tornado's request context; empty for a unix socket.
+
+    IPv4 that comes in by an IPv6 listener is told as IPv4, so that one peer has one address.
+    """
+    if context.address_family not in {socket.AF_INET, socket.AF_INET6}:
+        return ""
+    address: str = context.address[0]
+    return address.removeprefix("::ffff:") if "." in address else address
+
+
+def handshake_of(
+    context: Any, headers: Mapping[str, tuple[str, ...]], query: Mapping[str, tuple[str, ...]]
+) -> Handshake:
+    """Return a first request as applications may read it."""
+    return Handshake(address=peer_address(context), headers=headers, query=query)
+
+
+def _single(query: Mapping[str, tuple[str, ...]], name: str) -> str | None:
+    values = query.get(name)
+    if values is None:
+        return None
+    return values[0] if len(values) == 1 else ""

@@ -1,0 +1,121 @@
+"""The Socket.IO server: an application served on listening sockets."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterable, Sequence
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application as WebApplication
+from tornado.web import url
+
+from compartmentd.protocol.application import Application, Handshake
+from compartmentd.protocol.connection import EngineConnection, Host
+from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.multiplex import SocketConnection
+from compartmentd.protocol.options import ConnectionOptions
+from compartmentd.server.access import NotFoundHandler, log_request
+from compartmentd.server.connections import Connections, MakeConnection
+from compartmentd.server.edge import Edge
+from compartmentd.server.handlers import PollingHandler
+from compartmentd.server.options import ServerOptions
+from compartmentd.server.websocket import LINGER
+
+SHUTTING_DOWN = "server shutting down"
+
+_HEADER_BYTES = 16 * 1024
+_HEADER_TIMEOUT = 20.0
+"""Seconds for a request's head, and between two requests of one connection."""
+_BODY_TIMEOUT = 15.0
+_BODY_BYTES = 64 * 1024
+"""The longest body where a handler does not allow more for itself."""
+
+
+class EngineServer:
+    """A server of Engine.IO connections, which `make` makes. Built, used and closed on one running loop."""
+
+    def __init__(
+        self,
+        make: MakeConnection,
+        options: ServerOptions,
+        *,
+        handlers: Sequence[object] = (),
+    ) -> None:
+        """Make a server that listens nowhere yet; `handlers` are Tornado's rules for other paths."""
+        self._connections = Connections(make, options)
+        rule = url(re.escape(options.path), PollingHandler, {"connections": self._connections})
+        web = WebApplication(
+            [rule, *handlers],  # type: ignore[list-item]  # rules have many forms
+            log_function=log_request,
+            default_handler_class=NotFoundHandler,
+        )
+        self._http = HTTPServer(
+            Edge(self._connections, web),
+            max_header_size=_HEADER_BYTES,
+            idle_connection_timeout=_HEADER_TIMEOUT,
+            body_timeout=_BODY_TIMEOUT,
+            max_body_size=_BODY_BYTES,
+        )
+
+    @property
+    def options(self) -> ServerOptions:
+        """What new connections and requests are bound by."""
+        return self._connections.options
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
+
+    @property
+    def counters(self) -> Counters:
+        """What happened since the start."""
+        return self._connections.counters
+
+    def configure(self, options: ServerOptions) -> None:
+        """Use other options for new connections and requests; `path` stays as it was."""
+        if options.path != self._connections.options.path:
+            raise ValueError("the path of a running server does not change")
+        self._connections.configure(options)
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept connections on sockets that are listening already."""
+        self._http.add_sockets(sockets)
+
+    def stop(self) -> None:
+        """Accept no more connections, and close the listening sockets."""
+        self._http.stop()
+
+    def close_all(self, reason: str = SHUTTING_DOWN) -> None:
+        """Send every connection what is queued, and close it; stock clients come back by themselves."""
+        for connection in self._connections:
+            connection.close(reason)
+
+    async def close(self) -> None:
+        """Stop; close every connection, giving clients a moment to take what is theirs."""
+        self.stop()
+        self.close_all()
+        await self._connections.emptied(LINGER)
+        for connection in self._connections:
+            connection.link.abort()
+        await self._http.close_all_connections()
+        self._connections.stop()
+
+
+class SocketServer(EngineServer):
+    """A server of Socket.IO connections for one application."""
+
+    def __init__(
+        self,
+        application: Application,
+        options: ServerOptions,
+        *,
+        handlers: Sequence[object] = (),
+    ) -> None:
+        """Serve the application; see `EngineServer`."""
+
+        def make(host: Host, sid: str, handshake: Handshake, options: ConnectionOptions) -> EngineConnection:
+            return SocketConnection(host, sid, handshake, options, application)
+
+        super().__init__(make, options, handlers=handlers)

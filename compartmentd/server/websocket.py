@@ -1,0 +1,335 @@
+"""A WebSocket on a raw socket: what Tornado hands over after its 101, on any loop that has `add_reader`.
+
+Reading goes through one buffer for all sockets, takes every whole frame of a read, and stops while the client
+does not take our output. Writing is one `send` per loop turn; what the kernel does not take is counted, and
+who lets it grow beyond `send_buffer` is disconnected.
+
+Plain TCP and unix sockets. For TLS the socket would be an `ssl.SSLSocket` kept inside its Tornado stream: the
+calls are the same, with SSLWantRead and SSLWantWrite as further ways to say "later".
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from enum import Enum, auto
+from math import inf
+from typing import Protocol
+
+from tornado.util import _websocket_mask as unmask  # the C one, five times as fast as the codec's own
+
+from compartmentd.errors import WireError
+from compartmentd.protocol.connection import SLOW, TRANSPORT_CLOSE, TRANSPORT_ERROR
+from compartmentd.protocol.engineio import Outgoing
+from compartmentd.protocol.websocket import Data, MessageReader, close_frame
+from compartmentd.server.connections import Connections
+from compartmentd.server.options import ServerOptions
+
+log = logging.getLogger(__name__)
+
+_BUFFER = bytearray(1 << 16)
+_VIEW = memoryview(_BUFFER)
+
+LINGER = 5.0
+"""Seconds that a closing client has to take what is queued, and to close its side."""
+
+
+class Owner(Protocol):
+    """Who takes what arrives and queues what leaves: a connection, or the probe of one."""
+
+    @property
+    def out(self) -> list[Outgoing]:
+        """What is to be sent; cleared by each flush."""
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing should be read for now."""
+
+    def receive(self, packets: Sequence[Data], /) -> None:
+        """Take packets."""
+
+    def fail(self, error: WireError) -> None:
+        """Take note that the client broke WebSocket's rules, and close."""
+
+    def lost(self, reason: str) -> None:
+        """Take note that the transport is gone."""
+
+    def released(self, link: WebSocketLink) -> None:
+        """Take note that the socket is closed for good, whoever closed it; called once."""
+
+
+class Stage(Enum):
+    """How far a WebSocket is: open; flushing its last frames; waiting for the client to close; gone."""
+
+    OPEN = auto()
+    FINISHING = auto()
+    LINGERING = auto()
+    GONE = auto()
+
+
+class WebSocketLink:
+    """One WebSocket, as `protocol.connection.Link`."""
+
+    __slots__ = (
+        "_choked",
+        "_connections",
+        "_ended_by_client",
+        "_farewell",
+        "_limit",
+        "_pending",
+        "_reader",
+        "_reading",
+        "_replies",
+        "_scheduled",
+        "_sock",
+        "_stage",
+        "due",
+        "owner",
+    )
+
+    def __init__(
+        self, connections: Connections, sock: socket.socket, owner: Owner, options: ServerOptions
+    ) -> None:
+        self.owner = owner
+        self.due = inf
+        self._connections = connections
+        self._sock = sock
+        self._reader = MessageReader(options.max_payload, unmask)
+        self._limit = options.send_buffer
+        self._pending = bytearray()  # what the kernel did not take; a writer is registered while there is any
+        self._replies: list[bytes] = []  # pongs
+        self._farewell = b""  # the close frame, after everything else
+        self._stage = Stage.OPEN
+        self._scheduled = False
+        self._reading = False
+        self._choked = False
+        self._ended_by_client = False
+
+    def start(self, data: bytes) -> None:
+        """Begin to read; `data` is what came right behind the request."""
+        if data:
+            self._take(data)
+        self._set_reading()
+
+    # Reading
+
+    def _readable(self) -> None:
+        try:
+            count = self._sock.recv_into(_BUFFER)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._gone(TRANSPORT_ERROR)
+            return
+        if not count:
+            self._eof()
+        elif self._stage is Stage.OPEN:
+            self._take(bytes(_VIEW[:count]))
+        # What a client sends after our close frame is read, so that closing is no reset, and dropped.
+
+    def _take(self, data: bytes) -> None:
+        self._connections.counters.bytes_in += len(data)
+        reader = self._reader
+        try:
+            packets = reader.receive(data)
+            if packets:
+                self.owner.receive(packets)
+            if reader.replies:
+                self._replies += reader.replies
+                reader.replies.clear()
+                self.wake()
+            if reader.failure is not None:
+                self.owner.fail(reader.failure)
+            elif reader.closed is not None:
+                self.owner.lost(TRANSPORT_CLOSE)
+                self.farewell()
+        except Exception:  # the loop would only log it, and leave the connection half read
+            log.exception("a connection is closed for an error while it was read")
+            self._connections.counters.errors += 1
+            self.broken()
+
+    def _eof(self) -> None:
+        """The client has closed its side; it may still read, so what is queued is sent."""
+        self._ended_by_client = True
+        self._set_reading()  # the end would be readable for ever
+        if self._stage is Stage.LINGERING:
+            self._destroy()
+            return
+        self.owner.lost(TRANSPORT_CLOSE)
+        self._finish(b"")
+
+    def pause(self) -> None:
+        """Read nothing while the owner is held."""
+        self._set_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._set_reading()
+
+    def _set_reading(self) -> None:
+        """Watch the socket if there is a reason to: input is wanted, or its end while closing."""
+        wanted = not self._ended_by_client and (
+            self._stage in {Stage.FINISHING, Stage.LINGERING}
+            or (self._stage is Stage.OPEN and not self._choked and not self.owner.held)
+        )
+        if wanted == self._reading:
+            return
+        self._reading = wanted
+        if wanted:
+            self._connections.loop.add_reader(self._sock, self._readable)
+        else:
+            self._connections.loop.remove_reader(self._sock)
+
+    # Writing
+
+    @property
+    def clear(self) -> bool:
+        """Whether nothing of an earlier turn is unsent."""
+        return not self._pending
+
+    def wake(self) -> None:
+        """Flush at the end of this turn."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._connections.schedule(self)
+
+    def flush(self) -> None:
+        """Send everything that was queued in this turn, by one call."""
+        self._scheduled = False
+        if self._stage in {Stage.LINGERING, Stage.GONE}:
+            return
+        out = self.owner.out
+        data = out[0].frames if len(out) == 1 else b"".join([message.frames for message in out])
+        out.clear()
+        if self._replies or self._farewell:
+            data = b"".join([*self._replies, data, self._farewell])
+            self._replies.clear()
+            self._farewell = b""
+        if data:
+            self._write(data)
+        if self._stage is Stage.FINISHING and not self._pending:
+            self._shut()
+
+    def _write(self, data: bytes) -> None:
+        pending = self._pending
+        if pending:
+            pending += data
+        else:
+            sent = self._send(data)
+            if sent == len(data) or sent is None:
+                return
+            pending += memoryview(data)[sent:]
+            self._connections.loop.add_writer(self._sock, self._writable)
+        if len(pending) > self._limit:
+            self._connections.counters.slow += 1
+            self.owner.lost(SLOW)
+            self._destroy()
+        else:
+            self._throttle()
+
+    def _writable(self) -> None:
+        sent = self._send(self._pending)
+        if sent is None:
+            return
+        del self._pending[:sent]
+        if not self._pending:
+            self._connections.loop.remove_writer(self._sock)
+        if self._stage is Stage.FINISHING and not self._pending:
+            self._shut()
+        else:
+            self._throttle()
+
+    def _send(self, data: bytes | bytearray) -> int | None:
+        """Hand bytes to the kernel; return how many it took, `None` if the connection is gone."""
+        try:
+            sent = self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError:
+            self._gone(TRANSPORT_ERROR)
+            return None
+        self._connections.counters.bytes_out += sent
+        return sent
+
+    def _throttle(self) -> None:
+        """Who does not read our output is not read either, from half the limit on.
+
+        A client that only sends what makes us answer could fill the buffer otherwise, and be called slow.
+        """
+        choked = len(self._pending) * 2 > self._limit
+        if choked != self._choked:
+            self._choked = choked
+            self._set_reading()
+
+    # Closing
+
+    def finish(self) -> None:
+        """Send what is queued and a close frame, without a code as the reference does; then close."""
+        self._finish(close_frame())
+
+    def farewell(self) -> None:
+        """Close, since the client said that it does."""
+        self._finish(close_frame())
+
+    def fail(self, code: int) -> None:
+        """Send what is queued and a close frame with this code; then close."""
+        self._finish(close_frame(code))
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._destroy()
+
+    def broken(self) -> None:
+        """Close at once, for an error of ours."""
+        if self._stage is not Stage.GONE:
+            self._gone(TRANSPORT_ERROR)
+
+    def _finish(self, farewell: bytes) -> None:
+        if self._stage is not Stage.OPEN:
+            return
+        self._stage = Stage.FINISHING
+        self._farewell = farewell
+        self._connections.arm(self, self._connections.now() + LINGER)
+        self._set_reading()
+        self.wake()
+
+    def _shut(self) -> None:
+        """Everything is sent: say so, and wait for the client's end.
+
+        Closing while input is unread would be a reset, which takes away the last frames before they are read.
+        """
+        if self._ended_by_client:
+            self._destroy()
+            return
+        self._stage = Stage.LINGERING
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._destroy()
+
+    def tick(self, now: float) -> float | None:
+        """Close for good: the client had its time."""
+        del now
+        self._destroy()
+        return None
+
+    def _gone(self, reason: str) -> None:
+        self.owner.lost(reason)
+        self._destroy()
+
+    def _destroy(self) -> None:
+        if self._stage is Stage.GONE:
+            return
+        self._stage = Stage.GONE
+        # Before the socket is closed: uvloop holds on to every socket that is watched.
+        loop = self._connections.loop
+        if self._reading:
+            loop.remove_reader(self._sock)
+            self._reading = False
+        if self._pending:
+            loop.remove_writer(self._sock)
+            self._pending.clear()
+        self._sock.close()
+        self.owner.out.clear()
+        self.owner.released(self)

@@ -1,0 +1,139 @@
+"""An echo application, the smallest of applications: what the official protocol suites want to talk to.
+
+    python -m tests.conformance.echo --port 3000 --ping-interval 300 --ping-timeout 200 --connect-timeout 1000
+
+With `--bare` it speaks Engine.IO alone, and sends every message back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import signal
+import socket
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from compartmentd.protocol.application import Handshake, Peer
+from compartmentd.protocol.connection import EngineConnection, Host
+from compartmentd.protocol.engineio import Blob
+from compartmentd.protocol.jsontext import decode
+from compartmentd.protocol.message import Message
+from compartmentd.protocol.options import ConnectionOptions
+from compartmentd.protocol.socketio import ack_message, decode_event, event_message
+from compartmentd.server.options import ServerOptions
+from compartmentd.server.socketserver import EngineServer, SocketServer
+
+NAMESPACES = ("/", "/custom")
+
+
+class Session(NamedTuple):
+    peer: Peer
+    namespace: str
+
+
+class Echo:
+    """Anyone may connect; `message` and `message-with-ack` are sent back."""
+
+    def connect(self, peer: Peer, namespace: str, auth: bytes | None) -> None:
+        if namespace not in NAMESPACES:
+            peer.refuse(namespace, "Invalid namespace")
+            return
+        peer.accept(namespace, secrets.token_urlsafe(12), Session(peer, namespace))
+        peer.send(event_message(namespace, "auth", decode(auth or b"{}")))
+
+    def event(self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+        name, *arguments = decode_event(payload, attachments)
+        if name == "message":
+            session.peer.send(event_message(session.namespace, "message-back", *arguments))
+        elif name == "message-with-ack" and ack is not None:
+            session.peer.send(ack_message(session.namespace, ack, arguments))
+
+    def left(self, session: Session) -> None:
+        """Nothing is kept."""
+
+    def closed(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
+        """Nothing is kept."""
+
+
+class BareEcho(EngineConnection):
+    """Engine.IO without Socket.IO: every message goes back as it came."""
+
+    __slots__ = ()
+
+    def _message(self, packet: bytes) -> None:
+        self.send(Message(packet))
+
+    def _binary(self, data: bytes) -> None:
+        self.send(Blob(data))
+
+    def _overdue(self, now: float) -> None:
+        """Nothing has a deadline."""
+
+    def _left(self, reason: str) -> None:
+        """Nothing is kept."""
+
+
+def listen(port: int) -> list[socket.socket]:
+    """Return listening sockets on both loopback addresses, with one port number."""
+    sockets = []
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        sock = socket.socket(family)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        port = sock.getsockname()[1]
+        sock.listen(1024)
+        sock.setblocking(False)
+        sockets.append(sock)
+    return sockets
+
+
+def server(options: ServerOptions, *, bare: bool) -> EngineServer:
+    """Return the server, on the running loop."""
+    if not bare:
+        return SocketServer(Echo(), options)
+
+    def make(host: Host, sid: str, handshake: Handshake, options: ConnectionOptions) -> EngineConnection:
+        return BareEcho(host, sid, handshake, options)
+
+    return EngineServer(make, options)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="an echo server for the protocol's conformance suites")
+    parser.add_argument("--port", type=int, required=True, metavar="P", help="0 lets the system choose")
+    parser.add_argument("--path", help="default: /socket.io/, or /engine.io/ with --bare")
+    parser.add_argument("--ping-interval", type=int, default=25_000, metavar="MS")
+    parser.add_argument("--ping-timeout", type=int, default=20_000, metavar="MS")
+    parser.add_argument("--connect-timeout", type=int, default=45_000, metavar="MS")
+    parser.add_argument("--max-payload", type=int, default=1_000_000, metavar="BYTES")
+    parser.add_argument("--bare", action="store_true", help="speak Engine.IO alone")
+    return parser.parse_args()
+
+
+async def main() -> None:
+    arguments = parse()
+    options = ServerOptions(
+        path=arguments.path or ("/engine.io/" if arguments.bare else "/socket.io/"),
+        origins=("*",),
+        ping_interval=arguments.ping_interval / 1000,
+        ping_timeout=arguments.ping_timeout / 1000,
+        connect_timeout=arguments.connect_timeout / 1000,
+        max_payload=arguments.max_payload,
+    )
+    echo = server(options, bare=arguments.bare)
+    sockets = listen(arguments.port)
+    echo.add_sockets(sockets)
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    print(f"ready on http://localhost:{sockets[0].getsockname()[1]}{options.path}", flush=True)
+    await stopped.wait()
+    await echo.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
