@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from compartmentd.errors import PayloadRefused
 from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import Code
 from compartmentd.protocol.application import Peer
@@ -43,8 +44,7 @@ class Hub:
         self._joiner = Joiner(core)
         self._publisher = Publisher(core)
         self._standing = Standing(core, self._joiner, new_sid, failed)
-        self._requests: dict[str, Callable[[Session, int | None, bytes, Sequence[bytes]], None]] = {
-            "publish": self._publisher.publish,
+        self._requests: dict[str, Callable[[Session, int | None, list[Any]], None]] = {
             "join": self._joiner.join,
             "leave": self._joiner.leave,
         }
@@ -83,14 +83,26 @@ class Hub:
         if payload.startswith(PUBLISH):
             self._publisher.publish(session, ack, payload, attachments)
             return
-        name = decode_event(payload, attachments)[0]
-        request = self._requests.get(name) if isinstance(name, str) else None
-        if request is not None:
-            request(session, ack, payload, attachments)
+        try:
+            name, *arguments = decode_event(payload, attachments)
+        except PayloadRefused:
+            self._refuse_message(session, ack, Code.INVALID_PAYLOAD)
             return
+        if name == "publish":  # spaced in another way than clients do
+            self._publisher.publish(session, ack, payload, attachments)
+            return
+        request = self._requests.get(name) if isinstance(name, str) else None
+        if request is None:
+            self._refuse_message(session, ack, Code.UNKNOWN_EVENT)
+        else:
+            request(session, ack, arguments)
+
+    def _refuse_message(self, session: Session, ack: int | None, code: Code) -> None:
+        """Refuse what is no request at all; it counts as a message."""
+        core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
         core.note_rate(session, held=within_rate)
-        core.refuse(session, ack, Code.UNKNOWN_EVENT if within_rate else Code.RATE_LIMITED)
+        core.refuse(session, ack, code if within_rate else Code.RATE_LIMITED)
 
     def left(self, session: Session) -> None:
         """Forget a session that its client ended."""

@@ -11,7 +11,6 @@ from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Allow, Decision, Facts, Join
 from compartmentd.policy.model import RoomTemplate
 from compartmentd.policy.reconcile import Held, auto_join_rooms, judge_members
-from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import wire
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.limits import tuned
@@ -27,9 +26,9 @@ class Joiner:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def join(self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+    def join(self, session: Session, ack: int | None, arguments: list[Any]) -> None:
         """Handle `join`: one room, answered by one result, or a list, answered by a list in its order."""
-        rooms = _rooms(decode_event(payload, attachments))
+        rooms = _rooms(arguments)
         most = session.limits.rooms_per_session
         if isinstance(rooms, list) and (most is None or len(rooms) <= most):
             results = [self._join(session, room) for room in rooms]
@@ -90,10 +89,9 @@ class Joiner:
         session.own_joins[template.name] = bucket
         return bucket.take(now)
 
-    def leave(self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+    def leave(self, session: Session, ack: int | None, arguments: list[Any]) -> None:
         """Handle `leave`: ok also where the session is not in the room; it counts as a message."""
         core = self._core
-        arguments = decode_event(payload, attachments)[1:]
         now = core.clock.monotonic()
         within_rate = session.messages is None or session.messages.take(now)
         core.note_rate(session, held=within_rate)
@@ -170,16 +168,14 @@ _REFUSED = frozenset(wire.REFUSALS.values())
 
 
 def _rooms(arguments: list[Any]) -> str | list[str] | None:
-    """Read `["join", room or list of rooms, {}?]`; `None` where it has another form.
+    """Read `room or list of rooms, {}?`; `None` where the arguments have another form.
 
     The options object may only be empty: what it will hold (a ticket, a place in the history) is not served
     yet, and an option that is not known is refused, never ignored.
     """
-    match arguments[1:]:
-        case [rooms] | [rooms, {}] if arguments[2:] in ([], [{}]):
-            pass
-        case _:
-            return None
+    if len(arguments) not in (1, 2) or arguments[1:] not in ([], [{}]):
+        return None
+    rooms = arguments[0]
     if isinstance(rooms, str):
         return rooms
     if isinstance(rooms, list) and all(isinstance(room, str) for room in rooms):

@@ -11,10 +11,12 @@ for all recipients; a permission is remembered per membership and event until ti
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from math import inf
 
 import msgspec
 
+from compartmentd.errors import PayloadRefused
 from compartmentd.names import RoomName
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
@@ -45,16 +47,19 @@ class _Shape(msgspec.Struct, frozen=True):
 def _shape(payload: bytes, attachments: Sequence[bytes]) -> _Shape | None:
     """Read `["publish", room or null, event, data?]`; `None` where it has another form.
 
-    A payload that is no Socket.IO event at all is the connection's end, not a refusal: `decode_event` raises.
+    A payload that is no Socket.IO event at all is the connection's end, not a refusal: `decode_event` raises
+    `WireError` for it, and `PayloadRefused` for JSON that is not taken here (lone surrogates, deep nesting).
     """
     try:
         parts = _general(payload)
-    except (msgspec.DecodeError, RecursionError):
-        # Malformed, or text that this decoder refuses and JavaScript can send (a lone surrogate).
-        decode_event(payload, attachments)
+        if attachments:
+            decode_event(payload, attachments)
+    except PayloadRefused:
         return None
-    if attachments:
-        decode_event(payload, attachments)
+    except (msgspec.DecodeError, RecursionError):
+        with suppress(PayloadRefused):
+            decode_event(payload, attachments)
+        return None
     if len(parts) not in (3, 4):
         return None
     try:
