@@ -232,12 +232,11 @@ def _unknown_keys(fault: Fault) -> Iterator[tuple[Problem, str]]:
 
 
 def _missing(fault: Fault, meant: set[str]) -> Iterator[Problem]:
-    properties = fault.schema.get("properties", {})
+    about = fault.schema.get("x-about", {})
     for key in fault.wanted:
         if key not in fault.node.fields and key not in meant:
             where = fault.node.key_span if fault.node.key_mark else _beginning(fault.node)
-            help_ = properties.get(key, {}).get("description", "")
-            yield Problem("error", "schema.missing", f"{fault.name} lacks `{key}`", where, f"`{key}`: {help_}" if help_ else "")
+            yield Problem("error", "schema.missing", f"{fault.name} lacks `{key}`", where, about.get(key, ""))
 
 
 def _beginning(node: Node) -> Span:
