@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -82,3 +84,10 @@ def test_the_table_of_commands_is_the_command_line() -> None:
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_option_reference_is_that_of_the_schema() -> None:
+    made = subprocess.run(
+        [sys.executable, "scripts/option_reference.py"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert (ROOT / "docs/options.md").read_text() == made.stdout, "run: make schema-docs"
