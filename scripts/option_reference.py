@@ -1,4 +1,4 @@
-"""Prints the reference of every key as Markdown, from the JSON Schema: what an option is stands there, once."""
+"""Prints the reference of every key as Markdown, from the JSON Schema: what an option is stands there."""
 
 from __future__ import annotations
 
