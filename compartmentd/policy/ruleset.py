@@ -17,7 +17,7 @@ _SLICE = 100
 class Ruleset:
     """Immutable once built; made by `build` or `of`."""
 
-    __slots__ = ("_behind", "_dispatch", "policy", "uses")
+    __slots__ = ("_auto_joined", "_behind", "_dispatch", "policy", "uses")
 
     def __init__(
         self,
@@ -25,12 +25,14 @@ class Ruleset:
         uses: Mapping[str, Sequence[str]],
         dispatch: Mapping[NamespaceName, Dispatch],
         behind: frozenset[tuple[NamespaceName, str]],
+        auto_joined: Mapping[NamespaceName, Sequence[RoomTemplate]],
     ) -> None:
         self.policy = policy
         self.uses = uses
         """The named rules that each named rule refers to."""
         self._dispatch = dispatch
         self._behind = behind
+        self._auto_joined = auto_joined
 
     @classmethod
     def build(cls, policy: Policy) -> Generator[None, None, Ruleset]:
@@ -43,14 +45,17 @@ class Ruleset:
         named = names_with_member_of(policy.rules)
         yield
         dispatch, behind = {}, set()
+        auto_joined: dict[NamespaceName, list[RoomTemplate]] = {name: [] for name in policy.namespaces}
         for name, namespace in policy.namespaces.items():
             dispatch[name] = yield from Dispatch.build(namespace.rooms)
             for count, template in enumerate(namespace.rooms):
                 if asks_membership(template.join, named):
                     behind.add((name, template.name))
+                if template.auto_join is not None:
+                    auto_joined[name].append(template)
                 if count % _SLICE == 0:
                     yield
-        return cls(policy, uses, dispatch, frozenset(behind))
+        return cls(policy, uses, dispatch, frozenset(behind), auto_joined)
 
     @classmethod
     def of(cls, policy: Policy) -> Ruleset:
@@ -65,3 +70,7 @@ class Ruleset:
     def behind_a_room(self, namespace: NamespaceName, template: RoomTemplate) -> bool:
         """Tell whether the template's join rule asks for membership in another room."""
         return (namespace, template.name) in self._behind
+
+    def auto_joined(self, namespace: NamespaceName) -> Sequence[RoomTemplate]:
+        """Return the namespace's templates with `auto_join`, in the order of the files."""
+        return self._auto_joined.get(namespace, ())
