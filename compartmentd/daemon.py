@@ -157,7 +157,7 @@ class Daemon:
             took_force=self._took_force,
         )
         self._server = SocketServer(self._hub, server_options(in_force.snapshot.configuration))
-        self._watcher = Watcher(self._changed)
+        self._watcher = Watcher(self._changed, _cannot_watch)
         self._administration = DaemonAdministration(
             self._hub,
             self._reloader,
@@ -182,7 +182,7 @@ class Daemon:
             stack.push_async_callback(admin_server.close)
             stack.push_async_callback(self._server.close)
             stack.push_async_callback(self._end_tasks)
-            stack.push_async_callback(self._watcher.close)
+            stack.push_async_callback(self._watcher.stop)
             self._took_force(self._reloader.in_force)
             self._server.add_sockets(public)
             admin_server.add_sockets(admin)
@@ -236,7 +236,7 @@ class Daemon:
     def _changed(self, paths: Collection[str]) -> None:
         """Take in files that changed on disk; keys are followed even where the configuration is not watched."""
         configuration = self._reloader.in_force.snapshot.configuration
-        keys = {use.path for use in configuration.files if use.kind in KEY_FILES}
+        keys = {os.path.abspath(path) for path in _key_files(configuration)}
         if configuration.server.watch and not keys.issuperset(paths):
             self._keep(self._reloader.reload("watch"))
         elif keys.intersection(paths):
@@ -248,8 +248,7 @@ class Daemon:
         self._stamp.generation = snapshot.generation
         self._stamp.digest = snapshot.digest
         self._server.configure(server_options(snapshot.configuration))
-        keys = (use.path for use in snapshot.configuration.files if use.kind in KEY_FILES)
-        self._watcher.watch((self._path, *in_force.files, *keys), in_force.globs)
+        self._watcher.watch((*in_force.files, *_key_files(snapshot.configuration)), in_force.globs)
 
     # --- time --------------------------------------------------------------------------------------------------
 
@@ -294,6 +293,14 @@ def server_options(configuration: Configuration) -> ServerOptions:
         connections_per_address=server.connections_per_address,
         connect_rate=server.connect_rate,
     )
+
+
+def _key_files(configuration: Configuration) -> list[str]:
+    return [use.path for use in configuration.files if use.kind in KEY_FILES]
+
+
+def _cannot_watch(why: str) -> None:
+    log(logging.WARNING, "watch_degraded", why)
 
 
 def _bind_all(addresses: Iterable[Address], passed: Passed) -> list[socket.socket]:

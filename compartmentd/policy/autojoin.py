@@ -174,4 +174,6 @@ def _form(value: Any, param: Param) -> str | None:
 
 def would_auto_join(template: RoomTemplate, who: Principal, room: RoomName) -> bool:
     """Tell whether the claims name this room for auto-join; so leaving it is a wish to be remembered."""
-    return room in _rooms(template, who)
+    return template.auto_join is not None and any(
+        values is not None and _named(template, values) == room for values in _forms(template, who)
+    )

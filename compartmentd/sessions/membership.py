@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from compartmentd.names import RoomName
+from compartmentd.policy.autojoin import would_auto_join
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Allow, Decision, Facts, Join
 from compartmentd.policy.model import RoomTemplate
-from compartmentd.policy.reconcile import Held, auto_join_rooms, judge_members
+from compartmentd.policy.reconcile import Held, judge_dependents
 from compartmentd.sessions import wire
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.limits import tuned
@@ -110,10 +111,7 @@ class Joiner:
 
     def _decline(self, session: Session, membership: Membership) -> None:
         """Remember that the session left a room that would be auto-joined, so that it is not again."""
-        if membership.template.auto_join is None:
-            return
-        rooms = auto_join_rooms(membership.template, session.principal)
-        if membership.room.name in rooms:
+        if would_auto_join(membership.template, session.principal, membership.room.name):
             if session.declined is None:
                 session.declined = set()
             session.declined.add(membership.room.name)
@@ -146,14 +144,14 @@ class Joiner:
     def cascade(self, session: Session, code: Code) -> None:
         """Judge the remaining memberships that depend on others, after one was lost."""
         core = self._core
-        lost = judge_members(
+        left = judge_dependents(
             core.snapshot.rules,
             session.namespace.name,
             session.principal,
             held_rooms(session),
             now=core.clock.wall(),
         )
-        for room, decision in lost:
+        for room, decision in left.lost:
             core.record("judge", session.namespace, session=session, room=room, decision=decision)
             core.registry.leave(session, session.memberships[room])
             session.send(wire.left(session.namespace.prefix, room, code))

@@ -227,7 +227,7 @@ class Standing:
 
     def _auto_join(self, session: Session, judgement: Judgement) -> None:
         core = self._core
-        core.counters.auto_join_skipped += judgement.skipped
+        core.counters.auto_join_skipped += len(judgement.skipped)
         for room, decision in judgement.joined:
             found = core.snapshot.rules.find(session.namespace.name, room)
             if found is None or not decision.allowed:
