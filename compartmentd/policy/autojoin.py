@@ -52,13 +52,6 @@ class Added(msgspec.Struct, frozen=True):
     valid_until: float | None
 
 
-class _Candidate(msgspec.Struct, frozen=True):
-    """A room that a template's claims name."""
-
-    template: RoomTemplate
-    room: RoomName
-
-
 def joins(
     rules: Ruleset,
     namespace: NamespaceName,
@@ -72,39 +65,47 @@ def joins(
     """Find the rooms to join beside those that are `kept`; never one of `declined`."""
     candidates, skipped = _candidates(rules, namespace, who)
     members = dict.fromkeys(kept)
-    wanted = []
-    for each in candidates:
-        if each.room in declined:
-            skipped.append(Skipped(each.template.name, Why.DECLINED, each.room))
-        elif each.room not in members:
-            wanted.append(each)
+    wanted = {}
+    for room, template in candidates.items():
+        if room in declined:
+            skipped.append(Skipped(template.name, Why.DECLINED, room))
+        elif room not in members:
+            wanted[room] = template
 
     def ask(room: RoomName) -> Decision:
         facts = Facts(memberships=members.keys(), occupancy=occupancy(room))
         return decide(rules, who, Join(namespace, room, by_server=True), facts, now)
 
-    decisions: dict[RoomName, Decision] = {}
-    waiting = wanted
-    while waiting:
-        joined_before = len(members)
-        for each in waiting:
-            decisions[each.room] = decision = ask(each.room)
-            if decision.allowed:
-                members[each.room] = None
-        # What stands behind another room is asked again once a room was joined, so that neither the order of
-        # the templates nor that of the claims keeps it out.
-        again = len(members) > joined_before
-        waiting = [
-            e
-            for e in waiting
-            if again and e.room not in members and rules.behind_a_room(namespace, e.template)
-        ]
-    for each in wanted:
-        if each.room not in members:
-            decision = decisions[each.room]
-            skipped.append(Skipped(each.template.name, _why(decision), each.room, decision))
+    behind = {room for room, template in wanted.items() if rules.behind_a_room(namespace, template)}
+    decisions = _ask_all(list(wanted), behind, ask, members)
+    for room, decision in decisions.items():
+        if not decision.allowed:
+            skipped.append(Skipped(wanted[room].name, _why(decision), room, decision))
     joined = tuple((room, decisions[room]) for room in members if room in decisions)
     return Added(joined, tuple(skipped), earliest(each.valid_until for each in decisions.values()))
+
+
+def _ask_all(
+    rooms: list[RoomName],
+    behind: Collection[RoomName],
+    ask: Callable[[RoomName], Decision],
+    members: dict[RoomName, None],
+) -> dict[RoomName, Decision]:
+    """Ask for each room, and add those that are allowed to the members.
+
+    What stands `behind` another room is asked again once a room was joined, so that neither the order of the
+    templates nor that of the claims keeps it out.
+    """
+    decisions: dict[RoomName, Decision] = {}
+    while rooms:
+        before = len(members)
+        for room in rooms:
+            decisions[room] = ask(room)
+            if decisions[room].allowed:
+                members[room] = None
+        again = len(members) > before
+        rooms = [room for room in rooms if again and room in behind and room not in members]
+    return decisions
 
 
 def _why(decision: Decision) -> Why:
@@ -115,9 +116,9 @@ def _why(decision: Decision) -> Why:
 
 def _candidates(
     rules: Ruleset, namespace: NamespaceName, who: Principal
-) -> tuple[list[_Candidate], list[Skipped]]:
+) -> tuple[dict[RoomName, RoomTemplate], list[Skipped]]:
     """Return the rooms that the claims name, once each, and the values that name none."""
-    found: dict[RoomName, _Candidate] = {}
+    found: dict[RoomName, RoomTemplate] = {}
     skipped = []
     for template in rules.auto_joined(namespace):
         for values in _forms(template, who):
@@ -128,8 +129,8 @@ def _candidates(
             if room is None or match is None or match.template is not template or match.values != values:
                 skipped.append(Skipped(template.name, Why.NOT_MATCHING, room))
             else:
-                found.setdefault(room, _Candidate(template, room))
-    return list(found.values()), skipped
+                found[room] = template
+    return found, skipped
 
 
 def _named(template: RoomTemplate, values: tuple[str, ...]) -> str:
