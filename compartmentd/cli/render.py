@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import click
 import msgspec
 
-from compartmentd.problems import Problem, any_error
+from compartmentd.problems import Problem, Severity, any_error
 
 Format: TypeAlias = Literal["text", "json"]
 
@@ -23,7 +23,7 @@ format_option = click.option(
 )
 """`--format`, the same for every command; the command's parameter is `format_`."""
 
-_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+_COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def print_json(value: Any) -> None:

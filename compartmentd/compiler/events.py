@@ -53,5 +53,5 @@ class EventReader:
 
     def _check_name(self, event: Event) -> None:
         if event.name in RESERVED or event.name.startswith(_RESERVED_PREFIXES):
-            help_ = "reserved are the requests, what the server emits, Socket.IO's own, and all that start with `_` or `compartment`"
+            help_ = "so are the requests, what the server emits, Socket.IO's own, and `_…` and `compartment…`"
             self.report.error(event.span, "event.reserved", f"event name `{event.name}` is reserved", help_)

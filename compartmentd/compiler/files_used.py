@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os.path
+import posixpath
 from typing import Literal, TypeAlias
 
 from compartmentd.compiler.access import FileAccess
@@ -20,7 +20,7 @@ class FilesUsed:
     def __init__(self, main: str, access: FileAccess) -> None:
         self.access = access
         self.uses: list[FileUse] = []
-        self._directory = os.path.dirname(main)
+        self._directory = posixpath.dirname(main)
         self._contents: dict[str, bytes] = {}
         self._tried: dict[str, None] = {}
 
@@ -54,13 +54,13 @@ class FilesUsed:
         return Digest(digest.hexdigest())
 
     def _relative(self, path: str) -> str:
-        prefix = os.path.join(self._directory, "")
+        prefix = posixpath.join(self._directory, "")
         return path.removeprefix(prefix)
 
 
 def beside(naming: str, path: str) -> str:
     """Return the path of a file that another one names: relative to the one that names it."""
-    return os.path.join(os.path.dirname(naming), path)
+    return posixpath.join(posixpath.dirname(naming), path)
 
 
 def reason_of(error: OSError) -> str:

@@ -22,8 +22,8 @@ _ABSENT = "absent"
 class Issuers:
     """Reads `issuers`, and says which entries there are.
 
-    `names` are all that were written, `for_connect` those whose tokens may open sessions; `uncertain` says that
-    some entry is broken, so that nothing may be concluded from one being missing.
+    `names` are all that were written, `for_connect` those whose tokens may open sessions; `uncertain` says
+    that some entry is broken, so that nothing may be concluded from one being missing.
     """
 
     def __init__(self, node: Node | None, files: FilesUsed, report: Report, *, serving: bool) -> None:
@@ -63,7 +63,7 @@ class Issuers:
             max_age=_seconds(node, "max_age", 86400.0),
         )
 
-    # --- keys ---------------------------------------------------------------------------------------------------
+    # --- keys -----------------------------------------------------------------------------------------------
 
     def _source(self, node: Node) -> KeySource | None:
         for kind in _KEY_KINDS:
@@ -103,7 +103,12 @@ class Issuers:
         if shared and others:
             # RFC 8725, 2.1: with both, a public key can be passed off as the secret of an HMAC.
             message = f"`{shared[0].data}` may not stand beside `{others[0].data}`"
-            self.report.error(written.span, "issuer.algorithms", message, "HS* is for a shared secret, everything else for public keys: make two entries")
+            self.report.error(
+                written.span,
+                "issuer.algorithms",
+                message,
+                "HS* is for a shared secret, everything else for public keys: make two entries",
+            )
         elif source is not None and (wrong := others if secret else shared):
             needs = "public keys" if secret else "a shared secret"
             message = f"`{wrong[0].data}` needs {needs}, and the keys come from `{source.kind}`"
@@ -111,7 +116,7 @@ class Issuers:
             self.report.error(wrong[0].span, "issuer.algorithms", message, help_)
         return _texts(written)
 
-    # --- the rest -----------------------------------------------------------------------------------------------
+    # --- the rest -------------------------------------------------------------------------------------------
 
     def _use(self, node: Node) -> tuple[Use, ...]:
         written = node.get("use")
@@ -119,7 +124,9 @@ class Issuers:
             return ("connect",)
         for item in written.items:
             if item.data == "api":
-                self.report.note(item.span, "api.not-served", "`use: api` is checked, and served once the API is built")
+                self.report.note(
+                    item.span, "api.not-served", "`use: api` is checked, and served once the API is built"
+                )
         return tuple(item.data for item in written.items)
 
     def _types(self, node: Node) -> tuple[str | None, ...]:
@@ -135,7 +142,12 @@ class Issuers:
     def _leeway(self, node: Node) -> float:
         leeway = node.get("leeway")
         if leeway is not None and duration(leeway.data) > _MOST_LEEWAY:
-            self.report.error(leeway.span, "issuer.leeway", f"`leeway` is at most 60s, not `{leeway.data}`", "let the clocks be set by NTP")
+            self.report.error(
+                leeway.span,
+                "issuer.leeway",
+                f"`leeway` is at most 60s, not `{leeway.data}`",
+                "let the clocks be set by NTP",
+            )
         return _seconds(node, "leeway", 30.0)
 
     def _check_distinct(self, fields: Mapping[str, Node]) -> None:
@@ -145,7 +157,12 @@ class Issuers:
             if first is not entry:
                 where = fields[entry.name].fields["issuer"].span
                 message = f"`{entry.name}` and `{first.name}` (line {first.span.line}) have the same issuer"
-                self.report.error(where, "issuer.twice", message, "a token's `iss` must pick one entry; join them, with a list as `audience` and `use`")
+                self.report.error(
+                    where,
+                    "issuer.twice",
+                    message,
+                    "a token's `iss` must pick one entry; join them, with a list as `audience` and `use`",
+                )
 
 
 def _text(node: Node, key: str, default: str) -> str:

@@ -66,7 +66,9 @@ def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
     )
 
 
-def _compile(sections: Sections, root: Node, files: FilesUsed, report: Report, *, serving: bool) -> Configuration:
+def _compile(
+    sections: Sections, root: Node, files: FilesUsed, report: Report, *, serving: bool
+) -> Configuration:
     reader = RuleReader(report, sections.rules)
     rules = {name: reader.read(node) for name, node in sections.rules.items()}
     places = Places(NamedRules(rules, report), report)
@@ -79,7 +81,9 @@ def _compile(sections: Sections, root: Node, files: FilesUsed, report: Report, *
         merged(Limits(), root.get("limits")),
     )
     if not sections.namespaces and sections.complete:
-        report.warning(start_of(root.file), "namespaces.none", "no namespace is declared, so nobody can connect")
+        report.warning(
+            start_of(root.file), "namespaces.none", "no namespace is declared, so nobody can connect"
+        )
     policy = Policy(
         rules=rules,
         namespaces=namespaces,

@@ -38,7 +38,9 @@ class Memberships:
         self._edges.setdefault(template.name, []).extend((target, need.span) for target in found)
         if not found and complete:
             message = f"no template has a room like `{written(need.text)}`"
-            self.report.error(need.span, "member-of.unknown", message, "`member_of` names a room of the same namespace")
+            self.report.error(
+                need.span, "member-of.unknown", message, "`member_of` names a room of the same namespace"
+            )
 
     def _find_circles(self) -> None:
         done: set[str] = set()
@@ -47,13 +49,12 @@ class Memberships:
 
     def _visit(self, name: str, trail: list[str], done: set[str]) -> None:
         # Depth-first without recursion: a chain of rooms may be longer than Python's stack.
-        stack: list[tuple[str, Iterator[tuple[RoomTemplate, Span]]]] = []
+        stack: list[Iterator[tuple[RoomTemplate, Span]]] = []
         if name not in done:
-            stack.append((name, iter(self._edges.get(name, ()))))
+            stack.append(iter(self._edges.get(name, ())))
             trail.append(name)
         while stack:
-            current, targets = stack[-1]
-            step = next(targets, None)
+            step = next(stack[-1], None)
             if step is None:
                 stack.pop()
                 done.add(trail.pop())
@@ -61,9 +62,14 @@ class Memberships:
             target, span = step
             if target.name in trail:
                 circle = " → ".join([*trail[trail.index(target.name) :], target.name])
-                self.report.error(span, "member-of.cycle", f"nobody could be the first: {circle}", "a room cannot ask, in the end, for itself")
+                self.report.error(
+                    span,
+                    "member-of.cycle",
+                    f"nobody could be the first: {circle}",
+                    "a room cannot ask, in the end, for itself",
+                )
             elif target.name not in done:
-                stack.append((target.name, iter(self._edges.get(target.name, ()))))
+                stack.append(iter(self._edges.get(target.name, ())))
                 trail.append(target.name)
 
 

@@ -20,7 +20,9 @@ from compartmentd.policy.model import ApiRules, Limits, Namespace, Nobody, Rule
 class NamespaceReader:
     """Reads `namespaces`."""
 
-    def __init__(self, rules: RuleReader, places: Places, events: EventReader, issuers: Issuers, report: Report) -> None:
+    def __init__(
+        self, rules: RuleReader, places: Places, events: EventReader, issuers: Issuers, report: Report
+    ) -> None:
         self.rules = rules
         self.places = places
         self.events = events
@@ -30,7 +32,11 @@ class NamespaceReader:
 
     def read(self, nodes: Mapping[str, Node], limits: Limits) -> dict[NamespaceName, Namespace]:
         """Return the namespaces by name; `limits` are those of the top."""
-        return {NamespaceName(name): self._namespace(name, node, limits) for name, node in nodes.items() if not node.broken}
+        return {
+            NamespaceName(name): self._namespace(name, node, limits)
+            for name, node in nodes.items()
+            if not node.broken
+        }
 
     def _namespace(self, name: str, node: Node, outer: Limits) -> Namespace:
         limits = merged(outer, node.get("limits"))
@@ -68,7 +74,7 @@ class NamespaceReader:
             manage=self._checked(api, "manage", place),
         )
 
-    # --- whose tokens ---------------------------------------------------------------------------------------------
+    # --- whose tokens ---------------------------------------------------------------------------------------
 
     def _entries(self, name: str, node: Node, connect: Rule) -> tuple[EntryName, ...]:
         written = node.fields.get("issuers")
@@ -78,7 +84,9 @@ class NamespaceReader:
         if len(entries) > 1 and not self.issuers.uncertain:
             several = ", ".join(f"`{each}`" for each in entries)
             message = f"`{name}` does not say whose tokens may connect, and several entries could: {several}"
-            self.report.error(node.key_span, "issuers.missing", message, "write `issuers: [...]` in the namespace")
+            self.report.error(
+                node.key_span, "issuers.missing", message, "write `issuers: [...]` in the namespace"
+            )
         if not entries and not self.issuers.uncertain:
             self._warn_if_closed(name, node, connect)
         return tuple(entries[:1])
@@ -89,11 +97,20 @@ class NamespaceReader:
                 self.report.unknown(item.span, "issuer", item.data, self.issuers.names)
             elif item.data not in self.issuers.for_connect and not self.issuers.uncertain:
                 message = f"tokens of `{item.data}` may not connect"
-                self.report.error(item.span, "issuers.use", message, f"add `connect` to `use` of `{item.data}`, or take another entry")
+                self.report.error(
+                    item.span,
+                    "issuers.use",
+                    message,
+                    f"add `connect` to `use` of `{item.data}`, or take another entry",
+                )
         return tuple(EntryName(item.data) for item in node.items)
 
     def _warn_if_closed(self, name: str, node: Node, connect: Rule) -> None:
         never: Sequence[bool | None] = (False, None)
         if without_token(connect, self.places.named.rules) in never and not isinstance(connect, Nobody):
-            message = f"nobody can connect to `{name}`: its rule needs a token, and no entry of `issuers` has `use: [connect]`"
-            self.report.warning(node.key_span, "namespace.closed", message, "declare an issuer, or let `connect` be `public`")
+            message = (
+                f"nobody can connect to `{name}`: its rule needs a token, and no issuer's tokens may connect"
+            )
+            self.report.warning(
+                node.key_span, "namespace.closed", message, "declare an issuer, or let `connect` be `public`"
+            )

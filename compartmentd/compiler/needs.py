@@ -32,8 +32,8 @@ Kind: TypeAlias = Literal["text", "param", "member_of", "server", "members"]
 class Need(NamedTuple):
     """Something that not every place has.
 
-    `text` holds placeholders; `name` and `test` are those of a parameter's test; `negated` says that it stands
-    under a `not`, and `via` names the rule through which the place came to it.
+    `text` holds placeholders; `name` and `test` are those of a parameter's test; `negated` says that it
+    stands under a `not`, and `via` names the rule through which the place came to it.
     """
 
     kind: Kind
@@ -46,7 +46,7 @@ class Need(NamedTuple):
 
 
 class NamedRules:
-    """The named rules with what each needs, however deep; a rule that leads to itself is reported and cut off."""
+    """The named rules with what each needs, however deep; one that leads to itself is reported."""
 
     def __init__(self, rules: Mapping[str, Rule], report: Report) -> None:
         self.rules = rules
@@ -65,7 +65,9 @@ class NamedRules:
         for used, span in _used(self.rules[name]):
             if used in trail:
                 circle = " → ".join([*trail[trail.index(used) :], used])
-                report.error(span, "rule.cycle", f"rule `{used}` leads to itself: {circle}", "break the circle")
+                report.error(
+                    span, "rule.cycle", f"rule `{used}` leads to itself: {circle}", "break the circle"
+                )
                 self._cut.add(used)
             elif used not in self._needs and used in self.rules:
                 self._visit(used, trail, report)
@@ -106,7 +108,9 @@ def _direct(rule: Rule) -> Iterator[Need]:
 
 def _values(test: Test) -> Iterator[Need]:
     if isinstance(test, Equals | Contains):
-        yield from (Need("text", test.span, value.parts) for value in test.values if isinstance(value, Filled))
+        yield from (
+            Need("text", test.span, value.parts) for value in test.values if isinstance(value, Filled)
+        )
 
 
 def _used(rule: Rule) -> Iterator[tuple[str, Span]]:

@@ -41,7 +41,12 @@ class PayloadSchemas:
             self.schemas[path] = _usable(self.files.read(path))
         except OSError as error:
             self._refused.add(path)
-            self.report.error(node.span, "file.missing", f"schema `{path}`: {reason_of(error)}", "paths are relative to the file that names them")
+            self.report.error(
+                node.span,
+                "file.missing",
+                f"schema `{path}`: {reason_of(error)}",
+                "paths are relative to the file that names them",
+            )
         except _UnusableError as error:
             self._refused.add(path)
             self.report.error(node.span, "schema-file.invalid", f"schema `{path}`: {error}")
@@ -96,13 +101,11 @@ def _check_part(part: dict[str, Any]) -> None:
 
 def _check_references(schema: Any) -> None:
     """Look every reference up, so that none fails, or reaches out, while a client waits."""
-    from referencing import Registry, Resource  # noqa: PLC0415
+    from referencing import Registry  # noqa: PLC0415
     from referencing.exceptions import Unresolvable  # noqa: PLC0415
     from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
 
-    resource: Resource[Any] = Resource(contents=schema, specification=DRAFT202012)
-    registry: Registry[Any] = resource @ Registry() if resource.id() else Registry().with_resource("", resource)
-    resolver = registry.crawl().resolver(resource.id() or "")
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
     for part in _parts(schema):
         for keyword in ("$ref", "$dynamicRef"):
             reference = part.get(keyword)
@@ -110,7 +113,9 @@ def _check_references(schema: Any) -> None:
                 try:
                     resolver.lookup(reference)
                 except Unresolvable:
-                    raise _UnusableError(f"`{keyword}: {reference}` is not in the file, and nothing is fetched") from None
+                    raise _UnusableError(
+                        f"`{keyword}: {reference}` is not in the file, and nothing is fetched"
+                    ) from None
 
 
 def _first_line(error: object) -> str:

@@ -15,7 +15,7 @@ from compartmentd.policy.text import placeholders, written
 
 
 class Place(NamedTuple):
-    """Where a rule stands: `what` for messages, the room's parameters, and which special rules have a meaning."""
+    """Where a rule stands: `what` for messages, the room's parameters, and which rules have a meaning."""
 
     what: str
     params: Mapping[str, Param] = {}
@@ -44,7 +44,9 @@ class Places:
             for need in self.named.needs(rule):
                 if need.kind == "members" and need.via is None:
                     help_ = "write `publish: members` in the room itself"
-                    self.report.error(need.span, "rule.place", "`members` may not stand in a named rule", help_)
+                    self.report.error(
+                        need.span, "rule.place", "`members` may not stand in a named rule", help_
+                    )
 
     def _text(self, need: Need, place: Place) -> None:
         names = placeholders(need.text)
@@ -83,7 +85,9 @@ class Places:
             self._misplaced(need, "`member_of`", "in the `join` of a room", place)
         elif need.negated:
             help_ = "losing a membership must never open a room"
-            self.report.error(need.span, "rule.place", f"`member_of` may not stand under `not`{_via(need)}", help_)
+            self.report.error(
+                need.span, "rule.place", f"`member_of` may not stand under `not`{_via(need)}", help_
+            )
         else:
             self._text(need, place)
 

@@ -39,7 +39,7 @@ def merged(outer: Limits, node: Node | None) -> Limits:
 
 
 def merged_in_room(outer: Limits, node: Node | None) -> Limits:
-    """Return the limits of a room: its own size over its namespace's; its rates count beside the session's."""
+    """Return the limits of a room: its size over its namespace's; its rates count beside the session's."""
     if node is None:
         return outer
     own = _written(node)

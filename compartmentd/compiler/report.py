@@ -33,5 +33,9 @@ class Report:
         if near is not None:
             help_ = f"did you mean `{near}`?"
         else:
-            help_ = f"there are {', '.join(f'`{each}`' for each in sorted(names)[:20])}" if names else "there is none"
+            help_ = (
+                f"there are {', '.join(f'`{each}`' for each in sorted(names)[:20])}"
+                if names
+                else "there is none"
+            )
         self.error(span, f"{what}.unknown", f"no {what} `{name}`", help_)

@@ -70,7 +70,12 @@ class RoomReader:
         if node.data is True:
             if shape.params and shape.sound:
                 names = ", ".join(f"{param.name}: CLAIM" for param in shape.params)
-                self.report.error(node.span, "auto-join.params", "`true` is for a template without parameters", f"write {{{names}}}")
+                self.report.error(
+                    node.span,
+                    "auto-join.params",
+                    "`true` is for a template without parameters",
+                    f"write {{{names}}}",
+                )
             return AutoJoin(claims=(), span=node.span)
         claims = tuple((name, str(child.data)) for name, child in node.usable())
         if shape.sound:
@@ -84,6 +89,13 @@ class RoomReader:
         missing = [f"`{name}`" for name in names if name not in node.fields]
         surplus = [name for name in node.fields if name not in names]
         if missing and not surplus:
-            self.report.error(node.key_span, "auto-join.params", f"`auto_join` lacks {', '.join(missing)}", "it names the claim of each parameter")
+            self.report.error(
+                node.key_span,
+                "auto-join.params",
+                f"`auto_join` lacks {', '.join(missing)}",
+                "it names the claim of each parameter",
+            )
         elif not names and not node.fields:
-            self.report.error(node.span, "auto-join.params", "`auto_join` names no claim", "write `auto_join: true`")
+            self.report.error(
+                node.span, "auto-join.params", "`auto_join` names no claim", "write `auto_join: true`"
+            )

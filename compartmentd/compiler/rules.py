@@ -1,4 +1,4 @@
-"""Rules as written become rules of the policy; what they may refer to depends on their place (see `places`)."""
+"""Rules as written become rules of the policy; what they may need depends on their place (see `places`)."""
 
 from __future__ import annotations
 
@@ -79,12 +79,16 @@ class RuleReader:
         return Scopes(scopes=tuple(self._scope_text(item) for item in part.items), span=node.span)
 
     def _any_scope(self, node: Node, part: Node) -> Rule:
-        return Scopes(scopes=tuple(self._scope_text(item) for item in part.items), every=False, span=node.span)
+        return Scopes(
+            scopes=tuple(self._scope_text(item) for item in part.items), every=False, span=node.span
+        )
 
     def _scope_text(self, node: Node) -> Text:
         if " " in node.data:
             message = f"scope `{node.data}` holds a space, and a scope never does (RFC 6749, 3.3)"
-            self.report.warning(node.span, "rule.scope-with-space", message, "several scopes are `all_scopes: [...]`")
+            self.report.warning(
+                node.span, "rule.scope-with-space", message, "several scopes are `all_scopes: [...]`"
+            )
         return self._text(node)
 
     def _claim(self, node: Node, part: Node) -> Rule:
@@ -124,7 +128,7 @@ class RuleReader:
         "not": _not,
     }
 
-    # --- claims, tests and values -------------------------------------------------------------------------------
+    # --- claims, tests and values ---------------------------------------------------------------------------
 
     def _path(self, node: Node) -> tuple[Text, ...]:
         if isinstance(node.data, str):
@@ -164,7 +168,9 @@ class RuleReader:
         wrong = pattern_problem(part.data)
         if wrong is not None:
             help_ = "patterns are RE2's: no look-around, no back references"
-            self.report.error(part.span, "rule.pattern", f"`{part.data}` is not an RE2 pattern: {wrong}", help_)
+            self.report.error(
+                part.span, "rule.pattern", f"`{part.data}` is not an RE2 pattern: {wrong}", help_
+            )
         return Matches(pattern=part.data, span=span)
 
     def _at_least(self, part: Node, span: Span) -> Test:

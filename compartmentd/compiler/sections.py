@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 from typing import Literal
 
 from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
@@ -73,9 +73,11 @@ class Sections:
             first = into.setdefault(name, child)
             if first is not child and not child.broken:
                 message = f"`{name}` is declared twice: first at {first.key_span}"
-                self.report.error(child.key_span, "include.twice", message, "a name may stand once in all files")
+                self.report.error(
+                    child.key_span, "include.twice", message, "a name may stand once in all files"
+                )
 
-    # --- include ------------------------------------------------------------------------------------------------
+    # --- include --------------------------------------------------------------------------------------------
 
     def _include(self, root: Node) -> None:
         globs = root.get("include")
@@ -84,7 +86,12 @@ class Sections:
         for item in globs.items if globs is not None else ():
             found = self._matches(root.file, item)
             if not found:
-                self.report.warning(item.span, "include.nothing", f"`{item.data}` matches no file", "paths are relative to this file")
+                self.report.warning(
+                    item.span,
+                    "include.nothing",
+                    f"`{item.data}` matches no file",
+                    "paths are relative to this file",
+                )
             for path in found:
                 paths.setdefault(path, item)
         # Byte order, so that the order of problems does not depend on the file system.
@@ -94,7 +101,7 @@ class Sections:
 
     def _matches(self, main: str, item: Node) -> list[str]:
         found = self.files.access.glob(beside(main, item.data))
-        return [path for path in found if os.path.normpath(path) != os.path.normpath(main)]
+        return [path for path in found if posixpath.normpath(path) != posixpath.normpath(main)]
 
     def _included(self, path: str) -> None:
         root = self._read(path)

@@ -15,7 +15,6 @@ _LARGEST_PORT = 65535
 _ANY = "*"
 
 
-
 def _as_is(data: Any) -> Any:
     return data
 
@@ -52,20 +51,25 @@ class ServerReader:
                 values[key] = tuple(item.data for item in child.items)
         taken: dict[Address, Span] = {}
         for key in ("listen", "admin"):
-            child = node.get(key)
-            if child is not None:
-                values[key] = tuple(self._address(item, taken) for item in child.items)
+            written = node.get(key)
+            if written is not None:
+                values[key] = tuple(self._address(item, taken) for item in written.items)
         self._check_origins(node)
         return ServerSettings(**values), {key: child.key_span for key, child in node.usable()}
 
-    # --- addresses ----------------------------------------------------------------------------------------------
+    # --- addresses ------------------------------------------------------------------------------------------
 
     def _address(self, node: Node, taken: dict[Address, Span]) -> Address:
         address = self._parse(node)
         if address in taken and not (isinstance(address, TcpAddress) and address.port == 0):
             first = taken[address]
             message = f"`{node.data}` is listened on already, at line {first.line}"
-            self.report.error(node.span, "address.twice", message, "give the clients and the administrators addresses of their own")
+            self.report.error(
+                node.span,
+                "address.twice",
+                message,
+                "give the clients and the administrators addresses of their own",
+            )
         taken.setdefault(address, node.span)
         return address
 
@@ -77,7 +81,9 @@ class ServerReader:
             return SystemdAddress(text.removeprefix("systemd:"))
         host, _, port = text.rpartition(":")
         if int(port) > _LARGEST_PORT:
-            self.report.error(node.span, "address.port", f"there is no port {port}", f"ports end at {_LARGEST_PORT}")
+            self.report.error(
+                node.span, "address.port", f"there is no port {port}", f"ports end at {_LARGEST_PORT}"
+            )
         if host.startswith("["):
             self._check_ipv6(node, host[1:-1])
             host = host[1:-1]
@@ -89,9 +95,14 @@ class ServerReader:
         try:
             IPv6Address(host)
         except ValueError:
-            self.report.error(node.span, "address.ipv6", f"`{host}` is not an IPv6 address", "write one such as `[::1]:8000`")
+            self.report.error(
+                node.span,
+                "address.ipv6",
+                f"`{host}` is not an IPv6 address",
+                "write one such as `[::1]:8000`",
+            )
 
-    # --- origins ------------------------------------------------------------------------------------------------
+    # --- origins --------------------------------------------------------------------------------------------
 
     def _check_origins(self, node: Node) -> None:
         origins, places = node.get("origins"), node.get("token_from")
@@ -101,11 +112,23 @@ class ServerReader:
         for item in origins.items:
             if item.data == _ANY and cookies:
                 message = f'"*" would let any page use the `{cookies[0]}` of its visitors'
-                self.report.error(item.span, "origins.any-with-cookies", message, "name the origins, or take no token from a cookie")
+                self.report.error(
+                    item.span,
+                    "origins.any-with-cookies",
+                    message,
+                    "name the origins, or take no token from a cookie",
+                )
             elif item.data == _ANY and len(origins.items) > 1:
-                self.report.error(item.span, "origins.any-not-alone", '"*" stands alone', "remove it, or the others")
+                self.report.error(
+                    item.span, "origins.any-not-alone", '"*" stands alone', "remove it, or the others"
+                )
             elif _default_port(item.data):
-                self.report.warning(item.span, "origins.default-port", f"no browser sends `{item.data}`", "leave the scheme's own port out")
+                self.report.warning(
+                    item.span,
+                    "origins.default-port",
+                    f"no browser sends `{item.data}`",
+                    "leave the scheme's own port out",
+                )
 
 
 def _default_port(origin: str) -> bool:

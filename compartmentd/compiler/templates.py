@@ -38,7 +38,12 @@ class TemplateReader:
         names = placeholders(pattern)
         if len(set(names)) < len(names):
             twice = next(each for each in names if names.count(each) > 1)
-            self.report.error(node.key_span, "template.twice", f"parameter `{twice}` stands in the name twice", "give each its own name, and compare them in a rule")
+            self.report.error(
+                node.key_span,
+                "template.twice",
+                f"parameter `{twice}` stands in the name twice",
+                "give each its own name, and compare them in a rule",
+            )
             return Shape((name,), (), sound=False)
         declared = self._declared(node, names)
         params = tuple(self._param(each, declared.get(each), node) for each in names)
@@ -52,12 +57,22 @@ class TemplateReader:
             room = template_ambiguity(template)
             if room is not None:
                 message = f"`{template.name}` reads room `{room}` in two ways"
-                self.report.error(template.span, "template.ambiguous", message, "put a literal between the parameters that none of them can hold")
+                self.report.error(
+                    template.span,
+                    "template.ambiguous",
+                    message,
+                    "put a literal between the parameters that none of them can hold",
+                )
         for first, second, room in conflicts(templates):
             message = f"`{second.name}` and `{first.name}` (line {first.span.line}) share room `{room}`"
             if first.span.file != second.span.file:
                 message = f"`{second.name}` and `{first.name}` ({first.span}) share room `{room}`"
-            self.report.error(second.span, "template.overlap", message, "tell them apart by a literal, or by the forms of their parameters")
+            self.report.error(
+                second.span,
+                "template.overlap",
+                message,
+                "tell them apart by a literal, or by the forms of their parameters",
+            )
 
     def _declared(self, node: Node, names: Sequence[str]) -> Mapping[str, Node]:
         params = node.get("params")
@@ -106,7 +121,12 @@ class TemplateReader:
             return None
         for item in node.items:
             if not valid_room_name(item.data):
-                self.report.error(item.span, "template.value", "no room name can hold this value", "it has at most 256 bytes, without control characters")
+                self.report.error(
+                    item.span,
+                    "template.value",
+                    "no room name can hold this value",
+                    "it has at most 256 bytes, without control characters",
+                )
                 return None
         return OneOfParam(name=name, values=tuple(item.data for item in node.items), span=node.span)
 
@@ -124,7 +144,14 @@ class TemplateReader:
             literals = "".join(shape.pattern[::2])
             # Few templates come near the limits, so the walk that finds an example is rarely needed.
             possible = literals == "" or valid_room_name(literals)
-            possible = possible and (len(literals) < 64 or example(shape.pattern, {p.name: p for p in shape.params}) is not None)
+            possible = possible and (
+                len(literals) < 64 or example(shape.pattern, {p.name: p for p in shape.params}) is not None
+            )
         if not possible:
-            self.report.error(node.key_span, "template.impossible", "no room can have this name", "a room name has at most 256 bytes of UTF-8, without control characters")
+            self.report.error(
+                node.key_span,
+                "template.impossible",
+                "no room can have this name",
+                "a room name has at most 256 bytes of UTF-8, without control characters",
+            )
         return possible

@@ -41,7 +41,9 @@ def explain(node: Node, path: Sequence[str | int], errors: Iterable[ValidationEr
             about_keys += _bad_name(node, error)
         else:
             faults.append(Fault(node, name, str(error.validator), error.validator_value, error.schema))  # type: ignore[arg-type]  # a schema that is `false` has no keyword
-    values = sorted((f for f in faults if f.keyword not in _STRUCTURE), key=lambda fault: _ORDER.index(fault.keyword))
+    values = sorted(
+        (f for f in faults if f.keyword not in _STRUCTURE), key=lambda fault: _ORDER.index(fault.keyword)
+    )
     if values:
         node.broken = True
         return [_of_value(values[0])]
@@ -54,14 +56,16 @@ def _called(path: Sequence[str | int]) -> str:
     return f"`{path[-1]}`" if isinstance(path[-1], str) else f"item {path[-1] + 1}"
 
 
-# --- values ---------------------------------------------------------------------------------------------------
+# --- values -------------------------------------------------------------------------------------------------
 
 
 def _of_value(fault: Fault) -> Problem:
     if "x-not-built" in fault.schema:
         return _not_built(fault)
     if "x-refused" in fault.schema:
-        return Problem("error", "schema.not-here", fault.schema["x-refused"], fault.node.key_span, "remove it here")
+        return Problem(
+            "error", "schema.not-here", fault.schema["x-refused"], fault.node.key_span, "remove it here"
+        )
     if fault.node.data is None:
         return _empty(fault)
     if "x-unit" in fault.schema:
@@ -70,14 +74,20 @@ def _of_value(fault: Fault) -> Problem:
 
 
 def _not_built(fault: Fault) -> Problem:
-    told = fault.node.data if isinstance(fault.wanted, Mapping) and "const" in fault.wanted else fault.name.strip("`")
+    told = (
+        fault.node.data
+        if isinstance(fault.wanted, Mapping) and "const" in fault.wanted
+        else fault.name.strip("`")
+    )
     message = f"`{told}` is not built yet, so it cannot be used"
     return Problem("error", "schema.not-built", message, fault.node.key_span, "leave it out until it is")
 
 
 def _empty(fault: Fault) -> Problem:
     message = f"{fault.name} is empty"
-    return Problem("error", "schema.empty", message, fault.node.key_span, f"{_wanted(fault)}, or leave it out")
+    return Problem(
+        "error", "schema.empty", message, fault.node.key_span, f"{_wanted(fault)}, or leave it out"
+    )
 
 
 def _wanted(fault: Fault) -> str:
@@ -123,7 +133,9 @@ def _enum(fault: Fault) -> Problem:
     if "x-form" in fault.schema:
         return _form(fault)
     known = ", ".join(f"`{word}`" for word in fault.wanted)
-    return _problem(fault, "schema.value", f"{_shown(fault.node.data)} is not one of {known}", _did_you_mean(fault))
+    return _problem(
+        fault, "schema.value", f"{_shown(fault.node.data)} is not one of {known}", _did_you_mean(fault)
+    )
 
 
 def _form(fault: Fault) -> Problem:
@@ -141,7 +153,12 @@ def _did_you_mean(fault: Fault) -> str:
 
 
 def _const(fault: Fault) -> Problem:
-    return _problem(fault, "schema.value", f"{fault.name} must be {_shown(fault.wanted)}", f"write {fault.name.strip('`')}: {_bare(fault.wanted)}")
+    return _problem(
+        fault,
+        "schema.value",
+        f"{fault.name} must be {_shown(fault.wanted)}",
+        f"write {fault.name.strip('`')}: {_bare(fault.wanted)}",
+    )
 
 
 def _bound(fault: Fault) -> Problem:
@@ -151,7 +168,9 @@ def _bound(fault: Fault) -> Problem:
 
 def _too_short(fault: Fault) -> Problem:
     what = "list" if fault.keyword == "minItems" else "text"
-    return _problem(fault, "schema.empty", f"{fault.name} is an empty {what}", "write at least one value, or leave it out")
+    return _problem(
+        fault, "schema.empty", f"{fault.name} is an empty {what}", "write at least one value, or leave it out"
+    )
 
 
 def _too_long(fault: Fault) -> Problem:
@@ -162,7 +181,13 @@ def _twice(fault: Fault) -> Problem:
     seen: list[Any] = []
     for item in fault.node.items:
         if item.data in seen:
-            return Problem("error", "schema.twice", f"{_shown(item.data)} stands in the list twice", item.span, "remove one of them")
+            return Problem(
+                "error",
+                "schema.twice",
+                f"{_shown(item.data)} stands in the list twice",
+                item.span,
+                "remove one of them",
+            )
         seen.append(item.data)
     return _problem(fault, "schema.twice", f"{fault.name} holds a value twice", "remove one of them")
 
@@ -190,7 +215,7 @@ _ORDER = tuple(_EXPLAIN)
 """Of several faults of one value the first here is told: without the right type the others mean nothing."""
 
 
-# --- keys -----------------------------------------------------------------------------------------------------
+# --- keys ---------------------------------------------------------------------------------------------------
 
 
 def _bad_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
@@ -200,17 +225,27 @@ def _bad_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
     child.broken = True
     schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
     told = schema.get("x-form", {"what": "a name", "write": "at least one character"})
-    yield Problem("error", "schema.name", f"{_shown(error.instance)} is not {told['what']}", child.key_span, f"write {told['write']}")
+    yield Problem(
+        "error",
+        "schema.name",
+        f"{_shown(error.instance)} is not {told['what']}",
+        child.key_span,
+        f"write {told['write']}",
+    )
 
 
 def _of_structure(node: Node, faults: Sequence[Fault]) -> Iterator[Problem]:
-    unknown = [pair for fault in faults if fault.keyword == "additionalProperties" for pair in _unknown_keys(fault)]
+    unknown = [
+        pair for fault in faults if fault.keyword == "additionalProperties" for pair in _unknown_keys(fault)
+    ]
     yield from (problem for problem, _ in unknown)
     for fault in faults:
         if fault.keyword == "required":
             # A key that was misspelt is not missing as well.
             yield from _missing(fault, {near for _, near in unknown})
-    yield from _of_choice(node, [fault for fault in faults if fault.keyword in _CHOICES], misspelt=bool(unknown))
+    yield from _of_choice(
+        node, [fault for fault in faults if fault.keyword in _CHOICES], misspelt=bool(unknown)
+    )
 
 
 def _of_choice(node: Node, faults: Sequence[Fault], *, misspelt: bool) -> Iterator[Problem]:
@@ -226,9 +261,18 @@ def _unknown_keys(fault: Fault) -> Iterator[tuple[Problem, str]]:
     for key, child in fault.node.fields.items():
         if key not in known and not child.broken:
             child.broken = True
-            near = nearest(key, [name for name in known if not known[name].keys() & {"x-refused", "x-not-built"}])
-            help_ = f"did you mean `{near}`?" if near else f"known here are {', '.join(f'`{name}`' for name in sorted(known))}"
-            yield Problem("error", "schema.unknown-key", f"unknown key {_shown(key)}", child.key_span, help_), near or ""
+            near = nearest(
+                key, [name for name in known if not known[name].keys() & {"x-refused", "x-not-built"}]
+            )
+            help_ = (
+                f"did you mean `{near}`?"
+                if near
+                else f"known here are {', '.join(f'`{name}`' for name in sorted(known))}"
+            )
+            yield (
+                Problem("error", "schema.unknown-key", f"unknown key {_shown(key)}", child.key_span, help_),
+                near or "",
+            )
 
 
 def _missing(fault: Fault, meant: set[str]) -> Iterator[Problem]:
@@ -271,11 +315,12 @@ def _properties(fault: Fault) -> Mapping[str, Any]:
     return found
 
 
-# --- words ----------------------------------------------------------------------------------------------------
+# --- words --------------------------------------------------------------------------------------------------
 
 
 def _either(kinds: str | Sequence[str]) -> str:
-    return " or ".join(_KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
+    *most, last = [_KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)]
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _kind(data: Any) -> str:
@@ -287,7 +332,9 @@ def _kind(data: Any) -> str:
 
 
 def _shown(data: Any) -> str:
-    return _kind(data) if isinstance(data, dict | list) else f"`{_bare(data)}`" if data != "" else "empty text"
+    return (
+        _kind(data) if isinstance(data, dict | list) else f"`{_bare(data)}`" if data != "" else "empty text"
+    )
 
 
 def _bare(data: Any) -> str:

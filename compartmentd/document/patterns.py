@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import re2
+from functools import lru_cache
+from typing import Any
+
+import re2  # type: ignore[import-untyped]  # it ships no types
 
 _OPTIONS = re2.Options()
 # RE2 would print what it refuses to standard error, beside the located problem that is made of it.
 _OPTIONS.log_errors = False
+
+
+@lru_cache(maxsize=4096)
+def compiled(pattern: str) -> Any:
+    """Return a pattern that RE2 takes, ready to search with; its `$` is the end of the text only."""
+    return re2.compile(pattern, _OPTIONS)
 
 
 def pattern_problem(pattern: str) -> str | None:

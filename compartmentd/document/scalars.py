@@ -1,4 +1,4 @@
-"""What an unquoted YAML scalar is, where YAML 1.1 and 1.2 agree; and the traps where they, or a reader, do not.
+"""What an unquoted YAML scalar is, where YAML 1.1 and 1.2 agree; and the traps where they do not.
 
 A value is taken only if every reader takes it for the same thing. `no` (a country or false?), `010` (ten or
 eight?), `12:30` (a time or 750?), `2026-11-24` (text or a date?) are refused with the request to quote.
@@ -18,22 +18,35 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
     **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
 }
-_SWITCHES = frozenset(form for word in ("yes", "no", "on", "off") for form in (word, word.title(), word.upper()))
+_SWITCHES = frozenset(
+    form for word in ("yes", "no", "on", "off") for form in (word, word.title(), word.upper())
+)
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+][0-9]+)?")
 _NUMERIC_START = frozenset("0123456789+-.=")
 _MOST_DIGITS = len(str(LARGEST)) + 1
 
-_TRAPS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"[-+]?0[0-9_]+"), "a number in octal to some readers of YAML and in decimal to others"),
-    (re.compile(r"[-+]?0o[0-7]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0b[01_]+"), "a number to some readers of YAML and text to others"),
-    (re.compile(r"[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"), "a number in base 60 to some readers of YAML"),
-    (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\s].*)?"), "a date to some readers of YAML"),
-    (re.compile(r"[-+]?(?=[0-9.])[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?"),
-     "a number to some readers of YAML and text to others"),
-    (re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"), "a number that JSON, and so a token, cannot hold"),
-    (re.compile(r"="), "a special value to some readers of YAML"),
-)  # fmt: skip
+_TRAPS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("a number in octal to some readers of YAML and in decimal to others", re.compile(r"[-+]?0[0-9_]+")),
+    (
+        "a number to some readers of YAML and text to others",
+        re.compile(r"[-+]?0o[0-7]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0b[01_]+"),
+    ),
+    (
+        "a number in base 60 to some readers of YAML",
+        re.compile(r"[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"),
+    ),
+    ("a date to some readers of YAML", re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\s].*)?")),
+    (
+        "a number to some readers of YAML and text to others",
+        re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"),
+    ),
+    (
+        "a number that JSON, and so a token, cannot hold",
+        re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"),
+    ),
+    ("a special value to some readers of YAML", re.compile(r"=")),
+)
 
 
 class Trap(NamedTuple):
@@ -69,4 +82,4 @@ def _numeric(text: str) -> Plain:
     if _FLOAT.fullmatch(text):
         number = float(text)
         return number if math.isfinite(number) else TooLarge()
-    return next((Trap(reason) for pattern, reason in _TRAPS if pattern.fullmatch(text)), text)
+    return next((Trap(reason) for reason, pattern in _TRAPS if pattern.fullmatch(text)), text)

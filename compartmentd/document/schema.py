@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
-import re2
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
@@ -27,6 +26,7 @@ from referencing import Registry
 
 from compartmentd.document.bundled import schema
 from compartmentd.document.explain import explain
+from compartmentd.document.patterns import compiled
 from compartmentd.document.yamldoc import Node
 from compartmentd.problems import Problem
 
@@ -34,7 +34,6 @@ Errors: TypeAlias = Iterator[ValidationError]
 Path: TypeAlias = tuple[str | int, ...]
 
 _LOCAL = "#/$defs/"
-_FOR_READERS = frozenset({"$defs", "description", "default"})
 
 
 def check(root: Node, definition: str | None = None) -> tuple[Problem, ...]:
@@ -61,7 +60,7 @@ def _sound(root: Node, path: Path) -> Node | None:
     return None if node.broken else node
 
 
-# --- the validator --------------------------------------------------------------------------------------------
+# --- the validator ------------------------------------------------------------------------------------------
 
 
 @cache
@@ -74,8 +73,8 @@ def _validator(definition: str | None) -> Any:
 def _inlined(part: Any, definitions: Mapping[str, Any], done: dict[str, dict[str, Any]]) -> Any:
     """Return a schema with what it refers to in place of each reference; a rule then holds itself.
 
-    Every reference of our schema is to its own `$defs`, and what stands beside it is for readers only. Looking
-    each up again for every value of the file would take a third of the time of a check.
+    Every reference of our schema is to its own `$defs`, and what stands beside it is for readers only.
+    Looking each up again for every value of the file would take a third of the time of a check.
     """
     if isinstance(part, list):
         return [_inlined(item, definitions, done) for item in part]
@@ -83,7 +82,7 @@ def _inlined(part: Any, definitions: Mapping[str, Any], done: dict[str, dict[str
         return part
     name = part.get("$ref", "").removeprefix(_LOCAL)
     if not name:
-        copy = {key: _inlined(value, definitions, done) for key, value in part.items() if key not in _FOR_READERS}
+        copy = {key: _inlined(value, definitions, done) for key, value in part.items() if key != "$defs"}
         if "required" in part and "properties" in part:
             copy["x-about"] = {key: part["properties"][key]["description"] for key in part["required"]}
         return copy
@@ -99,14 +98,8 @@ def _is_integer(_: Any, value: Any) -> bool:
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Errors:
-    if isinstance(instance, str) and not _compiled(pattern).search(instance):
+    if isinstance(instance, str) and not compiled(pattern).search(instance):
         yield ValidationError("pattern")
-
-
-@cache
-def _compiled(pattern: str) -> Any:
-    # RE2's `$` is the end of the text; that of Python's `re` lets a final newline pass.
-    return re2.compile(pattern)
 
 
 def _one_of(validator: Any, branches: Sequence[Any], instance: Any, _: Any) -> Errors:
@@ -125,7 +118,7 @@ def _choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -
             yield ValidationError("choice")
 
 
-_Validator: Any = extend(
+_Validator: Any = extend(  # type: ignore[no-untyped-call]  # the library's stubs leave it untyped
     Draft202012Validator,
     {"pattern": _pattern, "oneOf": _one_of, "anyOf": _any_of},
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),

@@ -15,9 +15,11 @@ MAX_BYTES = 64 << 20
 _MOST_REPORTED = 20
 """Bad characters told of one file: a binary file would otherwise fill the screen."""
 
-# What YAML allows unescaped (YAML 1.2.2, 5.1), less the marks that YAML 1.1 counts as line breaks and editors do
-# not (U+0085, U+2028, U+2029, a lone CR): with them a problem would be reported on another line than is shown.
-_HIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|\r(?!\n)")
+# What YAML allows unescaped (YAML 1.2.2, 5.1), less what YAML 1.1 counts as line breaks and editors do not
+# (U+0085, U+2028, U+2029, a lone CR): they would move every later problem to another line than is shown.
+_HIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|\r(?!\n)"
+)
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -35,31 +37,36 @@ class Source(msgspec.Struct, frozen=True):
 def decode(name: str, raw: bytes) -> Source | tuple[Problem, ...]:
     """Return the bytes of a file as a source, or the problems for which its text cannot be read."""
     if len(raw) > MAX_BYTES:
-        return (_problem(name, 1, 1, "text.size", "the file is larger than 64 MiB", "split it with `include`"),)
+        return (
+            _problem(name, (1, 1), "text.size", "the file is larger than 64 MiB", "split it with `include`"),
+        )
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return (_problem(name, 1, 1, "text.encoding", "the file is UTF-16", "save it as UTF-8"),)
+        return (_problem(name, (1, 1), "text.encoding", "the file is UTF-16", "save it as UTF-8"),)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        line, column = _position(raw[: error.start].decode("utf-8"))
+        where = _position(raw[: error.start].decode("utf-8"))
         bad = f"byte 0x{raw[error.start]:02x} is not UTF-8"
-        return (_problem(name, line, column, "text.encoding", bad, "save the file as UTF-8"),)
-    hidden = tuple(_hidden_character(name, text, found.start()) for found in islice(_HIDDEN.finditer(text), _MOST_REPORTED))
-    return hidden or Source(name, text)
+        return (_problem(name, where, "text.encoding", bad, "save the file as UTF-8"),)
+    hidden = islice(_HIDDEN.finditer(text), _MOST_REPORTED)
+    return tuple(_hidden_character(name, text, found.start()) for found in hidden) or Source(name, text)
 
 
 def _hidden_character(name: str, text: str, at: int) -> Problem:
-    line, column = _position(text[:at])
+    where = _position(text[:at])
     character = text[at]
     if character == "\ufeff" and at == 0:
-        return _problem(name, line, column, "text.encoding", "the file begins with a byte order mark", "save it as UTF-8 without one")
-    what = f"character U+{ord(character):04X} may not stand here"
-    return _problem(name, line, column, "text.character", what, f'remove it, or write "\\u{ord(character):04x}" in double quotes')
+        message = "the file begins with a byte order mark"
+        return _problem(name, where, "text.encoding", message, "save it as UTF-8 without one")
+    message = f"character U+{ord(character):04X} may not stand here"
+    help_ = f'remove it, or write "\\u{ord(character):04x}" in double quotes'
+    return _problem(name, where, "text.character", message, help_)
 
 
 def _position(before: str) -> tuple[int, int]:
-    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
-def _problem(name: str, line: int, column: int, code: str, message: str, help_: str) -> Problem:
+def _problem(name: str, where: tuple[int, int], code: str, message: str, help_: str) -> Problem:
+    line, column = where
     return Problem("error", code, message, Span(name, line, column, line, column + 1), help_)

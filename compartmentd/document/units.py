@@ -23,12 +23,27 @@ _FORMS: Mapping[Unit, str] = {
 }
 _QUANTITY = re.compile(r"([1-9][0-9]{0,11})(B|KiB|MiB|GiB|ms|s|m|h|d|/s|/m|/h)")
 _LOOSE = re.compile(r"\s*([0-9]+)\s*([A-Za-z/]*)\s*")
+
+
+def _spelled(**forms: str) -> Mapping[str, str]:
+    return {spelling.strip("_"): unit for unit, known in forms.items() for spelling in known.split()}
+
+
+# What people write of other programs' habits, in lower case; `_` stands for nothing.
 _GUESSES: Mapping[Unit, Mapping[str, str]] = {
-    "size": {"": "B", "b": "B", "k": "KiB", "kb": "KiB", "kib": "KiB", "m": "MiB", "mb": "MiB", "mib": "MiB", "g": "GiB", "gb": "GiB", "gib": "GiB"},
-    "duration": {"": "s", "sec": "s", "second": "s", "seconds": "s", "min": "m", "minute": "m", "minutes": "m", "hour": "h", "hours": "h", "day": "d", "days": "d"},
-    "rate": {"": "/s", "/sec": "/s", "/second": "/s", "/min": "/m", "/minute": "/m", "/hour": "/h", "ps": "/s"},
+    "size": _spelled(B="_ b", KiB="k kb kib", MiB="m mb mib", GiB="g gb gib"),
+    "duration": _spelled(s="_ sec second seconds", m="min minute minutes", h="hour hours", d="day days"),
+    "rate": {
+        "": "/s",
+        "/sec": "/s",
+        "/second": "/s",
+        "ps": "/s",
+        "/min": "/m",
+        "/minute": "/m",
+        "/hour": "/h",
+    },
     "count": {},
-}  # fmt: skip
+}
 
 
 def quantity(text: str, unit: Unit) -> float | None:

@@ -35,7 +35,9 @@ class Node:
 
     __slots__ = ("broken", "children", "data", "file", "key_mark", "mark")
 
-    def __init__(self, file: str, mark: Mark, data: Any, children: dict[str, Node] | list[Node] | None = None) -> None:
+    def __init__(
+        self, file: str, mark: Mark, data: Any, children: dict[str, Node] | list[Node] | None = None
+    ) -> None:
         self.file = file
         self.mark = mark
         self.data = data
@@ -76,7 +78,7 @@ class Node:
         """Return the node at a path of keys and indices, which must exist."""
         node = self
         for step in path:
-            node = node.children[step]  # type: ignore[index,call-overload]  # a path fits its document
+            node = node.children[step]  # type: ignore[index]  # a path fits its document
         return node
 
 
@@ -128,24 +130,35 @@ class _Reader:
     def read(self) -> Node:
         size = len(self.source.text.encode())
         if size > self.budget.bytes:
-            self.stop(start_of(self.source.name), "text.size", "the files together are larger than 64 MiB", "")
+            self.stop(
+                start_of(self.source.name), "text.size", "the files together are larger than 64 MiB", ""
+            )
         self.budget.bytes -= size
         self.next()  # the stream's start
         event = self.next()
         if isinstance(event, yaml.StreamEndEvent):
-            self.stop(start_of(self.source.name), "yaml.empty", "the file is empty", "begin with `version: 1`")
+            self.stop(
+                start_of(self.source.name), "yaml.empty", "the file is empty", "begin with `version: 1`"
+            )
         root = self.value(self.next(), 1)
         self.next()  # the document's end
         event = self.next()
         if not isinstance(event, yaml.StreamEndEvent):
             where = Span(self.source.name, *_mark(event, event))
-            self.stop(where, "yaml.documents", "a second document begins here", "keep one document in a file; `include` joins files")
+            self.stop(
+                where,
+                "yaml.documents",
+                "a second document begins here",
+                "keep one document in a file; `include` joins files",
+            )
         return root
 
     def value(self, event: Any, depth: int) -> Node:
         self.budget.nodes -= 1
         if self.budget.nodes < 0:
-            self.stop(self.where(event), "yaml.nodes", "the files together hold more than 5,000,000 values", "")
+            self.stop(
+                self.where(event), "yaml.nodes", "the files together hold more than 5,000,000 values", ""
+            )
         if depth > MAX_DEPTH:
             self.stop(self.where(event), "yaml.depth", f"the file is nested more than {MAX_DEPTH} deep", "")
         if isinstance(event, yaml.AliasEvent):
@@ -165,7 +178,12 @@ class _Reader:
         if event.style:
             # YAML's escapes can spell half a surrogate pair, which no UTF-8 and so no client can send.
             if any("\ud800" <= character <= "\udfff" for character in event.value):
-                self.refuse(node, "yaml.surrogate", "the text holds half a surrogate pair", "write the character itself")
+                self.refuse(
+                    node,
+                    "yaml.surrogate",
+                    "the text holds half a surrogate pair",
+                    "write the character itself",
+                )
         elif event.tag is None:
             self.plain(node, event.value)
         return node
@@ -173,9 +191,19 @@ class _Reader:
     def plain(self, node: Node, text: str) -> None:
         value = resolve(text)
         if isinstance(value, Trap):
-            self.refuse(node, "yaml.trap", f"`{text}` without quotes is {value.reason}", f'write "{text}" if the text is meant')
+            self.refuse(
+                node,
+                "yaml.trap",
+                f"`{text}` without quotes is {value.reason}",
+                f'write "{text}" if the text is meant',
+            )
         elif isinstance(value, TooLarge):
-            self.refuse(node, "yaml.number", f"`{_shortened(text)}` does not fit in 64 bits", "write it in quotes if the text is meant")
+            self.refuse(
+                node,
+                "yaml.number",
+                f"`{_shortened(text)}` does not fit in 64 bits",
+                "write it in quotes if the text is meant",
+            )
         else:
             node.data = value
 
@@ -199,14 +227,17 @@ class _Reader:
         value = self.value(self.next(), depth + 1)
         if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style:
             del self.problems[reported:]  # the alias that a merge key takes is part of the same mistake
-            self.refuse(key, "yaml.merge", "merge keys are not taken", "write the keys out, or use named rules")
+            self.refuse(
+                key, "yaml.merge", "merge keys are not taken", "write the keys out, or use named rules"
+            )
         elif key.broken:
             pass
         elif not isinstance(key.data, str):
             self.refuse(key, "yaml.key", "a key must be text", _quoted_key(event))
         elif key.data in children:
             first = children[key.data].key_span
-            message = f"`{_shortened(key.data)}` stands here twice: first at line {first.line}, column {first.column}"
+            place = f"line {first.line}, column {first.column}"
+            message = f"`{_shortened(key.data)}` stands here twice: first at {place}"
             self.refuse(key, "yaml.duplicate-key", message, "remove one of them, or join their contents")
         else:
             value.key_mark = key.mark
@@ -214,18 +245,27 @@ class _Reader:
 
     def alias(self, event: Any) -> Node:
         node = Node(self.source.name, _mark(event, event), None)
-        self.refuse(node, "yaml.alias", f"aliases (`*{event.anchor}`) are not taken", "write the value out, or use named rules")
+        self.refuse(
+            node,
+            "yaml.alias",
+            f"aliases (`*{event.anchor}`) are not taken",
+            "write the value out, or use named rules",
+        )
         return node
 
     def properties(self, event: Any, node: Node) -> None:
         where = Span(self.source.name, *_mark(event, event))
         if event.anchor is not None:
             message = f"anchors (`&{event.anchor}`) are not taken"
-            self.problems.append(Problem("error", "yaml.anchor", message, where, "remove it; named rules serve instead"))
+            self.problems.append(
+                Problem("error", "yaml.anchor", message, where, "remove it; named rules serve instead")
+            )
         if event.tag is not None:
             node.broken = True
             help_ = "remove it; write text in quotes, and numbers, true and false without"
-            self.problems.append(Problem("error", "yaml.tag", f"tags (`{event.tag}`) are not taken", where, help_))
+            self.problems.append(
+                Problem("error", "yaml.tag", f"tags (`{event.tag}`) are not taken", where, help_)
+            )
 
     def refuse(self, node: Node, code: str, message: str, help_: str) -> None:
         node.broken = True
@@ -245,7 +285,7 @@ def _mark(first: Any, last: Any) -> Mark:
 
 
 def _collection_mark(start: Any, end: Any, children: Sequence[Node]) -> Mark:
-    # A block collection ends, for libyaml, where the next token begins; for a reader, where its last part ends.
+    # For libyaml a block collection ends where the next token begins; for a reader, where its last part ends.
     if start.flow_style or not children:
         return _mark(start, end)
     begin = start.start_mark
@@ -253,7 +293,9 @@ def _collection_mark(start: Any, end: Any, children: Sequence[Node]) -> Mark:
 
 
 def _quoted_key(event: Any) -> str:
-    return f'write it in quotes: "{event.value}"' if isinstance(event, yaml.ScalarEvent) and event.value else ""
+    return (
+        f'write it in quotes: "{event.value}"' if isinstance(event, yaml.ScalarEvent) and event.value else ""
+    )
 
 
 def _shortened(text: str) -> str:
@@ -266,9 +308,16 @@ def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     span = Span(source.name, line, column, line, column + 1)
     if _character_at(source, line, column) == "\t":
         return Problem("error", "yaml.tab", "a tab may not indent", span, "indent with spaces")
-    context = f" {error.context}" if error.context else ""
-    message = f"not YAML{context}: {error.problem}"
+    message = f"not YAML: {_context(error, line)}{error.problem}"
     return Problem("error", "yaml.syntax", message, span, _syntax_help(source, line))
+
+
+def _context(error: yaml.MarkedYAMLError, line: int) -> str:
+    if not error.context:
+        return ""
+    opened = error.context_mark
+    since = "" if opened is None or opened.line + 1 == line else f" that begins at line {opened.line + 1}"
+    return f"{error.context}{since}: "
 
 
 def _syntax_help(source: Source, line: int) -> str:
@@ -276,7 +325,7 @@ def _syntax_help(source: Source, line: int) -> str:
     shown = lines[line - 1] if line <= len(lines) else ""
     if "{" in shown or "}" in shown:
         return "text with `{` or `}` at its start, or inside of `{...}` and `[...]`, needs quotes"
-    return "look for a missing `:`, a quote or bracket that is not closed, or a line indented differently from its neighbours"
+    return "look for a missing `:`, an open quote or bracket, or a line not indented like its neighbours"
 
 
 def _character_at(source: Source, line: int, column: int) -> str:
