@@ -1,0 +1,38 @@
+"""What a path holds, as a value that is equal only for equal content; not to be there is a content, too."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+
+ABSENT = b"absent"
+"""The content of a path that leads nowhere."""
+
+
+def content_of(path: str) -> bytes:
+    """Return the SHA-256 of the file that the path leads to, or a word for why it holds nothing.
+
+    Times, owner and mode are no content; that a file cannot be read is.
+    """
+    try:
+        # Without O_NONBLOCK a pipe put in a file's place would block for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        return _no_content(error)
+    except ValueError:  # a name that the system cannot have, with a NUL in it
+        return ABSENT
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b"not a file"
+        try:
+            return hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            return _no_content(error)
+
+
+def _no_content(error: OSError) -> bytes:
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return ABSENT
+    return errno.errorcode.get(error.errno or 0, "unreadable").encode()
