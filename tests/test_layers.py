@@ -36,9 +36,9 @@ LAYERS = (
         pure=True,
     ),
     Row(("sessions",), ("msgspec",), pure=True),
-    Row(("files", "material", "watcher", "logs"), ("msgspec", "watchdog")),
+    Row(("files", "material", "minting", "watcher", "logs", "feed"), ("msgspec", "watchdog")),
     Row(("compilation", "reload", "server"), ("msgspec", "tornado")),
-    Row(("daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")),
+    Row(("administration", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")),
 )
 """From the lowest layer to the highest."""
 
@@ -52,6 +52,9 @@ ALONG = {
     ("snapshot", "compiler"),
     ("reload", "compilation"),
     ("reload", "server"),
+    ("minting", "material"),
+    ("feed", "logs"),
+    ("daemon", "administration"),
     ("cli", "daemon"),
     ("__main__", "cli"),
 }

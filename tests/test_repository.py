@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import tokenize
@@ -100,15 +101,21 @@ EXCUSE = re.compile(
 
 
 def unexplained(path: Path) -> Iterator[str]:
-    """Yield the comments that silence a check without saying which, or without saying why."""
+    """Yield the comments that silence a check without saying which, or without saying why.
+
+    The reason stands in the comment itself, or in a comment right above (which may serve several lines).
+    """
     with path.open("rb") as file:
-        for token in tokenize.tokenize(file.readline):
-            if token.type != tokenize.COMMENT or not (match := EXCUSE.search(token.string)):
-                continue
-            named = match["codes"] or match["kinds"]
-            reason = match["reason"].strip(" -#:")
-            if not named or len(reason.split()) < 2:
-                yield f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string}"
+        comments = {t.start[0]: t for t in tokenize.tokenize(file.readline) if t.type == tokenize.COMMENT}
+    excuses = {line: match for line, t in comments.items() if (match := EXCUSE.search(t.string))}
+    for line, match in excuses.items():
+        above = line - 1
+        while above in excuses:
+            above -= 1
+        explained = above in comments and comments[above].line.lstrip().startswith("#")
+        reason = match["reason"].strip(" -#:")
+        if not (match["codes"] or match["kinds"]) or not (explained or len(reason.split()) > 1):
+            yield f"{path.relative_to(ROOT)}:{line}: {match[0]}"
 
 
 def test_every_silenced_check_says_why() -> None:
@@ -119,6 +126,7 @@ def test_every_silenced_check_says_why() -> None:
     ("comment", "found"),
     [
         ("# noqa", True),
+        ("# noqa - just because", True),
         ("# noqa: S105", True),
         ("# type: ignore[arg-type]", True),
         ("# type: ignore  # the stubs are wrong here", True),
@@ -204,3 +212,17 @@ def test_locked_packages_come_with_hashes_and_name_no_server() -> None:
     npm = (ROOT / "tests/support/js/package-lock.json").read_text()
     assert npm.count('"integrity": "sha512-') == npm.count('"node_modules/')
     assert '"resolved"' not in npm
+
+
+def test_whoever_is_not_root_is_told_the_one_line_that_installs_what_is_missing() -> None:
+    as_nobody = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    finished = subprocess.run(
+        [*as_nobody, "bash", "-s", "bash", "no-such-package", "another-one"],
+        check=False,
+        input=(ROOT / "scripts/need").read_bytes(),
+        capture_output=True,
+        cwd="/",
+    )
+    assert finished.returncode == 1
+    [line] = finished.stderr.decode().splitlines()
+    assert line.endswith("apt-get install --yes --no-install-recommends no-such-package another-one")
