@@ -10,13 +10,13 @@ and dispatch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations, product
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from compartmentd.policy.charset import Ranges, contains, of_text, union
-from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate
+from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate, Text
 
 ANY = ""
 """The key of a template that says nothing in a view: the beginning of every key."""
@@ -29,8 +29,24 @@ _MAX_FIELDS = 8
 _FEW = 8
 """Groups of at most this many templates are not worth dividing further."""
 
-Shape: TypeAlias = tuple[str | Ranges, ...]
-"""A template's pattern with the alphabet of each parameter in its place."""
+
+class Shape(NamedTuple):
+    """A template's pattern with the alphabets of its parameters, which stand between the literals."""
+
+    literals: tuple[str, ...]
+    alphabets: tuple[Ranges, ...]
+
+    def mirrored(self) -> Shape:
+        """Return the shape as it is read from right to left."""
+        return Shape(tuple(each[::-1] for each in reversed(self.literals)), self.alphabets[::-1])
+
+    def can_be_cut(self) -> bool:
+        """Tell whether every parameter but the last is followed by a literal that its values cannot run into.
+
+        What can be cut is read in one way only: each value ends where the literal behind it first occurs.
+        """
+        pairs = zip(self.alphabets, self.literals[1:-1], strict=False)  # the last one ends with the string
+        return all(literal and not contains(alphabet, ord(literal[0])) for alphabet, literal in pairs)
 
 
 class View(NamedTuple):
@@ -51,13 +67,14 @@ class View(NamedTuple):
     def of_shape(self, shape: Shape) -> str:
         """Return the key of a template: how the field begins in every room of the template."""
         at, start, literal = 0, "", True
-        for part in self._directed(shape):
-            if not isinstance(part, str):
-                if not self.delimiter or contains(part, ord(self.delimiter)):
+        directed = shape.mirrored() if self.mirrored else shape
+        for index, part in enumerate(directed.literals):
+            if index:
+                before = directed.alphabets[index - 1]
+                if not self.delimiter or contains(before, ord(self.delimiter)):
                     # From here on nobody knows how the fields are counted; the one at hand has begun, though.
                     return _PRESENT + start if at == self.number else ANY
                 literal = False
-                continue
             closed, *fields = part.split(self.delimiter) if self.delimiter else (part,)
             start += closed if literal else ""
             for field in fields:
@@ -67,11 +84,6 @@ class View(NamedTuple):
         if at < self.number:
             return _ABSENT
         return _PRESENT + start + (self.delimiter if literal else "")
-
-    def _directed(self, shape: Shape) -> Iterable[str | Ranges]:
-        if not self.mirrored:
-            return shape
-        return (part[::-1] if isinstance(part, str) else part for part in reversed(shape))
 
 
 def alphabet(param: Param) -> Ranges:
@@ -89,9 +101,13 @@ def _alphabet(items: tuple[CharClass, ...]) -> Ranges:
 
 
 def shape(template: RoomTemplate) -> Shape:
-    """Return the template's pattern with the alphabet of each parameter in its place."""
-    alphabets = {param.name: alphabet(param) for param in template.params}
-    return tuple(alphabets[part] if index % 2 else part for index, part in enumerate(template.pattern))
+    """Return the shape of a template."""
+    return shape_of(template.pattern, {param.name: param for param in template.params})
+
+
+def shape_of(pattern: Text, params: Mapping[str, Param]) -> Shape:
+    """Return the shape of a text."""
+    return Shape(pattern[::2], tuple(alphabet(params[name]) for name in pattern[1::2]))
 
 
 def useful_views(shapes: Sequence[Shape]) -> tuple[View, ...]:
@@ -99,15 +115,14 @@ def useful_views(shapes: Sequence[Shape]) -> tuple[View, ...]:
     fields: dict[str, int] = {}
     common: Counter[str] = Counter()
     for each in shapes:
-        literals = "".join(part for part in each if isinstance(part, str))
-        for character, count in Counter(literals).items():
+        for character, count in Counter("".join(each.literals)).items():
             if not character.isalnum():
                 common[character] += 1
                 fields[character] = max(fields.get(character, 0), count + 1)
-    views = [View("", 0, mirrored) for mirrored in (False, True)]
+    views = [View("", 0, from_right) for from_right in (False, True)]
     for delimiter, _ in common.most_common(_MAX_DELIMITERS):
         for index in range(min(fields[delimiter], _MAX_FIELDS)):
-            views += [View(delimiter, index, mirrored) for mirrored in (False, True)]
+            views += [View(delimiter, index, from_right) for from_right in (False, True)]
     return tuple(views)
 
 

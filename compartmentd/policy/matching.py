@@ -16,7 +16,7 @@ import re2  # type: ignore[import-untyped]  # it ships no types
 from compartmentd.policy.charset import MAX_ROOM_BYTES, Ranges, contains
 from compartmentd.policy.expressions import compiled, full_match
 from compartmentd.policy.integers import read_integer, spellings
-from compartmentd.policy.literals import alphabet
+from compartmentd.policy.literals import shape
 from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate
 
 Check: TypeAlias = Callable[[str], bool]
@@ -97,7 +97,7 @@ class Readers:
     def of(self, template: RoomTemplate) -> Reader:
         """Return the reader of a template with parameters."""
         in_order = tuple(param.name for param in template.params) == template.pattern[1::2]
-        if in_order and _can_be_cut(template):
+        if in_order and shape(template).can_be_cut():
             checks = tuple(self._check(param) for param in template.params)
             return Cutting(template, self._together.setdefault(checks, checks))
         return Searching(template)
@@ -113,16 +113,6 @@ class Readers:
         if key not in self._checks:
             self._checks[key] = _check_of(param)
         return self._checks[key]
-
-
-def _can_be_cut(template: RoomTemplate) -> bool:
-    delimiters = template.pattern[2:-1:2]
-    return all(
-        delimiter and not contains(alphabet(param), ord(delimiter[0]))
-        for param, delimiter in zip(
-            template.params, delimiters, strict=False
-        )  # the last one ends with the room
-    )
 
 
 # --- checks of one value ---

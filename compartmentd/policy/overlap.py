@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from compartmentd.policy.automaton import Automaton, of_template
 from compartmentd.policy.charset import MAX_ROOM_BYTES, intersection, specimen
-from compartmentd.policy.literals import compatible_pairs
+from compartmentd.policy.literals import compatible_pairs, shape_of
 from compartmentd.policy.model import Param, RoomTemplate, Text
 
 _Step: TypeAlias = tuple[int, str, tuple[int, int, bool]]
@@ -27,6 +27,9 @@ def ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | None =
     """
     names = set(pattern[1::2])
     if len(names) < 2:
+        return None
+    shape = shape_of(pattern, params)
+    if shape.can_be_cut() or shape.mirrored().can_be_cut():
         return None
     literals = len("".join(pattern[::2]).encode(errors="surrogatepass"))
     automaton = Automaton(pattern, params)
