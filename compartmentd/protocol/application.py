@@ -1,8 +1,8 @@
-"""The border between the Socket.IO server and what it serves: an application, and the connections it is given.
+"""The border between the Socket.IO server and what it serves: an application, and the connections it gets.
 
 The server layer knows nothing of policies. It parses packets up to the point where the meaning of a payload
-begins, hands that over undecoded, and does as the application says. `tests/conformance/echo.py` is the smallest
-application.
+begins, hands that over undecoded, and does as the application says. `tests/conformance/echo.py` is the
+smallest application.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Peer(Protocol):
     handshake: Handshake
 
     def accept(self, namespace: str, sid: str, session: Any) -> None:
-        """Answer a CONNECT with success; `session` is handed back with every later packet of the namespace."""
+        """Answer a CONNECT with success; `session` comes back with every later packet of the namespace."""
 
     def refuse(self, namespace: str, message: str, data: Any = None) -> None:
         """Answer a CONNECT with CONNECT_ERROR; `data` is left out where it is `None`."""

@@ -1,7 +1,7 @@
 """Binary values inside payloads: taken out and numbered on the way out, put back on the way in.
 
-Socket.IO v5, "Binary data": every binary leaf is replaced, depth first, by `{"_placeholder":true,"num":k}`, and
-the k-th binary packet after the message holds its bytes.
+Socket.IO v5, "Binary data": every binary leaf is replaced, depth first, by `{"_placeholder":true,"num":k}`,
+and the k-th binary packet after the message holds its bytes.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ class Counters:
         self.connect_timeouts = 0
         self.slow = 0
         self.errors = 0
-        # Handshakes that were refused: origin, all places taken, the address's places taken, too many a second.
+        # Requests refused for their origin; handshakes refused since all places were taken, or those of the
+        # address, or since too many came at once.
         self.refused_origin = 0
         self.refused_full = 0
         self.refused_address = 0

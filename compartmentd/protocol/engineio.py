@@ -39,7 +39,7 @@ class Control:
 
 
 class Blob:
-    """A binary packet on its own, as bare Engine.IO has it (Socket.IO's belong to the message before them)."""
+    """A binary packet on its own, as bare Engine.IO has it; Socket.IO's belong to the message before."""
 
     __slots__ = ("_data",)
 

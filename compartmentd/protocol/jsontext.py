@@ -53,7 +53,7 @@ def check_depth(text: bytes) -> None:
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return
     rest = _STRING.sub(b"", text).translate(_BRACKETS, _NOT_BRACKETS)
-    # Each pass takes the innermost pairs away, so a text of depth d is empty after d of them: linear, and in C.
+    # Each pass takes the innermost pairs away, so a text of depth d is empty after d passes, all in C.
     for _ in range(MAX_DEPTH):
         rest = rest.replace(b"[]", b"")
         if not rest:

@@ -17,8 +17,8 @@ queue, which the transports hand over, so it can be neither lost nor sent twice.
        ├──────refuse────────┘                      │
        └────────────────DISCONNECT─────────────────┘
 
-While CONNECTING nothing may be sent yet: the client has not been told that it is connected. ENDED differs from
-ABSENT in one thing: the client may not know yet, so what it still sends is dropped instead of being an error.
+While CONNECTING nothing may be sent yet: the client has not been told that it is connected. ENDED differs
+from ABSENT in one thing: the client may not know yet, so what it still sends is dropped and is no error.
 A namespace that was refused or left is absent again: whoever was told so has no reason to send.
 """
 

@@ -35,8 +35,8 @@ class _Assembly:
 class SocketConnection(EngineConnection):
     """A client's connection as `application.Peer`: sessions by namespace, and packets to the application.
 
-    INVARIANT: `_sessions` holds exactly the namespaces that are CONNECTED in `_states`, so that an event finds
-    its session in one look-up. Both are keyed by the bytes on the wire.
+    INVARIANT: `_sessions` holds exactly the namespaces that are CONNECTED in `_states`, so that an event
+    finds its session in one look-up. Both are keyed by the bytes on the wire.
     """
 
     __slots__ = ("_application", "_assembly", "_lonely_until", "_sessions", "_states")
@@ -145,7 +145,7 @@ class SocketConnection(EngineConnection):
     # The application's answers
 
     def accept(self, namespace: str, sid: str, session: Any) -> None:
-        """Answer a CONNECT with success; `session` is handed back with every later packet of the namespace."""
+        """Answer a CONNECT with success; `session` comes back with every later packet of the namespace."""
         if self._answer(namespace, Step.ACCEPT):
             self._sessions[namespace.encode()] = session
             self._settle()

@@ -1,8 +1,8 @@
 """Which web pages may open connections: the Origin header against what the operator allows.
 
-Browsers apply no same-origin policy to WebSocket, and send simple cross-origin POSTs without asking, so this is
-asked at every polling request, handshake and upgrade. An Origin that is there and cannot be read (`null`, a
-path behind it) is never allowed.
+Browsers apply no same-origin policy to WebSocket, and send simple cross-origin POSTs without asking, so this
+is asked at every polling request, handshake and upgrade. An Origin that is there and cannot be read (`null`,
+a path behind it) is never allowed.
 """
 
 from __future__ import annotations

@@ -72,9 +72,9 @@ def is_close_code(code: int) -> bool:
 class MessageReader:
     """The frames of one client, as whole messages.
 
-    A violation is not raised but kept in `failure`: what was whole before it is still returned, so that it makes
-    no difference how the bytes were cut. After a failure or a close frame (`closed` is its code) nothing that
-    follows is read. Pings are answered by frames in `replies`, for the caller to send and clear.
+    A violation is not raised but kept in `failure`: what was whole before it is still returned, so that it
+    makes no difference how the bytes were cut. After a failure or a close frame (`closed` is its code) no
+    more is read. Pings are answered by frames in `replies`, for the caller to send and clear.
     """
 
     __slots__ = (
@@ -128,7 +128,7 @@ class MessageReader:
     def _parse(self, data: bytes, messages: list[Data]) -> int:
         """Take every complete frame; return where the incomplete one begins."""
         # The hot path of the whole server: all names are local, and the frame that nearly every client sends
-        # (final, at most 125 bytes, no fragmented message under way) is taken without a call but the unmasking.
+        # (final, at most 125 bytes, no fragmented message under way) is taken with one call, the unmasking.
         unmask = self._unmask
         longest = self._longest_short
         append = messages.append
@@ -137,11 +137,7 @@ class MessageReader:
         while position + 2 <= end:
             first = data[position]
             second = data[position + 1]
-            if (
-                (first == _TEXT_FRAME or first == _BINARY_FRAME)  # noqa: PLR1714 - twice as fast as a set
-                and _MASKED <= second <= longest
-                and not self._opcode
-            ):
+            if first in (_TEXT_FRAME, _BINARY_FRAME) and _MASKED <= second <= longest and not self._opcode:
                 start = position + 6
                 stop = start + second - _MASKED
                 if stop > end:

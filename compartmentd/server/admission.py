@@ -32,7 +32,7 @@ class Admission:
         return self._open
 
     def enter(self, address: str, options: ServerOptions, now: float) -> TooMany | None:
-        """Take a place, or say why there is none; the empty address (a unix socket's peer) has no own limit."""
+        """Take a place, or say why there is none; a unix socket's peers, without address, share no limit."""
         if options.connections is not None and self._open >= options.connections:
             self._counters.refused_full += 1
             return TooMany("Too many connections", 5)

@@ -37,7 +37,6 @@ from compartmentd.server.requests import (
     MAX_FIELDS,
     Asked,
     handshake_of,
-    peer_address,
     read_headers,
     read_query,
 )

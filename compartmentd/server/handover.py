@@ -34,7 +34,7 @@ async def take_over(stream: IOStream, greeting: bytes) -> tuple[socket.socket, b
 
 
 def _buffered(stream: IOStream) -> bytes:
-    """Return what the stream has read, and what it can read now; a pending read proves that it has no more."""
+    """Return what the stream has read, and what it can read now; a pending read proves that this is all."""
     early = bytearray()
     while True:
         # Declared as an awaitable, and a future always: Tornado's own HTTP code relies on it in the same way.

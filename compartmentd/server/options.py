@@ -8,8 +8,9 @@ from compartmentd.protocol.options import ConnectionOptions
 class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
     """Durations in seconds, sizes in bytes, rates per second; `None` means unlimited.
 
-    `origins` holds patterns as `protocol.origins` reads them, `None` being the default policy; `strict_origins`
-    is for servers that take tokens from cookies. `send_buffer` bounds what waits for one client.
+    `origins` holds patterns as `protocol.origins` reads them, `None` being the default policy;
+    `strict_origins` is for servers that take tokens from cookies. `send_buffer` bounds what waits for one
+    client. `connect_rate` counts handshakes of the whole server.
     """
 
     path: str = "/socket.io/"

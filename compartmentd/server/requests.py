@@ -1,4 +1,4 @@
-"""What a request to the Engine.IO path asks for, and whether it can be served: the same for both transports."""
+"""What a request to the Engine.IO path asks for, and whether it can be served, for both transports."""
 
 from __future__ import annotations
 

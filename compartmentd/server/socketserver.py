@@ -7,8 +7,7 @@ import socket
 from collections.abc import Iterable, Sequence
 
 from tornado.httpserver import HTTPServer
-from tornado.web import Application as WebApplication
-from tornado.web import url
+from tornado.web import Application as WebApplication, url
 
 from compartmentd.protocol.application import Application, Handshake
 from compartmentd.protocol.connection import EngineConnection, Host

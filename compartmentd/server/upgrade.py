@@ -1,4 +1,4 @@
-"""The upgrade of a polling connection (Engine.IO v4, "Upgrade"), from the side of the WebSocket that probes."""
+"""The upgrade of a polling connection (Engine.IO v4, "Upgrade"), from the side of the WebSocket."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class UpgradeProbe:
         self._link: WebSocketLink | None = None
 
     def begin(self, link: WebSocketLink) -> None:
-        """Watch this WebSocket; it has `upgrade_timeout` to take over, and is refused if another does already."""
+        """Watch this WebSocket; it has `upgrade_timeout` to take over, and is closed if it came too late."""
         self._link = link
         polling = self._polling
         if polling is None or polling.probe is not None or self._connection.phase is not Phase.POLLING:
