@@ -1,0 +1,59 @@
+// A decision in full: what was evaluated, what it came to, and the lines of YAML that decided.
+
+import { baseName, h } from "./dom.js";
+
+const MARKS = { true: "✓", false: "✗", unknown: "?" };
+const CODE_AND_COMMENT = /^((?:[^"'#]|"[^"]*"|'[^']*'|\S#|["'#])*?)((?:^|\s+)#.*)?$/;
+const WORDS = { true: "holds", false: "does not hold", unknown: "cannot be decided" };
+
+/** Show the decision; the excerpts are filled in when they arrive, into room that is kept for them. */
+export function explanation(record, explainer) {
+  const places = h("div", { class: "excerpts" }, record.lines.length > 0 && h("p", { class: "excerpt-waiting" }, "…"));
+  if (record.lines.length > 0) {
+    explainer.excerpts(record).then((excerpts) => places.replaceChildren(...excerpts.map(excerpt)));
+  }
+  return h(
+    "div",
+    { class: "explanation" },
+    record.detail && h("p", { class: "detail" }, record.detail),
+    places,
+    record.reasons.length > 0 && h("ul", { class: "reasons" }, record.reasons.map(reason)),
+  );
+}
+
+function reason({ text, truth, line, file, parts }) {
+  return h(
+    "li",
+    { class: `reason is-${truth}` },
+    h("span", { class: "reason-mark", title: WORDS[truth], role: "img", "aria-label": WORDS[truth] }, MARKS[truth]),
+    h("code", {}, text),
+    line && h("span", { class: "reason-place" }, `${baseName(file)}:${line}`),
+    parts.length > 0 && h("ul", { class: "reasons" }, parts.map(reason)),
+  );
+}
+
+function excerpt({ file, line: first, lines: all, marked }) {
+  // A blank line around those that decided tells nothing.
+  const from = all[0]?.trim() ? 0 : 1;
+  const lines = all.slice(from, all.at(-1)?.trim() ? undefined : -1);
+  const line = first + from;
+  const indent = Math.min(...lines.filter((text) => text.trim()).map((text) => text.search(/\S/)));
+  return h(
+    "figure",
+    { class: "excerpt" },
+    h("figcaption", {}, `${baseName(file)}:${marked[0]}`),
+    h("pre", { tabindex: "0", "aria-label": `Lines of ${baseName(file)}` }, lines.map((text, index) => row(text.slice(indent), line + index, marked))),
+  );
+}
+
+function row(text, number, marked) {
+  const deciding = marked.includes(number);
+  const [, code, comment] = CODE_AND_COMMENT.exec(text);
+  return h(
+    "span",
+    { class: deciding ? "row is-deciding" : "row" },
+    h("span", { class: "row-number", "aria-hidden": "true" }, String(number)),
+    h(deciding ? "mark" : "span", {}, code || " ", comment && h("span", { class: "comment" }, comment)),
+    "\n",
+  );
+}
