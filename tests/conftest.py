@@ -25,6 +25,12 @@ settings.register_profile(
 settings.register_profile("thorough", settings.get_profile("default"), derandomize=False, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let results, never expected problems, be written anew where they are meant to change."""
+    parser.addoption("--update-golden", action="store_true", help="rewrite what the cases compile to")
+
+
 ASYNC_LIMIT = 60
 """Seconds that an async test may take; its own waits say what they wait for, this one only ends the rest."""
 

@@ -69,7 +69,7 @@ def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
 def _compile(
     sections: Sections, root: Node, files: FilesUsed, report: Report, *, serving: bool
 ) -> Configuration:
-    reader = RuleReader(report, sections.rules)
+    reader = RuleReader(report, sections.rules, complete=sections.complete)
     rules = {name: reader.read(node) for name, node in sections.rules.items()}
     places = Places(NamedRules(rules, report), report)
     issuers = Issuers(root.fields.get("issuers"), files, report, serving=serving)
@@ -80,7 +80,7 @@ def _compile(
         sections.namespaces,
         merged(Limits(), root.get("limits")),
     )
-    if not sections.namespaces and sections.complete:
+    if not sections.namespaces and not any_error(report.problems):
         report.warning(
             start_of(root.file), "namespaces.none", "no namespace is declared, so nobody can connect"
         )
@@ -104,5 +104,5 @@ def _admin_access(root: Node, reader: RuleReader, places: Places) -> Rule:
     if server is None:
         return Nobody(span=root.span)
     rule = reader.optional(server, "admin_access")
-    places.check(rule, Place("`admin_access`"))
+    places.check(rule, Place("admin_access", "`server`"))
     return rule

@@ -40,8 +40,8 @@ class NamespaceReader:
 
     def _namespace(self, name: str, node: Node, outer: Limits) -> Namespace:
         limits = merged(outer, node.get("limits"))
-        connect = self._checked(node, "connect", Place(f"`connect` of namespace `{name}`"))
-        to_publish = Place(f"namespace `{name}`", publish=True)
+        connect = self._checked(node, "connect", Place("connect", f"namespace `{name}`"))
+        to_publish = Place("publish", f"namespace `{name}`", publish=True)
         description = node.get("description")
         return Namespace(
             name=NamespaceName(name),
@@ -67,7 +67,7 @@ class NamespaceReader:
             nobody = Nobody(span=node.key_span)
             return ApiRules(read=nobody, publish=nobody, manage=nobody)
         self.report.note(api.key_span, "api.not-served", "`api` is checked, and served once the API is built")
-        place = Place(f"`api` of namespace `{name}`")
+        place = Place("api", f"namespace `{name}`")
         return ApiRules(
             read=self._checked(api, "read", place),
             publish=self._checked(api, "publish", place),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
 from compartmentd.compiler.report import Report
 from compartmentd.document.patterns import pattern_problem
+from compartmentd.document.scalars import LARGEST, SMALLEST
 from compartmentd.document.yamldoc import Node
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MAX_DEPTH = 64
+_MOST_DIGITS = 20
 
 
 class _UnusableError(Exception):
@@ -53,19 +55,47 @@ class PayloadSchemas:
 
 
 def _usable(raw: bytes) -> object:
-    try:
-        schema = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise _UnusableError(f"not JSON: {_first_line(error)}") from None
+    schema = _read(raw)
     if not isinstance(schema, dict | bool):
         raise _UnusableError("a schema is a JSON object")
+    parts = list(_parts(schema))
+    _check_form(schema)
     if isinstance(schema, dict) and schema.get("$schema", _DIALECT).rstrip("#") != _DIALECT:
         raise _UnusableError(f"`$schema` must be {_DIALECT}")
-    _check_form(schema)
-    for part in _parts(schema):
+    for part in parts:
         _check_part(part)
-    _check_references(schema)
+    _check_references(schema, parts)
     return schema
+
+
+def _read(raw: bytes) -> Any:
+    try:
+        return json.loads(raw, object_pairs_hook=_once, parse_int=_integer, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise _UnusableError("not UTF-8") from None
+    except RecursionError:
+        raise _UnusableError("nested too deeply") from None
+    except ValueError as error:
+        message = str(error)
+        raise _UnusableError(f"not JSON: {message[:1].lower()}{message[1:160]}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise _UnusableError("an object names a member twice")
+    return members
+
+
+def _integer(digits: str) -> int:
+    # The policy travels between processes, in a format whose integers have 64 bits.
+    if len(digits) > _MOST_DIGITS or not SMALLEST <= int(digits) <= LARGEST:
+        raise _UnusableError("an integer does not fit in 64 bits")
+    return int(digits)
+
+
+def _no_constant(name: str) -> Any:
+    raise _UnusableError(f"`{name}` is not JSON")
 
 
 def _check_form(schema: Any) -> None:
@@ -77,14 +107,14 @@ def _check_form(schema: Any) -> None:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         where = "/".join(map(str, error.absolute_path)) or "the top"
-        raise _UnusableError(f"not a schema at {where}: {_first_line(error.message)}") from None
-    except RecursionError:
-        raise _UnusableError("nested too deeply") from None
+        raise _UnusableError(f"`{where}` does not have the form that JSON Schema gives it") from None
 
 
 def _parts(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
     if depth > _MAX_DEPTH:
         raise _UnusableError(f"nested more than {_MAX_DEPTH} deep")
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        raise _UnusableError("a text holds half a surrogate pair")
     if isinstance(value, dict):
         yield value
     if isinstance(value, dict | list):
@@ -99,14 +129,14 @@ def _check_part(part: dict[str, Any]) -> None:
             raise _UnusableError(f"`{pattern}` is not an RE2 pattern: {wrong}")
 
 
-def _check_references(schema: Any) -> None:
+def _check_references(schema: Any, parts: Iterable[dict[str, Any]]) -> None:
     """Look every reference up, so that none fails, or reaches out, while a client waits."""
     from referencing import Registry  # noqa: PLC0415
     from referencing.exceptions import Unresolvable  # noqa: PLC0415
     from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
 
     resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
-    for part in _parts(schema):
+    for part in parts:
         for keyword in ("$ref", "$dynamicRef"):
             reference = part.get(keyword)
             if isinstance(reference, str):
@@ -116,7 +146,3 @@ def _check_references(schema: Any) -> None:
                     raise _UnusableError(
                         f"`{keyword}: {reference}` is not in the file, and nothing is fetched"
                     ) from None
-
-
-def _first_line(error: object) -> str:
-    return str(error).split("\n", 1)[0][:160]

@@ -15,9 +15,10 @@ from compartmentd.policy.text import placeholders, written
 
 
 class Place(NamedTuple):
-    """Where a rule stands: `what` for messages, the room's parameters, and which rules have a meaning."""
+    """Where a rule stands: `key` of `owner`, the room's parameters, and which rules have a meaning there."""
 
-    what: str
+    key: str
+    owner: str
     params: Mapping[str, Param] = {}
     join: bool = False
     publish: bool = False
@@ -77,7 +78,7 @@ class Places:
                 self.report.warning(need.test.span, "rule.never", reason)
 
     def _no_parameter(self, need: Need, name: str, place: Place) -> None:
-        message = f"{place.what} has no parameter `{name}`{_via(need)}"
+        message = f"{place.owner} has no parameter `{name}`{_via(need)}"
         self.report.error(need.span, "rule.parameter", message, _known(name, place.params))
 
     def _member_of(self, need: Need, place: Place) -> None:
@@ -105,7 +106,7 @@ class Places:
             self.report.error(need.span, "rule.place", "`members` stands alone or not at all", help_)
 
     def _misplaced(self, need: Need, what: str, where: str, place: Place) -> None:
-        message = f"{what} may stand only {where}, not in {place.what}{_via(need)}"
+        message = f"{what} may stand only {where}, not in `{place.key}` of {place.owner}{_via(need)}"
         self.report.error(need.span, "rule.place", message)
 
 
@@ -119,5 +120,5 @@ def _known(name: str, params: Iterable[str]) -> str:
     if near is not None:
         return f"did you mean `{near}`?"
     if not names:
-        return "write `{{` and `}}` for literal braces"
+        return "parameters are those in a room's name; write `{{` and `}}` for literal braces"
     return f"its parameters are {', '.join(f'`{each}`' for each in names)}"

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from compartmentd.document.nearest import nearest
 from compartmentd.problems import Problem, Span
 
+_MOST_NAMED = 20
+"""Names listed in a help: more would hide it."""
+
 
 class Report:
     """The problems found so far."""
@@ -32,10 +35,8 @@ class Report:
         near = nearest(name, names)
         if near is not None:
             help_ = f"did you mean `{near}`?"
+        elif names:
+            help_ = f"known are {', '.join(f'`{each}`' for each in sorted(names)[:_MOST_NAMED])}"
         else:
-            help_ = (
-                f"there are {', '.join(f'`{each}`' for each in sorted(names)[:20])}"
-                if names
-                else "there is none"
-            )
+            help_ = "none is declared"
         self.error(span, f"{what}.unknown", f"no {what} `{name}`", help_)

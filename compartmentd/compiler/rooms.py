@@ -44,9 +44,9 @@ class RoomReader:
     def _room(self, name: str, node: Node, shape: Shape, limits: Limits) -> RoomTemplate:
         join, publish = self.rules.optional(node, "join"), self.rules.optional(node, "publish")
         params = {param.name: param for param in shape.params}
-        to_publish = Place(f"the room `{name}`", params, publish=True)
+        to_publish = Place("publish", f"room `{name}`", params, publish=True)
         if shape.sound:
-            self.places.check(join, Place(f"the room `{name}`", params, join=True))
+            self.places.check(join, Place("join", f"room `{name}`", params, join=True))
             self.places.check(publish, to_publish)
         echo, capacity, description = node.get("echo"), node.get("capacity"), node.get("description")
         return RoomTemplate(

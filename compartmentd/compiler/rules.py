@@ -48,11 +48,15 @@ _WORDS: Mapping[str, Callable[..., Rule]] = {
 
 
 class RuleReader:
-    """Reads rules that the schema accepted. A broken part reads as `nobody`: its problem is already told."""
+    """Reads rules that the schema accepted. A broken part reads as `nobody`: its problem is already told.
 
-    def __init__(self, report: Report, names: Collection[str]) -> None:
+    `names` are the named rules; `complete` says that there are certainly no others.
+    """
+
+    def __init__(self, report: Report, names: Collection[str], *, complete: bool = True) -> None:
         self.report = report
         self.names = names
+        self.complete = complete
 
     def optional(self, parent: Node, key: str) -> Rule:
         """Return the rule under a key, or `nobody`, which is what saying nothing means."""
@@ -84,12 +88,12 @@ class RuleReader:
         )
 
     def _scope_text(self, node: Node) -> Text:
-        if " " in node.data:
+        text = self._text(node)
+        if any(" " in literal for literal in text[::2]):
             message = f"scope `{node.data}` holds a space, and a scope never does (RFC 6749, 3.3)"
-            self.report.warning(
-                node.span, "rule.scope-with-space", message, "several scopes are `all_scopes: [...]`"
-            )
-        return self._text(node)
+            help_ = "several scopes are `all_scopes: [...]`"
+            self.report.warning(node.span, "rule.scope-with-space", message, help_)
+        return text
 
     def _claim(self, node: Node, part: Node) -> Rule:
         return Claim(path=self._path(part), test=self._test(node), span=node.span)
@@ -102,7 +106,9 @@ class RuleReader:
 
     def _named(self, node: Node, part: Node) -> Rule:
         if part.data not in self.names:
-            self.report.unknown(part.span, "rule", part.data, self.names)
+            # In a file that could not be read to its end the rule may well be.
+            if self.complete:
+                self.report.unknown(part.span, "rule", part.data, self.names)
             return Nobody(span=node.span)
         return Named(name=part.data, span=node.span)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import posixpath
 from typing import Literal
 
-from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
+from compartmentd.compiler.files_used import FilesUsed, reason_of
 from compartmentd.compiler.report import Report
 from compartmentd.document import schema
 from compartmentd.document.source import decode
@@ -81,7 +82,7 @@ class Sections:
 
     def _include(self, root: Node) -> None:
         globs = root.get("include")
-        self.globs = tuple(beside(root.file, item.data) for item in globs.items) if globs is not None else ()
+        self.globs = tuple(_pattern(root.file, item) for item in globs.items) if globs is not None else ()
         paths: dict[str, Node] = {}
         for item in globs.items if globs is not None else ():
             found = self._matches(root.file, item)
@@ -100,11 +101,18 @@ class Sections:
             self._included(path)
 
     def _matches(self, main: str, item: Node) -> list[str]:
-        found = self.files.access.glob(beside(main, item.data))
-        return [path for path in found if posixpath.normpath(path) != posixpath.normpath(main)]
+        found = self.files.access.glob(_pattern(main, item))
+        # A pattern that begins with a dot would match dot files, which editors leave behind.
+        visible = (path for path in found if not posixpath.basename(path).startswith("."))
+        return [path for path in visible if posixpath.normpath(path) != posixpath.normpath(main)]
 
     def _included(self, path: str) -> None:
         root = self._read(path)
         if root is not None:
             self._check(root, "included")
             self._join(root)
+
+
+def _pattern(main: str, item: Node) -> str:
+    # Only what the operator wrote is a pattern: the directory that the file stands in may hold brackets.
+    return posixpath.join(glob.escape(posixpath.dirname(main)), item.data)

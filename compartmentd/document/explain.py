@@ -124,7 +124,7 @@ def _conversion(fault: Fault) -> str:
         return f"write a list: [{_bare(data)}]"
     if "boolean" in wanted and isinstance(data, str) and data.lower() in ("true", "false"):
         return "write it without quotes"
-    if "number" in wanted and isinstance(data, str):
+    if {"integer", "number"} & set(wanted) and isinstance(data, str):
         return "write a number, without quotes"
     return ""
 
@@ -167,10 +167,9 @@ def _bound(fault: Fault) -> Problem:
 
 
 def _too_short(fault: Fault) -> Problem:
-    what = "list" if fault.keyword == "minItems" else "text"
-    return _problem(
-        fault, "schema.empty", f"{fault.name} is an empty {what}", "write at least one value, or leave it out"
-    )
+    if fault.keyword == "minItems":
+        return _problem(fault, "schema.empty", f"{fault.name} is an empty list", "write at least one item")
+    return _problem(fault, "schema.empty", f"{fault.name} is empty", "write at least one character")
 
 
 def _too_long(fault: Fault) -> Problem:
@@ -252,33 +251,40 @@ def _of_choice(node: Node, faults: Sequence[Fault], *, misspelt: bool) -> Iterat
     # A test without a claim is told as that, not as a rule without a kind: `anyOf` comes first.
     for fault in sorted(faults, key=lambda fault: _CHOICES.index(fault.keyword))[:1]:
         node.broken = True
-        if not misspelt or _present(fault):
+        if _present(fault) or not (misspelt or node.holed or _holds_unbuilt(fault)):
             yield _choice(fault)
 
 
+def _holds_unbuilt(fault: Fault) -> bool:
+    # What is not built yet, a preset for one, may well have brought what is missing.
+    return any("x-not-built" in _properties(fault).get(key, {}) for key in fault.node.fields)
+
+
 def _unknown_keys(fault: Fault) -> Iterator[tuple[Problem, str]]:
-    known = fault.schema["properties"]
+    known = _usable_keys(fault.schema["properties"])
     for key, child in fault.node.fields.items():
-        if key not in known and not child.broken:
+        if key not in fault.schema["properties"] and not child.broken:
             child.broken = True
-            near = nearest(
-                key, [name for name in known if not known[name].keys() & {"x-refused", "x-not-built"}]
-            )
+            near = nearest(key, known)
             help_ = (
                 f"did you mean `{near}`?"
                 if near
-                else f"known here are {', '.join(f'`{name}`' for name in sorted(known))}"
+                else f"known here are {', '.join(map('`{}`'.format, known))}"
             )
-            yield (
-                Problem("error", "schema.unknown-key", f"unknown key {_shown(key)}", child.key_span, help_),
-                near or "",
+            problem = Problem(
+                "error", "schema.unknown-key", f"unknown key {_shown(key)}", child.key_span, help_
             )
+            yield problem, near or ""
+
+
+def _usable_keys(properties: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name, schema in properties.items() if not schema.keys() & {"x-refused", "x-not-built"}]
 
 
 def _missing(fault: Fault, meant: set[str]) -> Iterator[Problem]:
     about = fault.schema.get("x-about", {})
     for key in fault.wanted:
-        if key not in fault.node.fields and key not in meant:
+        if key not in fault.node.fields and key not in meant and not fault.node.holed:
             where = fault.node.key_span if fault.node.key_mark else _beginning(fault.node)
             yield Problem("error", "schema.missing", f"{fault.name} lacks `{key}`", where, about.get(key, ""))
 
@@ -305,7 +311,8 @@ def _choice(fault: Fault) -> Problem:
     if present:
         message = f"more than one {told['what']}: {' and '.join(f'`{key}`' for key in present)}"
         return Problem("error", "schema.choice", message, where, told["write"])
-    built = [name for name in _options(fault) if "x-not-built" not in _properties(fault).get(name, {})]
+    unusable = set(_properties(fault)) - set(_usable_keys(_properties(fault)))
+    built = [name for name in _options(fault) if name not in unusable]
     help_ = f"{told['write']}: {', '.join(f'`{name}`' for name in built)}"
     return Problem("error", "schema.choice", f"{fault.name} lacks a {told['what']}", where, help_)
 

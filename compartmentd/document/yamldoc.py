@@ -30,10 +30,11 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class Node:
     """A value of the file: its plain `data`, where it stands, and its parts.
 
-    `broken` says that a problem was reported of the node itself, so that no later check reports another.
+    `broken` says that a problem was reported of the node itself, so that no later check reports another;
+    `holed` that a mapping had entries which were refused, so that nothing can be said to be missing in it.
     """
 
-    __slots__ = ("broken", "children", "data", "file", "key_mark", "mark")
+    __slots__ = ("broken", "children", "data", "file", "holed", "key_mark", "mark")
 
     def __init__(
         self, file: str, mark: Mark, data: Any, children: dict[str, Node] | list[Node] | None = None
@@ -44,6 +45,7 @@ class Node:
         self.children = children
         self.key_mark: Mark | None = None
         self.broken = False
+        self.holed = False
 
     @property
     def span(self) -> Span:
@@ -216,10 +218,15 @@ class _Reader:
 
     def mapping(self, event: Any, depth: int) -> Node:
         children: dict[str, Node] = {}
+        entries = 0
         while not isinstance(following := self.next(), yaml.MappingEndEvent):
             self.entry(following, children, depth)
+            entries += 1
         mark = _collection_mark(event, following, list(children.values()))
-        return Node(self.source.name, mark, {key: child.data for key, child in children.items()}, children)
+        data = {key: child.data for key, child in children.items()}
+        node = Node(self.source.name, mark, data, children)
+        node.holed = len(children) < entries
+        return node
 
     def entry(self, event: Any, children: dict[str, Node], depth: int) -> None:
         key = self.value(event, depth + 1)
@@ -293,9 +300,9 @@ def _collection_mark(start: Any, end: Any, children: Sequence[Node]) -> Mark:
 
 
 def _quoted_key(event: Any) -> str:
-    return (
-        f'write it in quotes: "{event.value}"' if isinstance(event, yaml.ScalarEvent) and event.value else ""
-    )
+    if isinstance(event, yaml.ScalarEvent):
+        return f'write it in quotes: "{event.value}"' if event.value else "write a key before the `:`"
+    return "text that begins with `{` or `[` needs quotes"
 
 
 def _shortened(text: str) -> str:
