@@ -19,7 +19,14 @@ import uvloop
 from compartmentd import __version__
 from compartmentd.administration import DaemonAdministration, DaemonDevelopment
 from compartmentd.compiler import Loaded, load
-from compartmentd.configuration import Address, Configuration, ServerSettings, SystemdAddress, TcpAddress, UnixAddress
+from compartmentd.configuration import (
+    Address,
+    Configuration,
+    ServerSettings,
+    SystemdAddress,
+    TcpAddress,
+    UnixAddress,
+)
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.feed import Feed
 from compartmentd.files import Disk
@@ -30,8 +37,8 @@ from compartmentd.reload import InForce, Reloader, fingerprint
 from compartmentd.server.admin import AdminServer
 from compartmentd.server.admin_path import admin_socket_path, prepare_private
 from compartmentd.server.options import ServerOptions
-from compartmentd.server.socketserver import SocketServer
 from compartmentd.server.sockets import Passed, bind, bind_unix, is_loopback, passed_sockets
+from compartmentd.server.socketserver import SocketServer
 from compartmentd.sessions.hub import Hub
 from compartmentd.snapshot import build_snapshot, complete, keyset_of
 from compartmentd.watcher import Watcher
@@ -118,7 +125,9 @@ def require_loopback(configuration: Configuration, passed: Passed) -> None:
     open_ones = [address for address in addresses if not is_loopback(address, passed)]
     if open_ones:
         shown = ", ".join(f"`{_shown(address)}`" for address in open_ones)
-        raise UsageError(f"`--dev` serves this machine alone, and {shown} can be reached from others")
+        raise UsageError(
+            f"`--dev` serves on loopback addresses alone, and {shown} can be reached from elsewhere"
+        )
 
 
 def _shown(address: Address) -> str:
@@ -192,6 +201,8 @@ class Daemon:
             await self._stop.wait()
             self._administration.stopping = True
             log(logging.INFO, "stopping", "stopping")
+            self._server.stop()
+            self._hub.say_goodbye()
         log(logging.INFO, "stopped", "stopped")
 
     # --- listeners ---------------------------------------------------------------------------------------------
@@ -236,7 +247,8 @@ class Daemon:
     def _changed(self, paths: Collection[str]) -> None:
         """Take in files that changed on disk; keys are followed even where the configuration is not watched."""
         configuration = self._reloader.in_force.snapshot.configuration
-        keys = {os.path.abspath(path) for path in _key_files(configuration)}
+        # Not resolved: the watcher names a symlink by its own path, whatever it points to.
+        keys = {os.path.abspath(path) for path in _key_files(configuration)}  # noqa: PTH100 - see above
         if configuration.server.watch and not keys.issuperset(paths):
             self._keep(self._reloader.reload("watch"))
         elif keys.intersection(paths):
@@ -254,7 +266,8 @@ class Daemon:
 
     async def _ticks(self) -> None:
         while True:
-            await asyncio.sleep(0 if self._hub.tick(SLICE) else TICK)
+            more = self._hub.tick(SLICE)
+            await asyncio.sleep(0 if more else TICK)
 
     def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run work beside everything else; if it fails, say so and stop: what it did would be missing silently."""

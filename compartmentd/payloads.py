@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
-import re2
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
 
-
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> Any:
-    return re2.compile(pattern)
+from compartmentd.document.patterns import compiled
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    if isinstance(instance, str) and not _compiled(pattern).search(instance):
+    if isinstance(instance, str) and not compiled(pattern).search(instance):
         yield ValidationError(f"does not match {pattern!r}")
 
 
@@ -33,15 +28,17 @@ def _pattern_properties(validator: Any, patterns: Any, instance: Any, _: Any) ->
         return
     for pattern, subschema in patterns.items():
         for key, value in instance.items():
-            if _compiled(pattern).search(key):
+            if compiled(pattern).search(key):
                 yield from validator.descend(value, subschema, path=key, schema_path=pattern)
 
 
-def _additional_properties(validator: Any, extra: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+def _additional_properties(
+    validator: Any, extra: Any, instance: Any, schema: Any
+) -> Iterator[ValidationError]:
     if not isinstance(instance, dict):
         return
     declared = schema.get("properties", {})
-    patterns = [_compiled(pattern) for pattern in schema.get("patternProperties", {})]
+    patterns = [compiled(pattern) for pattern in schema.get("patternProperties", {})]
     for key, value in instance.items():
         if key in declared or any(pattern.search(key) for pattern in patterns):
             continue
@@ -51,7 +48,7 @@ def _additional_properties(validator: Any, extra: Any, instance: Any, schema: An
             yield from validator.descend(value, extra, path=key)
 
 
-_Validator = extend(
+_Validator: Any = extend(  # type: ignore[no-untyped-call]  # the library's stubs leave it untyped
     Draft202012Validator,
     {
         "pattern": _pattern,

@@ -100,7 +100,9 @@ class Reloader:
     async def _queued(self, cause: str, *, keys_only: bool) -> Report:
         waiting = self._next.get(keys_only)
         if waiting is None:
-            waiting = self._next[keys_only] = asyncio.ensure_future(self._when_free(cause, keys_only=keys_only))
+            waiting = self._next[keys_only] = asyncio.ensure_future(
+                self._when_free(cause, keys_only=keys_only)
+            )
         # A caller that goes away (a closed connection) does not take the reload with it.
         return await asyncio.shield(waiting)
 
@@ -164,11 +166,13 @@ class Reloader:
         self.in_force = InForce(snapshot, *files, mark)
         self._hub.swap(snapshot)
         self._took_force(self.in_force)
-        while not self._hub.judge_some(SLICE):
+        while not self._hub.judge_some(SLICE):  # noqa: ASYNC110 - it works in slices here, and waits for nothing
             await asyncio.sleep(0)
         return self._report(problems, changed=True)
 
-    async def _build(self, configuration: Configuration, digest: Digest, generation: int, keys: KeySet) -> Snapshot:
+    async def _build(
+        self, configuration: Configuration, digest: Digest, generation: int, keys: KeySet
+    ) -> Snapshot:
         steps = build_snapshot(configuration, digest, keys, generation)
         until = time.monotonic() + SLICE
         while True:
@@ -239,7 +243,12 @@ def _log(report: Report, cause: str, seconds: float) -> None:
     elif report.ok:
         log(logging.INFO, "reload_unchanged", "nothing has changed", cause=cause)
     else:
-        log(logging.ERROR, "reload_refused", "the new configuration is refused; the old one stays", cause=cause)
+        log(
+            logging.ERROR,
+            "reload_refused",
+            "the new configuration is refused; the old one stays",
+            cause=cause,
+        )
     level = logging.WARNING if report.ok else logging.ERROR
     for problem in report.problems:
         if problem.severity != "note":

@@ -22,8 +22,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def daemon_options(command: Command) -> Command:
     """Add `--socket` and `-c` to a command; its parameters are `socket_path` and `config`."""
-    config = click.option("-c", "--config", type=click.Path(), metavar="FILE", help="The configuration it serves.")
-    socket = click.option("--socket", "socket_path", type=click.Path(), metavar="PATH", help="Its admin socket.")
+    config = click.option(
+        "-c", "--config", type=click.Path(), metavar="FILE", help="The configuration it serves."
+    )
+    socket = click.option(
+        "--socket", "socket_path", type=click.Path(), metavar="PATH", help="Its admin socket."
+    )
     return config(socket(command))
 
 

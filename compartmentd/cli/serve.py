@@ -12,7 +12,9 @@ from compartmentd.errors import ConfigInvalid
 
 
 @click.command()
-@click.option("-c", "--config", "path", required=True, type=click.Path(), metavar="FILE", help="The configuration.")
+@click.option(
+    "-c", "--config", "path", required=True, type=click.Path(), metavar="FILE", help="The configuration."
+)
 @click.option(
     "--dev",
     "development",

@@ -47,4 +47,6 @@ def _tell(answer: dict[str, Any]) -> None:
 
 
 def _time(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
+    return (
+        datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
+    )

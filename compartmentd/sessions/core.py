@@ -87,13 +87,13 @@ class Core:
         if ack is not None:
             session.send(wire.ack(session.namespace.prefix, ack, body))
 
-    def refuse(self, session: Session, ack: int | None, code: Code) -> None:
-        """Refuse a request: by its ack, or by dropping it."""
+    def refuse(self, session: Session, ack: int | None, code: Code, after: float | None = None) -> None:
+        """Refuse a request: by its ack, or by dropping it; `after` is in how many seconds it may be repeated."""
         self.counters.refused[code] += 1
         if ack is None:
             self.counters.unanswered += 1
         else:
-            session.send(wire.ack(session.namespace.prefix, ack, wire.REFUSALS[code]))
+            session.send(wire.ack(session.namespace.prefix, ack, wire.refusal(code, after)))
 
     def record(
         self,

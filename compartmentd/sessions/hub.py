@@ -15,6 +15,7 @@ from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import Code
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.socketio import decode_event
+from compartmentd.sessions import wire
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import Counters
@@ -159,6 +160,16 @@ class Hub:
             if core.clock.monotonic() >= until:
                 break
         return not core.unjudged
+
+    def say_goodbye(self) -> None:
+        """Tell every session that the server goes away; closing the transports is the server's part.
+
+        No DISCONNECT is sent: a stock client that is only cut off comes back by itself.
+        """
+        for compartment in self._core.registry.compartments.values():
+            message = wire.closing(compartment.prefix, Code.UNAVAILABLE)
+            for session in tuple(compartment.sessions):
+                session.send(message)
 
     # --- time ------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class Bucket:
     """A token bucket. `rate` is in tokens per second; `burst` is how many it holds, full at birth.
@@ -33,6 +35,10 @@ class Bucket:
         self.level = level - wanted
         return True
 
+    def wait(self, amount: float = 1.0) -> float:
+        """Return how many seconds after the last `take` as many tokens will be there."""
+        return max(0.0, (min(amount, self.burst) - self.level) / self.rate)
+
     def retune(self, rate: float, burst: float | None = None) -> None:
         """Change rate and size in place (a reload): what was taken stays taken."""
         self.rate = rate
@@ -48,6 +54,11 @@ def tuned(bucket: Bucket | None, rate: float | None, now: float, burst: float | 
         return Bucket(rate, now, burst)
     bucket.retune(rate, burst)
     return bucket
+
+
+def longest_wait(wanted: Iterable[tuple[Bucket | None, float]]) -> float:
+    """Return in how many seconds all of these buckets will have the tokens that are wanted of them."""
+    return max((bucket.wait(amount) for bucket, amount in wanted if bucket is not None), default=0.0)
 
 
 class Flood:

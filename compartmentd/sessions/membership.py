@@ -14,8 +14,10 @@ from compartmentd.policy.model import RoomTemplate
 from compartmentd.policy.reconcile import Held, judge_dependents
 from compartmentd.sessions import wire
 from compartmentd.sessions.core import Core
-from compartmentd.sessions.limits import tuned
+from compartmentd.sessions.limits import longest_wait, tuned
 from compartmentd.sessions.registry import Membership, Session
+
+ACCEPTED = b'{"ok":true'
 
 REQUEST_CODES = frozenset({Code.INVALID_PAYLOAD, Code.RATE_LIMITED})
 """Refusals of the request as such; they say nothing about a membership that exists."""
@@ -37,7 +39,7 @@ class Joiner:
                 self._core.answer(session, ack, b"[" + b",".join(results) + b"]")
             return
         result = self._join(session, rooms if isinstance(rooms, str) else None)
-        if ack is None and result in _REFUSED:
+        if ack is None and not result.startswith(ACCEPTED):
             self._core.counters.unanswered += 1
         if not session.ended:
             self._core.answer(session, ack, result)
@@ -52,7 +54,7 @@ class Joiner:
             membership = session.memberships.get(room or "")
             if membership is not None and code not in REQUEST_CODES:
                 self.lose(session, [membership], Code.RULE_DENIED)
-            return wire.REFUSALS[code]
+            return wire.refusal(code, self._wait(session, room) if code is Code.RATE_LIMITED else None)
         if room not in session.memberships:
             self.enter(session, RoomName(room), decision.outcome.template, by_server=False)
         self._attend(session, decision.valid_until)
@@ -65,18 +67,25 @@ class Joiner:
         within_rate = session.joins is None or session.joins.take(now)
         core.note_rate(session, held=within_rate)
         found = core.snapshot.rules.find(session.namespace.name, name) if room is not None else None
-        membership = session.memberships.get(name)
-        # A membership made by the operator's side is judged as such, also where the client asks for it again.
-        by_server = membership is not None and membership.by_server
         facts = Facts(
             well_formed=room is not None,
             within_rate=within_rate,
-            within_room_rate=not within_rate or found is None or self._within_own_rate(session, found.template, now),
+            within_room_rate=not within_rate
+            or found is None
+            or self._within_own_rate(session, found.template, now),
             memberships=session.memberships.keys(),
             occupancy=session.namespace.occupancy(name),
         )
-        request = Join(session.namespace.name, name, by_server=by_server)
+        # A client's request is never the operator's side, also not for a room that it was auto-joined to.
+        request = Join(session.namespace.name, name, by_server=False)
         return decide(core.snapshot.rules, session.principal, request, facts, core.clock.wall())
+
+    def _wait(self, session: Session, room: str | None) -> float:
+        found = None if room is None else self._core.snapshot.rules.find(session.namespace.name, room)
+        own = (
+            None if found is None or session.own_joins is None else session.own_joins.get(found.template.name)
+        )
+        return longest_wait([(session.joins, 1.0), (own, 1.0)])
 
     def _within_own_rate(self, session: Session, template: RoomTemplate, now: float) -> bool:
         rate = template.limits.own_join_rate
@@ -100,7 +109,7 @@ class Joiner:
             core.refuse(session, ack, Code.INVALID_PAYLOAD)
             return
         if not within_rate:
-            core.refuse(session, ack, Code.RATE_LIMITED)
+            core.refuse(session, ack, Code.RATE_LIMITED, longest_wait([(session.messages, 1.0)]))
             return
         membership = session.memberships.get(arguments[0])
         if membership is not None:
@@ -162,9 +171,6 @@ class Joiner:
             self._core.schedule(session)
 
 
-_REFUSED = frozenset(wire.REFUSALS.values())
-
-
 def _rooms(arguments: list[Any]) -> str | list[str] | None:
     """Read `room or list of rooms, {}?`; `None` where the arguments have another form.
 
@@ -184,8 +190,6 @@ def _rooms(arguments: list[Any]) -> str | list[str] | None:
 def bucket_size(rooms: int | None) -> float:
     """Return how many joins a session may make at once: a page reload asks for all its rooms again."""
     return 100.0 if rooms is None else float(rooms)
-
-
 
 
 def held_rooms(session: Session) -> tuple[Held, ...]:

@@ -26,6 +26,7 @@ from compartmentd.protocol.message import Message
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import wire
 from compartmentd.sessions.core import Core, display_part
+from compartmentd.sessions.limits import longest_wait
 from compartmentd.sessions.registry import Grant, Membership, Session
 
 _usual = msgspec.json.Decoder(tuple[str, str, str, msgspec.Raw]).decode
@@ -67,7 +68,9 @@ def _shape(payload: bytes, attachments: Sequence[bytes]) -> _Shape | None:
         event = _event_name(parts[2])
     except msgspec.DecodeError:
         return None
-    return _Shape(None if room is None else RoomName(room), event, bytes(parts[3]) if len(parts) == 4 else NULL)
+    return _Shape(
+        None if room is None else RoomName(room), event, bytes(parts[3]) if len(parts) == 4 else NULL
+    )
 
 
 class Publisher:
@@ -76,7 +79,9 @@ class Publisher:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def publish(self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+    def publish(
+        self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]
+    ) -> None:
         """Handle one `publish` request of a session that the current snapshot has judged."""
         if attachments:
             self._decided(session, ack, payload, attachments)
@@ -107,7 +112,7 @@ class Publisher:
         bucket = session.messages
         if bucket is not None and not bucket.take(core.clock.monotonic()):
             core.note_rate(session, held=False)
-            core.refuse(session, ack, Code.RATE_LIMITED)
+            core.refuse(session, ack, Code.RATE_LIMITED, bucket.wait())
             return
         if core.floods:
             core.note_rate(session, held=True)
@@ -140,7 +145,9 @@ class Publisher:
         facts = Facts(
             well_formed=shape is not None,
             within_rate=within_rate,
-            within_room_rate=not within_rate or membership is None or _within_own_rates(membership, now, size),
+            within_room_rate=not within_rate
+            or membership is None
+            or _within_own_rates(membership, now, size),
             memberships=session.memberships.keys(),
             size=size,
             payload_holds=lambda: self._fits(declared, data, attachments),
@@ -148,9 +155,15 @@ class Publisher:
         decision = decide(snapshot.rules, session.principal, request, facts, core.clock.wall())
         core.record("publish", session.namespace, session=session, room=room, event=event, decision=decision)
         if not isinstance(decision.outcome, Allow) or declared is None:
-            core.refuse(session, ack, decision.code or Code.UNAVAILABLE)
+            code = decision.code or Code.UNAVAILABLE
+            buckets = [(session.messages, 1.0), (session.bytes, size)]
+            if membership is not None:
+                buckets += [(membership.own_messages, 1.0), (membership.own_bytes, size)]
+            core.refuse(session, ack, code, longest_wait(buckets) if code is Code.RATE_LIMITED else None)
             return
-        moments = [moment for moment in (decision.valid_until, session.principal.ends_at) if moment is not None]
+        moments = [
+            moment for moment in (decision.valid_until, session.principal.ends_at) if moment is not None
+        ]
         grant = self._grant(session, membership, declared, min(moments, default=inf))
         self._send(session, membership, grant, wire.relayed(grant.head, data, grant.tail, attachments))
         core.answer(session, ack, wire.OK)
@@ -163,7 +176,9 @@ class Publisher:
         event: str,
     ) -> Event | None:
         if room is None:
-            return self._core.snapshot.configuration.policy.namespaces[session.namespace.name].events.get(event)
+            return self._core.snapshot.configuration.policy.namespaces[session.namespace.name].events.get(
+                event
+            )
         return None if membership is None else membership.template.events.get(event)
 
     def _fits(self, declared: Event | None, data: bytes, attachments: Sequence[bytes]) -> bool:

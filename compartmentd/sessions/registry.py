@@ -193,7 +193,9 @@ class Registry:
         if not namespace.sessions and self.compartments.get(namespace.name) is namespace:
             del self.compartments[namespace.name]
 
-    def join(self, session: Session, name: RoomName, template: RoomTemplate, *, by_server: bool) -> Membership:
+    def join(
+        self, session: Session, name: RoomName, template: RoomTemplate, *, by_server: bool
+    ) -> Membership:
         """Enter a session into a room that it is not in."""
         rooms = session.namespace.rooms
         room = rooms.get(name)

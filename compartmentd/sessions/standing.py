@@ -79,7 +79,9 @@ class Standing:
         verified = self._verified(credential(places, auth, peer.handshake), namespace)
         compartment = core.registry.compartments.get(name) or Compartment(name)
         if isinstance(verified, Rejected):
-            core.record("connect", compartment, code=verified.code, detail=f"{verified.reason}: {verified.detail}")
+            core.record(
+                "connect", compartment, code=verified.code, detail=f"{verified.reason}: {verified.detail}"
+            )
             self._refuse(peer, name, verified.code)
             return
         principal = ANONYMOUS if verified is None else self._principal(verified)

@@ -8,6 +8,7 @@ encoding").
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -20,13 +21,19 @@ encode = msgspec.json.Encoder().encode
 OK = b'{"ok":true}'
 
 
-def _refusal(code: Code) -> bytes:
+def _refusal(code: Code, **more: int) -> bytes:
     meaning = MEANINGS[code]
-    return encode({"ok": False, "error": {"code": code.value, "message": meaning.text, "retry": meaning.retry}})
+    error = {"code": code.value, "message": meaning.text, "retry": meaning.retry, **more}
+    return encode({"ok": False, "error": error})
 
 
 REFUSALS: dict[Code, bytes] = {code: _refusal(code) for code in Code}
 """The ack of a refused request, by code."""
+
+
+def refusal(code: Code, after: float | None = None) -> bytes:
+    """Return the body of a refused request's ack; `after` is in how many seconds trying again may help."""
+    return REFUSALS[code] if after is None else _refusal(code, after=max(1, ceil(after * 1000)))
 
 
 def ack(prefix: bytes, ack_id: int, body: bytes) -> Message:

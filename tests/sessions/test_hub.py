@@ -99,7 +99,9 @@ def test_an_undeclared_namespace_answers_as_socketio_does(world: World) -> None:
         ("ann", {"scope": "chat", "iss": "https://evil.example.com"}, "token_invalid"),
     ],
 )
-def test_a_refused_connect_carries_its_code(world: World, sub: str | None, claims: dict[str, Any], code: str) -> None:
+def test_a_refused_connect_carries_its_code(
+    world: World, sub: str | None, claims: dict[str, Any], code: str
+) -> None:
     meaning = MEANINGS[Code(code)]
     expected = ("refused", "/chat", meaning.text, {"code": code, "retry": meaning.retry})
     assert world.try_connect("/chat", sub, **claims).peer.sent == [expected]
@@ -118,7 +120,9 @@ def test_an_anonymous_session_listens_and_may_not_speak(world: World) -> None:
 
 
 def test_auto_join_happens_after_the_connect_reply(world: World) -> None:
-    client = world.try_connect("/chat", "ann", scope="chat moderate", projects=["apollo", "Not Matching", 5, "zeus"])
+    client = world.try_connect(
+        "/chat", "ann", scope="chat moderate", projects=["apollo", "Not Matching", 5, "zeus"]
+    )
     sent = client.peer.take()
     assert sent[0][0] == "connected"
     assert [item[2] for item in sent[1:]] == [
@@ -149,7 +153,12 @@ def test_join_one_and_join_a_list(world: World) -> None:
     ann = member(world, "ann", projects=["apollo"])
     assert ann.ask("join", "lobby") == {"ok": True, "room": "lobby"}
     answers = ann.ask("join", ["lobby", "project:zeus", "nowhere", "project:apollo"])
-    assert [answer.get("error", {}).get("code") for answer in answers] == [None, "rule_denied", "unknown_room", None]
+    assert [answer.get("error", {}).get("code") for answer in answers] == [
+        None,
+        "rule_denied",
+        "unknown_room",
+        None,
+    ]
     assert ann.take() == []  # joins at the client's wish are told by the ack alone
 
 
@@ -211,10 +220,17 @@ def test_a_server_room_is_closed_to_requests(world: World) -> None:
     assert member(world, "ann").code("join", "moderation") == "rule_denied"
     mod = member(world, "mod", scope="chat moderate")
     assert "moderation" in mod.rooms
-    # A membership remembers that the operator's side made it, also when the client asks for the room again.
-    assert mod.code("join", "moderation") is None
-    mod.ask("leave", "moderation")
+    # A client's request is decided like a new join, and a refusal ends the membership.
     assert mod.code("join", "moderation") == "rule_denied"
+    assert mod.take() == [["left", {"room": "moderation", "code": "rule_denied"}]]
+    assert "moderation" not in mod.rooms
+
+
+def test_a_server_membership_outlives_a_reload(world: World) -> None:
+    mod = member(world, "mod", scope="chat moderate")
+    assert world.reload(CHAT + "# changed\n") == (0, 0)
+    assert "moderation" in mod.rooms
+    assert mod.take() == []
 
 
 def test_a_full_room_is_told_to_whom_the_rule_allows(world: World) -> None:
@@ -233,6 +249,7 @@ def test_join_rate_holds_a_page_reload_and_no_more(world: World) -> None:
     ann = member(world, "ann")
     codes = [ann.code("join", "lobby") for _ in range(7)]
     assert codes == [None] * 5 + ["rate_limited"] * 2
+    assert ann.ask("join", "lobby")["error"]["after"] == 50
     world.clock.advance(1.0)
     assert ann.code("join", "lobby") is None
     assert "lobby" in ann.rooms  # a refusal for the rate does not end the membership
@@ -274,12 +291,20 @@ def test_missing_data_is_null(world: World) -> None:
 
 def test_data_is_relayed_as_it_came(world: World) -> None:
     ann, bob = room_of(world, "lobby", "ann", "bob")
-    for text in ('"\\u00e9é"', "1e2", "[ 1 , 2 ]", '{"_placeholder":true,"num":0}', "123456789012345678901234567890"):
+    for text in (
+        '"\\u00e9é"',
+        "1e2",
+        "[ 1 , 2 ]",
+        '{"_placeholder":true,"num":0}',
+        "123456789012345678901234567890",
+    ):
         assert ann.ask_raw(b'["publish","lobby","message",%b]' % text.encode()) == {"ok": True}
         assert bob.take()[0][1] == json.loads(text)
 
 
-@pytest.mark.parametrize("spacing", [b'[ "publish","lobby","message",1]', b'["publish" ,"lobby", "message",1 ]'])
+@pytest.mark.parametrize(
+    "spacing", [b'[ "publish","lobby","message",1]', b'["publish" ,"lobby", "message",1 ]']
+)
 def test_spacing_changes_nothing(world: World, spacing: bytes) -> None:
     ann, bob = room_of(world, "lobby", "ann", "bob")
     assert ann.ask_raw(spacing) == {"ok": True}
@@ -331,7 +356,9 @@ def test_a_lone_surrogate_is_refused_and_the_connection_stays(world: World) -> N
     assert bob.take() == []
 
 
-@pytest.mark.parametrize("payload", [b'["publish","lobby","message",', b'["publish","lobby",NaN]', b"{}", b"[]"])
+@pytest.mark.parametrize(
+    "payload", [b'["publish","lobby","message",', b'["publish","lobby",NaN]', b"{}", b"[]"]
+)
 def test_what_is_no_event_ends_the_connection(world: World, payload: bytes) -> None:
     (ann,) = room_of(world, "lobby", "ann")
     with pytest.raises(WireError):

@@ -29,7 +29,9 @@ namespaces:
 )
 
 
-def policy(connect: str = "authenticated", lobby: str = "authenticated", den: str = "authenticated", auto: str = "") -> str:
+def policy(
+    connect: str = "authenticated", lobby: str = "authenticated", den: str = "authenticated", auto: str = ""
+) -> str:
     text = BASE.replace("CONNECT", connect).replace("LOBBY", lobby).replace("DEN", den)
     return text.replace(", auto_join: AUTO", f", auto_join: {auto}" if auto else "")
 
@@ -174,13 +176,19 @@ def test_limits_bind_the_next_and_evict_nobody(world: World) -> None:
 def test_remembered_permissions_die_with_the_snapshot(world: World) -> None:
     ann, bob = enter(world, "ann", "lobby"), enter(world, "bob", "lobby")
     assert ann.code("publish", "lobby", "message", 1) is None
-    world.reload(policy().replace("lobby: {join: authenticated, publish: members", "lobby: {join: authenticated, publish: nobody"))
+    world.reload(
+        policy().replace(
+            "lobby: {join: authenticated, publish: members", "lobby: {join: authenticated, publish: nobody"
+        )
+    )
     assert ann.code("publish", "lobby", "message", 2) == "rule_denied"
     assert [item[1] for item in bob.take()] == [1]
 
 
 def test_time_alone_ends_a_membership_and_a_session(world: World) -> None:
-    world.reload(policy(connect="{claim: access_until, is: future}", lobby="{claim: lobby_until, is: future}"))
+    world.reload(
+        policy(connect="{claim: access_until, is: future}", lobby="{claim: lobby_until, is: future}")
+    )
     ann = enter(world, "ann", "lobby", access_until=START + 200, lobby_until=START + 100)
     world.tick(99.9)
     assert ann.take() == []
@@ -246,7 +254,9 @@ def test_the_denied_get_nothing_more_and_the_others_lose_nothing(
             while not world.hub.judge_some(1.0):  # the one before is done before the next begins
                 pass
             rules["connect" if step == "connect_rule" else "lobby"] = value
-            world.swap(policy(**{where: f"{{claim: level, at_least: {least}}}" for where, least in rules.items()}))
+            world.swap(
+                policy(**{where: f"{{claim: level, at_least: {least}}}" for where, least in rules.items()})
+            )
             connected = {level for level in connected if level >= rules["connect"]}
             members = {level for level in members & connected if level >= rules["lobby"]}
     while not world.hub.judge_some(1.0):

@@ -73,5 +73,6 @@ def decoded(message: Message) -> Any:
     if kind in "25":
         assert not digits
         return ("event", namespace, body, *tail)
-    assert kind in "36" and len(body) == 1, text
+    assert kind in "36", text
+    assert len(body) == 1, text
     return ("ack", namespace, int(digits), body[0], *tail)

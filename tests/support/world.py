@@ -152,14 +152,18 @@ class World:
         payload = {name: value for name, value in {**body, **claims}.items() if value is not ...}
         return jwt.encode(payload, SECRET, algorithm="HS256")
 
-    def try_connect(self, namespace: str, sub: str | None = None, peer: RecordingPeer | None = None, **claims: Any) -> Client:
+    def try_connect(
+        self, namespace: str, sub: str | None = None, peer: RecordingPeer | None = None, **claims: Any
+    ) -> Client:
         """Send a CONNECT, with a token of these claims unless `sub` is `None`."""
         peer = peer or RecordingPeer()
         auth = None if sub is None else json.dumps({"token": self.token(sub, **claims)}).encode()
         self.hub.connect(peer, namespace, auth)
         return Client(self, peer, namespace)
 
-    def connect(self, namespace: str, sub: str | None = None, peer: RecordingPeer | None = None, **claims: Any) -> Client:
+    def connect(
+        self, namespace: str, sub: str | None = None, peer: RecordingPeer | None = None, **claims: Any
+    ) -> Client:
         """Connect a client, which must succeed; what it got with that is taken."""
         client = self.try_connect(namespace, sub, peer, **claims)
         assert namespace in client.peer.sessions, client.peer.sent

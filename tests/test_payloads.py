@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from compartmentd.payloads import PayloadSchema
+
+TEXT = {
+    "type": "object",
+    "required": ["text"],
+    "properties": {"text": {"type": "string", "maxLength": 5, "pattern": "^[a-z]+$"}},
+    "patternProperties": {"^x-": {"type": "integer"}},
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "data", "holds"),
+    [
+        (TEXT, b'{"text":"abc"}', True),
+        (TEXT, b' { "text" : "abc" , "x-a" : 1 } ', True),
+        (TEXT, b'{"text":"abc","x-a":"1"}', False),
+        (TEXT, b'{"text":"abc","other":1}', False),
+        (TEXT, b'{"text":"ABC"}', False),
+        (TEXT, b'{"text":"abcdef"}', False),
+        (TEXT, b'{"text":"abc\\n"}', False),
+        (TEXT, b"{}", False),
+        (TEXT, b"[]", False),
+        (TEXT, b'{"text":"abc","text":"abc"}', False),
+        (TEXT, b"", False),
+        (TEXT, b'{"text":"abc"', False),
+        ({"type": "number"}, b"1e400", True),
+        ({"type": "number"}, b"NaN", False),
+        ({"type": "number"}, b"Infinity", False),
+        ({"type": "integer"}, b"1.0", True),
+        ({"type": "integer"}, b"true", False),
+        (True, b"[[[1]]]", True),
+        (False, b"1", False),
+        ({"additionalProperties": {"type": "string"}}, b'{"a":"b"}', True),
+        ({"additionalProperties": {"type": "string"}}, b'{"a":1}', False),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"const": 1}}}, b"1", True),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"const": 1}}}, b"2", False),
+        ({"items": {"$ref": "#"}}, b"[" * 100_000 + b"]" * 100_000, False),
+        ({}, b"1" * 5000, False),
+    ],
+)
+def test_holds(schema: Any, data: bytes, holds: bool) -> None:
+    assert PayloadSchema(schema).holds(data) is holds
+
+
+def test_a_pattern_takes_no_exponential_time() -> None:
+    schema = PayloadSchema({"pattern": "^(a+)+$"})
+    started = time.monotonic()
+    assert not schema.holds(b'"' + b"a" * 5000 + b'!"')
+    assert time.monotonic() - started < 1
