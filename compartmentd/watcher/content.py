@@ -23,13 +23,15 @@ def content_of(path: str) -> bytes:
         return _no_content(error)
     except ValueError:  # a name that the system cannot have, with a NUL in it
         return ABSENT
-    with open(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return b"not a file"
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return hashlib.file_digest(file, "sha256").digest()
-        except OSError as error:
-            return _no_content(error)
+    except OSError as error:
+        return _no_content(error)
+    finally:
+        os.close(descriptor)
 
 
 def _no_content(error: OSError) -> bytes:

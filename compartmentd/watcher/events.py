@@ -1,4 +1,4 @@
-"""Watches directories by the events of the system (inotify on Linux), as far as it lets us; watchdog does it."""
+"""Watches directories by the events of the system (inotify on Linux, by watchdog), as far as it lets us."""
 
 from __future__ import annotations
 
