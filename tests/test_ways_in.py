@@ -1,0 +1,204 @@
+"""P2: every way in asks the one decision function, and nothing else evaluates a rule.
+
+The table lists the ways. What later work adds (recovery, refresh, the server API, `explain`, `test`, `plan`) gets
+a line here.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compartmentd.policy import decide as decide_module
+from compartmentd.policy.decide import decide_admin
+from compartmentd.policy.decision import Connect, Join, Publish, Request
+from compartmentd.policy.principal import ANONYMOUS
+from tests.support.world import ISSUERS, START, World
+
+POLICY = (
+    ISSUERS
+    + """
+namespaces:
+  /chat:
+    connect: {any: [{scope: chat}, {claim: until, is: future}]}
+    publish: authenticated
+    events: [message]
+    rooms:
+      lobby: {join: authenticated, publish: members, events: [message]}
+      attic: {join: {member_of: lobby}}
+      "user:{user}": {join: {claim: sub, equals: "{user}"}, auto_join: {user: sub}}
+"""
+)
+PACKAGE = Path(__file__).parent.parent / "compartmentd"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, POLICY)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """Record what the decision function is asked, at the one place behind all its callers."""
+    seen: list[Request] = []
+    of = decide_module._Case.of
+
+    def recorded(case: Any, request: Request) -> Any:
+        seen.append(request)
+        return of(case, request)
+
+    monkeypatch.setattr(decide_module._Case, "of", recorded)
+    return seen
+
+
+def _member(world: World, *rooms: str, **claims: Any) -> Any:
+    client = world.connect("/chat", "ann", scope="chat", **claims)
+    for room in rooms:
+        assert client.code("join", room) is None
+    return client
+
+
+WAYS: dict[str, tuple[Callable[[World], Callable[[], object]], type[Request], str | None]] = {
+    "connect": (lambda world: lambda: world.connect("/chat", "ann", scope="chat"), Connect, None),
+    "auto-join": (lambda world: lambda: world.connect("/chat", "ann", scope="chat"), Join, "user:ann"),
+    "join": (lambda world: _bound(_member(world), "join", "lobby"), Join, "lobby"),
+    "join of a list": (lambda world: _bound(_member(world), "join", ["lobby"]), Join, "lobby"),
+    "join again": (lambda world: _bound(_member(world, "lobby"), "join", "lobby"), Join, "lobby"),
+    "publish to a room": (
+        lambda world: _bound(_member(world, "lobby"), "publish", "lobby", "message", 1),
+        Publish,
+        "lobby",
+    ),
+    "publish to the namespace": (
+        lambda world: _bound(_member(world), "publish", None, "message", 1),
+        Publish,
+        None,
+    ),
+    "what depends on a lost room": (
+        lambda world: _bound(_member(world, "lobby", "attic"), "leave", "lobby"),
+        Join,
+        "attic",
+    ),
+    "reload: the session": (lambda world: _reload(world, "lobby"), Connect, None),
+    "reload: its memberships": (lambda world: _reload(world, "lobby"), Join, "lobby"),
+    "a session's own event before its turn in a reload": (lambda world: _overtaking(world), Connect, None),
+    "valid_until": (lambda world: _in_time(world), Connect, None),
+}
+
+
+def _bound(client: Any, *event: Any) -> Callable[[], object]:
+    return lambda: client.ask(*event)
+
+
+def _reload(world: World, *rooms: str) -> Callable[[], object]:
+    _member(world, *rooms)
+    return lambda: world.reload(POLICY + "# changed\n")
+
+
+def _overtaking(world: World) -> Callable[[], object]:
+    client = _member(world)
+
+    def overtake() -> None:
+        world.swap(POLICY + "# changed\n")
+        client.ask("leave", "lobby")
+
+    return overtake
+
+
+def _in_time(world: World) -> Callable[[], object]:
+    world.connect("/chat", "ann", until=START + 100)
+    return lambda: world.tick(100)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_in_asks_the_one_function(world: World, asked: list[Request], way: str) -> None:
+    prepare, kind, room = WAYS[way]
+    act = prepare(world)
+    asked.clear()
+    act()
+    about = [request for request in asked if type(request) is kind]
+    assert any(getattr(request, "room", None) == room for request in about), asked
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_in_opens_when_the_one_function_fails(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    act = WAYS[way][0](world)
+    before = {session: set(session.memberships) for session in _sessions(world)}
+
+    def fails(*_: object) -> object:
+        raise RuntimeError("a fault that cannot be had otherwise")
+
+    monkeypatch.setattr(decide_module._Case, "of", fails)
+    with suppress(AssertionError):  # the client helper misses its CONNECT reply or its ack, as it should
+        act()
+    for session in _sessions(world):
+        assert session in before, "a session was let in"
+        assert set(session.memberships) <= before[session], "a membership was let in"
+    assert world.hub.counters.published == 0
+
+
+def _sessions(world: World) -> list[Any]:
+    return [session for place in world.hub.registry.compartments.values() for session in place.sessions]
+
+
+def test_a_remembered_permission_says_what_deciding_again_would(world: World, asked: list[Request]) -> None:
+    ann = _member(world, "lobby")
+    assert ann.code("publish", "lobby", "message", 1) is None
+    asked.clear()
+    assert ann.code("publish", "lobby", "message", 2) is None
+    assert asked == []  # remembered
+    for change in (
+        lambda: world.reload(POLICY.replace("publish: members", "publish: nobody")),
+        lambda: world.reload(POLICY),
+    ):
+        change()
+        asked.clear()
+        ann.ask("publish", "lobby", "message", 3)
+        assert any(isinstance(request, Publish) for request in asked)
+
+
+def test_admin_access_fails_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not decide_admin(world.hub.snapshot.rules, ANONYMOUS, START).allowed
+
+    def fails(*_: object) -> object:
+        raise RuntimeError("a fault that cannot be had otherwise")
+
+    monkeypatch.setattr(decide_module._Case, "ruled", fails)
+    assert not decide_admin(world.hub.snapshot.rules, ANONYMOUS, START).allowed
+
+
+def _names_of(path: Path, module: str) -> set[str]:
+    """Return the names that a file imports from a module of ours."""
+    tree = ast.parse(path.read_text())
+    return {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == module
+        for alias in node.names
+    }
+
+
+def test_only_the_decision_function_evaluates_rules() -> None:
+    users = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if "evaluate" in _names_of(path, "compartmentd.policy.rules")
+    }
+    assert users == {"policy/decide.py"}
+
+
+def test_the_server_layer_asks_nothing_of_the_policy() -> None:
+    """Polling, WebSocket and upgrade end in one application; none of them could decide by itself."""
+    for path in (PACKAGE / "protocol").rglob("*.py"):
+        assert "compartmentd.policy" not in path.read_text(), path
+    for path in (PACKAGE / "server").glob("*.py"):
+        assert "compartmentd.policy" not in path.read_text(), path
