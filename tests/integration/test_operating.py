@@ -22,7 +22,7 @@ from tests.support.mint import Issuer
 from tests.support.rawclient import RawClient
 from tests.support.timing import eventually, seconds
 
-# --- starting and ending -----------------------------------------------------------------------------------
+# --- starting and ending --------------------------------------------------------------------------------
 
 
 def test_a_bad_file_is_not_served(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ async def test_it_goes_when_asked_and_says_goodbye(
         assert daemon.process is not None
         await eventually(lambda: daemon.process.poll() is not None, "the process has ended")
         assert daemon.process.returncode == 0
-        assert not Path(daemon.admin_socket).exists(), "its socket is gone with it"
+        await eventually(lambda: not Path(daemon.admin_socket).exists(), "its socket is gone with it")
 
 
 def test_dev_refuses_any_listener_but_loopback(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_wrong_usage_is_exit_code_2() -> None:
         assert command(*arguments).code == 2, arguments
 
 
-# --- administration over TCP -------------------------------------------------------------------------------
+# --- administration over TCP ----------------------------------------------------------------------------
 
 
 def ask(daemon: Daemon, method: str, path: str, token: str | None = None, **headers: str) -> Answer:
@@ -163,7 +163,7 @@ def test_over_tcp_only_an_administrator_reloads(tmp_path: Path, corp: Issuer) ->
         assert ask(daemon, "GET", "/playground").status in {401, 403, 404}, "development alone has it"
 
 
-# --- what it never writes down -------------------------------------------------------------------------------
+# --- what it never writes down ----------------------------------------------------------------------------
 
 
 async def test_no_token_or_claim_gets_into_the_log_by_any_way(daemon: Daemon, corp: Issuer) -> None:

@@ -115,9 +115,13 @@ class JsSocket(Watched):
         )
         return error["code"]
 
+    async def use_auth(self, auth: Any) -> None:
+        """Let later CONNECTs bring another auth payload."""
+        await self.js.call("auth", socket=self.name, auth=auth)
+
     async def use_token(self, token: Any) -> None:
         """Let later CONNECTs bring another token."""
-        await self.js.call("auth", socket=self.name, auth={"token": token})
+        await self.use_auth({"token": token})
 
     async def connect(self) -> None:
         """Connect again, as an application does after `io server disconnect`."""
@@ -131,12 +135,22 @@ class JsSocket(Watched):
 class JsManager(Watched):
     """One Engine.IO connection, which any number of namespaces share."""
 
+    def __init__(self, js: JsClient, name: str) -> None:
+        super().__init__(js, name)
+        self.sockets: dict[str, JsSocket] = {}
+
     async def open(self, namespace: str, token: Any = None, *, auth: Any = None) -> JsSocket:
-        """Begin to connect a namespace; `auth` replaces the whole auth payload."""
-        name = self.js.new_name(namespace)
-        socket = JsSocket(self.js, name)
-        self.js.watched[name] = socket
+        """Begin to connect a namespace, or connect it again; `auth` replaces the whole auth payload.
+
+        A manager has one socket for each namespace, and so has this.
+        """
         payload = auth if auth is not None else {} if token is None else {"token": token}
+        if known := self.sockets.get(namespace):
+            await known.use_auth(payload)
+            await known.connect()
+            return known
+        name = self.js.new_name(namespace)
+        socket = self.sockets[namespace] = self.js.watched[name] = JsSocket(self.js, name)
         await self.js.call("socket", socket=name, manager=self.name, namespace=namespace, auth=payload)
         return socket
 

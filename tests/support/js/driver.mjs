@@ -102,7 +102,7 @@ const operations = {
     const transport = managers.get(manager).engine.transport;
     if (transport.ws) transport.ws.terminate();
     else {
-      transport.pollXhr?.abort();
+      transport.pollXhr?._xhr.abort();
       transport.onClose();
     }
     return null;
@@ -118,6 +118,7 @@ createInterface({ input: process.stdin, crlfDelay: Infinity })
       write({ id: request.id, failed: String(error?.message ?? error) });
     }
   })
-  .on("close", () => process.exit(0));
+  // The test is over: connections end as those of a page that is closed in good order, then Node ends by itself.
+  .on("close", () => managers.forEach((manager) => manager.engine?.close()));
 
 write({ ready: process.versions.node });
