@@ -35,7 +35,11 @@ class App {
 
   /** Go on for as long as the page is open; comes back only when the admin token is refused. */
   async run() {
-    await this.#look();
+    for (;;) {
+      await this.#look();
+      if (this.outline) break;
+      await pause(LOOK_AGAIN);
+    }
     this.listening ??= this.#listen().finally(() => (this.listening = null));
     while (this.panes.length < FIRST_PANES) this.add();
     this.#show(0);
@@ -79,7 +83,7 @@ class App {
         for (const pane of this.panes) pane.refresh();
       }
     } catch (error) {
-      if (error.status !== 0) throw error;
+      if (isTokenRefused(error)) throw error;
       this.generation = null; // whatever answers next may be another process
       showUnreachable(places);
       return;
@@ -99,7 +103,7 @@ class App {
           (count) => this.decisions.lost(count),
         );
       } catch (error) {
-        if (error instanceof Refused && error.status !== 0) throw error;
+        if (isTokenRefused(error)) throw error;
       }
       await pause(LOOK_AGAIN);
     }
@@ -135,6 +139,10 @@ class App {
   }
 }
 
+function isTokenRefused(error) {
+  return error instanceof Refused && [401, 403].includes(error.status);
+}
+
 /** Ask for an admin token until one is given. */
 function askForToken(why) {
   const dialog = byId("unlock");
@@ -162,7 +170,7 @@ async function main() {
     try {
       await app.run();
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!isTokenRefused(error)) throw error;
       admin.use(await askForToken(`${error.message[0].toUpperCase()}${error.message.slice(1)}.`));
     }
   }

@@ -8,7 +8,7 @@ const MOST_ENTRIES = 400; // that a session remembers
 const RENEW_BEFORE = 5000; // milliseconds before its end at which a token is not used again
 
 /** Whoever has no token. */
-export const NOBODY = { kind: "nobody", name: "Nobody", claims: null };
+export const NOBODY = { kind: "nobody", name: "nobody", claims: null };
 
 export class Client {
   /**
@@ -67,7 +67,7 @@ export class Client {
 }
 
 /**
- * A person in one namespace. `state` is off, connecting, on, or refused; `rooms` maps each room to how it came to
+ * A person in one namespace. `state` is off, connecting, on, refused or ended; `rooms` maps each room to how it came to
  * be joined; `tried` are rooms that refused; `entries` is what happened, oldest first.
  */
 export class Session {
@@ -192,7 +192,7 @@ export class Session {
 
   #disconnected(reason) {
     const coming = this.socket?.active;
-    this.#ended(coming ? "connecting" : this.state === "refused" ? "refused" : "off");
+    this.#ended(coming ? "connecting" : ["refused", "ended"].includes(this.state) ? this.state : "off");
     const text = coming ? "connection lost, trying again" : reason === "io client disconnect" ? "disconnected" : null;
     if (text) this.#note({ kind: "notice", room: null, everywhere: true, text });
   }
@@ -219,7 +219,7 @@ export class Session {
   #closing({ code, retry }) {
     const entry = this.#note({ kind: "ended", what: "closing", room: null, code, retry, everywhere: true });
     this.client.explain(entry, { namespace: this.namespace, session: this.sid, room: null, requests: ["judge"] });
-    this.state = "refused";
+    this.state = "ended";
   }
 
   #event(event, [data, meta]) {

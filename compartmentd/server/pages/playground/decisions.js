@@ -49,6 +49,8 @@ function outcome({ allowed, code }) {
   return h("code", { class: allowed ? "outcome is-allowed" : "outcome is-refused" }, allowed ? "allowed" : code);
 }
 
+const REQUESTS = { auto_join: "auto-join", judge: "judge again" };
+
 function what({ request, namespace, room, event }) {
-  return [request.replace("_", "-"), event, room, room === null ? null : "in", namespace].filter(Boolean).join(" ");
+  return [REQUESTS[request] ?? request, event, room, room === null ? null : "in", namespace].filter(Boolean).join(" ");
 }

@@ -47,6 +47,11 @@ export function time(at) {
   return h("time", { datetime: new Date(at).toISOString() }, clock.format(at));
 }
 
+/** A text in which what the user wrote stands in backticks. */
+export function quoted(text) {
+  return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
+}
+
 /** The last part of a path. */
 export function baseName(path) {
   return path.slice(path.lastIndexOf("/") + 1);

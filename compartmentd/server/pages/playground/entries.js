@@ -3,6 +3,8 @@
 import { h, time } from "./dom.js";
 import { explanation } from "./explanation.js";
 
+const SHORT = 60; // characters of JSON that stay on one line
+
 /** Show an entry; `entry.show()` brings it up to date when an answer or an explanation has come. */
 export function entryElement(entry, context) {
   const element = h("li", { class: `entry is-${entry.kind}` });
@@ -37,7 +39,7 @@ function notice(entry) {
   return [h("p", { class: "line" }, h("span", {}, entry.text), time(entry.at))];
 }
 
-function expiring(entry, { renew }) {
+function expiring(entry) {
   const seconds = Math.round(entry.in / 1000);
   return [
     h(
@@ -45,7 +47,6 @@ function expiring(entry, { renew }) {
       { class: "line is-warning" },
       h("span", {}, h("code", {}, "expiring"), ` the session ends in ${seconds} s`),
       time(entry.at),
-      renew && h("button", { type: "button", class: "link", onclick: renew }, "Refresh the token"),
     ),
   ];
 }
@@ -89,7 +90,8 @@ function body(data) {
   if (data && typeof data === "object" && Object.keys(data).length === 1 && typeof data.text === "string") {
     return h("p", { class: "text" }, data.text);
   }
-  return h("pre", { class: "json" }, JSON.stringify(data, null, 1));
+  const short = JSON.stringify(data) ?? "null";
+  return h("pre", { class: "json" }, short.length <= SHORT ? short : JSON.stringify(data, null, 1));
 }
 
 /** A person's mark: an initial, in a colour that stays theirs. */

@@ -34,7 +34,7 @@ export class Explainer {
 
   /** The excerpts for the lines of a decision: [{file, line, lines, marked}], `marked` being line numbers. */
   excerpts(record) {
-    return Promise.all(regions(record.lines).map((region) => this.#excerpt(region, record.digest)));
+    return Promise.all(regions(deciding(record)).map((region) => this.#excerpt(region, record.digest)));
   }
 
   #give(entry, record) {
@@ -64,6 +64,18 @@ function fits(record, asked) {
   if (asked.event && record.event !== asked.event) return false;
   if (asked.session) return record.session === null || record.session === asked.session;
   return !asked.subject || record.subject === null || record.subject.endsWith(`:${asked.subject}`);
+}
+
+/** The places that decided; for a refusal those of what does not hold, if they are known. */
+function deciding(record) {
+  const blamed = record.allowed ? [] : record.reasons.flatMap(toBlame);
+  return blamed.length > 0 ? blamed : record.lines;
+}
+
+function toBlame(reason) {
+  if (reason.truth === "true") return [];
+  const inner = reason.parts.flatMap(toBlame);
+  return inner.length > 0 || !reason.line ? inner : [reason];
 }
 
 /** Join places that touch or overlap, so that one excerpt shows them all. */

@@ -1,6 +1,6 @@
 // A decision in full: what was evaluated, what it came to, and the lines of YAML that decided.
 
-import { baseName, h } from "./dom.js";
+import { baseName, h, quoted } from "./dom.js";
 
 const MARKS = { true: "✓", false: "✗", unknown: "?" };
 const CODE_AND_COMMENT = /^((?:[^"'#]|"[^"]*"|'[^']*'|\S#|["'#])*?)((?:^|\s+)#.*)?$/;
@@ -15,7 +15,7 @@ export function explanation(record, explainer) {
   return h(
     "div",
     { class: "explanation" },
-    record.detail && h("p", { class: "detail" }, record.detail),
+    record.detail && h("p", { class: "detail" }, quoted(record.detail)),
     places,
     record.reasons.length > 0 && h("ul", { class: "reasons" }, record.reasons.map(reason)),
   );

@@ -1,6 +1,6 @@
 // What is in force: the file, its generation, and what is wrong with the version that is not.
 
-import { baseName, fill, h, time } from "./dom.js";
+import { baseName, fill, h, quoted, time } from "./dom.js";
 
 /** Show the state of the configuration in the page's head, and the problems of a refused version below it. */
 export function showForce(outline, status, { head, problems }) {
@@ -17,7 +17,7 @@ export function showForce(outline, status, { head, problems }) {
     ),
     h("span", { class: "force-generation" }, "generation ", h("b", {}, String(status.generation))),
     h("code", { class: "force-digest", title: status.digest }, status.digest.slice(0, 8)),
-    h("span", { class: "force-since" }, "since ", time(last?.ok ? last.at : status.started)),
+    h("span", { class: "force-since" }, refused ? "refused at " : "since ", time(last ? last.at : status.started)),
   );
   problems.hidden = !refused;
   fill(
@@ -43,9 +43,4 @@ function problem({ file, line, column, severity, message, help }) {
     h("span", {}, h("b", {}, severity), " ", quoted(message)),
     help && h("p", {}, quoted(help)),
   );
-}
-
-/** Messages put what the user wrote in backticks. */
-function quoted(text) {
-  return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
 }

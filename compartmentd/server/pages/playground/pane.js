@@ -8,7 +8,7 @@ import { claimsOf, dataOf, eventsOf, roomsToTry, templateOf } from "./suggestion
 const AT_ONCE = 6; // namespaces that are connected to when a person arrives
 const NOT_DECLARED = "shout"; // an event to be refused with
 const LIFETIMES = [[3600, "1 hour"], [90, "90 seconds"], [20, "20 seconds"]];
-const STATES = { off: "not connected", connecting: "connecting…", on: "connected", refused: "refused" };
+const STATES = { off: "not connected", connecting: "connecting…", on: "connected", refused: "refused", ended: "ended" };
 
 let panesMade = 0;
 
@@ -56,6 +56,7 @@ export class Pane {
 
   close() {
     this.client.close();
+    this.closing.abort();
     this.element.remove();
   }
 
@@ -87,6 +88,13 @@ export class Pane {
     this.summary = h("summary", { class: "claims-line" });
     this.token = h("details", { class: "token" }, this.summary, h("div", { class: "token-body" }, this.ownForm, this.claims, this.lifetimeField));
     this.token.addEventListener("keydown", (event) => event.key === "Escape" && this.#closeToken());
+    this.token.addEventListener("toggle", () => this.token.open || this.#selectPerson());
+    this.closing = new AbortController();
+    document.addEventListener(
+      "pointerdown",
+      ({ target }) => this.token.contains(target) || target === this.person || (this.token.open = false),
+      { signal: this.closing.signal },
+    );
 
     this.tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Namespaces", onkeydown: (event) => this.#arrow(event) });
     this.state = h("div", { class: "state" });
@@ -146,7 +154,7 @@ export class Pane {
 
   #offerPeople() {
     const people = this.world.outline.people.map(({ name }) => h("option", { value: `person:${name}` }, name));
-    const others = [h("option", { value: "nobody" }, "Nobody (no token)"), h("option", { value: "token" }, "A token of your own…")];
+    const others = [h("option", { value: "nobody" }, "nobody"), h("option", { value: "token" }, "your own token…")];
     fill(this.person, people, others);
     this.#selectPerson();
   }
@@ -156,6 +164,7 @@ export class Pane {
     this.person.value = kind === "person" ? `person:${name}` : kind;
     this.ownForm.hidden = kind !== "token";
     this.lifetimeField.hidden = kind !== "person";
+    this.claims.hidden = false;
   }
 
   // --- what the person does ------------------------------------------------------------------------------------
@@ -166,6 +175,7 @@ export class Pane {
     if (kind === "person") this.become({ kind, ...this.world.outline.people.find((person) => person.name === name) });
     if (kind === "token") {
       this.ownForm.hidden = false;
+      this.claims.hidden = this.lifetimeField.hidden = true;
       this.token.open = true;
       this.own.focus();
     } else {
@@ -271,6 +281,7 @@ export class Pane {
   }
 
   #last = null; // the entry that the end of the timeline follows
+  #railShows = null; // the room that the rail was last scrolled to
   #eventsOf = ""; // the place whose events are on offer
 
   #render() {
@@ -331,7 +342,7 @@ export class Pane {
       h(
         "button",
         { type: "button", class: "quiet", data: { key: "connect" }, onclick: () => (open ? this.session.disconnect() : this.session.connect()) },
-        open ? "Disconnect" : state === "refused" ? "Try again" : "Connect",
+        open ? "Disconnect" : state === "off" ? "Connect" : "Connect again",
       ),
     );
   }
@@ -352,6 +363,10 @@ export class Pane {
       others.length > 0 && h("h3", { class: "rail-title" }, "To try"),
       others.map((room) => this.#railRow(room, room, session.tried.has(room) ? "refused" : "new")),
     );
+    if (this.#railShows !== this.room) {
+      this.#railShows = this.room;
+      this.rail.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
   }
 
   #railRow(room, text, badge) {
