@@ -97,14 +97,12 @@ const operations = {
     managers.get(manager).engine.write(packet);
     return null;
   },
-  // Ends the connection as a lost network does: no packet says goodbye.
+  // Ends the connection as a lost network does: no packet says goodbye. On polling that means every HTTP
+  // connection of this process, since the client does not tell which are its own.
   drop({ manager }) {
     const transport = managers.get(manager).engine.transport;
     if (transport.ws) transport.ws.terminate();
-    else {
-      transport.pollXhr?._xhr.abort();
-      transport.onClose();
-    }
+    else process._getActiveHandles().forEach((handle) => handle.remotePort && handle.destroy());
     return null;
   },
 };
