@@ -10,7 +10,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Collection, Coroutine, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -148,6 +148,7 @@ class Daemon:
         self._stamp = stamp
         self._development = development
         self._stop = asyncio.Event()
+        self._page_origins: tuple[str, ...] = ()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
         self._feed = Feed()
@@ -187,6 +188,8 @@ class Daemon:
                 *self._bind_admin_socket(settings, environ),
                 *_bind_all([a for a in settings.admin if not isinstance(a, UnixAddress)], passed),
             ]
+            if self._development:
+                self._page_origins = tuple(_page_origins((*public, *admin)))
             admin_server = AdminServer(self._administration, self._make_development(public))
             stack.push_async_callback(admin_server.close)
             stack.push_async_callback(self._server.close)
@@ -259,7 +262,7 @@ class Daemon:
         snapshot = in_force.snapshot
         self._stamp.generation = snapshot.generation
         self._stamp.digest = snapshot.digest
-        self._server.configure(server_options(snapshot.configuration))
+        self._server.configure(server_options(snapshot.configuration, self._page_origins))
         self._watcher.watch((*in_force.files, *_key_files(snapshot.configuration)), in_force.globs)
 
     # --- time --------------------------------------------------------------------------------------------------
@@ -289,13 +292,26 @@ class Daemon:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def server_options(configuration: Configuration) -> ServerOptions:
-    """Return what the Socket.IO server is told by a configuration."""
+def _page_origins(sockets: Iterable[socket.socket]) -> Iterator[str]:
+    """Yield the origins of pages that these listeners serve, under the names that browsers on this machine use."""
+    for sock in sockets:
+        if sock.family != socket.AF_UNIX:
+            yield _url(sock)
+            yield f"http://localhost:{sock.getsockname()[1]}"
+
+
+def server_options(configuration: Configuration, page_origins: tuple[str, ...] = ()) -> ServerOptions:
+    """Return what the Socket.IO server is told by a configuration.
+
+    `page_origins` are allowed besides: in development the playground comes from the admin listener. They hold
+    the public listener's own origin, which is the default where the configuration names none.
+    """
     server = configuration.server
+    origins = (*(server.origins or ()), *page_origins) if page_origins else server.origins
     return ServerOptions(
         path=server.path,
         transports=server.transports,
-        origins=server.origins,
+        origins=origins,
         strict_origins=any(place.startswith("cookie:") for place in server.token_from),
         ping_interval=server.ping_interval,
         ping_timeout=server.ping_timeout,
