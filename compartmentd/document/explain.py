@@ -296,7 +296,7 @@ def _beginning(node: Node) -> Span:
 
 def _options(fault: Fault) -> list[str]:
     if fault.keyword in ("oneOf", "anyOf"):
-        return [name for branch in fault.wanted for name in branch["required"]]
+        return [name for branch in fault.wanted for name in branch.get("required", ())]
     return list(fault.schema.get("properties", ()))
 
 

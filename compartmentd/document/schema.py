@@ -113,7 +113,7 @@ def _any_of(validator: Any, branches: Sequence[Any], instance: Any, _: Any) -> E
 def _choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -> Errors:
     # Our schema chooses among keys only (held by a test), so nothing has to be tried.
     if validator.is_type(instance, "object"):
-        present = [name for branch in branches for name in branch["required"] if name in instance]
+        present = [name for branch in branches for name in branch.get("required", ()) if name in instance]
         if not 1 <= len(present) <= most:
             yield ValidationError("choice")
 
