@@ -26,7 +26,7 @@ _BRACKET = re.compile(r"[\[\]{}]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-class NotStrict(ValueError):  # noqa: N818 - says what the text is, as every name in errors.py
+class NotStrict(ValueError):
     """The text is no JSON object, or one that could be read in two ways; the message quotes nothing of it."""
 
 

@@ -66,8 +66,8 @@ class Key(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         return isinstance(self.material, bytes) and self.material.startswith(DEVELOPMENT_PREFIX)
 
 
-class _Unusable(Exception):  # noqa: N818 - carries a problem out of a loop, and never leaves this module
-    """What is wrong with one key."""
+class _Unusable(Exception):
+    """What is wrong with one key; never leaves this module."""
 
     def __init__(self, code: str, message: str, help_: str) -> None:
         super().__init__(message)

@@ -99,7 +99,7 @@ def judge_again(
         return Rejected(
             Code.REVOKED, Reason.BAD_SUBJECT, f"{quoted(entry.name)} takes the subject elsewhere now"
         )
-    return msgspec.structs.replace(verified, ends_at=ends_at)
+    return verified if ends_at == verified.ends_at else msgspec.structs.replace(verified, ends_at=ends_at)
 
 
 def _revoked(rejected: Rejected) -> Rejected:

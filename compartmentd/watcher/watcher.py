@@ -78,15 +78,18 @@ class Watcher:
     ) -> asyncio.Future[None]:
         """Follow these files, and whatever comes to match these globs, instead of those before.
 
-        The result is done once they are followed. A path that was followed before and changed meanwhile is
-        reported as always. A new one is taken as it is found; unless `since`, the wall time before the caller
-        read it, tells that it may have changed in between: then it is reported, too.
+        A path that was followed before and changed meanwhile is reported as always. A new one is taken as it
+        is found; unless `since`, the wall time before the caller read it, tells that it may have changed in
+        between: then it is reported, too. The result is done once the files have been looked at and are
+        followed, and what is to be reported of that look is reported.
         """
         answer: asyncio.Future[None] = self._loop.create_future()
         with self._signal:
             self._news.append(_Wanted(frozenset(paths), tuple(globs), since, answer))
             self._signal.notify()
-        if self._thread.ident is None:
+        if self._stopping:
+            answer.cancel()
+        elif self._thread.ident is None:
             self._thread.start()
         return answer
 
@@ -117,10 +120,13 @@ class Watcher:
         try:
             while self._wait():
                 self._looked = time.monotonic()
+                with self._signal:
+                    news, self._news = self._news, []
                 try:
-                    self._look()
+                    self._look(news)
                 except Exception as error:  # noqa: BLE001 - told to the loop; the next poll tries again
                     self._tell_loop("files could not be looked at", error)
+                self._loop.call_soon_threadsafe(_done, news)
         finally:
             self._events.close()
 
@@ -136,9 +142,7 @@ class Watcher:
             self._first_hint = None
             return not self._stopping
 
-    def _look(self) -> None:
-        with self._signal:
-            news, self._news = self._news, []
+    def _look(self, news: list[_Wanted]) -> None:
         if news:
             self._paths, self._globs = news[-1].paths, news[-1].globs
         links = Links()
@@ -148,7 +152,8 @@ class Watcher:
             self._admit(contents, news[-1].since, links)
         changed = frozenset(_differing(self._known, contents))
         self._known = contents
-        self._loop.call_soon_threadsafe(self._tell, changed, news)
+        if changed:
+            self._loop.call_soon_threadsafe(self._tell, changed)
 
     def _follow(self, links: Links) -> None:
         """Watch the directories that lead to the files, as they are now."""
@@ -179,18 +184,19 @@ class Watcher:
 
     # --- the loop -------------------------------------------------------------------------------------------
 
-    def _tell(self, changed: frozenset[str], news: list[_Wanted]) -> None:
-        if self._stopping:
-            return
-        for wanted in news:
-            if not wanted.answer.done():
-                wanted.answer.set_result(None)
-        if changed:
+    def _tell(self, changed: frozenset[str]) -> None:
+        if not self._stopping:
             self._changed(changed)
 
     def _tell_loop(self, message: str, error: Exception) -> None:
         context = {"message": message, "exception": error}
         self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
+
+
+def _done(news: list[_Wanted]) -> None:
+    for wanted in news:
+        if not wanted.answer.done():  # its caller may have gone away
+            wanted.answer.set_result(None)
 
 
 def _differing(before: Mapping[str, bytes], now: Mapping[str, bytes]) -> Iterator[str]:

@@ -89,6 +89,11 @@ def secret_set(**settings: Any) -> KeySet:
     return KeySet.of([who], keys_of(who, SECRET))
 
 
+def name_case(value: object) -> str | None:
+    """Name a parameter of a test: by itself, but keys (made anew by each process of a run) by their type."""
+    return "bytes" if isinstance(value, bytes) else None
+
+
 def encode(data: bytes) -> str:
     """Return base64url without padding."""
     return urlsafe_b64encode(data).rstrip(b"=").decode()

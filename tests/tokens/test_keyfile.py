@@ -8,7 +8,18 @@ from cryptography.hazmat.primitives.asymmetric import ed448
 
 from compartmentd.problems import Problem
 from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX, read_keys
-from tests.tokens.forge import SECRET, SPAN, entry, jwk, jwks, keys_of, pem, private_key, private_pem
+from tests.tokens.forge import (
+    SECRET,
+    SPAN,
+    entry,
+    jwk,
+    jwks,
+    keys_of,
+    name_case,
+    pem,
+    private_key,
+    private_pem,
+)
 
 RSA, P256, P384, P521, ED = (private_key(kind) for kind in ("rsa", "p256", "p384", "p521", "ed25519"))
 ALL = ("RS256", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -154,6 +165,7 @@ def test_every_bad_jwk_is_reported_by_its_number_and_kid() -> None:
         (b'{"keys": [1]}', "no JSON Web Key Set"),
         (pem(P256), "is not JSON"),
     ],
+    ids=name_case,
 )
 def test_a_file_that_is_no_key_set_is_a_problem(material: bytes, part: str) -> None:
     ((code, message),) = problems_of("jwks_file", material)
@@ -183,6 +195,7 @@ ED448 = ed448.Ed448PrivateKey.generate()
         (pem(private_key("rsa", "weak", 1024)), "key_too_weak"),
         (pem(P384), "key_algorithm"),
     ],
+    ids=name_case,
 )
 def test_a_bad_public_key_file_is_a_problem(material: bytes, code: str) -> None:
     found = problems_of("public_key_file", material, algorithms=("RS256", "ES256"))
@@ -209,6 +222,7 @@ def test_a_secret_is_the_bytes_less_one_final_newline(kind: str) -> None:
         (json.dumps({"kty": "oct", "k": "A" * 43}).encode(), ("HS256",), "secret_is_a_key"),
         (b"x" * 64, ("RS256",), "key_algorithm"),
     ],
+    ids=name_case,
 )
 def test_a_bad_secret_is_a_problem(material: bytes, algorithms: tuple[str, ...], code: str) -> None:
     found = problems_of("secret_file", material, algorithms=algorithms)

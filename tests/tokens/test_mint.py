@@ -8,7 +8,7 @@ from compartmentd.errors import UsageError
 from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX, KeySet
 from compartmentd.tokens.mint import LIFETIME, make_development_secret, mint
 from compartmentd.tokens.verify import Verified, verify
-from tests.tokens.forge import NOW, SECRET, entry, keys_of
+from tests.tokens.forge import NOW, SECRET, entry, keys_of, name_case
 
 KEY = make_development_secret()
 
@@ -59,6 +59,7 @@ def test_claims_win_over_what_is_filled_in() -> None:
         (KEY, {"kind": "jwks_file"}),
         (KEY, {"algorithms": ("RS256",)}),
     ],
+    ids=name_case,
 )
 def test_nothing_is_minted_without_a_development_key(secret: bytes, settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="`corp` has no development key") as caught:
