@@ -124,6 +124,7 @@ class PollingHandler(QuietHandler):
 
     def on_connection_close(self) -> None:
         """The client went away before it had its answer."""
+        super().on_connection_close()
         if self.link is not None and (self.request.method == "GET" or self.posting):
             self._posted()
             self.link.cut()

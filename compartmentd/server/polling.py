@@ -80,20 +80,24 @@ class PollingLink:
             self._connections.schedule(self)
 
     def flush(self) -> None:
-        """Move what the connection sent in this turn to the queue, and answer a held poll with it."""
+        """Answer the held poll with what was sent in this turn, or keep it for the next."""
         self._scheduled = False
         if self.connection.link is not self:
             return  # upgraded in this very turn; the WebSocket has it
-        out = self.connection.out
-        self._bytes += sum(len(message.payload) + 1 for message in out)
-        self._queue += out
-        out.clear()
+        self._collect()
         if self._poll is not None:
-            self._answer()
+            if self._queue:
+                self._answer()
         elif self._bytes > self._limit:
             self._connections.counters.slow += 1
             self.connection.lost(SLOW)
             self._drop()
+
+    def _collect(self) -> None:
+        out = self.connection.out
+        self._bytes += sum(len(message.payload) + 1 for message in out)
+        self._queue += out
+        out.clear()
 
     def take_queue(self) -> list[Outgoing]:
         """Hand over what was not fetched, to the WebSocket that takes this link's place."""
@@ -108,7 +112,7 @@ class PollingLink:
             self.connection.lost(TRANSPORT_ERROR)
             self.abort()
             return None
-        self.flush()
+        self._collect()
         if self._queue or self.connection.phase is Phase.PROBING:
             return self._take_payload()
         poll: asyncio.Future[bytes] = self._connections.loop.create_future()
@@ -154,7 +158,7 @@ class PollingLink:
 
     def finish(self) -> None:
         """Let the client fetch what is queued, and `1` behind it."""
-        self.flush()
+        self._collect()
         self._end_probe()
         self._leaving = True
         self._queue.append(CLOSE)

@@ -91,11 +91,11 @@ class EngineServer:
         for connection in self._connections:
             connection.close(reason)
 
-    async def close(self) -> None:
-        """Stop; close every connection, giving clients a moment to take what is theirs."""
+    async def close(self, grace: float = LINGER) -> None:
+        """Stop; close every connection, giving clients this many seconds to take what is theirs."""
         self.stop()
         self.close_all()
-        await self._connections.emptied(LINGER)
+        await self._connections.emptied(grace)
         for connection in self._connections:
             connection.link.abort()
         await self._http.close_all_connections()

@@ -76,7 +76,7 @@ class Closed(NamedTuple):
     code: int
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
+class Refused(Exception):
     def __init__(self, reply: Reply) -> None:
         super().__init__(f"{reply.status} {reply.body!r}")
         self.reply = reply
@@ -216,4 +216,4 @@ async def serving(
     try:
         yield Serving(server, port_of(sock))
     finally:
-        await server.close()
+        await server.close(grace=0.2)
