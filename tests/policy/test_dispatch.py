@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
-from hypothesis import assume, given, settings, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from compartmentd.policy import matching
 from compartmentd.policy.dispatch import Dispatch, run
@@ -35,7 +35,6 @@ def without_conflicts(several: list[RoomTemplate]) -> list[RoomTemplate]:
     return kept
 
 
-@settings(max_examples=150)
 @given(st.lists(templates(), min_size=1, max_size=20), st.lists(st.text("ab1:-", max_size=6), max_size=20))
 def test_dispatch_finds_what_a_look_at_every_template_finds(
     several: list[RoomTemplate], rooms: list[str]
@@ -53,7 +52,6 @@ def test_dispatch_finds_what_a_look_at_every_template_finds(
         assert found(dispatch, room) == expected
 
 
-@settings(max_examples=200)
 @given(templates(most_params=3), st.lists(st.text("ab1:-", max_size=8), max_size=10))
 def test_cutting_and_searching_read_the_same(each: RoomTemplate, rooms: list[str]) -> None:
     reader = matching.Readers().of(each)

@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from msgspec import structs
 
 from compartmentd.policy import overlap
@@ -36,7 +36,6 @@ def params_of(each: RoomTemplate) -> dict[str, Any]:
 # --- against all strings written down ---
 
 
-@settings(max_examples=150)
 @given(st.lists(templates(), min_size=2, max_size=7))
 def test_conflicts_are_exactly_the_pairs_that_share_a_room(several: list[RoomTemplate]) -> None:
     languages = [readings(each) for each in several]
@@ -55,7 +54,6 @@ def test_conflicts_are_exactly_the_pairs_that_share_a_room(several: list[RoomTem
         assert len(room) == min(map(len, expected[pair]))
 
 
-@settings(max_examples=300)
 @given(templates(most_params=3))
 def test_ambiguity_is_exactly_a_room_with_two_readings(each: RoomTemplate) -> None:
     twofold = {room for room, ways in readings(each).items() if len(ways) > 1}
@@ -67,7 +65,6 @@ def test_ambiguity_is_exactly_a_room_with_two_readings(each: RoomTemplate) -> No
         assert len(room) == min(map(len, twofold))
 
 
-@settings(max_examples=200)
 @given(templates(most_params=3))
 def test_an_example_is_a_shortest_room(each: RoomTemplate) -> None:
     rooms = readings(each)
@@ -79,7 +76,6 @@ def test_an_example_is_a_shortest_room(each: RoomTemplate) -> None:
         assert len(room) == min(map(len, rooms))
 
 
-@settings(max_examples=200)
 @given(st.lists(templates(), min_size=2, max_size=12))
 def test_literals_never_tell_apart_what_shares_a_room(several: list[RoomTemplate]) -> None:
     several = [each for each in several if each.params]

@@ -77,13 +77,13 @@ def condition(form: Mapping[str, Any]) -> model.Test:
     """Return the test of a condition: `{"equals": 3}`."""
     ((word, given),) = form.items()
     at = span()
-    several = [value(each) for each in given] if isinstance(given, list) else [value(given)]
-    if word in ("equals", "one_of"):
-        return model.Equals(values=tuple(several), span=at)
-    if word in ("contains", "contains_any"):
-        return model.Contains(values=tuple(several), span=at)
     if word == "matches":
         return model.Matches(pattern=given, span=at)
+    several = tuple(value(each) for each in given) if isinstance(given, list) else (value(given),)
+    if word in ("equals", "one_of"):
+        return model.Equals(values=several, span=at)
+    if word in ("contains", "contains_any"):
+        return model.Contains(values=several, span=at)
     if word == "exists":
         return model.Exists(wanted=given, span=at)
     if word == "is":
