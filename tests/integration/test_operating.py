@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import stat
-import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from tests.integration import world
 from tests.integration.world import CHAT
-from tests.support.daemon import ADMIN, COMMAND, PUBLIC, Answer, Daemon, command
+from tests.support.daemon import ADMIN, PUBLIC, Answer, Daemon, command
 from tests.support.jsclient import js_client
 from tests.support.mint import Issuer
 from tests.support.rawclient import RawClient
@@ -206,12 +205,7 @@ def test_logs_are_json_lines_where_nobody_reads_along(daemon: Daemon) -> None:
 def test_logs_are_plain_text_on_a_terminal(tmp_path: Path, corp: Issuer) -> None:
     prepared = world.daemon(tmp_path, corp)
     ours, theirs = os.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "-c", str(prepared.config)],
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    )
+    prepared.launch(theirs)
     os.close(theirs)
     try:
         text = b""
@@ -219,6 +213,5 @@ def test_logs_are_plain_text_on_a_terminal(tmp_path: Path, corp: Issuer) -> None
             text += os.read(ours, 4096)
         assert not text.lstrip().startswith(b"{")
     finally:
-        process.terminate()
-        process.wait(seconds(20))
+        prepared.abandon()
         os.close(ours)

@@ -266,7 +266,7 @@ async def test_hup_reloads(daemon: Daemon) -> None:
     daemon.change("namespaces", "/more", to={"connect": "public"})
     daemon.signal(signal.SIGHUP)
     assert "/more" in (await settled(daemon, before["generation"] + 1))["namespaces"]
-    daemon.write("namespaces: [")
+    daemon.write("version: 2\n")
     daemon.signal(signal.SIGHUP)
     problems = (await failed(daemon, None))["problems"]
     assert {(problem["line"], problem["severity"]) for problem in problems} == {(1, "error")}

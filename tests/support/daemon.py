@@ -14,6 +14,8 @@ import http.client
 import json
 import os
 import re
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
 
 import yaml
 
@@ -94,8 +96,8 @@ class Daemon:
         self.config = directory / "compartments.yaml"
         self.issuers = issuers
         # A unix socket's path has room for 107 bytes, which pytest's directories can exceed.
-        self._runtime = tempfile.TemporaryDirectory(prefix="compartmentd-")
-        self.admin_socket = os.path.join(self._runtime.name, "admin.sock")  # noqa: PTH118 - sockets take strings
+        self._runtime = Path(tempfile.gettempdir(), f"compartmentd-{secrets.token_hex(8)}")
+        self.admin_socket = str(self._runtime / "admin.sock")
         for issuer in issuers:
             issuer.write_keys(directory)
         self.settings = self.complete(settings)
@@ -143,17 +145,23 @@ class Daemon:
 
     # --- the process ----------------------------------------------------------------------------------------
 
+    def launch(self, output: IO[bytes] | int) -> None:
+        """Start the process and let it write there, without waiting for it."""
+        self._runtime.mkdir(mode=0o700, exist_ok=True)
+        self.process = subprocess.Popen(
+            [*COMMAND, "serve", "-c", str(self.config), *self.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=self.environment,
+            cwd=self.directory,
+        )
+
     def start(self) -> None:
         """Start it and wait until `/readyz` says that it is ready."""
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*COMMAND, "serve", "-c", str(self.config), *self.arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.environment,
-                cwd=self.directory,
-            )
+            self.launch(log)
+        assert self.process is not None
         deadline = time.monotonic() + seconds(20)
         while not self._is_ready():
             assert self.process.poll() is None, f"the daemon ended at its start:\n{self.log}"
@@ -181,7 +189,7 @@ class Daemon:
         try:
             self.start()
         except BaseException:
-            self._abandon()
+            self.abandon()
             raise
         return self
 
@@ -196,13 +204,14 @@ class Daemon:
             else:
                 print(self.log)
         finally:
-            self._abandon()
+            self.abandon()
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
+        """End it at once, if it still runs, and remove its socket."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        self._runtime.cleanup()
+        shutil.rmtree(self._runtime, ignore_errors=True)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

@@ -1,0 +1,304 @@
+"""The playground, on the demo's configuration, in the browser that a visitor would use."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import ConsoleMessage, Locator, Page, async_playwright, expect
+
+from tests.support.daemon import ADMIN, Daemon
+from tests.support.timing import seconds
+
+CONFIG = Path(__file__).parents[2] / "config"
+PHONE = {"width": 390, "height": 844}
+WIDE = {"width": 1440, "height": 900}
+
+expect.set_options(timeout=seconds(10) * 1000)
+
+
+class Demo(Daemon):
+    """`compartmentd serve --dev` on a copy of the demo, at free ports."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, {}, arguments=("--dev",))
+        self.config = directory / "demo.yaml"
+        text = (CONFIG / "demo.yaml").read_text()
+        for declared, free in (
+            ('"127.0.0.1:8000"', '"127.0.0.1:0"'),
+            ('"127.0.0.1:8001"', f'"{ADMIN}:0", "unix:{self.admin_socket}"'),
+        ):
+            assert text.count(declared) == 1
+            text = text.replace(declared, free)
+        self.text = text
+        shutil.copytree(CONFIG / "demo", directory / "demo")
+        shutil.copy(CONFIG / "demo.test.yaml", directory)
+        self.write(text)
+
+    def edit(self, old: str, new: str) -> int:
+        """Save another version of the file, as an editor does; returns the line that was changed."""
+        assert self.text.count(old) == 1
+        self.write(self.text.replace(old, new))
+        return self.line(old)
+
+    def line(self, text: str) -> int:
+        """Return where the text stands in the file as it came."""
+        return self.text[: self.text.index(text)].count("\n") + 1
+
+    @property
+    def address(self) -> str:
+        """The address that was printed, with the admin token in its fragment."""
+        found = re.search(r"^Playground: (\S+)$", self.log, re.MULTILINE)
+        assert found, self.log
+        return found[1]
+
+    def mint(self, **claims: Any) -> str:
+        body = json.dumps({"claims": claims}).encode()
+        answer = self.request("POST", "/admin/dev/token", body, **{"Content-Type": "application/json"})
+        assert answer.status == 200, answer.body
+        return str(answer.json["token"])
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    with Demo(tmp_path) as running:
+        yield running
+
+
+@asynccontextmanager
+async def browsing(
+    address: str, size: dict[str, int] = WIDE, scheme: str = "light", complaints: int = 0
+) -> AsyncIterator[Page]:
+    """Open the page; fails if the browser complains of anything but `complaints` refused requests."""
+    said: list[str] = []
+
+    def complain(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            said.append(message.text)
+
+    async with async_playwright() as playwright:
+        # No sandbox: the tests may run as root, and the page is ours.
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        context = await browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+        page = await context.new_page()
+        page.on("console", complain)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        await page.goto(address)
+        yield page
+        await browser.close()
+    assert len(said) == complaints, said
+
+
+class Pane:
+    """A pane, as a person uses it."""
+
+    def __init__(self, page: Page, number: int) -> None:
+        self.page = page
+        self.root = page.locator(f"#pane-{number}")
+        self.timeline = self.root.get_by_role("log")
+
+    async def be(self, name: str) -> None:
+        await self.root.get_by_label("Who is in this pane").select_option(label=name)
+
+    async def namespace(self, name: str, state: str = "connected") -> None:
+        await self.root.get_by_role("tab", name=f"{name}, {state}", exact=True).click()
+
+    def room(self, name: str) -> Locator:
+        return self.root.get_by_role("navigation", name="Rooms").get_by_role("button").filter(has_text=name)
+
+    async def publish(self, data: str) -> None:
+        await self.root.get_by_label("Data").fill(data)
+        await self.root.get_by_role("button", name="Publish").click()
+
+    def card(self, code: str) -> Locator:
+        """A refusal or ending with this code."""
+        return self.timeline.get_by_role("article").filter(
+            has=self.page.locator("header code", has_text=code)
+        )
+
+
+async def deciding(card: Locator, line: int, text: str) -> None:
+    """Expect that the card shows this line of the file as the one that decided."""
+    row = card.locator(".row.is-deciding")
+    await expect(row).to_have_count(1)
+    await expect(row).to_contain_text(str(line))
+    await expect(row).to_contain_text(text)
+
+
+async def test_people_talk_over_one_connection_each(demo: Demo) -> None:
+    sockets: list[str] = []
+    async with browsing("about:blank") as page:
+        page.on("websocket", lambda websocket: sockets.append(websocket.url))
+        await page.goto(demo.address)
+        ann, bob = Pane(page, 1), Pane(page, 2)
+        await ann.namespace("/team")
+        await bob.namespace("/team")
+        await expect(ann.room("project:apollo")).to_contain_text("auto")
+        await bob.room("chat:ann:bob").click()
+        await expect(bob.timeline).to_contain_text("joined")
+        await ann.room("chat:ann:bob").click()
+        await expect(ann.timeline).to_contain_text("joined")
+        await ann.publish("good morning")
+        await expect(bob.timeline.locator(".is-received")).to_contain_text("good morning")
+        await expect(bob.timeline.locator(".is-received")).to_contain_text("ann")
+        await bob.room("Everyone").click()
+        await expect(bob.timeline).not_to_contain_text("good morning")
+        assert len(sockets) == 2
+
+
+async def test_a_refusal_shows_the_lines_that_decided(demo: Demo) -> None:
+    async with browsing(demo.address) as page:
+        bob = Pane(page, 2)
+        await bob.namespace("/team")
+        await bob.room("project:zeus").click()
+        await deciding(
+            bob.card("rule_denied"),
+            demo.line('join: {claim: projects, contains: "{project}"}'),
+            'join: {claim: projects, contains: "{project}"}',
+        )
+        await bob.publish("let me in")
+        await expect(bob.card("not_a_member")).to_contain_text("join the room first")
+        await expect(bob.timeline.locator(".is-sent")).to_contain_text("refused")
+
+        await bob.be("visitor")
+        await bob.namespace("/team", "refused")
+        await deciding(
+            bob.card("scope_missing"), demo.line("connect: {scope: team}"), "connect: {scope: team}"
+        )
+
+        await bob.namespace("/")
+        await bob.publish('{"text": 7}')
+        await expect(bob.card("invalid_payload")).to_contain_text("schema of event message")
+
+
+async def test_whoever_has_no_token_reads_along(demo: Demo) -> None:
+    async with browsing(demo.address) as page:
+        ann, nobody = Pane(page, 1), Pane(page, 2)
+        await nobody.be("nobody")
+        await nobody.namespace("/")
+        await ann.publish("hello, whoever listens")
+        await expect(nobody.timeline).to_contain_text("hello, whoever listens")
+        await nobody.publish("hello")
+        await deciding(
+            nobody.card("token_missing"), demo.line("publish: authenticated"), "publish: authenticated"
+        )
+
+
+async def test_an_edit_moves_live_sessions_before_ones_eyes(demo: Demo) -> None:
+    async with browsing(demo.address) as page:
+        mia = Pane(page, 1)
+        await mia.be("mia")
+        await mia.namespace("/")
+        await expect(mia.room("moderation")).to_contain_text("auto")
+        await mia.namespace("/team")
+        await mia.room("incident:7").click()
+        await expect(mia.timeline).to_contain_text("joined")
+
+        line = demo.edit("at_least: 3", "at_least: 4")
+        await deciding(mia.card("policy_changed"), line, "at_least: 4")
+        await expect(mia.room("incident:7")).to_contain_text("✗")
+        await expect(page.get_by_role("status")).to_contain_text("generation 2")
+
+        line = demo.edit("capacity: 2", "capacity: two")
+        problems = page.get_by_role("alert")
+        await expect(problems).to_contain_text(f"demo.yaml:{line}:")
+        await expect(problems).to_contain_text("two is not a count")
+        await expect(page.get_by_role("status")).to_contain_text("the last change is not in force")
+
+        demo.edit("moderation:", "keepers:")
+        await expect(problems).to_be_hidden()
+        await mia.namespace("/")
+        await expect(mia.room("keepers")).to_contain_text("auto")
+
+
+async def test_a_token_of_ones_own_expires(demo: Demo) -> None:
+    async with browsing(demo.address) as page:
+        pane = Pane(page, 1)
+        await pane.be("your own token…")
+        await pane.root.get_by_label("A token of your own").fill("not a token")
+        await pane.root.get_by_role("button", name="Use this token").click()
+        await expect(pane.card("token_invalid")).to_be_visible()
+
+        await pane.be("bob")
+        await pane.be("your own token…")
+        token = demo.mint(sub="kim", exp=int(time.time()) + 4)
+        await pane.root.get_by_label("A token of your own").fill(token)
+        await pane.root.get_by_role("button", name="Use this token").click()
+        await expect(pane.timeline).to_contain_text("connected as kim")
+        await expect(pane.timeline).to_contain_text("expiring")
+        await expect(pane.card("token_expired")).to_contain_text("connecting again can help")
+
+
+async def test_the_admin_token_leaves_the_address_and_outlives_a_reload_of_the_page(demo: Demo) -> None:
+    async with browsing(demo.address) as page:
+        await expect(page.get_by_role("status")).to_contain_text("generation 1")
+        assert page.url == f"{demo.admin_url}/playground"
+        await page.reload()
+        await expect(page.get_by_role("status")).to_contain_text("generation 1")
+
+
+async def test_without_an_admin_token_the_page_asks_for_one(demo: Demo) -> None:
+    async with browsing(f"{demo.admin_url}/playground", complaints=1) as page:
+        dialog = page.get_by_role("dialog", name="This page needs an admin token")
+        await dialog.get_by_label("Admin token").fill("wrong")
+        await dialog.get_by_role("button").click()
+        await expect(dialog).to_contain_text("The token is not accepted")
+        await dialog.get_by_label("Admin token").fill(demo.address.partition("#token=")[2])
+        await dialog.get_by_role("button").click()
+        await expect(page.get_by_role("status")).to_contain_text("generation 1")
+
+
+async def test_all_of_it_can_be_done_by_keyboard(demo: Demo) -> None:
+    async with browsing(demo.address) as page:
+        ann = Pane(page, 1)
+        await ann.root.get_by_role("tab", name="/, connected", exact=True).focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(ann.root.get_by_role("tab", name="/team, connected")).to_be_focused()
+        await ann.room("lobby").focus()
+        await page.keyboard.press("Enter")
+        await expect(ann.timeline).to_contain_text("joined")
+        await expect(ann.room("lobby")).to_be_focused()
+        await ann.root.get_by_label("Data").focus()
+        await page.keyboard.type("by hand")
+        await page.keyboard.press("Enter")
+        await expect(ann.timeline.locator(".is-sent")).to_contain_text("by hand")
+
+
+async def test_every_decision_is_listed_with_its_reasons(demo: Demo) -> None:
+    async with browsing(demo.address) as page:
+        bob = Pane(page, 2)
+        await bob.namespace("/team")
+        await bob.room("incident:7").click()
+        await page.get_by_text("Decisions", exact=True).click()
+        decision = page.locator("#decisions-list > li").filter(has_text="join incident:7")
+        await expect(decision).to_contain_text("rule_denied")
+        await decision.locator("summary").click()
+        await expect(decision).to_contain_text("claim clearance at_least 3")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+async def test_nothing_is_cut_off(demo: Demo, size: dict[str, int], scheme: str) -> None:
+    async with browsing(demo.address, size, scheme) as page:
+        first = Pane(page, 1)
+        await first.namespace("/team")
+        for width in ("document.documentElement.scrollWidth", "document.body.scrollWidth"):
+            assert await page.evaluate(width) <= size["width"]
+        for part in (
+            first.root.get_by_role("button", name="Publish"),
+            first.root.get_by_role("button", name="Join", exact=True),
+            page.get_by_role("button", name="Add a pane"),
+        ):
+            await expect(part).to_be_in_viewport(ratio=1)
+        await expect(page.locator("section.pane:visible")).to_have_count(1 if size is PHONE else 2)
+        dark = await page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+        assert dark is (scheme == "dark")
