@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 from tornado.web import Application as WebApplication, url
 
 from compartmentd.protocol.application import Application, Handshake
@@ -14,6 +16,7 @@ from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.options import ConnectionOptions
+from compartmentd.server.acceptor import Acceptor
 from compartmentd.server.access import NotFoundHandler, log_request
 from compartmentd.server.connections import Connections, MakeConnection
 from compartmentd.server.edge import Edge
@@ -49,6 +52,7 @@ class EngineServer:
             log_function=log_request,
             default_handler_class=NotFoundHandler,
         )
+        self._acceptor = Acceptor(self._accepted)
         self._http = HTTPServer(
             Edge(self._connections, web),
             max_header_size=_HEADER_BYTES,
@@ -80,11 +84,15 @@ class EngineServer:
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Accept connections on sockets that are listening already."""
-        self._http.add_sockets(sockets)
+        self._acceptor.add(sockets)
+
+    def _accepted(self, sock: socket.socket, address: Any) -> None:
+        # With TLS this is where the socket would be wrapped, and the stream be an SSLIOStream.
+        self._http.handle_stream(IOStream(sock), address)
 
     def stop(self) -> None:
         """Accept no more connections, and close the listening sockets."""
-        self._http.stop()
+        self._acceptor.close()
 
     def close_all(self, reason: str = SHUTTING_DOWN) -> None:
         """Send every connection what is queued, and close it; stock clients come back by themselves."""

@@ -63,7 +63,8 @@ async def request(  # noqa: PLR0917 - the first four are an HTTP request, in its
     """Make one request on a connection of its own."""
     reader, writer = await asyncio.open_connection(address, port)
     try:
-        more = {"Content-Length": str(len(body))} if body else {}
+        chunked = "Transfer-Encoding" in (headers or {})
+        more = {"Content-Length": str(len(body))} if body and not chunked else {}
         writer.write(head(method, target, {**more, **(headers or {})}) + body)
         return await read_reply(reader, bodiless=method == "HEAD")
     finally:

@@ -1,0 +1,75 @@
+"""Accepting connections, and waiting when the process has no descriptor left for one.
+
+Tornado's own acceptor lets that error out of a callback that the loop calls again at once: a core spent on
+logging it, until somebody leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+_BATCH = 128
+"""Connections taken at once before others get their turn."""
+
+_PAUSE = 0.25
+"""Seconds without accepting once descriptors or buffers have run out; the kernel keeps the queue meanwhile."""
+
+_EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+
+
+class Acceptor:
+    """Listening sockets, each connection of which is handed to `accepted` with the peer's address."""
+
+    def __init__(self, accepted: Callable[[socket.socket, Any], None]) -> None:
+        """Accept nothing yet; on the running loop."""
+        self._accepted = accepted
+        self._loop = asyncio.get_running_loop()
+        self._sockets: dict[socket.socket, asyncio.TimerHandle | None] = {}
+
+    def add(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept on these, which are listening and non-blocking; they are closed by `close`."""
+        for sock in sockets:
+            self._sockets[sock] = None
+            self._loop.add_reader(sock, self._ready, sock)
+
+    def close(self) -> None:
+        """Accept no more, and close the sockets."""
+        for sock, pause in self._sockets.items():
+            if pause is not None:
+                pause.cancel()
+            self._loop.remove_reader(sock)
+            sock.close()
+        self._sockets.clear()
+
+    def _ready(self, sock: socket.socket) -> None:
+        for _ in range(_BATCH):
+            if sock not in self._sockets:
+                return  # closed by what was accepted before
+            try:
+                connection, address = sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue  # the peer was gone before its turn came
+            except OSError as error:
+                self._failed(sock, error)
+                return
+            self._accepted(connection, address)
+
+    def _failed(self, sock: socket.socket, error: OSError) -> None:
+        """Pause; whatever it was, asking again at once would not help."""
+        level = logging.WARNING if error.errno in _EXHAUSTED else logging.ERROR
+        log.log(level, "no connection can be accepted for %g s: %s", _PAUSE, error)
+        self._loop.remove_reader(sock)
+        self._sockets[sock] = self._loop.call_later(_PAUSE, self._resume, sock)
+
+    def _resume(self, sock: socket.socket) -> None:
+        self._sockets[sock] = None
+        self._loop.add_reader(sock, self._ready, sock)
