@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from compartmentd.policy.codes import Code
+from compartmentd.policy.model import Limits, RoomTemplate
+from compartmentd.policy.principal import ANONYMOUS, Principal
+from compartmentd.policy.reconcile import Held, Judgement, judge, judge_dependents, judge_memberships
+from compartmentd.policy.ruleset import Ruleset
+from tests.support.policies import HALL, NOW, join, person, ruleset, template
+
+ANN = person("ann", scope="read", teams=["red", "blue"], n=7)
+
+
+def held(*rooms: str, by_server: bool = False) -> list[Held]:
+    return [Held(room, by_server=by_server) for room in rooms]
+
+
+def judged(rules: Ruleset, who: Principal, *rooms: Held, **of_judge: Any) -> Judgement:
+    return judge(rules, HALL, who, rooms, now=NOW, **of_judge)
+
+
+def rooms_of(pairs: Any) -> list[str]:
+    return [room for room, _ in pairs]
+
+
+# --- connect ---
+
+
+def test_a_session_that_may_not_connect_is_not_judged_further() -> None:
+    rules = ruleset(template("team:{t}", auto_join={"t": "teams"}), connect={"scope": "owner"})
+    judgement = judged(rules, ANN, *held("team:red"))
+    assert judgement.connect.code is Code.SCOPE_MISSING
+    assert (judgement.kept, judgement.lost, judgement.joined, judgement.skipped) == ((), (), (), ())
+
+
+def test_other_sessions_count_where_the_caller_says_so() -> None:
+    rules = ruleset(limits=Limits(sessions_per_user=1))
+    assert judged(rules, ANN, sessions=1).connect.code is Code.TOO_MANY
+    assert judged(rules, ANN).connect.allowed
+
+
+# --- memberships ---
+
+
+def test_memberships_are_kept_and_lost_by_their_own_rules() -> None:
+    rules = ruleset(template("open:{x}"), template("closed:{x}", join={"scope": "owner"}))
+    judgement = judged(rules, ANN, *held("open:a", "closed:a", "open:b", "gone"))
+    assert judgement.kept == ("open:a", "open:b")
+    assert [(room, decision.code) for room, decision in judgement.lost] == [
+        ("closed:a", Code.SCOPE_MISSING),
+        ("gone", Code.UNKNOWN_ROOM),
+    ]
+
+
+def test_limits_and_capacity_evict_nobody() -> None:
+    rules = ruleset(template("open:{x}", capacity=1), limits=Limits(rooms_per_session=1))
+    judgement = judged(rules, ANN, *held("open:a", "open:b"), occupancy=lambda _: 50)
+    assert judgement.kept == ("open:a", "open:b")
+
+
+def test_a_membership_remembers_who_made_it() -> None:
+    rules = ruleset(template("desk", join={"all": ["server", {"scope": "read"}]}))
+    assert judged(rules, ANN, Held("desk", by_server=True)).kept == ("desk",)
+    assert judged(rules, ANN, Held("desk", by_server=False)).kept == ()
+
+
+CHAIN = [template("a"), template("b", join={"member_of": "a"}), template("c", join={"rule": "in_b"})]
+CHAIN_RULES = {"in_b": {"all": [{"member_of": "b"}, "public"]}}
+
+
+def test_what_stands_on_a_lost_membership_is_lost_with_it() -> None:
+    closed = [template("a", join={"scope": "owner"}), *CHAIN[1:]]
+    for rooms in (("a", "b", "c"), ("c", "b", "a")):
+        assert judged(ruleset(*CHAIN, rules=CHAIN_RULES), ANN, *held(*rooms)).kept == rooms
+        judgement = judged(ruleset(*closed, rules=CHAIN_RULES), ANN, *held(*rooms))
+        assert judgement.kept == ()
+        assert rooms_of(judgement.lost) == ["a", "b", "c"]
+
+
+def test_a_membership_beside_the_lost_one_is_kept_for_its_other_reason() -> None:
+    rules = ruleset(template("a"), template("b", join={"any": [{"member_of": "a"}, {"scope": "read"}]}))
+    assert judge_dependents(rules, HALL, ANN, held("b"), now=NOW).kept == ("b",)
+    assert judge_dependents(rules, HALL, person("bob"), held("b"), now=NOW).kept == ()
+
+
+def test_after_a_loss_only_what_stands_on_another_room_is_judged() -> None:
+    rules = ruleset(*CHAIN, template("d", join={"scope": "owner"}), rules=CHAIN_RULES)
+    left = judge_dependents(rules, HALL, ANN, held("b", "c", "d"), now=NOW)
+    assert left.kept == ("d",)  # it would not hold, but it is not asked here
+    assert rooms_of(left.lost) == ["b", "c"]
+    whole = judge_memberships(rules, HALL, ANN, held("a", "b", "c", "d"), now=NOW)
+    assert whole.kept == ("a", "b", "c")
+
+
+@st.composite
+def forests(draw: st.DrawFn) -> tuple[list[RoomTemplate], set[str]]:
+    """Draw rooms that stand on rooms before them, some of them closed."""
+    rooms, closed = [], set()
+    for index in range(draw(st.integers(1, 7))):
+        below = draw(st.lists(st.integers(0, index - 1), max_size=2)) if index else []
+        parts: list[Any] = [{"member_of": f"r{each}"} for each in below] or ["public"]
+        if draw(st.integers(0, 3)) == 0:
+            closed.add(f"r{index}")
+            parts.append("nobody")
+        rooms.append(template(f"r{index}", join={draw(st.sampled_from(["all", "any"])): parts}))
+    return rooms, closed
+
+
+@given(forests(), st.randoms(use_true_random=False))
+def test_what_is_kept_holds_and_does_not_depend_on_any_order(
+    drawn: tuple[list[RoomTemplate], set[str]], chance: random.Random
+) -> None:
+    rooms, _ = drawn
+    mixed = chance.sample(rooms, len(rooms))
+    rules = ruleset(*mixed)
+    names = [each.name for each in mixed]
+    judgement = judged(rules, ANN, *held(*names))
+    kept = frozenset(judgement.kept)
+    for name in names:
+        others = kept | {name}
+        holds = join(rules, ANN, name, memberships=others - {name} if name not in kept else kept).allowed
+        assert holds is (name in kept)
+    again = judged(ruleset(*rooms), ANN, *held(*(each.name for each in rooms)))
+    assert frozenset(again.kept) == kept
+    assert set(names) == kept | set(rooms_of(judgement.lost))
+
+
+# --- auto-join ---
+
+
+@pytest.mark.parametrize(
+    ("rooms", "who", "joined"),
+    [
+        ([template("user:{u}", auto_join={"u": "sub"})], ANN, ["user:ann"]),
+        ([template("team:{t}", auto_join={"t": "teams"})], ANN, ["team:red", "team:blue"]),
+        ([template("lobby", auto_join={})], ANN, ["lobby"]),
+        ([template("lobby", join="public", auto_join={})], ANONYMOUS, ["lobby"]),
+        ([template("user:{u}", join="public", auto_join={"u": "sub"})], ANONYMOUS, []),
+        ([template("n:{n}", {"n": (0, None)}, auto_join={"n": "n"})], ANN, ["n:7"]),
+        ([template("n:{n}", {"n": (0, None)}, auto_join={"n": "n"})], person(n=7.0), ["n:7"]),
+        ([template("n:{n}", {"n": (0, None)}, auto_join={"n": "n"})], person(n="7"), ["n:7"]),
+        ([template("{u}/{t}", auto_join={"u": "sub", "t": "teams"})], ANN, ["ann/red", "ann/blue"]),
+        (
+            [template("team:{t}", auto_join={"t": "teams"})],
+            person(teams=["b", "a", "b"]),
+            ["team:b", "team:a"],
+        ),
+        ([template("team:{t}", auto_join={"t": "teams"})], person(teams=[]), []),
+        ([template("team:{t}", auto_join={"t": "absent"})], ANN, []),
+        ([template("team:{t}", auto_join={"t": "teams"})], person(teams=None), []),
+        ([template("desk", join={"all": ["server", {"scope": "read"}]}, auto_join={})], ANN, ["desk"]),
+        (
+            [
+                template("b:{t}", join={"member_of": "a:{t}"}, auto_join={"t": "teams"}),
+                template("a:{t}", auto_join={"t": "teams"}),
+            ],
+            ANN,
+            ["a:red", "a:blue", "b:red", "b:blue"],
+        ),
+    ],
+)
+def test_the_rooms_that_claims_name_are_joined_in_order(
+    rooms: list[RoomTemplate], who: Principal, joined: list[str]
+) -> None:
+    judgement = judged(ruleset(*rooms), who)
+    assert rooms_of(judgement.joined) == joined
+    assert judgement.skipped == ()
+    assert all(decision.allowed for _, decision in judgement.joined)
+
+
+TEAM = template("team:{t}", {"t": "[a-z]{1,8}"}, auto_join={"t": "teams"})
+NUMBER = template("n:{n}", {"n": (0, 99)}, auto_join={"n": "n"})
+
+
+@pytest.mark.parametrize(
+    ("rooms", "who", "skipped"),
+    [
+        ([TEAM], person(teams=["RED"]), [("not_matching", "team:RED")]),
+        ([TEAM], person(teams=["red:x"]), [("not_matching", "team:red:x")]),
+        ([TEAM], person(teams=[""]), [("not_matching", "team:")]),
+        ([TEAM], person(teams=["\ud800"]), [("not_matching", "team:\ud800")]),
+        ([TEAM], person(teams=[7]), [("not_matching", None)]),
+        ([TEAM], person(teams=7), [("not_matching", None)]),
+        ([TEAM], person(teams=[None]), [("not_matching", None)]),
+        ([TEAM], person(teams=[True]), [("not_matching", None)]),
+        ([TEAM], person(teams=[["red"]]), [("not_matching", None)]),
+        ([TEAM], person(teams={"red": 1}), [("not_matching", None)]),
+        ([NUMBER], person(n=100), [("not_matching", "n:100")]),
+        ([NUMBER], person(n=-1), [("not_matching", "n:-1")]),
+        ([NUMBER], person(n=7.5), [("not_matching", None)]),
+        ([NUMBER], person(n=True), [("not_matching", None)]),
+        ([NUMBER], person(n="07"), [("not_matching", "n:07")]),
+        ([NUMBER], person(n=10**6000), [("not_matching", None)]),
+        ([NUMBER], person(n=float("inf")), [("not_matching", None)]),
+        (
+            [TEAM, template("team:vip")],
+            person(teams=["vip"]),
+            [("not_matching", "team:vip")],
+        ),  # another template's
+        (
+            [template("{a}{b}", {"a": "[a-z]*", "b": "[0-9]*"}, auto_join={"a": "a", "b": "b"})],
+            person(a="x1", b="2"),  # it would be read as x and 12
+            [("not_matching", "x12")],
+        ),
+        (
+            [template("{a}/{b}", auto_join={"a": "a", "b": "b"})],
+            person(a=["x"], b=["y"]),
+            [("not_matching", None)],
+        ),
+        ([template("user:{u}", join="nobody", auto_join={"u": "sub"})], ANN, [("denied", "user:ann")]),
+        ([template("user:{u}", auto_join={"u": "sub"}, capacity=3)], ANN, [("full", "user:ann")]),
+    ],
+)
+def test_values_that_give_no_room_are_skipped_and_told(
+    rooms: list[RoomTemplate], who: Principal, skipped: list[tuple[str, str | None]]
+) -> None:
+    judgement = judged(ruleset(*rooms), who, occupancy=lambda _: 3)
+    assert judgement.joined == ()
+    assert [(each.why.value, each.room) for each in judgement.skipped] == skipped
+    assert judgement.skipped[0].template == rooms[0].name
+
+
+def test_what_is_over_rooms_per_session_is_surplus() -> None:
+    rules = ruleset(template("open:{x}"), TEAM, limits=Limits(rooms_per_session=3))
+    who = person(teams=["a", "B", "c", "d", "e"])
+    judgement = judged(rules, who, *held("open:1"))
+    assert rooms_of(judgement.joined) == ["team:a", "team:c"]
+    assert {(each.why.value, each.room) for each in judgement.skipped} == {
+        ("not_matching", "team:B"),
+        ("surplus", "team:d"),
+        ("surplus", "team:e"),
+    }
+
+
+def test_what_is_held_or_declined_is_not_joined_again() -> None:
+    judgement = judged(ruleset(TEAM), ANN, *held("team:red"), declined={"team:blue"})
+    assert (judgement.kept, judgement.joined) == (("team:red",), ())
+    assert [(each.why.value, each.room) for each in judgement.skipped] == [("declined", "team:blue")]
+
+
+def test_a_judgement_lasts_until_any_part_of_it_may_change() -> None:
+    def until(**claims: float) -> float | None:
+        who = person(teams=["red"], **{name: NOW + value for name, value in claims.items()})
+        return judged(rules, who, *held("open")).valid_until
+
+    rules = ruleset(
+        template("open", join={"claim": "open", "is": "future"}),
+        template("team:{t}", join={"claim": "team", "is": "past"}, auto_join={"t": "teams"}),
+        connect={"claim": "connect", "is": "future"},
+    )
+    assert until(connect=5, open=6, team=7) == NOW + 5
+    assert until(connect=9, open=6, team=7) == NOW + 6
+    assert until(connect=9, open=8, team=7) == NOW + 7  # a denied auto-join may be allowed later
+    assert until(connect=9, open=8, team=-1) == NOW + 8
+    assert until(connect=9, open=-1, team=-1) == NOW + 9  # what is lost is lost
+    assert until(connect=-1, open=8, team=7) is None
+
+
+def test_a_room_lost_by_the_client_and_named_by_a_claim_is_joined_by_the_server() -> None:
+    rules = ruleset(template("desk", join="server", auto_join={}))
+    judgement = judged(rules, ANN, *held("desk"))
+    assert rooms_of(judgement.lost) == ["desk"]
+    assert rooms_of(judgement.joined) == ["desk"]
