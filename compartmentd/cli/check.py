@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 import msgspec
@@ -23,8 +24,6 @@ from compartmentd.tokens.entry import IssuerEntry
 @click.pass_context
 def check(context: click.Context, files: tuple[str, ...], format_: Format, *, strict: bool) -> None:
     """Check configurations, and show every problem with its place."""
-    # The process ends with the check: collecting garbage would walk every value of the files again and again.
-    gc.disable()
     problems = [problem for file in files for problem in problems_of(file)]
     if strict:
         problems = [msgspec.structs.replace(problem, severity="error") for problem in problems]
@@ -35,9 +34,20 @@ def check(context: click.Context, files: tuple[str, ...], format_: Format, *, st
 def problems_of(file: str) -> Sequence[Problem]:
     """Return every problem of a configuration and of the keys that it names."""
     disk = Disk()
-    loaded: Loaded = load(file, disk)
+    with _without_collecting():
+        loaded: Loaded = load(file, disk)
     keys = (problem for entry in loaded.issuers for problem in _problems_of_keys(entry, disk))
     return in_file_order((*loaded.problems, *keys), loaded.files)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    # A large file makes a million values and no garbage: collecting would walk them all again and again.
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _problems_of_keys(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:

@@ -32,9 +32,7 @@ class Issuers:
         self.serving = serving
         fields = {} if node is None else node.fields
         self.names = tuple(fields)
-        self.uncertain = (node is not None and node.broken) or any(
-            child.broken or any(part.broken for part in child.fields.values()) for child in fields.values()
-        )
+        self.uncertain = node is not None and not node.sound
         read = (self._entry(EntryName(name), child) for name, child in fields.items() if not child.broken)
         self.entries = tuple(entry for entry in read if entry is not None)
         self.for_connect = tuple(entry.name for entry in self.entries if "connect" in entry.use)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from compartmentd.compiler.events import EventReader
 from compartmentd.compiler.issuers import Issuers
@@ -15,6 +15,7 @@ from compartmentd.compiler.rules import RuleReader
 from compartmentd.document.yamldoc import Node
 from compartmentd.names import EntryName, NamespaceName
 from compartmentd.policy.model import ApiRules, Limits, Namespace, Nobody, Rule
+from compartmentd.problems import any_error
 
 
 class NamespaceReader:
@@ -106,11 +107,11 @@ class NamespaceReader:
         return tuple(EntryName(item.data) for item in node.items)
 
     def _warn_if_closed(self, name: str, node: Node, connect: Rule) -> None:
-        never: Sequence[bool | None] = (False, None)
-        if without_token(connect, self.places.named.rules) in never and not isinstance(connect, Nobody):
+        # A rule that could not be read stands as `nobody`, so with an error before nothing follows from it.
+        open_to_some = without_token(connect, self.places.named.rules) or isinstance(connect, Nobody)
+        if not open_to_some and not any_error(self.report.problems):
             message = (
                 f"nobody can connect to `{name}`: its rule needs a token, and no issuer's tokens may connect"
             )
-            self.report.warning(
-                node.key_span, "namespace.closed", message, "declare an issuer, or let `connect` be `public`"
-            )
+            help_ = "declare an issuer, or let `connect` be `public`"
+            self.report.warning(node.key_span, "namespace.closed", message, help_)

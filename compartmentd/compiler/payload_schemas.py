@@ -60,8 +60,6 @@ def _usable(raw: bytes) -> object:
         raise _UnusableError("a schema is a JSON object")
     parts = list(_parts(schema))
     _check_form(schema)
-    if isinstance(schema, dict) and schema.get("$schema", _DIALECT).rstrip("#") != _DIALECT:
-        raise _UnusableError(f"`$schema` must be {_DIALECT}")
     for part in parts:
         _check_part(part)
     _check_references(schema, parts)
@@ -100,11 +98,12 @@ def _no_constant(name: str) -> Any:
 
 def _check_form(schema: Any) -> None:
     # The library loads its metaschemas when it is imported; most configurations name no schema at all.
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415
     from jsonschema.exceptions import SchemaError  # noqa: PLC0415
 
     try:
-        Draft202012Validator.check_schema(schema)
+        # Without formats: the library would try patterns with Python's `re`, which is not what will match.
+        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
     except SchemaError as error:
         where = "/".join(map(str, error.absolute_path)) or "the top"
         raise _UnusableError(f"`{where}` does not have the form that JSON Schema gives it") from None
@@ -123,6 +122,9 @@ def _parts(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def _check_part(part: dict[str, Any]) -> None:
+    dialect = part.get("$schema", _DIALECT)
+    if isinstance(dialect, str) and dialect.rstrip("#") != _DIALECT:
+        raise _UnusableError(f"`$schema` must be {_DIALECT}")
     patterns = part.get("patternProperties", {})
     for pattern in (part.get("pattern"), *(patterns if isinstance(patterns, dict) else ())):
         if isinstance(pattern, str) and (wrong := pattern_problem(pattern)) is not None:

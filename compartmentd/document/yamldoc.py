@@ -76,6 +76,12 @@ class Node:
         """The items of a list that are not broken; none for anything else."""
         return [item for item in self.children if not item.broken] if isinstance(self.children, list) else ()
 
+    @property
+    def sound(self) -> bool:
+        """Whether neither the value nor any part of it is broken, and nothing in it was refused."""
+        children = self.children.values() if isinstance(self.children, dict) else self.children or ()
+        return not (self.broken or self.holed) and all(child.sound for child in children)
+
     def at(self, path: Sequence[str | int]) -> Node:
         """Return the node at a path of keys and indices, which must exist."""
         node = self

@@ -1,0 +1,47 @@
+"""Large configurations: what an operator waits for, in processor time, so that a busy machine changes nothing."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.timing import seconds
+
+ROOM = """\
+      "project{n}:{{project}}":
+        params: {{project: {{pattern: "[a-z0-9-]{{1,40}}"}}}}
+        join: {{any: [{{claim: projects, contains: "{{project}}"}}, {{scope: "p:{{project}}"}}, {{rule: r}}]}}
+        publish: {{all: [{{scope: chat:write}}, {{not: {{claim: suspended, equals: true}}}}]}}
+        events: [message]
+"""
+
+
+def checked(path, count: int) -> float:
+    rooms = "".join(ROOM.format(n=n) for n in range(count))
+    head = (
+        "version: 1\nrules: {r: {claim: a, equals: b}}\nnamespaces:\n  /:\n    connect: public\n    rooms:\n"
+    )
+    path.write_text(head + rooms)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "compartmentd", "check", str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""
+    assert done.stderr == "fine\n"
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_a_thousand_rules_with_the_interpreters_start(tmp_path):
+    assert checked(tmp_path / "c.yaml", 150) < seconds(1)
+
+
+@pytest.mark.slow
+def test_ten_thousand_templates(tmp_path):
+    assert checked(tmp_path / "c.yaml", 10_000) < seconds(20)
