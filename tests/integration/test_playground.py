@@ -66,8 +66,15 @@ class Demo(Daemon):
         return str(answer.json["token"])
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One daemon for all tests that do not edit its file."""
+    with Demo(tmp_path_factory.mktemp("demo")) as running:
+        yield running
+
+
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
+def edited(tmp_path: Path) -> Iterator[Demo]:
     with Demo(tmp_path) as running:
         yield running
 
@@ -193,8 +200,8 @@ async def test_whoever_has_no_token_reads_along(demo: Demo) -> None:
         )
 
 
-async def test_an_edit_moves_live_sessions_before_ones_eyes(demo: Demo) -> None:
-    async with browsing(demo.address) as page:
+async def test_an_edit_moves_live_sessions_before_ones_eyes(edited: Demo) -> None:
+    async with browsing(edited.address) as page:
         mia = Pane(page, 1)
         await mia.be("mia")
         await mia.namespace("/")
@@ -203,18 +210,18 @@ async def test_an_edit_moves_live_sessions_before_ones_eyes(demo: Demo) -> None:
         await mia.room("incident:7").click()
         await expect(mia.timeline).to_contain_text("joined")
 
-        line = demo.edit("at_least: 3", "at_least: 4")
+        line = edited.edit("at_least: 3", "at_least: 4")
         await deciding(mia.card("policy_changed"), line, "at_least: 4")
         await expect(mia.room("incident:7")).to_contain_text("✗")
         await expect(page.get_by_role("status")).to_contain_text("generation 2")
 
-        line = demo.edit("capacity: 2", "capacity: two")
+        line = edited.edit("capacity: 2", "capacity: two")
         problems = page.get_by_role("alert")
         await expect(problems).to_contain_text(f"demo.yaml:{line}:")
         await expect(problems).to_contain_text("two is not a count")
         await expect(page.get_by_role("status")).to_contain_text("the last change is not in force")
 
-        demo.edit("moderation:", "keepers:")
+        edited.edit("moderation:", "keepers:")
         await expect(problems).to_be_hidden()
         await mia.namespace("/")
         await expect(mia.room("keepers")).to_contain_text("auto")

@@ -28,7 +28,7 @@ function sent(entry) {
   return [
     h(
       "div",
-      { class: `message is-mine is-${entry.state}` },
+      { class: `message is-mine was-${entry.state}` },
       h("p", { class: "message-head" }, eventTag(entry), h("span", {}, state), time(entry.at)),
       body(entry.data),
     ),

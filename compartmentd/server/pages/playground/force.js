@@ -2,10 +2,15 @@
 
 import { baseName, fill, h, quoted, time } from "./dom.js";
 
+const NEW_FOR = 2000; // milliseconds of the animation of a new generation
+let shown = { generation: null, since: 0 };
+
 /** Show the state of the configuration in the page's head, and the problems of a refused version below it. */
 export function showForce(outline, status, { head, problems }) {
   const last = status.last_reload;
   const refused = last !== null && !last.ok;
+  if (status.generation !== shown.generation) shown = { generation: status.generation, since: performance.now() };
+  const isNew = status.generation > 1 && performance.now() - shown.since < 2 * NEW_FOR;
   fill(
     head,
     h("code", { class: "force-file", title: outline.file }, baseName(outline.file)),
@@ -15,7 +20,7 @@ export function showForce(outline, status, { head, problems }) {
       h("span", { class: "force-mark", "aria-hidden": "true" }),
       h("span", {}, refused ? "the last change is not in force" : "in force"),
     ),
-    h("span", { class: "force-generation" }, "generation ", h("b", {}, String(status.generation))),
+    h("span", { class: "force-generation" }, "generation ", h("b", { class: isNew ? "is-new" : null }, String(status.generation))),
     h("code", { class: "force-digest", title: status.digest }, status.digest.slice(0, 8)),
     h("span", { class: "force-since" }, refused ? "refused at " : "since ", time(last ? last.at : status.started)),
   );

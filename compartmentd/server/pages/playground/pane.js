@@ -322,11 +322,11 @@ export class Pane {
             "aria-controls": `${this.id}-body`,
             tabindex: selected ? "0" : "-1",
             title: STATES[state],
+            "aria-label": `${name}, ${STATES[state]}`,
             onclick: () => this.#selectNamespace(name),
           },
           h("span", { class: `dot is-${state}` }),
           h("span", {}, name),
-          h("span", { class: "hidden" }, `, ${STATES[state]}`),
           h("span", { class: waiting ? "fresh is-there" : "fresh" }),
         );
       }),
