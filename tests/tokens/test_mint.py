@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jwt
 import pytest
 
 from compartmentd.errors import UsageError
@@ -36,6 +37,15 @@ def test_what_is_minted_is_accepted(settings: dict[str, Any]) -> None:
     assert verified.subject == ("corp", "alice")
     assert verified.claims["scope"] == "a b"
     assert verified.ends_at == NOW + LIFETIME
+
+
+@pytest.mark.parametrize(
+    ("types", "typ"),
+    [((None,), None), (("at+jwt", "x"), "at+jwt"), (("x", "jwt"), "jwt"), ((None, "JWT", "at+jwt"), "JWT")],
+)
+def test_the_type_is_one_that_the_entry_accepts(types: tuple[str | None, ...], typ: str | None) -> None:
+    made = mint(entry(kind="secret_file", types=types), KEY, {"sub": "alice"}, NOW)
+    assert jwt.get_unverified_header(made).get("typ") == typ
 
 
 def test_claims_win_over_what_is_filled_in() -> None:

@@ -490,6 +490,22 @@ def test_without_entries_every_token_is_refused() -> None:
     assert refusal(GOOD, KeySet.of()).reason == "unknown_issuer"
 
 
+def test_the_nearest_issuer_is_named() -> None:
+    names = (
+        "https://id.example.com/realms/a",
+        "https://id.example.com/realms/acme",
+        "https://other.example.com",
+    )
+    keys = KeySet.of([entry(f"e{index}", issuer=name) for index, name in enumerate(names)])
+    for issuer, nearest in [
+        ("https://id.example.com/realms/acme/", names[1]),
+        ("https://id.example.com/realms/b", names[0]),
+        ("https://other.example.org", names[2]),
+        ("https://o", names[2]),
+    ]:
+        assert f"configured is `{nearest}`" in refusal(token(iss=issuer), keys).detail
+
+
 def test_use_and_accepted_entries_narrow() -> None:
     keys = secret_set(use=("connect", "admin"))
     assert accepted(GOOD, keys, use="connect")
