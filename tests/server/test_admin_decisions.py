@@ -47,8 +47,8 @@ async def following(port: int) -> AsyncIterator[Listener]:
     """Open the stream, and read up to the comment with which it begins."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        head = f"GET /admin/decisions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {GOOD}"
-        writer.write(f"{head}\r\n\r\n".encode())
+        lines = ["Host: localhost", "Connection: close", f"Authorization: Bearer {GOOD}", "", ""]
+        writer.write("\r\n".join(["GET /admin/decisions HTTP/1.1", *lines]).encode())
         answer = await within(5, reader.readuntil(b"\r\n\r\n"), "the head of the answer")
         assert b"text/event-stream" in answer
         listener = Listener(reader, writer)
