@@ -90,12 +90,16 @@ def _skeleton(configuration: Configuration) -> _Skeleton:
     )
 
 
-async def assemble(stream: AsyncIterator[bytes]) -> Loaded:
-    """Build what was loaded from the pieces, letting others run every `SLICE` seconds."""
+async def assemble(stream: AsyncIterator[bytes], known: Digest) -> Loaded:
+    """Build what was loaded from the pieces, letting others run every `SLICE` seconds.
+
+    Of files whose digest is `known` the configuration is left out: the caller has it already, and building and
+    freeing it again would cost the loop for nothing.
+    """
     head = _decode_head(await anext(stream))
     skeleton = head.skeleton
     configuration = None
-    if skeleton is not None:
+    if skeleton is not None and head.digest != known:
         namespaces: dict[NamespaceName, Namespace] = {}
         started = time.monotonic()
         for namespace, count in zip(skeleton.namespaces, skeleton.rooms, strict=True):
@@ -127,8 +131,11 @@ async def assemble(stream: AsyncIterator[bytes]) -> Loaded:
     )
 
 
-async def compile_beside(path: str, *, serving: bool) -> Loaded:
-    """Load the configuration at `path` in a child process; a child that fails is a problem of its own."""
+async def compile_beside(path: str, known: Digest, *, serving: bool) -> Loaded:
+    """Load the configuration at `path` in a child process; a child that fails is a problem of its own.
+
+    Where nothing is wrong and the digest is `known`, there is no configuration in the result.
+    """
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -144,7 +151,8 @@ async def compile_beside(path: str, *, serving: bool) -> Loaded:
     words = asyncio.ensure_future(child.stderr.read())
     try:
         async with asyncio.timeout(LONGEST):
-            loaded = await assemble(_read(child.stdout))
+            loaded = await assemble(_read(child.stdout), known)
+            await _drained(child.stdout)
             await child.wait()
             return loaded
     except (TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError) as error:
@@ -177,6 +185,12 @@ async def _read(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
     while True:
         (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
         yield await stream.readexactly(length)
+
+
+async def _drained(stream: asyncio.StreamReader) -> None:
+    # A child whose pieces were not wanted ends only when somebody takes them.
+    while await stream.read(1 << 16):
+        pass
 
 
 def write_pieces(loaded: Loaded, out: BinaryIO) -> None:

@@ -19,6 +19,7 @@ import uvloop
 
 from compartmentd import __version__
 from compartmentd.administration import DaemonAdministration, DaemonDevelopment
+from compartmentd.collector import keep
 from compartmentd.compiler import Loaded, load
 from compartmentd.configuration import (
     Address,
@@ -83,9 +84,8 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str]) -> bool:
         await daemon.run(passed, environ)
         return daemon.failed
 
-    # What exists now lives as long as the process: no later collection has to look at it again (10 ms each).
     gc.collect()
-    gc.freeze()
+    keep()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
 
