@@ -63,6 +63,30 @@ def _member(world: World, *rooms: str, **claims: Any) -> Any:
     return client
 
 
+def _bound(client: Any, *event: Any) -> Callable[[], object]:
+    return lambda: client.ask(*event)
+
+
+def _reload(world: World, *rooms: str) -> Callable[[], object]:
+    _member(world, *rooms)
+    return lambda: world.reload(POLICY + "# changed\n")
+
+
+def _overtaking(world: World) -> Callable[[], object]:
+    client = _member(world)
+
+    def overtake() -> None:
+        world.swap(POLICY + "# changed\n")
+        client.ask("leave", "lobby")
+
+    return overtake
+
+
+def _in_time(world: World) -> Callable[[], object]:
+    world.connect("/chat", "ann", until=START + 100)
+    return lambda: world.tick(100)
+
+
 WAYS: dict[str, tuple[Callable[[World], Callable[[], object]], type[Request], str | None]] = {
     "connect": (lambda world: lambda: world.connect("/chat", "ann", scope="chat"), Connect, None),
     "auto-join": (lambda world: lambda: world.connect("/chat", "ann", scope="chat"), Join, "user:ann"),
@@ -86,33 +110,9 @@ WAYS: dict[str, tuple[Callable[[World], Callable[[], object]], type[Request], st
     ),
     "reload: the session": (lambda world: _reload(world, "lobby"), Connect, None),
     "reload: its memberships": (lambda world: _reload(world, "lobby"), Join, "lobby"),
-    "a session's own event before its turn in a reload": (lambda world: _overtaking(world), Connect, None),
-    "valid_until": (lambda world: _in_time(world), Connect, None),
+    "a session's own event before its turn in a reload": (_overtaking, Connect, None),
+    "valid_until": (_in_time, Connect, None),
 }
-
-
-def _bound(client: Any, *event: Any) -> Callable[[], object]:
-    return lambda: client.ask(*event)
-
-
-def _reload(world: World, *rooms: str) -> Callable[[], object]:
-    _member(world, *rooms)
-    return lambda: world.reload(POLICY + "# changed\n")
-
-
-def _overtaking(world: World) -> Callable[[], object]:
-    client = _member(world)
-
-    def overtake() -> None:
-        world.swap(POLICY + "# changed\n")
-        client.ask("leave", "lobby")
-
-    return overtake
-
-
-def _in_time(world: World) -> Callable[[], object]:
-    world.connect("/chat", "ann", until=START + 100)
-    return lambda: world.tick(100)
 
 
 @pytest.mark.parametrize("way", WAYS)
