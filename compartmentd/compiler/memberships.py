@@ -45,32 +45,27 @@ class Memberships:
     def _find_circles(self) -> None:
         done: set[str] = set()
         for name in self._edges:
-            self._visit(name, [], done)
+            if name not in done:
+                self._visit(name, done)
 
-    def _visit(self, name: str, trail: list[str], done: set[str]) -> None:
+    def _visit(self, start: str, done: set[str]) -> None:
         # Depth-first without recursion: a chain of rooms may be longer than Python's stack.
-        stack: list[Iterator[tuple[RoomTemplate, Span]]] = []
-        if name not in done:
-            stack.append(iter(self._edges.get(name, ())))
-            trail.append(name)
-        while stack:
-            step = next(stack[-1], None)
+        trail = {start: iter(self._edges[start])}
+        while trail:
+            name, targets = next(reversed(trail.items()))
+            step = next(targets, None)
             if step is None:
-                stack.pop()
-                done.add(trail.pop())
+                trail.popitem()
+                done.add(name)
                 continue
             target, span = step
             if target.name in trail:
-                circle = " → ".join([*trail[trail.index(target.name) :], target.name])
-                self.report.error(
-                    span,
-                    "member-of.cycle",
-                    f"nobody could be the first: {circle}",
-                    "a room cannot ask, in the end, for itself",
-                )
+                names = list(trail)
+                circle = " → ".join([*names[names.index(target.name) :], target.name])
+                help_ = "a room cannot ask, in the end, for itself"
+                self.report.error(span, "member-of.cycle", f"nobody could be the first: {circle}", help_)
             elif target.name not in done:
-                stack.append(iter(self._edges.get(target.name, ())))
-                trail.append(target.name)
+                trail[target.name] = iter(self._edges.get(target.name, ()))
 
 
 class _ByPrefix:

@@ -108,8 +108,9 @@ class NamespaceReader:
 
     def _warn_if_closed(self, name: str, node: Node, connect: Rule) -> None:
         # A rule that could not be read stands as `nobody`, so with an error before nothing follows from it.
-        open_to_some = without_token(connect, self.places.named.rules) or isinstance(connect, Nobody)
-        if not open_to_some and not any_error(self.report.problems):
+        if any_error(self.report.problems) or isinstance(connect, Nobody):
+            return
+        if not without_token(connect, self.places.named.rules):
             message = (
                 f"nobody can connect to `{name}`: its rule needs a token, and no issuer's tokens may connect"
             )

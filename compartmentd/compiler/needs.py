@@ -26,6 +26,9 @@ from compartmentd.policy.model import (
 )
 from compartmentd.problems import Span
 
+MAX_DEPTH = 64
+"""Rules are evaluated by recursion, for every join and message."""
+
 Kind: TypeAlias = Literal["text", "param", "member_of", "server", "members"]
 
 
@@ -51,28 +54,59 @@ class NamedRules:
     def __init__(self, rules: Mapping[str, Rule], report: Report) -> None:
         self.rules = rules
         self._needs: dict[str, tuple[Need, ...]] = {}
-        self._cut: set[str] = set()
+        self._depths: dict[str, int] = {}
         for name in rules:
             if name not in self._needs:
-                self._visit(name, [], report)
+                self._visit(name, report)
 
     def needs(self, rule: Rule) -> Iterator[Need]:
         """Yield what the rule needs; what it needs through a named rule stands where that is used."""
         return self._needs_of(rule, negated=False)
 
-    def _visit(self, name: str, trail: list[str], report: Report) -> None:
-        trail.append(name)
-        for used, span in _used(self.rules[name]):
+    def depth(self, rule: Rule) -> int:
+        """Return how deep the rule is, with the named rules that it uses written out."""
+        match rule:
+            case All() | AnyOf():
+                return 1 + max((self.depth(part) for part in rule.parts), default=0)
+            case Not():
+                return 1 + self.depth(rule.part)
+            case Named():
+                return 1 + self._depths.get(rule.name, 0)
+        return 1
+
+    def check_depth(self, rule: Rule, report: Report) -> None:
+        """Report a rule that is too deep to be evaluated safely."""
+        if self.depth(rule) > MAX_DEPTH:
+            message = f"the rule is more than {MAX_DEPTH} deep, with the named rules that it uses"
+            report.error(rule.span, "rule.depth", message, "make it flatter")
+
+    def _visit(self, start: str, report: Report) -> None:
+        # Depth-first without recursion: a chain of rules may be longer than Python's stack.
+        trail = {start: _used(self.rules[start])}
+        while trail:
+            name, uses = next(reversed(trail.items()))
+            step = next(uses, None)
+            if step is None:
+                trail.popitem()
+                self._finish(name, report)
+                continue
+            used, span = step
             if used in trail:
-                circle = " → ".join([*trail[trail.index(used) :], used])
+                names = list(trail)
+                circle = " → ".join([*names[names.index(used) :], used])
                 report.error(
                     span, "rule.cycle", f"rule `{used}` leads to itself: {circle}", "break the circle"
                 )
-                self._cut.add(used)
             elif used not in self._needs and used in self.rules:
-                self._visit(used, trail, report)
-        trail.pop()
-        self._needs[name] = tuple(dict.fromkeys(self._needs_of(self.rules[name], negated=False)))
+                trail[used] = _used(self.rules[used])
+
+    def _finish(self, name: str, report: Report) -> None:
+        rule = self.rules[name]
+        self._needs[name] = tuple(dict.fromkeys(self._needs_of(rule, negated=False)))
+        self.check_depth(rule, report)
+        depth = self.depth(rule)
+        # A rule that is too deep is reported once, not again for each that uses it.
+        self._depths[name] = depth if depth <= MAX_DEPTH else 0
 
     def _needs_of(self, rule: Rule, *, negated: bool) -> Iterator[Need]:
         match rule:

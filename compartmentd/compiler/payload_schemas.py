@@ -6,6 +6,12 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
 from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
 from compartmentd.compiler.report import Report
 from compartmentd.document.patterns import pattern_problem
@@ -97,10 +103,6 @@ def _no_constant(name: str) -> Any:
 
 
 def _check_form(schema: Any) -> None:
-    # The library loads its metaschemas when it is imported; most configurations name no schema at all.
-    from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415
-    from jsonschema.exceptions import SchemaError  # noqa: PLC0415
-
     try:
         # Without formats: the library would try patterns with Python's `re`, which is not what will match.
         Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
@@ -133,10 +135,6 @@ def _check_part(part: dict[str, Any]) -> None:
 
 def _check_references(schema: Any, parts: Iterable[dict[str, Any]]) -> None:
     """Look every reference up, so that none fails, or reaches out, while a client waits."""
-    from referencing import Registry  # noqa: PLC0415
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415
-    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
-
     resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
     for part in parts:
         for keyword in ("$ref", "$dynamicRef"):

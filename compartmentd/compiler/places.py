@@ -37,6 +37,7 @@ class Places:
         """Report what the rule needs and the place has not, each once."""
         if isinstance(rule, Members) and place.publish:
             return
+        self.named.check_depth(rule, self.report)
         for need in dict.fromkeys(self.named.needs(rule)):
             getattr(self, f"_{need.kind}")(need, place)
 

@@ -40,7 +40,7 @@ def explain(node: Node, path: Sequence[str | int], errors: Iterable[ValidationEr
         if "propertyNames" in error.absolute_schema_path:
             about_keys += _bad_name(node, error)
         else:
-            faults.append(Fault(node, name, str(error.validator), error.validator_value, error.schema))  # type: ignore[arg-type]  # a schema that is `false` has no keyword
+            faults.append(Fault(node, name, str(error.validator), error.validator_value, error.schema))  # type: ignore[arg-type]  # no schema of ours is `false`
     values = sorted(
         (f for f in faults if f.keyword not in _STRUCTURE), key=lambda fault: _ORDER.index(fault.keyword)
     )
@@ -222,7 +222,7 @@ def _bad_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
     if child.broken:
         return
     child.broken = True
-    schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
+    schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]  # no schema of ours is `false`
     told = schema.get("x-form", {"what": "a name", "write": "at least one character"})
     yield Problem(
         "error",

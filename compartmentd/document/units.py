@@ -21,7 +21,8 @@ _FORMS: Mapping[Unit, str] = {
     "rate": "one integer with /s, /m or /h, such as `20/s`",
     "count": "an integer from 1",
 }
-_QUANTITY = re.compile(r"([1-9][0-9]{0,11})(B|KiB|MiB|GiB|ms|s|m|h|d|/s|/m|/h)")
+# Nine digits: the largest size, in bytes, fits in 64 bits.
+_QUANTITY = re.compile(r"([1-9][0-9]{0,8})(B|KiB|MiB|GiB|ms|s|m|h|d|/s|/m|/h)")
 _LOOSE = re.compile(r"\s*([0-9]+)\s*([A-Za-z/]*)\s*")
 
 
@@ -87,7 +88,7 @@ def suggestion(value: Any, unit: Unit) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     found = _LOOSE.fullmatch(str(value))
-    if found is None or int(found[1][:12]) == 0 or len(found[1]) > 12:
+    if found is None or int(found[1][:9]) == 0 or len(found[1]) > 9:
         return None
     suffix = _GUESSES[unit].get(found[2].lower(), found[2])
     text = f"{int(found[1])}{suffix}"
