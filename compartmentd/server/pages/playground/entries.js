@@ -8,7 +8,7 @@ const SHORT = 60; // characters of JSON that stay on one line
 /** Show an entry; `entry.show()` brings it up to date when an answer or an explanation has come. */
 export function entryElement(entry, context) {
   const element = h("li", { class: `entry is-${entry.kind}` });
-  entry.show = () => element.replaceChildren(...KINDS[entry.kind](entry, context));
+  entry.show = () => context.grow(() => element.replaceChildren(...KINDS[entry.kind](entry, context)));
   entry.show();
   return element;
 }
@@ -58,7 +58,7 @@ function refused(entry, context) {
       { class: "card is-bad" },
       h("header", {}, h("code", { class: "code" }, entry.code), h("span", { class: "card-what" }, asked(entry)), time(entry.at)),
       h("p", {}, entry.message, entry.retry && " · trying again can help"),
-      entry.explanation && explanation(entry.explanation, context.explainer),
+      entry.explanation && explanation(entry.explanation, context.explainer, context.grow),
     ),
   ];
 }
@@ -71,7 +71,7 @@ function ended(entry, context) {
       { class: "card is-ended" },
       h("header", {}, h("code", { class: "code" }, entry.code), h("span", { class: "card-what" }, entry.what), time(entry.at)),
       h("p", {}, text, entry.retry && " · connecting again can help"),
-      entry.explanation && explanation(entry.explanation, context.explainer),
+      entry.explanation && explanation(entry.explanation, context.explainer, context.grow),
     ),
   ];
 }
@@ -87,6 +87,7 @@ function eventTag({ event }) {
 
 /** What a person wrote reads as text, everything else as the JSON that it is. */
 function body(data) {
+  if (data instanceof ArrayBuffer) return h("p", { class: "json" }, `${data.byteLength} bytes`);
   if (data && typeof data === "object" && Object.keys(data).length === 1 && typeof data.text === "string") {
     return h("p", { class: "text" }, data.text);
   }

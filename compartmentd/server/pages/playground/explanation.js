@@ -6,11 +6,14 @@ const MARKS = { true: "✓", false: "✗", unknown: "?" };
 const CODE_AND_COMMENT = /^((?:[^"'#]|"[^"]*"|'[^']*'|\S#|["'#])*?)((?:^|\s+)#.*)?$/;
 const WORDS = { true: "holds", false: "does not hold", unknown: "cannot be decided" };
 
-/** Show the decision; the excerpts are filled in when they arrive, into room that is kept for them. */
-export function explanation(record, explainer) {
+/**
+ * Show the decision. The excerpts are filled in when they arrive, into room that is kept for them; `grow` runs
+ * what makes the element taller.
+ */
+export function explanation(record, explainer, grow = (change) => change()) {
   const places = h("div", { class: "excerpts" }, record.lines.length > 0 && h("p", { class: "excerpt-waiting" }, "…"));
   if (record.lines.length > 0) {
-    explainer.excerpts(record).then((excerpts) => places.replaceChildren(...excerpts.map(excerpt)));
+    explainer.excerpts(record).then((excerpts) => grow(() => places.replaceChildren(...excerpts.map(excerpt))));
   }
   return h(
     "div",

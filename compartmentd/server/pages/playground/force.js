@@ -14,6 +14,7 @@ export function showForce(outline, status, { head, problems }) {
   fill(
     head,
     h("code", { class: "force-file", title: outline.file }, baseName(outline.file)),
+    h("span", { class: "force-hint" }, "edit and save it, and the panes follow"),
     h(
       "span",
       { class: refused ? "force-state is-refused" : "force-state is-held" },

@@ -6,6 +6,7 @@ import { avatar, entryElement } from "./entries.js";
 import { claimsOf, dataOf, eventsOf, roomsToTry, templateOf } from "./suggestions.js";
 
 const AT_ONCE = 6; // namespaces that are connected to when a person arrives
+const NEAR_END = 40; // pixels from the end of a timeline that still count as the end
 const NOT_DECLARED = "shout"; // an event to be refused with
 const LIFETIMES = [[3600, "1 hour"], [90, "90 seconds"], [20, "20 seconds"]];
 const STATES = { off: "not connected", connecting: "connecting…", on: "connected", refused: "refused", ended: "ended" };
@@ -19,10 +20,11 @@ export class Pane {
     this.id = `pane-${++panesMade}`;
     this.client = new Client({
       listener: world.outline.public,
-      mint: (claims) => world.admin.mint(claims),
+      mint: (claims) => world.admin.mint(claims, world.outline.entries.find(({ issuer }) => issuer === claims.iss)?.name),
       explain: (entry, asked) => world.explainer.explain(entry, asked),
       changed: (session, entry) => this.#changed(session, entry),
     });
+    this.entries = { explainer: world.explainer, grow: (change) => this.#grow(change) };
     this.namespace = world.outline.namespaces[0]?.name ?? "/";
     this.room = null;
     this.render = scheduled(() => this.#render());
@@ -267,20 +269,17 @@ export class Pane {
   }
 
   #append(entry) {
-    const { timeline } = this;
-    const atEnd = timeline.scrollHeight - timeline.scrollTop - timeline.clientHeight < 40;
-    timeline.append(entryElement(entry, { explainer: this.world.explainer }));
-    if (atEnd || entry.kind === "sent") {
-      timeline.scrollTop = timeline.scrollHeight;
-      // Excerpts arrive a moment later and make the entry taller.
-      new ResizeObserver((_, observer) => {
-        timeline.scrollTop = timeline.scrollHeight;
-        if (timeline.lastElementChild !== this.#last) observer.disconnect();
-      }).observe((this.#last = timeline.lastElementChild));
-    }
+    this.#grow(() => this.timeline.append(entryElement(entry, this.entries)));
+    if (entry.kind === "sent") this.timeline.scrollTop = this.timeline.scrollHeight;
   }
 
-  #last = null; // the entry that the end of the timeline follows
+  /** Make a change to the timeline; whoever was reading its end still is. */
+  #grow(change) {
+    const { scrollHeight, scrollTop, clientHeight } = this.timeline;
+    change();
+    if (scrollHeight - scrollTop - clientHeight < NEAR_END) this.timeline.scrollTop = this.timeline.scrollHeight;
+  }
+
   #railShows = null; // the room that the rail was last scrolled to
   #eventsOf = ""; // the place whose events are on offer
 

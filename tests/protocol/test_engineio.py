@@ -1,0 +1,93 @@
+"""Engine.IO packets and payloads."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, strategies as st
+
+from compartmentd.errors import WireError
+from compartmentd.protocol import engineio
+from compartmentd.protocol.engineio import Blob, Control, binary_packet, decode_payload, open_packet
+from compartmentd.protocol.message import Message
+from compartmentd.protocol.websocket import BINARY, TEXT
+
+
+def test_the_open_packet_has_exactly_its_five_members():
+    packet = open_packet(
+        "abc", upgrades=("websocket",), ping_interval=25, ping_timeout=0.2, max_payload=1_000_000
+    )
+    assert packet == (
+        b'0{"sid":"abc","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":200,"maxPayload":1000000}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "packets"),
+    [
+        (b"4hello", [(TEXT, b"4hello")]),
+        (b"4a\x1e4b", [(TEXT, b"4a"), (TEXT, b"4b")]),
+        (b"4a\x1ebAQIDBA==\x1e2", [(TEXT, b"4a"), (BINARY, b"\x01\x02\x03\x04"), (TEXT, b"2")]),
+        (b"b", [(BINARY, b"")]),
+        (b"", [(TEXT, b"")]),
+        (b"\x1e", [(TEXT, b""), (TEXT, b"")]),
+        ("4€".encode(), [(TEXT, "4€".encode())]),
+    ],
+)
+def test_payloads(body: bytes, packets: list[tuple[int, bytes]]):
+    assert decode_payload(body) == packets
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff", b"4\xed\xa0\x80", b"bA", b"bAQ", b"b AQID", b"bAQID\n", b"b!!", "b€".encode()]
+)
+def test_bodies_that_are_no_payload(body: bytes):
+    with pytest.raises(WireError):
+        decode_payload(body)
+
+
+@given(st.binary(max_size=200))
+def test_any_body_is_a_payload_or_an_error(body: bytes):
+    try:
+        packets = decode_payload(body)
+    except WireError:
+        return
+    assert len(packets) == body.count(b"\x1e") + 1
+
+
+messages = st.builds(
+    Message,
+    st.text(st.characters(exclude_characters="\x1e", exclude_categories=["Cs"])).map(
+        lambda s: b"4" + s.encode()
+    ),
+    st.lists(st.binary(max_size=40), max_size=3).map(tuple),
+)
+
+
+@given(st.lists(messages, min_size=1, max_size=5))
+def test_what_is_sent_as_a_payload_reads_as_what_was_sent(sent: list[Message]):
+    expected = [packet for m in sent for packet in [(TEXT, m.packet), *((BINARY, a) for a in m.attachments)]]
+    assert decode_payload(b"\x1e".join(message.payload for message in sent)) == expected
+
+
+def test_both_forms_of_packets_that_are_no_messages():
+    assert (Control(b"2").frames, Control(b"2").payload) == (b"\x81\x012", b"2")
+    assert (Blob(b"\x01\x02").frames, Blob(b"\x01\x02").payload) == (b"\x82\x02\x01\x02", b"bAQI=")
+    assert binary_packet(b"bAQI=") == (BINARY, b"\x01\x02")
+
+
+def test_refusals_are_as_the_reference_words_them():
+    table = {
+        refusal.code: (refusal.status, json.loads(refusal.body))
+        for refusal in vars(engineio).values()
+        if isinstance(refusal, engineio.Refusal)
+    }
+    assert table == {
+        0: (400, {"code": 0, "message": "Transport unknown"}),
+        1: (400, {"code": 1, "message": "Session ID unknown"}),
+        2: (400, {"code": 2, "message": "Bad handshake method"}),
+        3: (400, {"code": 3, "message": "Bad request"}),
+        4: (403, {"code": 4, "message": "Forbidden"}),
+        5: (400, {"code": 5, "message": "Unsupported protocol version"}),
+    }

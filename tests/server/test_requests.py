@@ -1,0 +1,86 @@
+"""What a request's head says."""
+
+from __future__ import annotations
+
+import socket
+from types import SimpleNamespace
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from compartmentd.protocol.engineio import (
+    BAD_METHOD,
+    BAD_REQUEST,
+    BAD_VERSION,
+    UNKNOWN_SID,
+    UNKNOWN_TRANSPORT,
+    Refusal,
+)
+from compartmentd.server.requests import Asked, peer_address, read_headers, read_query
+
+BOTH = ("polling", "websocket")
+
+
+@pytest.mark.parametrize(
+    ("query", "method", "upgrade", "expected"),
+    [
+        ("EIO=4&transport=polling", "GET", False, None),
+        ("EIO=4&transport=websocket", "GET", True, None),
+        ("EIO=4&transport=websocket", "GET", False, BAD_REQUEST),
+        ("EIO=4&transport=polling", "GET", True, BAD_REQUEST),
+        ("EIO=4&transport=constructor", "GET", False, UNKNOWN_TRANSPORT),
+        ("EIO=4&transport=polling&transport=polling", "GET", False, UNKNOWN_TRANSPORT),
+        ("EIO=4&transport=", "GET", False, UNKNOWN_TRANSPORT),
+        ("EIO=3&transport=polling", "GET", False, BAD_VERSION),
+        ("EIO=4&EIO=4&transport=polling", "GET", False, BAD_VERSION),
+        ("EIO=%34&transport=%70olling", "GET", False, None),
+        ("EIO=4&transport=polling", "POST", False, BAD_METHOD),
+        ("EIO=3&transport=x", "POST", False, UNKNOWN_TRANSPORT),
+        ("EIO=3&transport=polling&sid=x", "POST", False, None),
+    ],
+)
+def test_what_is_judged_without_a_session(query: str, method: str, upgrade: bool, expected: Refusal | None):
+    assert Asked.of(read_query(query)).refusal(BOTH, method, upgrade=upgrade) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "transport", "expected"),
+    [
+        ("EIO=4&transport=polling&sid=x", "polling", None),
+        ("EIO=4&transport=polling&sid=x", "websocket", BAD_REQUEST),
+        ("EIO=3&transport=polling&sid=x", "polling", BAD_REQUEST),
+        ("transport=polling&sid=x", "polling", BAD_REQUEST),
+        ("EIO=4&transport=polling&sid=x", None, UNKNOWN_SID),
+    ],
+)
+def test_what_is_judged_of_a_session(query: str, transport: str | None, expected: Refusal | None):
+    assert Asked.of(read_query(query)).refusal_for(transport) == expected
+
+
+def test_queries_keep_every_value():
+    assert read_query("a=1&b=&a=2&c=%E2%82%AC+x") == {"a": ("1", "2"), "b": ("",), "c": ("€ x",)}
+    with pytest.raises(ValueError, match="fields"):
+        read_query("&".join(["a=1"] * 101))
+
+
+def test_headers_keep_every_value_under_one_name():
+    headers = HTTPHeaders()
+    headers.add("X-One", "1")
+    headers.add("x-one", "2")
+    headers.add("Other", "3")
+    assert read_headers(headers) == {"x-one": ("1", "2"), "other": ("3",)}
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "expected"),
+    [
+        (socket.AF_INET, ("127.0.0.1", 5), "127.0.0.1"),
+        (socket.AF_INET6, ("::1", 5, 0, 0), "::1"),
+        (socket.AF_INET6, ("::ffff:10.0.0.1", 5, 0, 0), "10.0.0.1"),
+        (socket.AF_INET6, ("::ffff:1", 5, 0, 0), "::ffff:1"),
+        (socket.AF_UNIX, "", ""),
+        (None, None, ""),
+    ],
+)
+def test_addresses(family: int | None, address: object, expected: str):
+    assert peer_address(SimpleNamespace(address_family=family, address=address)) == expected
