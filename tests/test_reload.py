@@ -1,0 +1,220 @@
+"""The reloader: all or nothing, one at a time, and the answer when it is done."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compartmentd import reload as reload_module
+from compartmentd.daemon import start_up
+from compartmentd.errors import ConfigInvalid
+from compartmentd.reload import InForce, Reloader
+from compartmentd.sessions.hub import Hub
+from compartmentd.tokens.mint import make_development_secret
+from tests.support.world import HandClock
+
+POLICY = """version: 1
+server: {listen: ["127.0.0.1:0"], admin: ["unix:/run/a.sock"]}
+issuers:
+  corp: {issuer: "https://id.example.com", audience: realtime, secret_file: corp.secret}
+namespaces:
+  /:
+    connect: public
+"""
+
+
+class Setup:
+    """A reloader on a real file, with a hub that nobody is connected to."""
+
+    def __init__(self, directory: Path, *, development: bool = False) -> None:
+        self.path = directory / "compartments.yaml"
+        self.secret = directory / "corp.secret"
+        self.secret.write_text("s" * 40)
+        self.path.write_text(POLICY)
+        self.in_force, _ = start_up(str(self.path), development=development, passed={})
+        self.taken: list[InForce] = []
+        self.failures: list[Exception] = []
+        hub = Hub(self.in_force.snapshot, clock=HandClock(), new_sid=str, failed=self.failures.append)
+        self.reloader = Reloader(
+            str(self.path),
+            hub,
+            self.in_force,
+            development=development,
+            took_force=self.taken.append,
+        )
+        self.hub = hub
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    return Setup(tmp_path)
+
+
+async def test_a_changed_file_is_a_new_generation(setup: Setup) -> None:
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    report = await setup.reloader.reload("test")
+    assert (report.ok, report.changed, report.generation) == (True, True, 2)
+    assert report.digest != setup.in_force.snapshot.digest
+    assert setup.hub.snapshot.generation == 2
+    assert "/chat" in setup.hub.snapshot.configuration.policy.namespaces
+    assert len(setup.taken) == 1
+
+
+async def test_the_same_content_changes_nothing(setup: Setup) -> None:
+    setup.path.write_text(POLICY)
+    report = await setup.reloader.reload("test")
+    assert (report.ok, report.changed, report.generation) == (True, False, 1)
+    assert setup.hub.snapshot is setup.in_force.snapshot
+    assert setup.taken == []
+
+
+async def test_a_bad_file_changes_nothing_and_says_where(setup: Setup) -> None:
+    setup.path.write_text(POLICY.replace("connect: public", "conect: public"))
+    report = await setup.reloader.reload("test")
+    assert (report.ok, report.generation) == (False, 1)
+    span = report.problems[0].span
+    assert (span.line, span.column) == (7, 5)
+    assert setup.hub.snapshot is setup.in_force.snapshot
+
+
+async def test_a_missing_file_changes_nothing(setup: Setup) -> None:
+    setup.path.unlink()
+    report = await setup.reloader.reload("test")
+    assert not report.ok
+    assert setup.hub.snapshot is setup.in_force.snapshot
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ('listen: ["127.0.0.1:0"]', 'listen: ["127.0.0.1:1"]', 2),
+        ("/run/a.sock", "/run/b.sock", 2),
+        ("server: {", "server: {path: /other/, ", 2),
+    ],
+)
+async def test_what_needs_a_restart_is_refused_and_named(setup: Setup, old: str, new: str, line: int) -> None:
+    setup.path.write_text(POLICY.replace(old, new))
+    report = await setup.reloader.reload("test")
+    assert not report.ok
+    assert [(p.code, p.span.line) for p in report.problems] == [("needs_restart", line)]
+    assert setup.hub.snapshot is setup.in_force.snapshot
+
+
+async def test_a_changed_key_is_a_new_generation_with_the_same_digest(setup: Setup) -> None:
+    setup.secret.write_text("t" * 40)
+    report = await setup.reloader.reload_keys("test")
+    assert (report.ok, report.changed, report.generation) == (True, True, 2)
+    assert report.digest == setup.in_force.snapshot.digest
+    assert not (await setup.reloader.reload_keys("test")).changed
+
+
+async def test_keys_alone_take_no_other_change_along(setup: Setup) -> None:
+    setup.secret.write_text("t" * 40)
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    assert (await setup.reloader.reload_keys("test")).changed
+    assert "/chat" not in setup.hub.snapshot.configuration.policy.namespaces
+
+
+@pytest.mark.parametrize("secret", ["short", "", None])
+async def test_a_bad_key_changes_nothing(setup: Setup, secret: str | None) -> None:
+    if secret is None:
+        setup.secret.unlink()
+    else:
+        setup.secret.write_text(secret)
+    for report in (await setup.reloader.reload_keys("test"), await setup.reloader.reload("test")):
+        assert not report.ok
+        assert report.problems[0].span.line == 4
+    assert setup.hub.snapshot is setup.in_force.snapshot
+
+
+async def test_a_development_key_is_for_development(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    setup.secret.write_bytes(make_development_secret())
+    report = await setup.reloader.reload("test")
+    assert [problem.code for problem in report.problems] == ["development_key"]
+    with pytest.raises(ConfigInvalid):
+        start_up(str(setup.path), development=False, passed={})
+    assert start_up(str(setup.path), development=True, passed={})
+
+
+async def test_development_makes_the_secret_that_is_missing(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, development=True)
+    setup.path.write_text(POLICY.replace("corp.secret", "other.secret"))
+    assert (await setup.reloader.reload("test")).changed
+    made = tmp_path / "other.secret"
+    assert made.read_bytes().startswith(b"compartmentd-development-")
+    assert made.stat().st_mode & 0o777 == 0o600
+
+
+async def test_reloads_that_are_asked_for_meanwhile_are_one(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+    begun = asyncio.Event()
+    gates = [asyncio.Event() for _ in range(3)]
+    compile_beside = reload_module.compile_beside
+
+    async def gated(path: str, known: Any, *, serving: bool) -> Any:
+        number = len(compiled)
+        compiled.append(setup.path.read_text())
+        begun.set()
+        await gates[number].wait()
+        return await compile_beside(path, known, serving=serving)
+
+    monkeypatch.setattr(reload_module, "compile_beside", gated)
+    first = asyncio.create_task(setup.reloader.reload("first"))
+    await begun.wait()
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    later = [asyncio.create_task(setup.reloader.reload(f"later {number}")) for number in range(5)]
+    await asyncio.sleep(0)
+    assert len(compiled) == 1  # one at a time
+    for gate in gates:
+        gate.set()
+    await first
+    reports = await asyncio.gather(*later)
+    assert len(compiled) == 2  # exactly one more
+    assert all(report is reports[0] for report in reports)
+    assert "/chat" in setup.hub.snapshot.configuration.policy.namespaces
+
+
+async def test_a_caller_that_goes_away_does_not_take_the_reload_with_it(setup: Setup) -> None:
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    caller = asyncio.create_task(setup.reloader.reload("caller"))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    await setup.reloader.reload("after it")
+    assert setup.hub.snapshot.generation == 2
+
+
+async def test_half_a_file_is_read_once_more(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = POLICY + "  /chat: {connect: authenticated}\n"
+    setup.path.write_text(whole[:-10])
+
+    async def finish_writing(_: float) -> None:
+        setup.path.write_text(whole)
+
+    monkeypatch.setattr(reload_module, "SETTLE", 12.5)
+    sleep = asyncio.sleep
+    monkeypatch.setattr(
+        reload_module.asyncio,
+        "sleep",
+        lambda seconds: finish_writing(seconds) if seconds == 12.5 else sleep(seconds),
+    )
+    assert (await setup.reloader.reload("watch")).changed
+
+
+async def test_the_log_tells_each_generation(setup: Setup, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "compartmentd")
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    await setup.reloader.reload("SIGHUP")
+    setup.path.write_text("version: 2\n")
+    await setup.reloader.reload("SIGHUP")
+    events = [(record.event, record.levelname) for record in caplog.records]  # type: ignore[attr-defined]
+    assert events[:2] == [("reloaded", "INFO"), ("reload_refused", "ERROR")]
+    fields = caplog.records[0].fields  # type: ignore[attr-defined]
+    assert fields.keys() >= {"cause", "seconds", "judged", "evicted_sessions", "evicted_memberships"}
+    assert ("problem", "ERROR") in events[2:]
