@@ -10,6 +10,7 @@ token minted by the test stands in its logs.
 from __future__ import annotations
 
 import copy
+import functools
 import http.client
 import json
 import os
@@ -246,7 +247,7 @@ class Daemon:
         """Where clients connect."""
         return f"http://{PUBLIC}:{self.port}"
 
-    @property
+    @functools.cached_property
     def port(self) -> int:
         """The public port, asked of the kernel, so that no test depends on the words of a log line."""
         return self._port_at(PUBLIC)
