@@ -126,13 +126,14 @@ class Automaton:
     def _choice(self, state: int, options: list[tuple[Ranges, ...]], segment: int) -> int:
         """Add one path for each option; options with a common beginning share its states."""
         end = self._new()
-        shared: dict[tuple[Ranges, ...], int] = {(): state}
+        shared: dict[tuple[int, Ranges], int] = {}
         for option in options:
-            for length in range(1, len(option) + 1):
-                if option[:length] not in shared:
-                    before = shared[option[: length - 1]]
-                    shared[option[:length]] = self._step(before, option[length - 1], segment)
-            self._silent[shared[option]].append(end)
+            at = state
+            for ranges in option:
+                if (at, ranges) not in shared:
+                    shared[at, ranges] = self._step(at, ranges, segment)
+                at = shared[at, ranges]
+            self._silent[at].append(end)
         return end
 
 

@@ -143,6 +143,9 @@ def _characters(ranges: Ranges) -> frozenset[str]:
 
 # --- expressions ---
 
+_NEVER = r"[^\x00-\x{10FFFF}]"
+"""Matches nothing, as does an integer parameter without integers; an empty expression would match."""
+
 
 @lru_cache(maxsize=256)
 def _expression_of(reader: Searching) -> Any:
@@ -158,7 +161,8 @@ def _param_text(param: Param) -> str:
     if isinstance(param, PatternParam):
         return _pattern_text(param)
     if isinstance(param, IntegerParam):
-        return "|".join("".join(f"[{low}-{high}]" for low, high in spelling) for spelling in spellings(param))
+        options = ["".join(f"[{low}-{high}]" for low, high in spelling) for spelling in spellings(param)]
+        return "|".join(options) or _NEVER
     return "|".join(re2.escape(value) for value in param.values)
 
 

@@ -63,7 +63,7 @@ class PatternProblem(NamedTuple):
     help: str
 
 
-class _Invalid(Exception):  # noqa: N818 - it never leaves this module
+class _Invalid(Exception):
     """Carries the problem from the place where it was seen to the public function, which returns it."""
 
     def __init__(self, offset: int, message: str, advice: str) -> None:

@@ -45,7 +45,7 @@ def test_dispatch_finds_what_a_look_at_every_template_finds(
     dispatch = Dispatch.of(several)
     for room in {*rooms, *(room for language in languages.values() for room in language)}:
         expected = None
-        for each in sorted(several, key=lambda each: not each.params):  # one without parameters wins
+        for each in sorted(several, key=lambda each: bool(each.params)):  # one without parameters wins
             if expected is None and room in languages[each.name]:
                 (values,) = languages[each.name][room]
                 expected = (each.name, values)
@@ -186,3 +186,10 @@ def test_a_hundred_kinds_of_room_side_by_side() -> None:
         match = dispatch.find(room)
         assert match is not None
         assert match.template is each
+
+
+def test_an_integer_parameter_without_integers_has_no_room() -> None:
+    none = template("a{n}{m}", {"n": (5, 4), "m": "[0-9]?"})
+    dispatch = Dispatch.of([none])
+    for room in ("a", "a1", "a12", "a45"):
+        assert dispatch.find(room) is None

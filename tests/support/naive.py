@@ -96,7 +96,9 @@ def _claim(path: Any, test: dict[str, Any], world: World) -> Truth:
         return None
     names = path if isinstance(path, list) else [path]
     here: Any = world.claims
-    if names[0] in (world.claims.get("_claim_names") or {}) and world.claims.get(names[0]) is None:
+    moved = world.claims.get("_claim_names")
+    named = moved is not None and (not isinstance(moved, dict) or names[0] in moved)
+    if named and world.claims.get(names[0]) is None:
         return None
     for index, name in enumerate(names):
         if not isinstance(here, dict):
