@@ -3,14 +3,15 @@
 import { baseName, fill, h, quoted, time } from "./dom.js";
 
 const NEW_FOR = 2000; // milliseconds of the animation of a new generation
-let shown = { generation: null, since: 0 };
+let shown = { generation: null, since: -Infinity };
 
 /** Show the state of the configuration in the page's head, and the problems of a refused version below it. */
 export function showForce(outline, status, { head, problems }) {
   const last = status.last_reload;
   const refused = last !== null && !last.ok;
-  if (status.generation !== shown.generation) shown = { generation: status.generation, since: performance.now() };
-  const isNew = status.generation > 1 && performance.now() - shown.since < 2 * NEW_FOR;
+  const first = shown.generation === null;
+  if (status.generation !== shown.generation) shown = { generation: status.generation, since: first ? -Infinity : performance.now() };
+  const isNew = performance.now() - shown.since < 2 * NEW_FOR;
   fill(
     head,
     h("code", { class: "force-file", title: outline.file }, baseName(outline.file)),
