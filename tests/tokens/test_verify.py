@@ -380,6 +380,47 @@ def test_a_session_ends_at_the_earlier_of_exp_and_max_age() -> None:
     assert accepted(token(iat=NOW - 60, exp=253402300799)).ends_at == NOW - 60 + 86400
 
 
+SENTENCES = [
+    (
+        token(aud="web"),
+        {},
+        "the token's `aud` names `web`; `corp` wants `realtime`: add that audience at the provider",
+    ),
+    (
+        token(aud="web", typ="ID"),
+        {},
+        (
+            "the token's `aud` names `web`; `corp` wants `realtime`: add that audience at the provider; "
+            "it looks like an ID token: send the access token"
+        ),
+    ),
+    (
+        token({"typ": "x"}),
+        {},
+        "the token is of `typ` `x`, and `types` of `corp` accepts `JWT`, `at+jwt`, `application/at+jwt`",
+    ),
+    (
+        token({"typ": "Application/Logout+JWT"}),
+        {"types": ("JWT",)},
+        (
+            "the token is of `typ` `Application/Logout+JWT`, and `types` of `corp` accepts `JWT`; "
+            "this is a logout token: send the access token"
+        ),
+    ),
+    (token(v="x"), {"require": {"v": "y"}}, "the token's `v` is not what `corp` requires"),
+    (
+        token(iss="x"),
+        {},
+        "no entry has the token's `iss`, `x`; the nearest that is configured is `https://corp.example.com`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "settings", "sentence"), SENTENCES, ids=range(len(SENTENCES)))
+def test_the_whole_sentence(text: str, settings: dict[str, Any], sentence: str) -> None:
+    assert refusal(text, secret_set(**settings)).detail == sentence
+
+
 def test_no_value_of_other_claims_is_in_a_detail() -> None:
     hidden = {"sub": 12345678, "email": "alice@secret.example", "v": "hunter2", "nonce": "n-0S6_WzA2Mj"}
     for settings in (
@@ -487,7 +528,7 @@ def test_an_entry_without_keys_is_unavailable_not_invalid() -> None:
 
 
 def test_without_entries_every_token_is_refused() -> None:
-    assert refusal(GOOD, KeySet.of()).reason == "unknown_issuer"
+    assert refusal(GOOD, KeySet.of()).detail == "no entry has the token's `iss`, `https://corp.example.com`"
 
 
 def test_the_nearest_issuer_is_named() -> None:
@@ -513,7 +554,9 @@ def test_use_and_accepted_entries_narrow() -> None:
     assert refusal(GOOD, keys, use="api").reason == "not_for_this_use"
     assert accepted(GOOD, keys, accept=(EntryName("x"), EntryName("corp")))
     assert "those of `x`" in refusal(GOOD, keys, accept=(EntryName("x"),)).detail
-    assert refusal(GOOD, keys, accept=()).reason == "not_accepted_here"
+    nowhere = refusal(GOOD, keys, accept=())
+    assert nowhere.reason == "not_accepted_here"
+    assert nowhere.detail.endswith("those of none")
 
 
 def test_key_sets_are_immutable_and_leave_out_keys_of_others() -> None:
