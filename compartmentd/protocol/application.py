@@ -27,6 +27,10 @@ class Handshake(msgspec.Struct, frozen=True):
     query: Mapping[str, tuple[str, ...]]
     secure: bool = False
 
+    def __repr__(self) -> str:
+        """Tell the address alone: headers and query may hold tokens, and what has a repr gets logged."""
+        return f"Handshake(address={self.address!r})"
+
 
 class Peer(Protocol):
     """One Engine.IO connection, as the application sees it. All calls are synchronous and never block."""

@@ -62,6 +62,23 @@ class Link(Protocol):
         """Take packets again."""
 
 
+class _NoLink:
+    """What carries a connection that is gone: nothing, so that the last link can be freed."""
+
+    clear = False
+
+    def wake(self) -> None: ...
+    def finish(self) -> None: ...
+    def farewell(self) -> None: ...
+    def fail(self, code: int) -> None: ...
+    def abort(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+_GONE = _NoLink()
+
+
 class Host(Protocol):
     """What a connection needs from whoever runs it."""
 
@@ -222,6 +239,8 @@ class EngineConnection(ABC):
         """Do what is due; return when to be called again, `None` for never."""
         if self.phase is Phase.CLOSED:
             return None
+        if now >= self._pong_due and self._held:
+            self._pong_due = now + self.options.ping_timeout  # the pong may have come: we are not reading
         if now >= self._pong_due:
             self._host.counters.ping_timeouts += 1
             if self._closed(PING_TIMEOUT):
@@ -259,9 +278,10 @@ class EngineConnection(ABC):
         self._closed(reason)
 
     def released(self, link: Link) -> None:
-        """Take note that the link has closed its socket for good."""
+        """Take note that the link has let go of its client for good."""
         if link is self.link:
             self._host.forget(self)
+            self.link = _GONE
 
     def move(self, move: Move) -> bool:
         """Take a step of `PHASES`; return whether it was possible."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from tornado.web import RequestHandler
+from tornado.web import HTTPError, RequestHandler
 
 access_log = logging.getLogger("compartmentd.access")
 log = logging.getLogger(__name__)
@@ -33,8 +33,11 @@ class QuietHandler(RequestHandler):
         """Do not hash answers: none is the same twice."""
 
     def log_exception(self, typ: object, value: object, tb: object) -> None:
-        """Log an error without the request's line."""
+        """Log an error without the request's line; what the client did wrong is no error of ours."""
         del typ, tb
+        if isinstance(value, HTTPError):
+            log.debug("%s %s: %s", self.request.method, self.request.path, value.status_code)
+            return
         error = value if isinstance(value, BaseException) else None
         log.error("%s %s failed", self.request.method, self.request.path, exc_info=error)
 

@@ -32,6 +32,13 @@ class Flushable(Protocol):
         """Give up: an error of ours left the transport in an unknown state."""
 
 
+class Guest(Protocol):
+    """A WebSocket that carries no connection: it probes one, or came too late for it."""
+
+    def abort(self) -> None:
+        """Close it at once."""
+
+
 class Connections:
     """All connections, and what they share; `protocol.connection.Host` to each."""
 
@@ -43,6 +50,7 @@ class Connections:
         self.make = make
         self.options = options
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
+        self.guests: set[Guest] = set()
         self._by_sid: dict[str, EngineConnection] = {}
         self._dirty: list[Flushable] = []
         self._wheel = TimerWheel()
@@ -137,7 +145,11 @@ class Connections:
         self._set_alarm()
 
     def stop(self) -> None:
-        """Stop the clock; for a server that has been closed."""
+        """Close what is left, and stop the clock."""
+        for connection in self:
+            connection.link.abort()
+        for guest in list(self.guests):
+            guest.abort()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

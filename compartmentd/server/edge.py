@@ -139,7 +139,7 @@ class _WebSocketRequest:
             elif asked.version != engineio.VERSION:
                 refusal = engineio.BAD_REQUEST
             else:
-                await self._probe(opening, connection)
+                await self._probe(opening, connection, text_only="b64" in query)
                 return
         if refusal is not None:
             self._refuse(refusal)
@@ -172,12 +172,12 @@ class _WebSocketRequest:
             connections.admission.leave(handshake.address)
             return
         connection = connections.make(connections, sid, handshake, options)
-        link = WebSocketLink(connections, sock, connection, options)
+        link = WebSocketLink(connections, sock, connection, options, text_only="b64" in query)
         connection.link, connection.phase = link, Phase.WEBSOCKET
         connections.add(connection)
         link.start(early)
 
-    async def _probe(self, opening: Opening, connection: EngineConnection) -> None:
+    async def _probe(self, opening: Opening, connection: EngineConnection, *, text_only: bool) -> None:
         """Let a WebSocket probe a connection; one that comes too late is closed at once, after its 101."""
         connections = self._connections
         try:
@@ -186,7 +186,7 @@ class _WebSocketRequest:
             return
         polling = connection.link if transport_of(connection) == "polling" else None
         probe = UpgradeProbe(connections, connection, cast(PollingLink | None, polling))
-        link = WebSocketLink(connections, sock, probe, connections.options)
+        link = WebSocketLink(connections, sock, probe, connections.options, text_only=text_only)
         probe.begin(link)
         link.start(early)
 

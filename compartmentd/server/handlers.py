@@ -92,6 +92,8 @@ class PollingHandler(QuietHandler):
         connection, link = self.connection, self.link
         if self.refusal is not None:
             self._refuse(self.refusal)
+        elif connection is not None and connection.link is not link:
+            self._refuse(engineio.BAD_REQUEST)  # it moved to a WebSocket while this was still coming
         elif connection is not None and link is not None:
             self.connections.counters.bytes_in += len(self.body)
             self._take(connection, bytes(self.body))

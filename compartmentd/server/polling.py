@@ -107,10 +107,14 @@ class PollingLink:
     # The client's requests
 
     async def poll(self) -> bytes | None:
-        """Return the next payload, once there is one; `None` if a poll was held already, which ends both."""
+        """Return the next payload, once there is one; `None` if this poll is out of place.
+
+        Where another is held already, that is the end of the session.
+        """
+        if self.connection.link is not self:
+            return None  # it ended or moved after this request was let in
         if self._poll is not None:
-            self.connection.lost(TRANSPORT_ERROR)
-            self.abort()
+            self.cut()
             return None
         self._collect()
         if self._queue or self.connection.phase is Phase.PROBING:
@@ -121,7 +125,7 @@ class PollingLink:
 
     async def consumed(self) -> None:
         """Wait until the packets of a POST were taken: the client sends no further one before its answer."""
-        if self.connection.held:
+        if self.connection.held and self.connection.link is self:
             self._resumed = self._connections.loop.create_future()
             await self._resumed
 
@@ -196,7 +200,7 @@ class PollingLink:
         self._end_probe()
         self.take_queue()
         self.connection.out.clear()
-        self._connections.forget(self.connection)
+        self.connection.released(self)
         self.resume()
         poll, self._poll = self._poll, None
         if poll is not None and not poll.done():

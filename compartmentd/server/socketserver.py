@@ -104,8 +104,6 @@ class EngineServer:
         self.stop()
         self.close_all()
         await self._connections.emptied(grace)
-        for connection in self._connections:
-            connection.link.abort()
         await self._http.close_all_connections()
         self._connections.stop()
 

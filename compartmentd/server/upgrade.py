@@ -37,6 +37,7 @@ class UpgradeProbe:
     def begin(self, link: WebSocketLink) -> None:
         """Watch this WebSocket; it has `upgrade_timeout` to take over, and is closed if it came too late."""
         self._link = link
+        self._connections.guests.add(self)
         polling = self._polling
         if polling is None or polling.probe is not None or self._connection.phase is not Phase.POLLING:
             link.fail(NORMAL)
@@ -74,12 +75,20 @@ class UpgradeProbe:
         self._back_to_polling()
 
     def released(self, link: WebSocketLink) -> None:
-        """Nothing is left to be given back: the connection's place is its own."""
+        """The WebSocket is closed; the connection's place is its own."""
+        del link
+        self._connections.guests.discard(self)
+        self._link = None
 
     def cancel(self) -> None:
         """Close the WebSocket: the connection has ended meanwhile."""
         if self._link is not None:
             self._link.finish()
+
+    def abort(self) -> None:
+        """Close the WebSocket at once."""
+        if self._link is not None:
+            self._link.abort()
 
     def tick(self, now: float) -> float | None:
         """The client did not finish the upgrade in time."""
@@ -116,6 +125,8 @@ class UpgradeProbe:
         self.out.clear()
         connection.link = link
         link.owner = connection
+        self._connections.guests.discard(self)
+        self._link = None
         polling.retire()
         link.resume()  # or stay paused, if the connection is held
         if connection.out:

@@ -22,7 +22,8 @@ from tornado.util import _websocket_mask as unmask  # the C one, five times as f
 from compartmentd.errors import WireError
 from compartmentd.protocol.connection import SLOW, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from compartmentd.protocol.engineio import Outgoing
-from compartmentd.protocol.websocket import Data, MessageReader, close_frame
+from compartmentd.protocol.message import SEPARATOR
+from compartmentd.protocol.websocket import Data, MessageReader, close_frame, text_frame
 from compartmentd.server.connections import Connections
 from compartmentd.server.options import ServerOptions
 
@@ -33,6 +34,11 @@ _VIEW = memoryview(_BUFFER)
 
 LINGER = 5.0
 """Seconds that a closing client has to take what is queued, and to close its side."""
+
+
+def _as_text(message: Outgoing) -> bytes:
+    """Return a message in text frames alone, binary in base64 as on polling."""
+    return b"".join([text_frame(packet) for packet in message.payload.split(SEPARATOR)])
 
 
 class Owner(Protocol):
@@ -84,19 +90,28 @@ class WebSocketLink:
         "_scheduled",
         "_sock",
         "_stage",
+        "_text_only",
         "due",
         "owner",
     )
 
     def __init__(
-        self, connections: Connections, sock: socket.socket, owner: Owner, options: ServerOptions
+        self,
+        connections: Connections,
+        sock: socket.socket,
+        owner: Owner,
+        options: ServerOptions,
+        *,
+        text_only: bool = False,
     ) -> None:
+        """Take a socket; `text_only` is for clients that cannot take binary frames (`b64=1`)."""
         self.owner = owner
         self.due = inf
         self._connections = connections
         self._sock = sock
         self._reader = MessageReader(options.max_payload, unmask)
         self._limit = options.send_buffer
+        self._text_only = text_only
         self._pending = bytearray()  # what the kernel did not take; a writer is registered while there is any
         self._replies: list[bytes] = []  # pongs
         self._farewell = b""  # the close frame, after everything else
@@ -200,7 +215,10 @@ class WebSocketLink:
         if self._stage in {Stage.LINGERING, Stage.GONE}:
             return
         out = self.owner.out
-        data = out[0].frames if len(out) == 1 else b"".join([message.frames for message in out])
+        if self._text_only:
+            data = b"".join([_as_text(message) for message in out])
+        else:
+            data = out[0].frames if len(out) == 1 else b"".join([message.frames for message in out])
         out.clear()
         if self._replies or self._farewell:
             data = b"".join([*self._replies, data, self._farewell])

@@ -9,9 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-PING_INTERVAL = 300
-PING_TIMEOUT = 200
-CONNECT_TIMEOUT = 1000
+from tests.conformance.intervals import CONNECT_TIMEOUT, PING_INTERVAL, PING_TIMEOUT
 
 
 def _echo(*more: str) -> Iterator[int]:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.conformance.conftest import PING_INTERVAL, PING_TIMEOUT
+from tests.conformance.intervals import PING_INTERVAL, PING_TIMEOUT
 from tests.support.wire import Closed, Refused, WebSocket, request
 
 BARE, SOCKETIO = "/engine.io/", "/socket.io/"

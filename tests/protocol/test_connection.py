@@ -203,7 +203,16 @@ def test_only_the_link_of_now_releases_the_connection():
     fixture.connection.released(FakeLink())
     assert fixture.host.forgotten == 0
     fixture.connection.released(fixture.link)
+    fixture.connection.released(fixture.link)
     assert fixture.host.forgotten == 1
+    assert not fixture.connection.clear
+    fixture.connection.hold()
+    fixture.connection.close("x")
+
+
+def test_a_handshake_does_not_show_what_it_holds():
+    handshake = Handshake("10.0.0.1", {"authorization": ("Bearer secret",)}, {"token": ("secret",)})
+    assert repr(handshake) == "Handshake(address='10.0.0.1')"
 
 
 def test_an_application_that_fails_to_take_note_of_the_end_ends_nothing_else(
@@ -228,6 +237,18 @@ def test_hold_and_resume_within_one_event():
     fixture.receive('42["a"]', '42["b"]')
     fixture.receive('42["c"]')
     assert [call[3] for call in fixture.app.named("event")] == [["a"], ["b"], ["c"]]
+
+
+def test_a_pong_is_not_missed_while_nothing_is_read():
+    fixture = connected()
+    fixture.host.advance(fixture.connection, 25)
+    fixture.connection.hold()
+    fixture.receive("3")
+    fixture.host.advance(fixture.connection, 30)
+    assert fixture.connection.phase is Phase.WEBSOCKET
+    fixture.connection.resume()
+    fixture.host.advance(fixture.connection, 24)
+    assert fixture.connection.phase is Phase.WEBSOCKET
 
 
 def test_what_was_kept_is_gone_with_the_connection():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -270,6 +271,33 @@ async def test_other_methods_are_refused_and_leave_the_session(method: str):
         assert (await request(served.port, "POST", target, b"40")).status == 200
 
 
+async def test_a_method_that_http_does_not_have_is_refused(caplog: pytest.LogCaptureFixture):
+    async with serving(Recorder()) as served:
+        assert (await request(served.port, "FROB", POLLING)).status == 405
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_unix_sockets_are_served_too(tmp_path: Path):
+    app = Recorder()
+    async with serving(app, ServerOptions(connections_per_address=1)) as served:
+        path = str(tmp_path / "s")
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(path)
+        sock.listen()
+        sock.setblocking(False)
+        served.server.add_sockets([sock])
+        for _ in range(2):
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(head("GET", WEBSOCKET, UPGRADE))
+            assert (await read_reply(reader)).status == 101
+            client = WebSocket(reader, writer)
+            await client.receive()
+            client.send("40")
+            await client.receive()
+            assert app.peers[-1].handshake.address == ""
+            client.close()
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
@@ -372,14 +400,14 @@ async def test_a_server_that_stops_accepts_nobody():
 async def test_closing_ends_every_connection():
     app = Recorder()
     async with serving(app) as served:
-        socket = await WebSocket.open(served.port, WEBSOCKET)
-        await socket.receive()
-        socket.send("40")
-        await socket.receive()
+        client = await WebSocket.open(served.port, WEBSOCKET)
+        await client.receive()
+        client.send("40")
+        await client.receive()
         await polling_sid(served)
         closing = asyncio.create_task(served.server.close(grace=0.3))
-        await socket.ended()
-        socket.close()
+        await client.ended()
+        client.close()
         await closing
         assert served.server.connections == 0
     assert ("closed", ["/"], "server shutting down") in app.calls

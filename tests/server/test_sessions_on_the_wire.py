@@ -14,7 +14,7 @@ from compartmentd.protocol.socketio import event_message
 from compartmentd.server.options import ServerOptions
 from tests.support.recorder import Recorder
 from tests.support.timing import eventually
-from tests.support.wire import Closed, Serving, WebSocket, frame, request, serving
+from tests.support.wire import Closed, Serving, WebSocket, frame, read_reply, request, serving
 
 TARGET = "/socket.io/?EIO=4&transport="
 
@@ -541,6 +541,48 @@ async def test_two_posts_at_once_end_the_session():
         assert await client.unknown()
         writer.close()
         del reader
+
+
+async def test_a_post_that_is_still_coming_when_its_session_moves_is_refused():
+    app = Recorder()
+    async with serving(app) as served:
+        client = await Polling.open(served.port)
+        await client.post("40")
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(f"POST {client.target} HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n42[".encode())
+        socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
+        socket.send("2probe")
+        socket.send("5")
+        await eventually(lambda: served.server.counters.upgraded, "the upgrade")
+        writer.write(b'"x"')
+        assert (await read_reply(reader)).json["code"] == 3
+        assert app.named("event") == []
+        writer.close()
+        socket.close()
+
+
+async def test_clients_that_can_take_text_alone_get_binary_in_base64():
+    app = Recorder()
+    async with serving(app) as served:
+        client = await WebSocket.open(served.port, f"{TARGET}websocket&b64=1")
+        await client.receive()
+        client.send("40")
+        await client.receive()
+        app.peers[0].send(event_message("/", "x", b"\x01\x02"))
+        assert await client.receive() == '451-["x",{"_placeholder":true,"num":0}]'
+        assert await client.receive() == "bAQI="
+        client.close()
+
+
+async def test_a_websocket_that_carries_nothing_is_closed_with_its_server():
+    app = Recorder()
+    async with serving(app) as served:
+        client = await Polling.open(served.port)
+        probes = [await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}") for _ in range(2)]
+        await served.server.close(grace=0)
+        for probe in probes:
+            await probe.ended()
+            probe.close()
 
 
 async def test_a_post_that_is_cut_off_ends_the_session():
