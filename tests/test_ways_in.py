@@ -1,6 +1,6 @@
 """P2: every way in asks the one decision function, and nothing else evaluates a rule.
 
-The table lists the ways. What later work adds (recovery, refresh, the server API, `explain`, `test`, `plan`) gets
+The table lists the ways. What later work adds (recovery, the server API, `explain`, `test`, `plan`) gets
 a line here.
 """
 
@@ -72,6 +72,11 @@ def _reload(world: World, *rooms: str) -> Callable[[], object]:
     return lambda: world.reload(POLICY + "# changed\n")
 
 
+def _refresh(world: World) -> Callable[[], object]:
+    client = _member(world, "lobby")
+    return _bound(client, "refresh", world.token("ann", scope="chat"))
+
+
 def _overtaking(world: World) -> Callable[[], object]:
     client = _member(world)
 
@@ -108,6 +113,8 @@ WAYS: dict[str, tuple[Callable[[World], Callable[[], object]], type[Request], st
         Join,
         "attic",
     ),
+    "refresh": (_refresh, Connect, None),
+    "refresh: its memberships": (_refresh, Join, "lobby"),
     "reload: the session": (lambda world: _reload(world, "lobby"), Connect, None),
     "reload: its memberships": (lambda world: _reload(world, "lobby"), Join, "lobby"),
     "a session's own event before its turn in a reload": (_overtaking, Connect, None),

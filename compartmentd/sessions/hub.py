@@ -17,6 +17,7 @@ from compartmentd.protocol.application import Peer
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import wire
 from compartmentd.sessions.clock import Clock
+from compartmentd.sessions.connecting import Connector
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.journal import Journal, NoJournal
@@ -44,10 +45,12 @@ class Hub:
         self._core = core = Core(snapshot, clock, journal or NoJournal())
         self._joiner = Joiner(core)
         self._publisher = Publisher(core)
-        self._standing = Standing(core, self._joiner, new_sid, failed)
+        self._standing = Standing(core, self._joiner, failed)
+        self._connector = Connector(core, self._standing, new_sid)
         self._requests: dict[str, Callable[[Session, int | None, list[Any]], None]] = {
             "join": self._joiner.join,
             "leave": self._joiner.leave,
+            "refresh": self._connector.refresh,
         }
 
     @property
@@ -69,10 +72,10 @@ class Hub:
 
     def connect(self, peer: Peer, namespace: str, auth: bytes | None) -> None:
         """Answer a CONNECT."""
-        self._standing.connect(peer, NamespaceName(namespace), auth)
+        self._connector.connect(peer, NamespaceName(namespace), auth)
 
     def event(self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
-        """Handle a request: `join`, `leave` or `publish`."""
+        """Handle a request: `join`, `leave`, `publish` or `refresh`."""
         core = self._core
         if session.generation != core.snapshot.generation:
             self._standing.rejudge(session, Code.POLICY_CHANGED)

@@ -10,7 +10,7 @@ from compartmentd.names import Digest, NamespaceName, RoomName, SessionId, Subje
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Decision
 
-Occasion: TypeAlias = Literal["connect", "join", "publish", "auto_join", "judge", "end"]
+Occasion: TypeAlias = Literal["connect", "join", "publish", "auto_join", "judge", "refresh", "end"]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,6 +46,11 @@ def joined_ack(room: str) -> bytes:
     return b'{"ok":true,"room":%b}' % encode(room)
 
 
+def refreshed(ends_at: float) -> bytes:
+    """Return the body of the ack of a refresh: when the session ends now, in milliseconds since the epoch."""
+    return encode({"ok": True, "expires": int(ends_at * 1000)})
+
+
 def refused_connect(code: Code) -> tuple[str, dict[str, Any]]:
     """Return message and data of a CONNECT_ERROR."""
     meaning = MEANINGS[code]

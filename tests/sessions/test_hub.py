@@ -189,7 +189,7 @@ def test_a_request_of_another_form_is_invalid(world: World, event: list[Any]) ->
     assert member(world, "ann").code(*event) == "invalid_payload"
 
 
-@pytest.mark.parametrize("event", ["presence", "history", "refresh", "hello", "_x", "compartment"])
+@pytest.mark.parametrize("event", ["presence", "history", "hello", "_x", "compartment"])
 def test_what_is_no_request_is_an_unknown_event(world: World, event: str) -> None:
     assert member(world, "ann").code(event, "lobby") == "unknown_event"
 
