@@ -22,17 +22,20 @@ _ABSENT = "absent"
 class Issuers:
     """Reads `issuers`, and says which entries there are.
 
-    `names` are all that were written, `for_connect` those whose tokens may open sessions; `uncertain` says
-    that some entry is broken, so that nothing may be concluded from one being missing.
+    `names` are all that were written, `for_connect` those whose tokens may open sessions. `complete` says that
+    there are certainly no others, `certain` that all of them were read without a problem.
     """
 
-    def __init__(self, node: Node | None, files: FilesUsed, report: Report, *, serving: bool) -> None:
+    def __init__(
+        self, node: Node | None, files: FilesUsed, report: Report, *, complete: bool, serving: bool
+    ) -> None:
         self.files = files
         self.report = report
         self.serving = serving
         fields = {} if node is None else node.fields
         self.names = tuple(fields)
-        self.uncertain = node is not None and not node.sound
+        self.complete = complete and (node is None or not node.holed)
+        self.certain = complete and (node is None or node.sound)
         read = (self._entry(EntryName(name), child) for name, child in fields.items() if not child.broken)
         self.entries = tuple(entry for entry in read if entry is not None)
         self.for_connect = tuple(entry.name for entry in self.entries if "connect" in entry.use)

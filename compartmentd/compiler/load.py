@@ -72,7 +72,7 @@ def _compile(
     reader = RuleReader(report, sections.rules, complete=sections.complete)
     rules = {name: reader.read(node) for name, node in sections.rules.items()}
     places = Places(NamedRules(rules, report), report)
-    issuers = Issuers(root.fields.get("issuers"), files, report, serving=serving)
+    issuers = Issuers(root.fields.get("issuers"), files, report, complete=sections.complete, serving=serving)
     schemas = PayloadSchemas(files, report)
     events = EventReader(reader, places, schemas, report)
     server, spans = ServerReader(report).read(root.get("server"))

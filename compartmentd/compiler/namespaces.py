@@ -82,21 +82,22 @@ class NamespaceReader:
         if written is not None:
             return self._written_entries(written)
         entries = self.issuers.for_connect
-        if len(entries) > 1 and not self.issuers.uncertain:
+        if len(entries) > 1 and self.issuers.certain:
             several = ", ".join(f"`{each}`" for each in entries)
             message = f"`{name}` does not say whose tokens may connect, and several entries could: {several}"
             self.report.error(
                 node.key_span, "issuers.missing", message, "write `issuers: [...]` in the namespace"
             )
-        if not entries and not self.issuers.uncertain:
+        if not entries and self.issuers.certain:
             self._warn_if_closed(name, node, connect)
         return tuple(entries[:1])
 
     def _written_entries(self, node: Node) -> tuple[EntryName, ...]:
         for item in node.items:
             if item.data not in self.issuers.names:
-                self.report.unknown(item.span, "issuer", item.data, self.issuers.names)
-            elif item.data not in self.issuers.for_connect and not self.issuers.uncertain:
+                if self.issuers.complete:
+                    self.report.unknown(item.span, "issuer", item.data, self.issuers.names)
+            elif item.data not in self.issuers.for_connect and self.issuers.certain:
                 message = f"tokens of `{item.data}` may not connect"
                 self.report.error(
                     item.span,

@@ -32,7 +32,7 @@ class RoomReader:
         rooms = list(self._rooms(node, limits))
         sound = [room for room, shape in rooms if shape.sound]
         self.templates.compare(sound)
-        complete = len(sound) == len(node.fields)
+        complete = len(sound) == len(node.fields) and not node.holed
         Memberships(sound, self.places.named, self.report).check(complete=complete)
         return tuple(room for room, _ in rooms)
 

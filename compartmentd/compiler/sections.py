@@ -59,7 +59,9 @@ class Sections:
 
     def _check(self, root: Node, definition: str | None) -> None:
         self.report.problems += schema.check(root, definition)
-        self.complete = self.complete and not root.broken
+        # A misspelt or repeated section may have held anything.
+        whole = not (root.broken or root.holed or any(section.broken for section in root.fields.values()))
+        self.complete = self.complete and whole
 
     def _join(self, root: Node) -> None:
         self._section(root, "namespaces", self.namespaces)
@@ -69,7 +71,7 @@ class Sections:
         node = root.fields.get(section)
         if node is None:
             return
-        self.complete = self.complete and not node.broken
+        self.complete = self.complete and not node.holed
         for name, child in node.fields.items():
             first = into.setdefault(name, child)
             if first is not child and not child.broken:

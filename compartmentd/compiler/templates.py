@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from compartmentd.compiler.report import Report
+from compartmentd.document.bundled import schema
 from compartmentd.document.yamldoc import Node
 from compartmentd.policy.charset import valid_room_name
 from compartmentd.policy.integers import LARGEST
@@ -13,6 +14,9 @@ from compartmentd.policy.model import IntegerParam, OneOfParam, Param, PatternPa
 from compartmentd.policy.overlap import conflicts, example, template_ambiguity
 from compartmentd.policy.pattern import PatternProblem, default_param, parse_pattern
 from compartmentd.policy.text import parse_text, placeholders
+
+_SURELY_FITS = 64
+"""Characters of at most 4 bytes: a room name has room for so many, whichever they are."""
 
 
 class Shape(NamedTuple):
@@ -47,7 +51,7 @@ class TemplateReader:
             return Shape((name,), (), sound=False)
         declared = self._declared(node, names)
         params = tuple(self._param(each, declared.get(each), node) for each in names)
-        sound = all(param is not None for param in params) and not self._params_broken(node)
+        sound = all(param is not None for param in params) and self._params_known(node)
         shape = Shape(pattern, tuple(param for param in params if param is not None), sound)
         return shape._replace(sound=sound and self._possible(shape, node))
 
@@ -81,9 +85,11 @@ class TemplateReader:
                 self.report.unknown(child.key_span, "parameter", name, names)
         return {} if params is None else params.fields
 
-    def _params_broken(self, node: Node) -> bool:
-        params = node.fields.get("params")
-        return params is not None and params.broken
+    def _params_known(self, node: Node) -> bool:
+        """Tell whether `params` is what it seems: not broken, repeated, or misspelt."""
+        keys = schema()["$defs"]["room"]["properties"].keys() - {"params"}
+        doubtful = any(child.broken and key not in keys for key, child in node.fields.items())
+        return not (node.holed or doubtful)
 
     def _param(self, name: str, node: Node | None, template: Node) -> Param | None:
         if node is None:
@@ -138,20 +144,21 @@ class TemplateReader:
 
     def _possible(self, shape: Shape, node: Node) -> bool:
         """Report a template that no room name can have the form of."""
-        if not shape.params:
-            possible = valid_room_name(shape.pattern[0])
-        else:
-            literals = "".join(shape.pattern[::2])
-            # Few templates come near the limits, so the walk that finds an example is rarely needed.
-            possible = literals == "" or valid_room_name(literals)
-            possible = possible and (
-                len(literals) < 64 or example(shape.pattern, {p.name: p for p in shape.params}) is not None
-            )
+        literals = "".join(shape.pattern[::2])
+        possible = literals == "" or valid_room_name(literals)
+        if possible and len(literals) + sum(map(_least_length, shape.params)) > _SURELY_FITS:
+            possible = example(shape.pattern, {param.name: param for param in shape.params}) is not None
         if not possible:
-            self.report.error(
-                node.key_span,
-                "template.impossible",
-                "no room can have this name",
-                "a room name has at most 256 bytes of UTF-8, without control characters",
-            )
+            help_ = "a room name has at most 256 bytes of UTF-8, without control characters"
+            self.report.error(node.key_span, "template.impossible", "no room can have this name", help_)
         return possible
+
+
+def _least_length(param: Param) -> int:
+    """Return how many characters a value has at least."""
+    match param:
+        case PatternParam():
+            return sum(item.least for item in param.items)
+        case OneOfParam():
+            return min(len(value) for value in param.values)
+    return 1

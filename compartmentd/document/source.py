@@ -1,4 +1,4 @@
-"""A file as text: decoded, checked for characters that no editor shows, and able to quote itself."""
+"""A file as text: decoded, and checked for characters that no editor shows."""
 
 from __future__ import annotations
 
@@ -27,11 +27,6 @@ class Source(msgspec.Struct, frozen=True):
 
     name: str
     text: str
-
-    def excerpt(self, span: Span) -> str:
-        """Return the whole lines that the span touches."""
-        lines = self.text.splitlines()
-        return "\n".join(lines[span.line - 1 : max(span.end_line, span.line)])
 
 
 def decode(name: str, raw: bytes) -> Source | tuple[Problem, ...]:

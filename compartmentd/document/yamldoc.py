@@ -146,7 +146,10 @@ class _Reader:
         event = self.next()
         if isinstance(event, yaml.StreamEndEvent):
             self.stop(
-                start_of(self.source.name), "yaml.empty", "the file is empty", "begin with `version: 1`"
+                start_of(self.source.name),
+                "yaml.empty",
+                "the file is empty",
+                "a configuration begins with `version: 1`",
             )
         root = self.value(self.next(), 1)
         self.next()  # the document's end

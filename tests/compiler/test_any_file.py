@@ -218,6 +218,19 @@ def test_the_largest_quantities_travel():
     assert msgspec.msgpack.encode(loaded.configuration)
 
 
+def test_a_rule_as_deep_as_yaml_allows():
+    nested: dict = {"scope": "a"}
+    for depth in range(36):
+        nested = {"not": nested} if depth % 2 else {"all": [nested]}
+    document = {"version": 1, "namespaces": {"/": {"connect": nested, "rooms": {"a": {"join": nested}}}}}
+    check(json.dumps(document).encode())
+    for _ in range(10):
+        nested = {"any": [nested]}
+    document["namespaces"]["/"]["connect"] = nested
+    loaded = load("c.yaml", InMemory({"c.yaml": json.dumps(document).encode()}))
+    assert [problem.code for problem in loaded.problems] == ["yaml.depth"]
+
+
 def test_a_chain_of_rules_longer_than_the_stack():
     rules = {f"r{n}": {"rule": f"r{n + 1}"} for n in range(5000)} | {"r5000": "public"}
     document = {"version": 1, "rules": rules, "namespaces": {"/": {"connect": {"rule": "r0"}}}}

@@ -282,6 +282,14 @@ ISSUER = "issuers: {a: {issuer: x, audience: y, secret_env: SECRET, use: [api, n
         ([ISSUER, "namespaces: {/: {connect: authenticated}}"], ["api.not-served", "yaml.trap"]),
         (["issuers: []", "namespaces: {/: {connect: authenticated}}"], ["schema.type"]),
         (["namespaces: {/: {conect: public, rooms: {a: {jion: public}}}}"], ["schema.unknown-key"] * 2),
+        # Neither is what a misspelt or repeated section would have declared.
+        (["rulez: {a: public}", "namespaces: {/: {connect: {rule: a}}}"], ["schema.unknown-key"]),
+        (
+            ["rules: {}", "rules: {a: public}", "namespaces: {/: {connect: {rule: a}}}"],
+            ["yaml.duplicate-key"],
+        ),
+        (["issuerz: {}", "namespaces: {/: {connect: authenticated, issuers: [a]}}"], ["schema.unknown-key"]),
+        (["namespacez: {/: {connect: public}}"], ["schema.unknown-key"]),
     ],
 )
 def test_what_follows_from_a_mistake_is_not_told(lines, expected):
@@ -289,8 +297,11 @@ def test_what_follows_from_a_mistake_is_not_told(lines, expected):
     assert [code for _, code in codes(text.encode(), SECRET=b"s" * 32)] == expected
 
 
+FORMS = ["{x: {pattern: 5}}", "{x: {integer: {min: a}}}", "{x: {one_of: [no]}}", '{x: {pattern: "a|b"}}']
+
+
 @pytest.mark.parametrize(
-    "params", ["5", "{x: {pattern: 5}}", "{x: {integer: {min: a}}}", "{x: {one_of: [no]}}"]
+    "params", ["params: 5", "parms: {x: {one_of: [a]}}", *map("params: {}".format, FORMS)]
 )
 def test_templates_are_not_compared_while_the_form_of_a_parameter_is_unknown(params):
     text = f"""
@@ -299,7 +310,7 @@ namespaces:
   /:
     connect: public
     rooms:
-      "a:{{x}}": {{join: public, params: {params}}}
+      "a:{{x}}": {{join: public, {params}}}
       "a:{{y}}": {{join: {{member_of: "b:x"}}}}
 """
     assert len(codes(text.encode())) == 1

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.document.source import MAX_BYTES, Source, decode
-from compartmentd.problems import Span
 
 
 @pytest.mark.parametrize(
@@ -55,11 +54,3 @@ def test_any_bytes_are_text_or_a_problem(raw):
     else:
         assert result
         assert all(problem.severity == "error" for problem in result)
-
-
-@pytest.mark.parametrize(
-    ("span", "lines"),
-    [((1, 2, 1, 3), "one"), ((2, 1, 3, 2), "two\nthree"), ((3, 1, 3, 1), "three"), ((9, 1, 9, 1), "")],
-)
-def test_an_excerpt_is_the_whole_lines(span, lines):
-    assert Source("f", "one\ntwo\nthree\n").excerpt(Span("f", *span)) == lines
