@@ -146,8 +146,8 @@ class _Builder:
 
     def _leaf(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
         readers = []
-        for template, _ in group:
-            readers.append(self._readers.of(template))
+        for template, form in group:
+            readers.append(self._readers.of(template, form))
             if self._slice_is_over():
                 yield
         return readers[0] if len(readers) == 1 else _Leaf(tuple(readers))

@@ -7,6 +7,9 @@ from typing import Any
 
 import re2  # type: ignore[import-untyped]  # it ships no types
 
+_LARGE = 256 << 20
+"""Bytes for an expression that RE2's usual 8 MiB are too little for, as a list of very many values."""
+
 
 @lru_cache(maxsize=512)
 def compiled(pattern: str) -> Any:
@@ -16,10 +19,11 @@ def compiled(pattern: str) -> Any:
     """
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = (
-        64 << 20
-    )  # a program too large for the default 8 MiB is the operator's choice, not an error
-    return re2.compile(pattern, options)
+    try:
+        return re2.compile(pattern, options)
+    except re2.error:
+        options.max_mem = _LARGE
+        return re2.compile(pattern, options)
 
 
 def full_match(pattern: str, value: str) -> bool:

@@ -16,7 +16,7 @@ import re2  # type: ignore[import-untyped]  # it ships no types
 from compartmentd.policy.charset import MAX_ROOM_BYTES, Ranges, contains
 from compartmentd.policy.expressions import compiled, full_match
 from compartmentd.policy.integers import read_integer, spellings
-from compartmentd.policy.literals import shape
+from compartmentd.policy.literals import Shape
 from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate
 
 Check: TypeAlias = Callable[[str], bool]
@@ -94,10 +94,10 @@ class Readers:
         self._checks: dict[object, Check] = {}
         self._together: dict[tuple[Check, ...], tuple[Check, ...]] = {}
 
-    def of(self, template: RoomTemplate) -> Reader:
-        """Return the reader of a template with parameters."""
+    def of(self, template: RoomTemplate, form: Shape) -> Reader:
+        """Return the reader of a template with parameters, whose shape is `form`."""
         in_order = tuple(param.name for param in template.params) == template.pattern[1::2]
-        if in_order and shape(template).can_be_cut():
+        if in_order and form.can_be_cut():
             checks = tuple(self._check(param) for param in template.params)
             return Cutting(template, self._together.setdefault(checks, checks))
         return Searching(template)

@@ -6,7 +6,7 @@ an example is as short as there is one, and a string longer than a room name can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from compartmentd.policy.automaton import Automaton, of_template
@@ -14,8 +14,11 @@ from compartmentd.policy.charset import MAX_ROOM_BYTES, intersection, specimen
 from compartmentd.policy.literals import compatible_pairs, shape_of
 from compartmentd.policy.model import Param, RoomTemplate, Text
 
-_Step: TypeAlias = tuple[int, str, tuple[int, int, bool]]
-"""The bytes of the character read, the character, and the pair of states after it (see `_shortest`)."""
+_Pair: TypeAlias = tuple[int, int, bool]
+"""The states of two automata after the same string, and whether they read it differently."""
+
+_Step: TypeAlias = tuple[int, str, _Pair]
+"""The bytes of a character, the character, and the pair of states after it."""
 
 
 def ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | None = None) -> str | None:
@@ -32,10 +35,9 @@ def ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | None =
     if shape.can_be_cut() or shape.mirrored().can_be_cut():
         return None
     literals = len("".join(pattern[::2]).encode(errors="surrogatepass"))
+    longest = MAX_ROOM_BYTES + literals if limit is None else limit
     automaton = Automaton(pattern, params)
-    return _shortest(
-        automaton, automaton, differing=True, limit=MAX_ROOM_BYTES + literals if limit is None else limit
-    )
+    return _shortest(automaton, automaton, differing=True, limit=longest)
 
 
 def template_ambiguity(template: RoomTemplate) -> str | None:
@@ -98,15 +100,12 @@ def _twins(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, Ro
 def _shortest(left: Automaton, right: Automaton, *, differing: bool, limit: int) -> str | None:
     """Return the shortest string that both read, `differing` in the segment of some character, or `None`.
 
-    Strings are tried by their length in bytes: `waiting[n]` holds what is reached with n bytes, as a pair of
-    states, whether the readings differ yet, and how it was reached.
+    Strings are tried by their length in bytes: `waiting[n]` holds what is reached with n bytes, each with the
+    pair before and the character between.
     """
-    start = (0, 0, False)
-    waiting: list[list[tuple[tuple[int, int, bool], tuple[int, int, bool] | None, str]]]
-    waiting = [[] for _ in range(limit + 1)]
-    waiting[0].append((start, None, ""))
-    came: dict[tuple[int, int, bool], tuple[tuple[int, int, bool] | None, str]] = {}
-    step = _steps(left, right, differing=differing)
+    waiting: list[list[tuple[_Pair, _Pair | None, str]]] = [[] for _ in range(limit + 1)]
+    waiting[0].append(((0, 0, False), None, ""))
+    came: dict[_Pair, tuple[_Pair | None, str]] = {}
     for length, arrived in enumerate(waiting):
         for pair, before, character in arrived:
             if pair in came:
@@ -114,33 +113,25 @@ def _shortest(left: Automaton, right: Automaton, *, differing: bool, limit: int)
             came[pair] = (before, character)
             if pair[2] == differing and length and left.accepts(pair[0]) and right.accepts(pair[1]):
                 return _spelled(came, pair)
-            for size, read, target in step(pair):
+            for size, read, target in _steps(left, right, pair, differing=differing):
                 if target not in came and length + size <= limit:
                     waiting[length + size].append((target, pair, read))
         arrived.clear()
     return None
 
 
-def _steps(
-    left: Automaton, right: Automaton, *, differing: bool
-) -> Callable[[tuple[int, int, bool]], Iterator[_Step]]:
-    def step(pair: tuple[int, int, bool]) -> Iterator[_Step]:
-        for one in left.moves(pair[0]):
-            for other in right.moves(pair[1]):
-                found = specimen(intersection(one.ranges, other.ranges))
-                if found is not None:
-                    differ = differing and (pair[2] or one.segment != other.segment)
-                    yield *found, (one.target, other.target, differ)
-
-    return step
+def _steps(left: Automaton, right: Automaton, pair: _Pair, *, differing: bool) -> Iterator[_Step]:
+    for one in left.moves(pair[0]):
+        for other in right.moves(pair[1]):
+            found = specimen(intersection(one.ranges, other.ranges))
+            if found is not None:
+                differ = differing and (pair[2] or one.segment != other.segment)
+                yield *found, (one.target, other.target, differ)
 
 
-def _spelled(
-    came: Mapping[tuple[int, int, bool], tuple[tuple[int, int, bool] | None, str]],
-    pair: tuple[int, int, bool],
-) -> str:
+def _spelled(came: Mapping[_Pair, tuple[_Pair | None, str]], pair: _Pair) -> str:
     characters = []
-    at: tuple[int, int, bool] | None = pair
+    at: _Pair | None = pair
     while at is not None:
         at, character = came[at]
         characters.append(character)

@@ -232,10 +232,8 @@ def _scopes_held(rule: Scopes, scene: Scene) -> Result:
         return _NO_TOKEN
     held = [fill(scope, scene.values) in who.scopes for scope in rule.scopes]
     if held and (all(held) if rule.every else any(held)):
-        return Result(TRUE)
-    if who.scopes_uncertain or not held:
-        return Result(UNKNOWN, "a claim that scopes are taken from is of the wrong type or not in the token")
-    return Result(FALSE)
+        return _HELD
+    return _UNCERTAIN if who.scopes_uncertain or not held else _NOT_HELD
 
 
 def _claim(rule: Claim, scene: Scene) -> Verdict:
