@@ -226,8 +226,8 @@ class _Case:
         return Decision(Deny(code), (Reason(text, Truth.FALSE, span),), self.who.ends_at)
 
     def _instead(self, allowed: Decision, code: Code, text: str, span: Span) -> Decision:
-        """Refuse what the rules allow, and keep their reasons."""
-        return Decision(Deny(code), (*allowed.reasons, Reason(text, Truth.FALSE, span)), allowed.valid_until)
+        """Refuse what the rules allow, for as long as they do: they are no reason of this refusal."""
+        return Decision(Deny(code), (Reason(text, Truth.FALSE, span),), allowed.valid_until)
 
 
 def _publish_rules(at: Namespace | RoomTemplate, event: Event) -> tuple[Rule, ...]:

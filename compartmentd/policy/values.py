@@ -135,6 +135,8 @@ def _moment(test: Moment, readings: Readings, _fill: Filler, now: float) -> Resu
     if moment is None:
         return WRONG_TYPE
     future = moment > now
+    if not future and not moment <= now:  # a clock that shows no time
+        return Result(Truth.UNKNOWN, "there is no time to compare with")
     until = float(moment) if future and moment < _FAR_FUTURE else None
     return Result(Truth.TRUE if future == test.future else Truth.FALSE, until=until)
 

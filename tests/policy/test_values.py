@@ -229,6 +229,14 @@ def test_a_moment_holds_until_it_comes() -> None:
     assert result("future", 10**400) == (T, None)
 
 
+@pytest.mark.parametrize("word", ["past", "future"])
+def test_without_a_time_nothing_is_past_or_future(word: str) -> None:
+    def as_it_is(value: Value) -> tuple[Any, ...]:
+        return (value,)
+
+    assert hold(condition({"is": word}), (NOW,), as_it_is, float("nan")).truth is U
+
+
 def test_a_bound_without_a_bound_is_unknown() -> None:
     assert hold(Bound(span=span()), (1,), lambda value: (value,), NOW).truth is U
 
