@@ -32,6 +32,9 @@ SLOW = "slow"
 
 _INTERNAL_ERROR = 1011
 
+# By a name of this module: on Python 3.11 a look-up in an Enum costs more than queueing a message.
+_CLOSED = Phase.CLOSED
+
 
 class Link(Protocol):
     """The transport that carries a connection now."""
@@ -145,7 +148,7 @@ class EngineConnection(ABC):
 
     def send(self, message: Outgoing) -> None:
         """Queue a message; it leaves with everything else of this loop turn. Ended connections drop it."""
-        if self.phase is Phase.CLOSED:
+        if self.phase is _CLOSED:
             return
         out = self.out
         if not out:
@@ -214,13 +217,13 @@ class EngineConnection(ABC):
 
     def hold(self) -> None:
         """Stop taking packets (a decision is awaited); what has arrived is kept."""
-        if self.phase is not Phase.CLOSED and not self._held:
+        if self.phase is not _CLOSED and not self._held:
             self._held = self._stopped = True
             self.link.pause()
 
     def resume(self) -> None:
         """Take packets again, those that were kept first."""
-        if not self._held or self.phase is Phase.CLOSED:
+        if not self._held or self.phase is _CLOSED:
             return
         self._held = self._stopped = False
         kept, self._kept = self._kept, []
@@ -237,7 +240,7 @@ class EngineConnection(ABC):
 
     def tick(self, now: float) -> float | None:
         """Do what is due; return when to be called again, `None` for never."""
-        if self.phase is Phase.CLOSED:
+        if self.phase is _CLOSED:
             return None
         if now >= self._pong_due and self._held:
             self._pong_due = now + self.options.ping_timeout  # the pong may have come: we are not reading
@@ -257,7 +260,7 @@ class EngineConnection(ABC):
         return self._next_deadline()
 
     def _next_deadline(self) -> float | None:
-        if self.phase is Phase.CLOSED:
+        if self.phase is _CLOSED:
             return None
         return min(self._ping_at, self._pong_due, self._deadline)
 

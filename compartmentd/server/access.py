@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
 access_log = logging.getLogger("compartmentd.access")
@@ -35,8 +36,8 @@ class QuietHandler(RequestHandler):
     def log_exception(self, typ: object, value: object, tb: object) -> None:
         """Log an error without the request's line; what the client did wrong is no error of ours."""
         del typ, tb
-        if isinstance(value, HTTPError):
-            log.debug("%s %s: %s", self.request.method, self.request.path, value.status_code)
+        if isinstance(value, HTTPError | StreamClosedError):
+            log.debug("%s %s: %s", self.request.method, self.request.path, type(value).__name__)
             return
         error = value if isinstance(value, BaseException) else None
         log.error("%s %s failed", self.request.method, self.request.path, exc_info=error)

@@ -172,7 +172,14 @@ class _WebSocketRequest:
             connections.admission.leave(handshake.address)
             return
         connection = connections.make(connections, sid, handshake, options)
-        link = WebSocketLink(connections, sock, connection, options, text_only="b64" in query)
+        link = WebSocketLink(
+            connections,
+            sock,
+            connection,
+            max_payload=options.max_payload,
+            send_buffer=options.send_buffer,
+            text_only="b64" in query,
+        )
         connection.link, connection.phase = link, Phase.WEBSOCKET
         connections.add(connection)
         link.start(early)
@@ -186,7 +193,14 @@ class _WebSocketRequest:
             return
         polling = connection.link if transport_of(connection) == "polling" else None
         probe = UpgradeProbe(connections, connection, cast(PollingLink | None, polling))
-        link = WebSocketLink(connections, sock, probe, connections.options, text_only=text_only)
+        link = WebSocketLink(
+            connections,
+            sock,
+            probe,
+            max_payload=connection.options.max_payload,
+            send_buffer=connections.options.send_buffer,
+            text_only=text_only,
+        )
         probe.begin(link)
         link.start(early)
 

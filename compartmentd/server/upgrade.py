@@ -47,17 +47,17 @@ class UpgradeProbe:
 
     def receive(self, packets: Iterable[Data], /) -> None:
         """Take `2probe`, then `5`; what follows belongs to the connection."""
-        polling = self._polling
-        if polling is None or polling.probe is not self:
+        polling, link = self._polling, self._link
+        if polling is None or link is None or polling.probe is not self:
             return  # given up; what still arrives is nobody's
         coming = iter(packets)
         for _, data in coming:
             if data == PROBE and self._connection.move(Move.PROBE):
                 self.out.append(_ANSWER)
-                self._wake()
+                link.wake()
                 polling.probed()
             elif data == UPGRADE and self._connection.move(Move.UPGRADE):
-                self._take_over(polling)
+                self._take_over(polling, link)
                 self._connection.receive(coming)
                 return
             else:
@@ -93,17 +93,9 @@ class UpgradeProbe:
     def tick(self, now: float) -> float | None:
         """The client did not finish the upgrade in time."""
         del now
-        if self._probing:
+        if self._polling is not None and self._polling.probe is self:
             self._give_up()
         return None
-
-    @property
-    def _probing(self) -> bool:
-        return self._polling is not None and self._polling.probe is self
-
-    def _wake(self) -> None:
-        if self._link is not None:
-            self._link.wake()
 
     def _give_up(self) -> None:
         self._back_to_polling()
@@ -115,11 +107,9 @@ class UpgradeProbe:
             self._polling.probe = None
             self._connection.move(Move.PROBE_LOST)
 
-    def _take_over(self, polling: PollingLink) -> None:
+    def _take_over(self, polling: PollingLink, link: WebSocketLink) -> None:
         """Hand the connection to the WebSocket, with everything that no poll has fetched, in order."""
-        link, connection = self._link, self._connection
-        if link is None:
-            return
+        connection = self._connection
         polling.probe = None
         connection.out[:0] = [*self.out, *polling.take_queue()]
         self.out.clear()

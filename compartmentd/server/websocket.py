@@ -25,7 +25,6 @@ from compartmentd.protocol.engineio import Outgoing
 from compartmentd.protocol.message import SEPARATOR
 from compartmentd.protocol.websocket import Data, MessageReader, close_frame, text_frame
 from compartmentd.server.connections import Connections
-from compartmentd.server.options import ServerOptions
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +73,10 @@ class Stage(Enum):
     GONE = auto()
 
 
+# The members by names of this module: on Python 3.11 a look-up in an Enum costs more than framing a message.
+_OPEN, _FINISHING, _LINGERING, _GONE = Stage
+
+
 class WebSocketLink:
     """One WebSocket, as `protocol.connection.Link`."""
 
@@ -100,22 +103,23 @@ class WebSocketLink:
         connections: Connections,
         sock: socket.socket,
         owner: Owner,
-        options: ServerOptions,
         *,
-        text_only: bool = False,
+        max_payload: int,
+        send_buffer: int,
+        text_only: bool,
     ) -> None:
         """Take a socket; `text_only` is for clients that cannot take binary frames (`b64=1`)."""
         self.owner = owner
         self.due = inf
         self._connections = connections
         self._sock = sock
-        self._reader = MessageReader(options.max_payload, unmask)
-        self._limit = options.send_buffer
+        self._reader = MessageReader(max_payload, unmask)
+        self._limit = send_buffer
         self._text_only = text_only
         self._pending = bytearray()  # what the kernel did not take; a writer is registered while there is any
         self._replies: list[bytes] = []  # pongs
         self._farewell = b""  # the close frame, after everything else
-        self._stage = Stage.OPEN
+        self._stage = _OPEN
         self._scheduled = False
         self._reading = False
         self._choked = False
@@ -139,7 +143,7 @@ class WebSocketLink:
             return
         if not count:
             self._eof()
-        elif self._stage is Stage.OPEN:
+        elif self._stage is _OPEN:
             self._take(bytes(_VIEW[:count]))
         # What a client sends after our close frame is read, so that closing is no reset, and dropped.
 
@@ -168,7 +172,7 @@ class WebSocketLink:
         """The client has closed its side; it may still read, so what is queued is sent."""
         self._ended_by_client = True
         self._set_reading()  # the end would be readable for ever
-        if self._stage is Stage.LINGERING:
+        if self._stage is _LINGERING:
             self._destroy()
             return
         self.owner.lost(TRANSPORT_CLOSE)
@@ -184,9 +188,10 @@ class WebSocketLink:
 
     def _set_reading(self) -> None:
         """Watch the socket if there is a reason to: input is wanted, or its end while closing."""
-        wanted = not self._ended_by_client and (
-            self._stage in {Stage.FINISHING, Stage.LINGERING}
-            or (self._stage is Stage.OPEN and not self._choked and not self.owner.held)
+        wanted = (
+            not self._ended_by_client
+            and self._stage is not _GONE
+            and (self._stage is not _OPEN or (not self._choked and not self.owner.held))
         )
         if wanted == self._reading:
             return
@@ -212,7 +217,8 @@ class WebSocketLink:
     def flush(self) -> None:
         """Send everything that was queued in this turn, by one call."""
         self._scheduled = False
-        if self._stage in {Stage.LINGERING, Stage.GONE}:
+        stage = self._stage
+        if stage is _LINGERING or stage is _GONE:
             return
         out = self.owner.out
         if self._text_only:
@@ -226,7 +232,7 @@ class WebSocketLink:
             self._farewell = b""
         if data:
             self._write(data)
-        if self._stage is Stage.FINISHING and not self._pending:
+        if self._stage is _FINISHING and not self._pending:
             self._shut()
 
     def _write(self, data: bytes) -> None:
@@ -253,8 +259,8 @@ class WebSocketLink:
         del self._pending[:sent]
         if not self._pending:
             self._connections.loop.remove_writer(self._sock)
-        if self._stage is Stage.FINISHING and not self._pending:
-            self._shut()
+        if self._stage is _FINISHING and not self._pending and not self._scheduled:
+            self._shut()  # else the flush that is coming has the last frames
         else:
             self._throttle()
 
@@ -300,13 +306,13 @@ class WebSocketLink:
 
     def broken(self) -> None:
         """Close at once, for an error of ours."""
-        if self._stage is not Stage.GONE:
+        if self._stage is not _GONE:
             self._gone(TRANSPORT_ERROR)
 
     def _finish(self, farewell: bytes) -> None:
-        if self._stage is not Stage.OPEN:
+        if self._stage is not _OPEN:
             return
-        self._stage = Stage.FINISHING
+        self._stage = _FINISHING
         self._farewell = farewell
         self._connections.arm(self, self._connections.now() + LINGER)
         self._set_reading()
@@ -320,7 +326,7 @@ class WebSocketLink:
         if self._ended_by_client:
             self._destroy()
             return
-        self._stage = Stage.LINGERING
+        self._stage = _LINGERING
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -337,9 +343,9 @@ class WebSocketLink:
         self._destroy()
 
     def _destroy(self) -> None:
-        if self._stage is Stage.GONE:
+        if self._stage is _GONE:
             return
-        self._stage = Stage.GONE
+        self._stage = _GONE
         # Before the socket is closed: uvloop holds on to every socket that is watched.
         loop = self._connections.loop
         if self._reading:

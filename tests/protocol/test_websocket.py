@@ -41,7 +41,8 @@ def byte_by_byte(data: bytes) -> Iterator[bytes]:
 def outcome(chunks: Iterator[bytes] | list[bytes]) -> tuple[list[Data], int | None, int | None, list[bytes]]:
     """Return everything that a reader tells: messages, failure, close code, replies."""
     messages, reader = read(chunks)
-    return messages, reader.failure and reader.failure.code, reader.closed, reader.replies
+    failure = None if reader.failure is None else reader.failure.code
+    return messages, failure, reader.closed, reader.replies
 
 
 # Writing

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 import uvloop
 
+from compartmentd.protocol.socketio import event_message
 from compartmentd.server.options import ServerOptions
+from compartmentd.server.websocket import WebSocketLink
 from tests.conformance.echo import server as echo_server
 from tests.support.timing import eventually, seconds, within
 from tests.support.wire import (
@@ -211,13 +213,41 @@ async def a_client_that_does_not_read_is_disconnected(echo: Serving) -> None:
     client.reader._transport.pause_reading()  # type: ignore[attr-defined]
     [connection] = echo.server._connections
     filling = "x" * 100_000
-    from compartmentd.protocol.socketio import event_message
-
     while connection.phase.name != "CLOSED":
         connection.send(event_message("/", "news", filling))
         await asyncio.sleep(0)
     assert echo.server.counters.slow == 1
     assert echo.server.connections == 0
+    client.close()
+
+
+@scenario
+async def the_last_frames_come_after_what_was_pending_even_if_it_drains_in_the_same_turn(
+    echo: Serving,
+) -> None:
+    loop = asyncio.get_running_loop()
+    client = socket.create_connection(("127.0.0.1", echo.port))
+    client.setblocking(False)
+    await loop.sock_sendall(client, head("GET", TARGET, UPGRADE) + text("40"))
+    await eventually(lambda: echo.server.counters.bytes_in, "the session")
+    [connection] = echo.server._connections
+    link = connection.link
+    assert isinstance(link, WebSocketLink)
+    while connection.clear:
+        connection.send(event_message("/", "news", "x" * 100_000))
+        await asyncio.sleep(0)
+    received = bytearray()
+    while connection.clear is False:
+        received += client.recv(1 << 20)
+        if len(link._pending) < 100_000:
+            connection.send(event_message("/", "last"))
+            connection.close("forced close")
+            link._writable()
+            break
+        link._writable()
+    while data := await loop.sock_recv(client, 1 << 20):
+        received += data
+    assert received.endswith(b'42["last"]' + b"\x88\x00")
     client.close()
 
 
