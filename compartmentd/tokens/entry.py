@@ -12,22 +12,41 @@ from compartmentd.problems import Span
 Use: TypeAlias = Literal["connect", "api", "admin"]
 """What the tokens of an entry may be used for; tickets come with later work."""
 
-KeyKind: TypeAlias = Literal["jwks_file", "public_key_file", "secret_file", "secret_env"]
+KeyKind: TypeAlias = Literal[
+    "discovery", "jwks_url", "jwks_file", "public_key_file", "secret_file", "secret_env"
+]
+
+REMOTE: frozenset[KeyKind] = frozenset({"discovery", "jwks_url"})
+"""Kinds of sources that are fetched, and fetched again, while everything else is read where it lies."""
 
 DEFAULT_TYPES: tuple[str | None, ...] = (None, "JWT", "at+jwt", "application/at+jwt")
 """Accepted `typ` headers where the entry says nothing; `None` stands for an absent one."""
 
 
 class KeySource(msgspec.Struct, frozen=True):
-    """Where an entry's keys come from: a path resolved against the naming file, or a variable's name."""
+    """Where an entry's keys come from.
+
+    `name` is a path resolved against the naming file, a variable's name, or a URL: of the key set itself
+    (`jwks_url`), or of what the discovery document lies under (`discovery`), which is the issuer's as a rule.
+    """
 
     kind: KeyKind
     name: str
     span: Span
 
 
+class LogoutSettings(msgspec.Struct, frozen=True):
+    """`logout`: the client ids that logout tokens are addressed to (OpenID Back-Channel Logout 1.0, 2.4)."""
+
+    audience: tuple[str, ...]
+
+
 class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One issuer, checked; durations are seconds. `types` are compared regardless of case (RFC 9068, 4)."""
+    """One issuer, checked; durations are seconds. `types` are compared regardless of case (RFC 9068, 4).
+
+    `allow_http` lets its keys come over plain HTTP from another host. `tenants` are those of an `issuer` with
+    `{tenantid}` in it.
+    """
 
     name: EntryName
     span: Span
@@ -43,3 +62,6 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     subject: str = "sub"
     leeway: float = 30.0
     max_age: float = 86400.0
+    allow_http: bool = False
+    logout: LogoutSettings | None = None
+    tenants: tuple[str, ...] = ()
