@@ -9,6 +9,7 @@ from jsonschema.exceptions import ValidationError
 
 from compartmentd.document import units
 from compartmentd.document.nearest import nearest
+from compartmentd.document.patterns import compiled
 from compartmentd.document.yamldoc import Node
 from compartmentd.problems import Problem, Span
 
@@ -116,17 +117,21 @@ def _type(fault: Fault) -> Problem:
 
 
 def _conversion(fault: Fault) -> str:
+    """Return how a value of the wrong type becomes one of the right type, where that is plain."""
     data, wanted = fault.node.data, [fault.wanted] if isinstance(fault.wanted, str) else fault.wanted
-    scalar = not isinstance(data, dict | list)
-    if "string" in wanted and scalar:
+    if isinstance(data, dict):
+        if "string" in wanted and list(data.values()) == [None]:
+            return f'placeholders need quotes: "{{{_bare(*data)}}}"'
+        return "write a list: begin each item with `-`" if "array" in wanted else ""
+    if isinstance(data, list):
+        return ""
+    if "string" in wanted:
         return f'write it in quotes: "{_bare(data)}"'
-    if "array" in wanted and scalar:
+    if "array" in wanted:
         return f"write a list: [{_bare(data)}]"
-    if "boolean" in wanted and isinstance(data, str) and data.lower() in ("true", "false"):
-        return "write it without quotes"
-    if {"integer", "number"} & set(wanted) and isinstance(data, str):
-        return "write a number, without quotes"
-    return ""
+    if "boolean" in wanted:
+        return "write `true` or `false`, without quotes"
+    return "write a number, without quotes" if {"integer", "number"} & set(wanted) else ""
 
 
 def _enum(fault: Fault) -> Problem:
@@ -141,8 +146,17 @@ def _enum(fault: Fault) -> Problem:
 def _form(fault: Fault) -> Problem:
     told = fault.schema["x-form"]
     message = f"{_shown(fault.node.data)} is not {told['what']}"
-    help_ = f"write {told['write']}"
+    help_ = _quotes(fault) or f"write {told['write']}"
     return _problem(fault, "schema.form", message, " ".join(filter(None, (_did_you_mean(fault), help_))))
+
+
+def _quotes(fault: Fault) -> str:
+    """Return the help for a number or boolean that only lacks quotes to have the right form."""
+    data, pattern = fault.node.data, fault.schema.get("pattern", "")
+    only_type = fault.keyword == "type" and fault.wanted == "string" and isinstance(data, int | float)
+    return (
+        f'write it in quotes: "{_bare(data)}"' if only_type and compiled(pattern).search(_bare(data)) else ""
+    )
 
 
 def _did_you_mean(fault: Fault) -> str:

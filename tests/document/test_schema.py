@@ -140,6 +140,33 @@ def test_one_mistake_is_one_problem(text, message):
     assert [problem.message for problem in problems(text)] == [message]
 
 
+def rule(condition: str) -> str:
+    return f"version: 1\nrules: {{a: {condition}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        (rule("{claim: a, equals: {tenant}}"), 'placeholders need quotes: "{tenant}"'),
+        (rule("{scope: 5}"), 'write it in quotes: "5"'),
+        (rule("{all: public}"), "write a list: [public]"),
+        (rule("{all: {scope: a}}"), "write a list: begin each item with `-`"),
+        (rule('{claim: a, exists: "true"}'), "write `true` or `false`, without quotes"),
+        (rule('{claim: a, at_least: "3"}'), "write a number, without quotes"),
+        (rule("staf"), "write `public`, `authenticated`, `nobody`, `members`, `server`, or a condition"),
+        (rule("publik"), "did you mean `public`? write `public`"),
+        ("version: 1\nnamespaces: {/: {connect: public, events: [5]}}\n", 'write it in quotes: "5"'),
+        ("version: 1\nserver: {listen: [8000]}\n", "write `HOST:PORT`"),
+        ("version: 1\nlimits: {join_rate: 5}\n", "did you mean `5/s`?"),
+        ("version: 1\nserver: {watch: }\n", "write `true` or `false`, or leave it out"),
+        ("rules: {}\n", "The version of this grammar: the integer 1."),
+    ],
+)  # fmt: skip
+def test_what_to_do_is_said(text, advice):
+    (problem,) = problems(text)
+    assert problem.help.startswith(advice)
+
+
 def test_two_mistakes_are_two_problems_whatever_lies_around_them():
     found = problems("version: 1\nserver: {transports: [x, polling, polling]}\n")
     assert sorted(problem.span.column for problem in found) == [23, 35]
