@@ -78,6 +78,16 @@ async def test_a_listener_that_leaves_is_forgotten() -> None:
         await eventually(lambda: not administration.subscribers, "the subscription ended")
 
 
+async def test_a_listener_that_leaves_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decisions, "LISTENERS", 1)
+    administration = FakeAdministration()
+    async with serving(administration) as port:
+        for _ in range(3):
+            async with following(port):
+                assert len(administration.subscribers) == 1
+            await eventually(lambda: not administration.subscribers, "the subscription ended")
+
+
 async def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decisions, "HEARTBEAT", 0.01)
     async with serving(FakeAdministration()) as port, following(port) as listener:

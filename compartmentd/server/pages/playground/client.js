@@ -68,7 +68,8 @@ export class Client {
 
 /**
  * A person in one namespace. `state` is off, connecting, on, refused or ended; `rooms` maps each room to how it came to
- * be joined; `tried` are rooms that refused; `entries` is what happened, oldest first.
+ * be joined; `tried` are rooms that refused; `unread` counts what came for
+ * each room; `entries` is what happened, oldest first.
  */
 export class Session {
   constructor(client, namespace) {
@@ -133,11 +134,6 @@ export class Session {
     entry.state = answer.ok ? "sent" : "refused";
     entry.show?.();
     if (!answer.ok) this.#refused({ request: "publish", room, event }, answer.error);
-  }
-
-  /** Everything in this room (or, for `null`, in the namespace as a whole) has been seen. */
-  seen(room) {
-    if (this.unread.delete(room)) this.client.changed(this);
   }
 
   async #ask(...request) {

@@ -45,7 +45,11 @@ function excerpt({ file, line: first, lines: all, marked }) {
     "figure",
     { class: "excerpt" },
     h("figcaption", {}, `${baseName(file)}:${marked[0]}`),
-    h("pre", { tabindex: "0", "aria-label": `Lines of ${baseName(file)}` }, lines.map((text, index) => row(text.slice(indent), line + index, marked))),
+    h(
+      "pre",
+      { tabindex: "0", "aria-label": `Lines of ${baseName(file)}` },
+      lines.map((text, index) => row(text.slice(indent), line + index, marked)),
+    ),
   );
 }
 

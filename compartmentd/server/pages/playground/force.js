@@ -39,7 +39,8 @@ export function showForce(outline, status, { head, problems }) {
 /** Say that nobody knows. */
 export function showUnreachable({ head, problems }) {
   problems.hidden = true;
-  fill(head, h("span", { class: "force-state is-refused" }, h("span", { class: "force-mark", "aria-hidden": "true" }), "the daemon does not answer; trying again"));
+  const mark = h("span", { class: "force-mark", "aria-hidden": "true" });
+  fill(head, h("span", { class: "force-state is-refused" }, mark, "the daemon does not answer; trying again"));
 }
 
 function problem({ file, line, column, severity, message, help }) {
