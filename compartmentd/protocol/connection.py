@@ -6,7 +6,6 @@ and wakes the connection when it asked to be woken.
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from math import inf
@@ -19,8 +18,6 @@ from compartmentd.protocol.engineio import PING, Outgoing, binary_packet
 from compartmentd.protocol.lifecycle import PHASES, Move, Phase
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.websocket import PROTOCOL_ERROR, TEXT, Data
-
-log = logging.getLogger(__name__)
 
 TRANSPORT_CLOSE = "transport close"
 TRANSPORT_ERROR = "transport error"
@@ -95,6 +92,9 @@ class Host(Protocol):
 
     def forget(self, connection: EngineConnection) -> None:
         """The connection's transport is gone for good."""
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Report and count an error that is ours, or the application's."""
 
 
 class EngineConnection(ABC):
@@ -173,9 +173,8 @@ class EngineConnection(ABC):
             self._take(coming)
         except WireError as error:
             self.fail(error)
-        except Exception:  # an application's error ends this connection and no other
-            log.exception("a connection is closed for an error while its packets were handled")
-            self._host.counters.errors += 1
+        except Exception as error:  # noqa: BLE001 - an application's error ends this connection and no other
+            self._host.failed("a connection is closed for an error while its packets were handled", error)
             self._end(TRANSPORT_ERROR, _INTERNAL_ERROR)
         else:
             if self._held:
@@ -306,9 +305,8 @@ class EngineConnection(ABC):
         self._kept = []
         try:
             self._left(reason)
-        except Exception:
-            log.exception("an application failed to take note of a connection's end")
-            self._host.counters.errors += 1
+        except Exception as error:  # noqa: BLE001 - the connection has ended all the same
+            self._host.failed("an application failed to take note of a connection's end", error)
         return True
 
     # For the subclass

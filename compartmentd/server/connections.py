@@ -115,10 +115,14 @@ class Connections:
         for link in dirty:
             try:
                 link.flush()
-            except Exception:  # an error here must not cost all others their output
-                log.exception("a connection is closed for an error while it was written to")
-                self.counters.errors += 1
+            except Exception as error:  # noqa: BLE001 - must not cost all others their output
+                self.failed("a connection is closed for an error while it was written to", error)
                 link.broken()
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Report and count an error that is ours, or the application's."""
+        self.counters.errors += 1
+        log.error(what, exc_info=error)
 
     # Time
 

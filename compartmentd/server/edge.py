@@ -6,7 +6,6 @@ and handed over; all others go on to Tornado's application as if nothing had bee
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable
 from http.client import responses
 from typing import cast
@@ -42,8 +41,6 @@ from compartmentd.server.requests import (
 )
 from compartmentd.server.upgrade import UpgradeProbe
 from compartmentd.server.websocket import WebSocketLink
-
-log = logging.getLogger(__name__)
 
 
 class Edge(HTTPServerConnectionDelegate):

@@ -10,7 +10,6 @@ calls are the same, with SSLWantRead and SSLWantWrite as further ways to say "la
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Sequence
 from enum import Enum, auto
@@ -25,8 +24,6 @@ from compartmentd.protocol.engineio import Outgoing
 from compartmentd.protocol.message import SEPARATOR
 from compartmentd.protocol.websocket import Data, MessageReader, close_frame, text_frame
 from compartmentd.server.connections import Connections
-
-log = logging.getLogger(__name__)
 
 _BUFFER = bytearray(1 << 16)
 _VIEW = memoryview(_BUFFER)
@@ -163,9 +160,8 @@ class WebSocketLink:
             elif reader.closed is not None:
                 self.owner.lost(TRANSPORT_CLOSE)
                 self.farewell()
-        except Exception:  # the loop would only log it, and leave the connection half read
-            log.exception("a connection is closed for an error while it was read")
-            self._connections.counters.errors += 1
+        except Exception as error:  # noqa: BLE001 - the loop would go on with a connection that is half read
+            self._connections.failed("a connection is closed for an error while it was read", error)
             self.broken()
 
     def _eof(self) -> None:

@@ -39,6 +39,11 @@ class FakeHost:
         assert connection.phase is not Phase.POLLING
         self.forgotten += 1
 
+    def failed(self, what: str, error: Exception) -> None:
+        assert what
+        assert error
+        self.counters.errors += 1
+
     def advance(self, connection: EngineConnection, by: float) -> None:
         """Let time pass, and wake the connection whenever it asked for it."""
         end = self.time + by
@@ -215,14 +220,11 @@ def test_a_handshake_does_not_show_what_it_holds():
     assert repr(handshake) == "Handshake(address='10.0.0.1')"
 
 
-def test_an_application_that_fails_to_take_note_of_the_end_ends_nothing_else(
-    caplog: pytest.LogCaptureFixture,
-):
+def test_an_application_that_fails_to_take_note_of_the_end_ends_nothing_else():
     fixture = connected()
     fixture.app.closed = lambda *_: 1 / 0  # type: ignore[assignment,method-assign]
     fixture.connection.close("x")
     assert fixture.link.calls[-1] == "finish"
-    assert "ZeroDivisionError" in caplog.text
     assert fixture.host.counters.errors == 1
 
 
