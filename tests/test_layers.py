@@ -36,7 +36,7 @@ LAYERS = (
         pure=True,
     ),
     Row(("sessions",), ("msgspec",), pure=True),
-    Row(("files", "material", "minting", "watcher", "logs", "feed"), ("msgspec", "watchdog")),
+    Row(("collector", "files", "material", "minting", "watcher", "logs", "feed"), ("msgspec", "watchdog")),
     Row(("compilation", "reload", "server"), ("msgspec", "tornado")),
     Row(("administration", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")),
 )
