@@ -1,14 +1,15 @@
 """The bytes of a key source, read into keys, or into what is wrong with them.
 
 What can only be a mistake, or a danger, is a problem: a private or symmetric key among public ones, a weak
-key, an `alg` that does not fit its key. What merely is not for us is passed over, as RFC 7517, 5 wants it: an
+key, an `alg` that does not fit its key. In a set that was fetched such a key is left out and the others count,
+since the mistake is the provider's. What merely is not for us is passed over, as RFC 7517, 5 wants it: an
 unknown kind of key, one for encryption, one for an algorithm that the entry does not allow. No message quotes
 key material.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,10 +23,11 @@ from jwt.exceptions import InvalidKeyError
 
 from compartmentd.names import EntryName
 from compartmentd.problems import Problem
-from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.entry import REMOTE, IssuerEntry
 from compartmentd.tokens.jsontext import NotStrict, read_object
 from compartmentd.tokens.material import (
     LEAST_RSA_BITS,
+    MOST_RSA_BITS,
     SECRET_BYTES,
     PublicKey,
     canonical,
@@ -166,6 +168,12 @@ def _check_strength(key: PublicKey) -> None:
             f"the RSA key has {key.key_size} bits, and at least {LEAST_RSA_BITS} are needed",
             "let the issuer sign with a stronger key",
         )
+    if isinstance(key, RSAPublicKey) and key.key_size > MOST_RSA_BITS:
+        raise _Unusable(
+            "key_too_large",
+            f"the RSA key has {key.key_size} bits, and at most {MOST_RSA_BITS} are taken",
+            "let the issuer sign with a key that does not cost milliseconds to verify with",
+        )
 
 
 def _allowed(entry: IssuerEntry, fits: Iterable[str]) -> tuple[str, ...]:
@@ -176,31 +184,54 @@ def _allowed(entry: IssuerEntry, fits: Iterable[str]) -> tuple[str, ...]:
 # --- JSON Web Key Sets (RFC 7517) ---------------------------------------------------------------------------
 
 
+class JwkSet(msgspec.Struct, frozen=True):
+    """What a JWK set holds for an entry: usable keys, and what is wrong with others or with the whole."""
+
+    keys: tuple[Key, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
 def _read_jwks(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Problem, ...]:
+    steps = read_set(entry, material)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            read: JwkSet = finished.value
+            return read.problems or read.keys
+
+
+def read_set(entry: IssuerEntry, material: bytes) -> Generator[None, None, JwkSet]:
+    """Read a JWK set key by key, so that the caller may let others run at each `yield`.
+
+    A set without a usable key has a problem that says so.
+    """
     try:
-        members = _members(material)
+        members = _members(entry, material)
     except _Unusable as bad:
-        return (_problem(entry, bad),)
+        return JwkSet(problems=(_problem(entry, bad),))
     keys, problems = [], []
     for number, jwk in enumerate(members, 1):
+        yield
         try:
             key = _read_jwk(entry, jwk)
         except _Unusable as bad:
             problems.append(_problem(entry, bad, f"key {_name(jwk, number)}: "))
         else:
             keys.extend([] if key is None else [key])
-    if problems:
-        return tuple(problems)
-    return tuple(keys) or (_problem(entry, _none_usable(entry, len(members))),)
+    if not keys and not problems:
+        problems.append(_problem(entry, _none_usable(entry, len(members))))
+    return JwkSet(tuple(keys), tuple(problems))
 
 
-def _members(material: bytes) -> list[Mapping[str, Any]]:
+def _members(entry: IssuerEntry, material: bytes) -> list[Mapping[str, Any]]:
+    what = "the answer" if entry.keys.kind in REMOTE else "the file"
     try:
         keys = read_object(material).get("keys")
     except NotStrict as bad:
-        raise _Unusable("key_unreadable", f"the file {bad}", _JWKS_FORM) from None
+        raise _Unusable("key_unreadable", f"{what} {bad}", _JWKS_FORM) from None
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
-        raise _Unusable("key_unreadable", "the file is no JSON Web Key Set", _JWKS_FORM)
+        raise _Unusable("key_unreadable", f"{what} is no JSON Web Key Set", _JWKS_FORM)
     return keys
 
 

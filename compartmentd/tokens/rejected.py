@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
+from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 
 _LONGEST_QUOTE = 120
@@ -44,12 +46,23 @@ class Reason(StrEnum):
     KEY_REMOVED = "key_removed"
 
 
+class MissingKey(NamedTuple):
+    """A key that the token names (by `kid`, or not at all) and that the entry's provider may have meanwhile."""
+
+    entry: EntryName
+    kid: str | None
+
+
 class Rejected(msgspec.Struct, frozen=True):
-    """A token that does not count; `code` is what the client is told."""
+    """A token that does not count; `code` is what the client is told.
+
+    `missing` is set where it may count once the keys of its entry have been fetched anew.
+    """
 
     code: Code
     reason: Reason
     detail: str
+    missing: MissingKey | None = None
 
 
 def invalid(reason: Reason, detail: str) -> Rejected:

@@ -17,10 +17,10 @@ from compartmentd.policy.codes import Code
 from compartmentd.policy.principal import Principal, scopes_of
 from compartmentd.tokens.claims import check_first, check_lasting
 from compartmentd.tokens.compact import Compact, take_apart
-from compartmentd.tokens.entry import IssuerEntry, Use
+from compartmentd.tokens.entry import REMOTE, IssuerEntry, Use
 from compartmentd.tokens.keyset import Key, KeySet
-from compartmentd.tokens.material import signature_holds
-from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
+from compartmentd.tokens.material import canonical, signature_holds
+from compartmentd.tokens.rejected import MissingKey, Reason, Rejected, invalid, listed, quoted
 
 MAX_TRIED = 8
 """Keys tried for a token that names none: a stranger can ask for as many operations with public keys."""
@@ -158,23 +158,36 @@ def _common(name: str, issuer: str) -> int:
 
 
 def _verifying_key(parts: Compact, keys: KeySet, entry: IssuerEntry) -> Key | Rejected:
-    if not keys.keys[entry.name]:
-        return Rejected(
-            Code.KEYS_UNAVAILABLE, Reason.NO_KEYS, f"there are no keys for {quoted(entry.name)} yet"
-        )
     known = keys.algorithms(entry.name)
-    if parts.algorithm not in known:
+    if not known:
+        detail = f"there are no keys for {quoted(entry.name)} yet"
+        return _missing(parts, entry, Rejected(Code.KEYS_UNAVAILABLE, Reason.NO_KEYS, detail))
+    if parts.algorithm not in known and not _may_come(parts.algorithm, entry):
         detail = (
             f"the token's `alg` is {quoted(parts.algorithm)}; {quoted(entry.name)} can verify {listed(known)}"
         )
         return invalid(Reason.WRONG_ALGORITHM, detail)
     candidates = keys.candidates(entry.name, parts.algorithm, parts.kid)
     if not candidates:
-        return invalid(Reason.UNKNOWN_KEY, f"no key of {quoted(entry.name)} has the token's `kid`")
+        detail = f"no key of {quoted(entry.name)} has the token's `kid`, for {quoted(parts.algorithm)}"
+        return _missing(parts, entry, invalid(Reason.UNKNOWN_KEY, detail))
     if len(candidates) > MAX_TRIED:
         detail = f"the header fits {len(candidates)} keys, and at most {MAX_TRIED} are tried: give it a `kid`"
         return invalid(Reason.AMBIGUOUS_KEY, detail)
     for key in candidates:
         if signature_holds(parts.algorithm, key.material, parts.signed, parts.signature):
             return key
-    return invalid(Reason.BAD_SIGNATURE, f"the signature is not by a key of {quoted(entry.name)}")
+    # Missing here as well: a provider may give another key the `kid` of an old one, or none at all.
+    detail = f"the signature is not by a key of {quoted(entry.name)}"
+    return _missing(parts, entry, invalid(Reason.BAD_SIGNATURE, detail))
+
+
+def _may_come(algorithm: str, entry: IssuerEntry) -> bool:
+    """Tell whether the provider may publish a key for an algorithm that no key of now is for."""
+    return entry.keys.kind in REMOTE and algorithm in map(canonical, entry.algorithms)
+
+
+def _missing(parts: Compact, entry: IssuerEntry, rejected: Rejected) -> Rejected:
+    if entry.keys.kind not in REMOTE:
+        return rejected
+    return msgspec.structs.replace(rejected, missing=MissingKey(entry.name, parts.kid))
