@@ -45,3 +45,14 @@ def test_the_wheel_checks_the_reference_configuration(installed):
     done = run(installed, "check", "--format", "json", str(ROOT / "config/compartments.yaml"))
     assert done.returncode == 0
     assert {problem["severity"] for problem in json.loads(done.stdout)["problems"]} == {"note"}
+
+
+def test_the_wheel_holds_what_is_served_and_every_licence(installed):
+    pages = ROOT / "compartmentd/server/pages"
+    served = [path.relative_to(ROOT) for path in pages.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert served
+    assert [path for path in served if not (installed / path).is_file()] == []
+    licences = [
+        path.name for path in installed.glob("compartmentd-*.dist-info/licenses/**/*") if path.is_file()
+    ]
+    assert len(licences) >= 2, "ours, and that of the client's bundle"
