@@ -6,7 +6,7 @@ from compartmentd.compiler.payload_schemas import PayloadSchemas
 from compartmentd.compiler.places import Place, Places
 from compartmentd.compiler.report import Report
 from compartmentd.compiler.rules import RuleReader
-from compartmentd.document.yamldoc import Node
+from compartmentd.document.node import Node
 from compartmentd.policy.model import Event
 
 _REQUESTS = ("join", "leave", "publish", "presence", "history", "refresh")

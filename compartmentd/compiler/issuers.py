@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
 
 from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
 from compartmentd.compiler.quantities import duration
 from compartmentd.compiler.report import Report
-from compartmentd.document.yamldoc import Node
+from compartmentd.document.node import Node
 from compartmentd.names import EntryName
-from compartmentd.tokens.entry import DEFAULT_TYPES, IssuerEntry, KeyKind, KeySource, Use
+from compartmentd.tokens.entry import DEFAULT_TYPES, IssuerEntry, KeySource, Use
 
-_KEY_KINDS: Sequence[KeyKind] = ("jwks_file", "public_key_file", "secret_file", "secret_env")
+KeyFile: TypeAlias = Literal["jwks_file", "public_key_file", "secret_file"]
+
+_KEY_FILES: Sequence[KeyFile] = ("jwks_file", "public_key_file", "secret_file")
 _SECRETS = frozenset({"secret_file", "secret_env"})
 _FOR_SECRET = ("HS256",)
 _FOR_PUBLIC_KEY = ("RS256", "PS256", "ES256", "EdDSA")
@@ -67,22 +70,22 @@ class Issuers:
     # --- keys -----------------------------------------------------------------------------------------------
 
     def _source(self, node: Node) -> KeySource | None:
-        for kind in _KEY_KINDS:
-            child = node.get(kind)
-            if child is not None:
-                return self._from_env(child) if kind == "secret_env" else self._from_file(kind, child)
-        return None
+        for kind in _KEY_FILES:
+            file = node.get(kind)
+            if file is not None:
+                return self._from_file(kind, file)
+        variable = node.get("secret_env")
+        return None if variable is None else self._from_variable(variable)
 
-    def _from_env(self, node: Node) -> KeySource:
+    def _from_variable(self, node: Node) -> KeySource:
         if self.files.access.getenv(node.data) is None:
             help_ = "its tokens are refused until the variable is set; serving needs it"
             self._unavailable(node, "key.unset", f"environment variable `{node.data}` is not set", help_)
         return KeySource("secret_env", node.data, node.span)
 
-    def _from_file(self, kind: KeyKind, node: Node) -> KeySource:
+    def _from_file(self, kind: KeyFile, node: Node) -> KeySource:
         path = beside(node.file, node.data)
-        if kind != "secret_env":
-            self.files.use(kind, path, node.span)
+        self.files.use(kind, path, node.span)
         try:
             self.files.access.read(path)
         except OSError as error:

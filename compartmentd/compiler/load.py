@@ -18,7 +18,7 @@ from compartmentd.compiler.rules import RuleReader
 from compartmentd.compiler.sections import Sections
 from compartmentd.compiler.server import ServerReader
 from compartmentd.configuration import Configuration
-from compartmentd.document.yamldoc import Node
+from compartmentd.document.node import Node
 from compartmentd.names import Digest
 from compartmentd.policy.model import Limits, Nobody, Policy, Rule
 from compartmentd.problems import Problem, any_error, in_file_order, start_of

@@ -12,7 +12,7 @@ from compartmentd.compiler.quantities import merged
 from compartmentd.compiler.report import Report
 from compartmentd.compiler.rooms import RoomReader
 from compartmentd.compiler.rules import RuleReader
-from compartmentd.document.yamldoc import Node
+from compartmentd.document.node import Node
 from compartmentd.names import EntryName, NamespaceName
 from compartmentd.policy.model import ApiRules, Limits, Namespace, Nobody, Rule
 from compartmentd.problems import any_error

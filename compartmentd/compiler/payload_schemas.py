@@ -14,9 +14,9 @@ from referencing.jsonschema import DRAFT202012
 
 from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
 from compartmentd.compiler.report import Report
+from compartmentd.document.node import Node
 from compartmentd.document.patterns import pattern_problem
 from compartmentd.document.scalars import LARGEST, SMALLEST
-from compartmentd.document.yamldoc import Node
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MAX_DEPTH = 64

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from compartmentd.document import units
-from compartmentd.document.yamldoc import Node
+from compartmentd.document.node import Node
 from compartmentd.policy.model import Limits
 
 

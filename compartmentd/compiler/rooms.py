@@ -11,7 +11,7 @@ from compartmentd.compiler.quantities import count_limit, merged_in_room
 from compartmentd.compiler.report import Report
 from compartmentd.compiler.rules import RuleReader
 from compartmentd.compiler.templates import Shape, TemplateReader
-from compartmentd.document.yamldoc import Node
+from compartmentd.document.node import Node
 from compartmentd.policy.model import AutoJoin, Limits, RoomTemplate
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from compartmentd.compiler.report import Report
+from compartmentd.document.node import Node
 from compartmentd.document.patterns import pattern_problem
-from compartmentd.document.yamldoc import Node
 from compartmentd.policy.model import (
     All,
     AnyOf,

@@ -9,8 +9,9 @@ from typing import Literal
 from compartmentd.compiler.files_used import FilesUsed, reason_of
 from compartmentd.compiler.report import Report
 from compartmentd.document import schema
+from compartmentd.document.node import Node
 from compartmentd.document.source import decode
-from compartmentd.document.yamldoc import Budget, Node, parse
+from compartmentd.document.yamldoc import Budget, parse
 from compartmentd.problems import start_of
 
 Section = Literal["namespaces", "rules"]

@@ -8,7 +8,7 @@ from typing import Any
 from compartmentd.compiler.quantities import count_limit, duration, rate_limit, size
 from compartmentd.compiler.report import Report
 from compartmentd.configuration import Address, ServerSettings, SystemdAddress, TcpAddress, UnixAddress
-from compartmentd.document.yamldoc import Node
+from compartmentd.document.node import Node
 from compartmentd.problems import Span
 
 _LARGEST_PORT = 65535

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from compartmentd.compiler.report import Report
 from compartmentd.document.bundled import schema
-from compartmentd.document.yamldoc import Node
+from compartmentd.document.node import Node
 from compartmentd.policy.charset import valid_room_name
 from compartmentd.policy.integers import LARGEST
 from compartmentd.policy.model import IntegerParam, OneOfParam, Param, PatternParam, RoomTemplate, Text

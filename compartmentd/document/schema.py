@@ -26,8 +26,8 @@ from referencing import Registry
 
 from compartmentd.document.bundled import schema
 from compartmentd.document.explain import explain
+from compartmentd.document.node import Node
 from compartmentd.document.patterns import compiled
-from compartmentd.document.yamldoc import Node
 from compartmentd.problems import Problem
 
 Errors: TypeAlias = Iterator[ValidationError]

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, strategies as st
 from jsonschema import Draft202012Validator
 
-from compartmentd.document import explain, schema as schema_check
+from compartmentd.document import explain_values, schema as schema_check
 from compartmentd.document.bundled import schema, schema_text
+from compartmentd.document.explain_keys import STRUCTURE
 from compartmentd.document.source import Source
 from compartmentd.document.yamldoc import parse
 from compartmentd.problems import Problem
@@ -100,7 +101,7 @@ def test_choices_are_among_keys_only():
 
 
 def test_every_keyword_that_can_fail_is_explained():
-    explained = set(explain._EXPLAIN) | explain._STRUCTURE
+    explained = set(explain_values.ORDER) | STRUCTURE
     for part in PARTS:
         keywords = {key for key in part if not key.startswith("x-")} - ANNOTATIONS - APPLICATORS
         assert keywords <= explained

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given, strategies as st
 
 from compartmentd.document import yamldoc
+from compartmentd.document.node import Node
 from compartmentd.document.source import MAX_BYTES, Source
-from compartmentd.document.yamldoc import MAX_DEPTH, MAX_NODES, Budget, Node, parse
+from compartmentd.document.yamldoc import MAX_DEPTH, MAX_NODES, Budget, parse
 
 EXAMPLE = """\
 version: 1

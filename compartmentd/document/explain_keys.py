@@ -1,0 +1,124 @@
+"""Mappings whose keys are not right: unknown, missing, or one too many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jsonschema.exceptions import ValidationError
+
+from compartmentd.document.fault import Fault, shown
+from compartmentd.document.nearest import nearest
+from compartmentd.document.node import Node
+from compartmentd.problems import Problem, Span
+
+_CHOICES = ("anyOf", "oneOf", "maxProperties", "minProperties")
+STRUCTURE = frozenset({"additionalProperties", "required", *_CHOICES})
+"""The keywords that speak of a mapping's keys."""
+
+
+def of_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
+    """Yield the problem of a key that may not be a name here."""
+    child = parent.fields[str(error.instance)]
+    if child.broken:
+        return
+    child.broken = True
+    schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]  # no schema of ours is `false`
+    told = schema.get("x-form", {"what": "a name", "write": "at least one character"})
+    yield Problem(
+        "error",
+        "schema.name",
+        f"{shown(error.instance)} is not {told['what']}",
+        child.key_span,
+        f"write {told['write']}",
+    )
+
+
+def of_structure(node: Node, faults: Sequence[Fault]) -> Iterator[Problem]:
+    """Yield the problems of the keys that a mapping has or lacks."""
+    unknown = [
+        pair for fault in faults if fault.keyword == "additionalProperties" for pair in _unknown_keys(fault)
+    ]
+    yield from (problem for problem, _ in unknown)
+    for fault in faults:
+        if fault.keyword == "required":
+            # A key that was misspelt is not missing as well.
+            yield from _missing(fault, {near for _, near in unknown})
+    yield from _of_choice(
+        node, [fault for fault in faults if fault.keyword in _CHOICES], misspelt=bool(unknown)
+    )
+
+
+def _of_choice(node: Node, faults: Sequence[Fault], *, misspelt: bool) -> Iterator[Problem]:
+    # A test without a claim is told as that, not as a rule without a kind: `anyOf` comes first.
+    for fault in sorted(faults, key=lambda fault: _CHOICES.index(fault.keyword))[:1]:
+        node.broken = True
+        if _present(fault) or not (misspelt or node.holed or _holds_unbuilt(fault)):
+            yield _choice(fault)
+
+
+def _holds_unbuilt(fault: Fault) -> bool:
+    # What is not built yet, a preset for one, may well have brought what is missing.
+    return any("x-not-built" in _properties(fault).get(key, {}) for key in fault.node.fields)
+
+
+def _unknown_keys(fault: Fault) -> Iterator[tuple[Problem, str]]:
+    known = _usable_keys(fault.schema["properties"])
+    for key, child in fault.node.fields.items():
+        if key not in fault.schema["properties"] and not child.broken:
+            child.broken = True
+            near = nearest(key, known)
+            help_ = (
+                f"did you mean `{near}`?"
+                if near
+                else f"known here are {', '.join(map('`{}`'.format, known))}"
+            )
+            problem = Problem(
+                "error", "schema.unknown-key", f"unknown key {shown(key)}", child.key_span, help_
+            )
+            yield problem, near or ""
+
+
+def _usable_keys(properties: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name, schema in properties.items() if not schema.keys() & {"x-refused", "x-not-built"}]
+
+
+def _missing(fault: Fault, meant: set[str]) -> Iterator[Problem]:
+    about = fault.schema.get("x-about", {})
+    for key in fault.wanted:
+        if key not in fault.node.fields and key not in meant and not fault.node.holed:
+            where = fault.node.key_span if fault.node.key_mark else _beginning(fault.node)
+            yield Problem("error", "schema.missing", f"{fault.name} lacks `{key}`", where, about.get(key, ""))
+
+
+def _beginning(node: Node) -> Span:
+    line, column = node.mark[:2]
+    return Span(node.file, line, column, line, column)
+
+
+def _options(fault: Fault) -> list[str]:
+    if fault.keyword in ("oneOf", "anyOf"):
+        return [name for branch in fault.wanted for name in branch.get("required", ())]
+    return list(fault.schema.get("properties", ()))
+
+
+def _present(fault: Fault) -> list[str]:
+    return [key for key in fault.node.fields if key in _options(fault)]
+
+
+def _choice(fault: Fault) -> Problem:
+    told = fault.schema.get("x-choice", {"what": "key", "write": "write at least one"})
+    where = fault.node.key_span if fault.node.key_mark else fault.node.span
+    present = _present(fault)
+    if present:
+        message = f"more than one {told['what']}: {' and '.join(f'`{key}`' for key in present)}"
+        return Problem("error", "schema.choice", message, where, told["write"])
+    unusable = set(_properties(fault)) - set(_usable_keys(_properties(fault)))
+    built = [name for name in _options(fault) if name not in unusable]
+    help_ = f"{told['write']}: {', '.join(f'`{name}`' for name in built)}"
+    return Problem("error", "schema.choice", f"{fault.name} lacks a {told['what']}", where, help_)
+
+
+def _properties(fault: Fault) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = fault.schema.get("properties", {})
+    return found

@@ -1,0 +1,179 @@
+"""Values that do not have the right type or form: what is wrong, and what the right form is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from compartmentd.document import units
+from compartmentd.document.fault import Fault, bare, either, kind_of, shown
+from compartmentd.document.nearest import nearest
+from compartmentd.document.patterns import compiled
+from compartmentd.problems import Problem
+
+
+def of_value(fault: Fault) -> Problem:
+    """Return the problem of a value that has not the right type or form."""
+    if "x-not-built" in fault.schema:
+        return _not_built(fault)
+    if "x-refused" in fault.schema:
+        return Problem(
+            "error", "schema.not-here", fault.schema["x-refused"], fault.node.key_span, "remove it here"
+        )
+    if fault.node.data is None:
+        return _empty(fault)
+    if "x-unit" in fault.schema:
+        return _quantity(fault)
+    return _EXPLAIN[fault.keyword](fault)
+
+
+def _not_built(fault: Fault) -> Problem:
+    told = (
+        fault.node.data
+        if isinstance(fault.wanted, Mapping) and "const" in fault.wanted
+        else fault.name.strip("`")
+    )
+    message = f"`{told}` is not built yet, so it cannot be used"
+    return Problem("error", "schema.not-built", message, fault.node.key_span, "leave it out until it is")
+
+
+def _empty(fault: Fault) -> Problem:
+    message = f"{fault.name} is empty"
+    return Problem(
+        "error", "schema.empty", message, fault.node.key_span, f"{_wanted(fault)}, or leave it out"
+    )
+
+
+def _wanted(fault: Fault) -> str:
+    if "x-unit" in fault.schema:
+        return units.form(fault.schema["x-unit"], unlimited=fault.schema["x-unlimited"])
+    if "x-form" in fault.schema:
+        return f"write {fault.schema['x-form']['write']}"
+    return f"write {either(fault.wanted)}" if fault.keyword == "type" else "write a value"
+
+
+def _quantity(fault: Fault) -> Problem:
+    unit: units.Unit = fault.schema["x-unit"]
+    article = {"size": "a size", "duration": "a duration", "rate": "a rate", "count": "a count"}[unit]
+    meant = units.suggestion(fault.node.data, unit)
+    help_ = units.form(unit, unlimited=fault.schema["x-unlimited"])
+    if meant is not None:
+        help_ = f"did you mean `{meant}`? {help_}"
+    return _problem(fault, f"schema.{unit}", f"{shown(fault.node.data)} is not {article}", help_)
+
+
+def _type(fault: Fault) -> Problem:
+    if "x-form" in fault.schema:
+        return _form(fault)
+    message = f"{fault.name} must be {either(fault.wanted)}, not {kind_of(fault.node.data)}"
+    return _problem(fault, "schema.type", message, _conversion(fault))
+
+
+def _conversion(fault: Fault) -> str:
+    """Return how a value of the wrong type becomes one of the right type, where that is plain."""
+    data, wanted = fault.node.data, [fault.wanted] if isinstance(fault.wanted, str) else fault.wanted
+    if isinstance(data, dict):
+        if "string" in wanted and list(data.values()) == [None]:
+            return f'placeholders need quotes: "{{{bare(*data)}}}"'
+        return "write a list: begin each item with `-`" if "array" in wanted else ""
+    if isinstance(data, list):
+        return ""
+    if "string" in wanted:
+        return f'write it in quotes: "{bare(data)}"'
+    if "array" in wanted:
+        return f"write a list: [{bare(data)}]"
+    if "boolean" in wanted:
+        return "write `true` or `false`, without quotes"
+    return "write a number, without quotes" if {"integer", "number"} & set(wanted) else ""
+
+
+def _enum(fault: Fault) -> Problem:
+    if "x-form" in fault.schema:
+        return _form(fault)
+    known = ", ".join(f"`{word}`" for word in fault.wanted)
+    return _problem(
+        fault, "schema.value", f"{shown(fault.node.data)} is not one of {known}", _did_you_mean(fault)
+    )
+
+
+def _form(fault: Fault) -> Problem:
+    told = fault.schema["x-form"]
+    message = f"{shown(fault.node.data)} is not {told['what']}"
+    help_ = _quotes(fault) or f"write {told['write']}"
+    return _problem(fault, "schema.form", message, " ".join(filter(None, (_did_you_mean(fault), help_))))
+
+
+def _quotes(fault: Fault) -> str:
+    """Return the help for a number or boolean that only lacks quotes to have the right form."""
+    data, pattern = fault.node.data, fault.schema.get("pattern", "")
+    only_type = fault.keyword == "type" and fault.wanted == "string" and isinstance(data, int | float)
+    return f'write it in quotes: "{bare(data)}"' if only_type and compiled(pattern).search(bare(data)) else ""
+
+
+def _did_you_mean(fault: Fault) -> str:
+    if fault.keyword != "enum" or not isinstance(fault.node.data, str):
+        return ""
+    near = nearest(fault.node.data, fault.wanted)
+    return "" if near is None else f"did you mean `{near}`?"
+
+
+def _const(fault: Fault) -> Problem:
+    return _problem(
+        fault,
+        "schema.value",
+        f"{fault.name} must be {shown(fault.wanted)}",
+        f"write {fault.name.strip('`')}: {bare(fault.wanted)}",
+    )
+
+
+def _bound(fault: Fault) -> Problem:
+    side = "at least" if fault.keyword == "minimum" else "at most"
+    return _problem(fault, "schema.range", f"{fault.name} must be {side} {fault.wanted}", "")
+
+
+def _too_short(fault: Fault) -> Problem:
+    if fault.keyword == "minItems":
+        return _problem(fault, "schema.empty", f"{fault.name} is an empty list", "write at least one item")
+    return _problem(fault, "schema.empty", f"{fault.name} is empty", "write at least one character")
+
+
+def _too_long(fault: Fault) -> Problem:
+    return _problem(fault, "schema.range", f"{fault.name} is longer than {fault.wanted} characters", "")
+
+
+def _twice(fault: Fault) -> Problem:
+    seen: list[Any] = []
+    for item in fault.node.items:
+        if item.data in seen:
+            return Problem(
+                "error",
+                "schema.twice",
+                f"{shown(item.data)} stands in the list twice",
+                item.span,
+                "remove one of them",
+            )
+        seen.append(item.data)
+    return _problem(fault, "schema.twice", f"{fault.name} holds a value twice", "remove one of them")
+
+
+def _problem(fault: Fault, code: str, message: str, help_: str) -> Problem:
+    return Problem("error", code, message, fault.node.span, help_)
+
+
+_EXPLAIN: Mapping[str, Callable[[Fault], Problem]] = {
+    "type": _type,
+    "not": _not_built,
+    "const": _const,
+    "enum": _enum,
+    "pattern": _form,
+    "minLength": _too_short,
+    "minItems": _too_short,
+    "minimum": _bound,
+    "maximum": _bound,
+    "maxLength": _too_long,
+    "uniqueItems": _twice,
+}
+"""INVARIANT: every keyword of our schema that speaks of a value is here (held by a test)."""
+
+ORDER = tuple(_EXPLAIN)
+"""Of several faults of one value the first here is told: without the right type the others mean nothing."""

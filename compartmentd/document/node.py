@@ -1,0 +1,74 @@
+"""The values of a YAML file, each with the place of its key and of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from compartmentd.problems import Span
+
+Mark: TypeAlias = tuple[int, int, int, int]
+"""Line and column of the first character and of the first one after; a quarter of a `Span`'s memory."""
+
+
+class Node:
+    """A value of the file: its plain `data`, where it stands, and its parts.
+
+    `broken` says that a problem was reported of the node itself, so that no later check reports another;
+    `holed` that a mapping had entries which were refused, so that nothing can be said to be missing in it.
+    """
+
+    __slots__ = ("broken", "children", "data", "file", "holed", "key_mark", "mark")
+
+    def __init__(
+        self, file: str, mark: Mark, data: Any, children: dict[str, Node] | list[Node] | None = None
+    ) -> None:
+        self.file = file
+        self.mark = mark
+        self.data = data
+        self.children = children
+        self.key_mark: Mark | None = None
+        self.broken = False
+        self.holed = False
+
+    @property
+    def span(self) -> Span:
+        """Where the value stands."""
+        return Span(self.file, *self.mark)
+
+    @property
+    def key_span(self) -> Span:
+        """Where the key of the value stands; the value itself for an item of a list."""
+        return Span(self.file, *(self.key_mark or self.mark))
+
+    def get(self, key: str) -> Node | None:
+        """Return the usable value under the key: `None` where there is none, or a broken one."""
+        child = self.fields.get(key)
+        return None if child is None or child.broken else child
+
+    @property
+    def fields(self) -> Mapping[str, Node]:
+        """The values of a mapping by key, broken ones too; empty for anything else."""
+        return self.children if isinstance(self.children, dict) else {}
+
+    def usable(self) -> Iterator[tuple[str, Node]]:
+        """Yield the keys and values of a mapping, without the broken ones."""
+        return ((key, child) for key, child in self.fields.items() if not child.broken)
+
+    @property
+    def items(self) -> Sequence[Node]:
+        """The items of a list that are not broken; none for anything else."""
+        return [item for item in self.children if not item.broken] if isinstance(self.children, list) else ()
+
+    @property
+    def sound(self) -> bool:
+        """Whether neither the value nor any part of it is broken, and nothing in it was refused."""
+        children = self.children.values() if isinstance(self.children, dict) else self.children or ()
+        return not (self.broken or self.holed) and all(child.sound for child in children)
+
+    def at(self, path: Sequence[str | int]) -> Node:
+        """Return the node at a path of keys and indices, which must exist."""
+        node = self
+        for step in path:
+            node = node.children[step]  # type: ignore[index]  # a path fits its document
+        return node
