@@ -12,6 +12,7 @@ from typing import Any
 
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.kinds import is_event
 from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
 
 LATEST_TIME = 253402300799
@@ -40,6 +41,7 @@ def check_lasting(
     """
     return (
         _check_type(typ, entry)
+        or _check_kind(claims)
         or _check_end(claims, entry, now)
         or _check_audience(claims, entry)
         or _check_subject(claims, entry)
@@ -58,6 +60,12 @@ def _check_type(typ: str | None, entry: IssuerEntry) -> Rejected | None:
         Reason.WRONG_TYPE,
         f"the token {has}, and `types` of {quoted(entry.name)} accepts {wanted}{_other_kind(typ)}",
     )
+
+
+def _check_kind(claims: Mapping[str, Any]) -> Rejected | None:
+    if is_event(claims):
+        return invalid(Reason.WRONG_TYPE, "the token reports a logout or another event: send the access token")
+    return None
 
 
 _OTHER_KINDS = {
@@ -79,7 +87,7 @@ def _other_kind(typ: str | None) -> str:
 
 
 def _check_dates(claims: Mapping[str, Any]) -> Rejected | None:
-    return _check_date(claims, "exp") or _check_date(claims, "iat") or _check_date(claims, "nbf")
+    return check_date(claims, "exp") or check_date(claims, "iat") or check_date(claims, "nbf")
 
 
 def _check_begun(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> Rejected | None:
@@ -103,8 +111,8 @@ def _check_end(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> Rej
     return None
 
 
-def _check_date(claims: Mapping[str, Any], name: str) -> Rejected | None:
-    """Hold a NumericDate to what it is: a number of seconds (RFC 7519, 2)."""
+def check_date(claims: Mapping[str, Any], name: str) -> Rejected | None:
+    """Hold a NumericDate to what it is: a number of seconds (RFC 7519, 2). Only `nbf` may be absent."""
     if name not in claims:
         return None if name == "nbf" else invalid(Reason.BAD_TIME, f"the token has no `{name}`")
     value = claims[name]

@@ -44,6 +44,11 @@ class Reason(StrEnum):
     BAD_SUBJECT = "bad_subject"
     REQUIREMENT = "requirement"
     KEY_REMOVED = "key_removed"
+    LOGGED_OUT = "logged_out"
+    REVOKED = "revoked"
+    NO_LOGOUT_EVENT = "no_logout_event"
+    HAS_NONCE = "has_nonce"
+    REPLAYED = "replayed"
 
 
 class MissingKey(NamedTuple):

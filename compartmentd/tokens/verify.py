@@ -59,7 +59,7 @@ def verify(
     entry = _choose_entry(parts.claims, keys, use, accept)
     if isinstance(entry, Rejected):
         return entry
-    key = _verifying_key(parts, keys, entry)
+    key = verifying_key(parts, keys, entry)
     if isinstance(key, Rejected):
         return key
     ends_at = check_first(parts.claims, parts.typ, entry, now)
@@ -157,7 +157,8 @@ def _common(name: str, issuer: str) -> int:
 # --- the key ------------------------------------------------------------------------------------------------
 
 
-def _verifying_key(parts: Compact, keys: KeySet, entry: IssuerEntry) -> Key | Rejected:
+def verifying_key(parts: Compact, keys: KeySet, entry: IssuerEntry) -> Key | Rejected:
+    """Return the key of the entry that made the token's signature."""
     known = keys.algorithms(entry.name)
     if not known:
         detail = f"there are no keys for {quoted(entry.name)} yet"

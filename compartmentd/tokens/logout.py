@@ -1,0 +1,194 @@
+"""Logout tokens: an identity provider's word that a user, or one of a user's sessions, has logged out.
+
+OpenID Connect Back-Channel Logout 1.0, 2.4 and 2.6. The same key set, entries and algorithms decide as for
+access tokens, and the signature again comes before every claim. The two kinds never pass for each other: a
+logout token has an event that no access token has, and is addressed to a client instead of to this server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from compartmentd.names import EntryName
+from compartmentd.tokens.claims import LONGEST_SUBJECT, check_date
+from compartmentd.tokens.compact import Compact, take_apart
+from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.keyset import KeySet
+from compartmentd.tokens.kinds import LOGOUT_EVENT
+from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
+from compartmentd.tokens.verify import verifying_key
+
+TYPES = frozenset({"", "jwt", "logout+jwt", "application/logout+jwt"})
+"""Accepted `typ`, in lower case; empty stands for an absent one. The specification recommends `logout+jwt`, and
+providers older than its final version send none or `JWT`; the event tells the kind in any case."""
+
+LONGEST_LIFE = 15 * 60
+"""Seconds from `iat` to `exp`. The specification recommends two minutes at most (2.4); Zitadel takes fifteen."""
+
+LONGEST_JTI = 512
+"""Characters of `jti`, and of `sid`: real ones are UUIDs and hashes, and they are kept until they expire."""
+
+
+class LogoutToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A logout token that counts: `sub`, `sid` or both. Times are wall time in seconds.
+
+    Until `remember_until` the same token would count again, so its `jti` must be remembered until then.
+    """
+
+    entry: EntryName
+    issuer: str
+    sub: str | None
+    sid: str | None
+    jti: str
+    issued_at: float
+    remember_until: float
+
+    def __repr__(self) -> str:
+        """Return what a log or an assertion may show: no claim."""
+        return f"LogoutToken(entry={self.entry!r})"
+
+
+def verify_logout(token: str, keys: KeySet, now: float) -> LogoutToken | Rejected:
+    """Judge a logout token. Total: any text gives a value, never an exception."""
+    parts = take_apart(token)
+    if isinstance(parts, Rejected):
+        return parts
+    entry = _choose_entry(parts.claims, keys)
+    if isinstance(entry, Rejected):
+        return entry
+    key = verifying_key(parts, keys, entry)
+    if isinstance(key, Rejected):
+        return key
+    claims = parts.claims
+    refused = (
+        _check_kind(parts)
+        or _check_audience(claims, entry)
+        or _check_times(claims, entry, now)
+        or _check_names(claims)
+    )
+    if refused is not None:
+        return refused
+    return LogoutToken(
+        entry=entry.name,
+        issuer=entry.issuer,
+        sub=claims.get("sub"),
+        sid=claims.get("sid"),
+        jti=claims["jti"],
+        issued_at=float(claims["iat"]),
+        remember_until=claims["exp"] + entry.leeway,
+    )
+
+
+def _choose_entry(claims: Mapping[str, Any], keys: KeySet) -> IssuerEntry | Rejected:
+    issuer = claims.get("iss")
+    entry = keys.by_issuer(issuer) if isinstance(issuer, str) else None
+    if entry is None:
+        return invalid(Reason.UNKNOWN_ISSUER, "no entry has the logout token's `iss`")
+    if entry.logout is None:
+        return invalid(
+            Reason.NOT_FOR_THIS_USE, f"{quoted(entry.name)} has no `logout`, so it takes no logouts"
+        )
+    return entry
+
+
+def _check_kind(parts: Compact) -> Rejected | None:
+    if (parts.typ or "").lower() not in TYPES:
+        return invalid(Reason.WRONG_TYPE, f"`typ` {quoted(parts.typ or '')} is not that of a logout token")
+    events = parts.claims.get("events")
+    if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict):
+        return invalid(Reason.NO_LOGOUT_EVENT, f"the token's `events` has no object {quoted(LOGOUT_EVENT)}")
+    if "nonce" in parts.claims:
+        return invalid(Reason.HAS_NONCE, "a logout token has no `nonce` (Back-Channel Logout 1.0, 2.4)")
+    return None
+
+
+def _check_audience(claims: Mapping[str, Any], entry: IssuerEntry) -> Rejected | None:
+    wanted = () if entry.logout is None else entry.logout.audience
+    value = claims.get("aud")
+    held = [value] if isinstance(value, str) else value
+    # One foreign item spoils the list: a token that is no ours to read must not be guessed at.
+    if not isinstance(held, list) or not all(isinstance(item, str) for item in held):
+        return invalid(
+            Reason.WRONG_AUDIENCE, f"the logout token's `aud` is no client; {_wanted(entry, wanted)}"
+        )
+    if any(item in wanted for item in held):
+        return None
+    return invalid(
+        Reason.WRONG_AUDIENCE, f"the logout token's `aud` names {listed(held)}; {_wanted(entry, wanted)}"
+    )
+
+
+def _wanted(entry: IssuerEntry, wanted: tuple[str, ...]) -> str:
+    return f"`logout.audience` of {quoted(entry.name)} wants {listed(wanted)}, the client's id"
+
+
+def _check_times(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> Rejected | None:
+    refused = check_date(claims, "iat") or check_date(claims, "exp")
+    if refused is not None:
+        return refused
+    issued, ends = claims["iat"], claims["exp"]
+    if not 0 < ends - issued <= LONGEST_LIFE:
+        return invalid(
+            Reason.BAD_TIME, f"a logout token is good for at most {LONGEST_LIFE} s, from `iat` to `exp`"
+        )
+    if issued - now > entry.leeway:
+        return invalid(Reason.NOT_YET_VALID, "the logout token was issued in the future: compare the clocks")
+    # Leeway here, which access tokens do not get: of a logout refused for a slow clock nobody would hear again.
+    if now - ends >= entry.leeway:
+        return invalid(Reason.EXPIRED, "the logout token has expired")
+    return None
+
+
+def _check_names(claims: Mapping[str, Any]) -> Rejected | None:
+    for name, longest in (("jti", LONGEST_JTI), ("sub", LONGEST_SUBJECT), ("sid", LONGEST_JTI)):
+        value = claims.get(name)
+        if name in claims and not (isinstance(value, str) and 0 < len(value) <= longest):
+            return invalid(
+                Reason.BAD_SUBJECT, f"the logout token's `{name}` is no string of 1 to {longest} characters"
+            )
+    if "jti" not in claims:
+        return invalid(Reason.BAD_SUBJECT, "the logout token has no `jti`")
+    if "sub" not in claims and "sid" not in claims:
+        return invalid(Reason.BAD_SUBJECT, "the logout token has neither `sub` nor `sid`")
+    return None
+
+
+class ReplayMemory:
+    """The `jti` of logout tokens that counted, each until its token no longer would: at most `capacity`.
+
+    Where more come in that time the oldest are forgotten, and with the process all are. Neither does harm: a
+    logout that is repeated ends what it ended before, and nothing that came later.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._until: dict[tuple[EntryName, str], float] = {}
+
+    def __len__(self) -> int:
+        """Return how many are remembered."""
+        return len(self._until)
+
+    def first(self, token: LogoutToken, now: float) -> bool:
+        """Tell whether the token comes for the first time, and remember it."""
+        name = (token.entry, token.jti)
+        if self._until.get(name, 0.0) > now:
+            return False
+        self._forget_old(now)
+        self._until.pop(name, None)
+        self._until[name] = token.remember_until
+        return True
+
+    def forget(self, token: LogoutToken) -> None:
+        """Let the token come once more: what it asked for failed, and its provider may try again."""
+        self._until.pop((token.entry, token.jti), None)
+
+    def _forget_old(self, now: float) -> None:
+        # In the order of their arrival, which is nearly that of their ends: what is left over goes a little later.
+        while self._until:
+            oldest = next(iter(self._until))
+            if self._until[oldest] > now and len(self._until) < self._capacity:
+                return
+            del self._until[oldest]
