@@ -39,5 +39,5 @@ def mint_for(
         names = ", ".join(f"`{name}`" for name in able) or "none"
         raise UsageError(f"name the issuer entry; those with a development key are: {names}")
     token = mint(chosen, material.get(chosen.name, b""), claims, now)
-    expires = claims.get("exp", now + LIFETIME)
+    expires = claims.get("exp", int(now) + LIFETIME)
     return {"token": token, "expires": int(expires * 1000) if isinstance(expires, int | float) else None}
