@@ -196,4 +196,4 @@ def _same(value: object, wanted: str | float | bool) -> bool:
     """Compare by JSON type: booleans are no numbers, 1 equals 1.0."""
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
-    return isinstance(value, str | int | float) and value == wanted
+    return value == wanted

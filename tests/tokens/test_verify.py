@@ -150,6 +150,8 @@ PASSES = {
     ),
     "any kid where the key has none": changed({"kid": "../../etc/passwd' OR 1=1 --"}),
     "a subject as long as it may be": changed(claims={"sub": "s" * 512}),
+    "a subject of one character": changed(claims={"sub": "s"}),
+    "a kid as long as it may be": changed({"kid": "k" * 256}),
     "a pipe in the subject": changed(claims={"sub": "auth0|ü"}),
     "the far end of time": changed(claims={"exp": 253402300799}),
 }
@@ -381,6 +383,12 @@ def test_a_session_ends_at_the_earlier_of_exp_and_max_age() -> None:
 
 
 SENTENCES = [
+    (token(exp=1e308), {}, "`exp` of the token is no time in seconds"),
+    (token(exp=253402300799 * 1000 + 1), {}, "`exp` of the token is no time in seconds"),
+    (token(exp=253402300799 * 1000), {}, "`exp` of the token is no time in seconds (in milliseconds?)"),
+    (token(exp=253402300800), {}, "`exp` of the token is no time in seconds (in milliseconds?)"),
+    (token(exp=NOW - 9.75), {}, "the token expired 9.8 s ago"),
+    (token(exp=NOW - 10), {}, "the token expired 10 s ago"),
     (
         token(aud="web"),
         {},
@@ -419,6 +427,14 @@ SENTENCES = [
 @pytest.mark.parametrize(("text", "settings", "sentence"), SENTENCES, ids=range(len(SENTENCES)))
 def test_the_whole_sentence(text: str, settings: dict[str, Any], sentence: str) -> None:
     assert refusal(text, secret_set(**settings)).detail == sentence
+
+
+def test_a_token_as_long_as_it_may_be() -> None:
+    texts = (token(x="x" * size) for size in range(12_000, 12_300))
+    longest = max((text for text in texts if len(text) <= 16384), key=len)
+    assert len(longest) >= 16383
+    accepted(longest)
+    assert refusal(longest + "A" * (16385 - len(longest))).reason == "too_long"
 
 
 def test_no_value_of_other_claims_is_in_a_detail() -> None:
@@ -564,6 +580,8 @@ def test_key_sets_are_immutable_and_leave_out_keys_of_others() -> None:
     (key,) = keys_of(who, SECRET)
     assert not KeySet.of([entry("b", kind="secret_file")], [key]).has(who.name, key.thumbprint)
     keys = KeySet.of([who], [key])
+    assert keys.entry(who.name) is who
+    assert keys.entry(EntryName("b")) is None
     assert keys.has(who.name, key.thumbprint)
     assert not keys.has(who.name, key.thumbprint, "HS512")
     assert not keys.has(EntryName("b"), key.thumbprint)
