@@ -1,40 +1,27 @@
-"""Echo servers as the official suites run theirs: a process of its own, with short heartbeats."""
+"""Echo servers as the official suites talk to them, each a process of its own.
+
+Their heartbeats are the usual, slow ones, so that a busy machine is never taken for a client that is gone;
+what is about time itself runs a server of its own, see `beating` in test_engineio.py.
+"""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conformance.intervals import CONNECT_TIMEOUT, PING_INTERVAL, PING_TIMEOUT
-
-
-def _echo(*more: str) -> Iterator[int]:
-    command = [sys.executable, "-X", "dev", "-m", "tests.conformance.echo", "--port", "0", *more]
-    command += ["--ping-interval", str(PING_INTERVAL), "--ping-timeout", str(PING_TIMEOUT)]
-    command += ["--connect-timeout", str(CONNECT_TIMEOUT)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        port = urlsplit(process.stdout.readline().split()[-1]).port
-        assert port is not None
-        yield port
-        process.terminate()
-        errors = process.stderr.read()
-        assert process.wait(30) == 0
-        assert not errors, "whatever clients did, the server had nothing to complain about"
+from tests.conformance.running import running
 
 
 @pytest.fixture(scope="module")
 def echo() -> Iterator[int]:
     """The port of a Socket.IO echo server."""
-    yield from _echo()
+    with running() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
 def bare() -> Iterator[int]:
     """The port of an Engine.IO echo server."""
-    yield from _echo("--bare")
+    with running("--bare") as port:
+        yield port

@@ -132,7 +132,7 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     print(f"ready on http://localhost:{sockets[0].getsockname()[1]}{options.path}", flush=True)
     await stopped.wait()
-    await echo.close()
+    await echo.close(grace=0.5)  # nobody will miss it
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@ of the protocol that it does not try."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
 
-from tests.support.wire import Closed, WebSocket, request
+from compartmentd.server.options import ServerOptions
+from tests.conformance.echo import Echo
+from tests.support.wire import Closed, WebSocket, request, serving
 
 TARGET = "/socket.io/?EIO=4&transport="
 
@@ -71,12 +72,11 @@ async def test_an_invalid_handshake_closes(echo: int, packet: str):
     socket.close()
 
 
-async def test_a_connection_without_a_session_is_closed(echo: int):
-    socket = await opened(echo)
-    while (packet := await socket.receive()) == "2":
-        socket.send("3")
-    assert packet == Closed(1005)
-    socket.close()
+async def test_a_connection_without_a_session_is_closed():
+    async with serving(Echo(), ServerOptions(connect_timeout=0.2)) as served:
+        socket = await opened(served.port)
+        assert await socket.receive() == Closed(1005)
+        socket.close()
 
 
 async def test_public_ids_differ_from_each_other_and_from_the_secret_one(echo: int):
@@ -93,11 +93,12 @@ async def test_public_ids_differ_from_each_other_and_from_the_secret_one(echo: i
 # disconnect
 
 
-async def test_the_client_leaves_its_only_namespace(echo: int):
-    socket = await connected(echo)
-    socket.send("41")
-    assert await socket.receive() == "2"
-    socket.close()
+async def test_the_client_leaves_its_only_namespace_and_the_connection_goes_on():
+    async with serving(Echo(), ServerOptions(ping_interval=0.3)) as served:
+        socket = await connected(served.port)
+        socket.send("41")
+        assert await socket.receive() == "2"
+        socket.close()
 
 
 async def test_the_client_leaves_one_namespace_of_two(echo: int):
@@ -261,15 +262,15 @@ async def test_invalid_attachments_close_the_connection(echo: int, packets: tupl
     socket.close()
 
 
-async def test_pings_may_come_between_a_packet_and_its_attachments(echo: int):
-    socket = await connected(echo)
-    socket.send('451-["message",{"_placeholder":true,"num":0}]')
-    while await socket.receive() != "2":
-        pass
-    socket.send("3")
-    socket.send(b"late")
-    assert await socket.event() == '451-["message-back",{"_placeholder":true,"num":0}]'
-    socket.close()
+async def test_pings_may_come_between_a_packet_and_its_attachments():
+    async with serving(Echo(), ServerOptions(ping_interval=0.3)) as served:
+        socket = await connected(served.port)
+        socket.send('451-["message",{"_placeholder":true,"num":0}]')
+        assert await socket.receive() == "2"
+        socket.send("3")
+        socket.send(b"late")
+        assert await socket.event() == '451-["message-back",{"_placeholder":true,"num":0}]'
+        socket.close()
 
 
 async def test_late_and_unknown_acks_and_other_events_are_ignored(echo: int):
@@ -295,10 +296,10 @@ async def test_a_session_by_polling(echo: int):
     assert reply[0].startswith('40{"sid":"')
     assert reply[1] == '42["auth",{}]'
     packets = '42["message",1]\x1e451-2["message-with-ack",{"_placeholder":true,"num":0}]\x1ebAQID'
-    poll = asyncio.create_task(request(echo, "GET", target))
-    await asyncio.sleep(0.02)
     assert (await request(echo, "POST", target, packets.encode())).body == b"ok"
-    assert (await poll).text == '42["message-back",1]\x1e461-2[{"_placeholder":true,"num":0}]\x1ebAQID'
+    assert (
+        await request(echo, "GET", target)
+    ).text == '42["message-back",1]\x1e461-2[{"_placeholder":true,"num":0}]\x1ebAQID'
 
 
 async def test_many_packets_in_one_post(echo: int):

@@ -145,7 +145,6 @@ def unavailable(reply: Reply) -> bool:
     [
         (ServerOptions(connections=2), "refused_full"),
         (ServerOptions(connections_per_address=2), "refused_address"),
-        (ServerOptions(connect_rate=2), "refused_rate"),
     ],
 )
 async def test_too_many_connections_are_told_to_come_later(options: ServerOptions, counter: str):
@@ -159,11 +158,18 @@ async def test_too_many_connections_are_told_to_come_later(options: ServerOption
         assert served.server.counters.as_dict()[counter] == 2
         assert served.server.connections == 2
         second.close()
-        if counter == "refused_rate":
-            await asyncio.sleep(0.6)
-        else:
-            await eventually(lambda: served.server.connections == 1, "a place is free")
+        await eventually(lambda: served.server.connections == 1, "a place is free")
         await polling_sid(served)
+
+
+async def test_too_many_handshakes_a_second_are_told_to_come_later():
+    async with serving(Recorder(), ServerOptions(connect_rate=0.01)) as served:
+        await polling_sid(served)
+        assert unavailable(await request(served.port, "GET", POLLING))
+        with pytest.raises(Refused) as refused:
+            await WebSocket.open(served.port, WEBSOCKET)
+        assert unavailable(refused.value.reply)
+        assert served.server.counters.refused_rate == 2
 
 
 # How much

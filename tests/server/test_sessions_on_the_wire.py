@@ -301,11 +301,11 @@ async def test_the_end_of_a_held_connection_is_noticed_when_it_is_resumed():
 
 async def test_connections_without_a_session_are_closed_in_time():
     app = Recorder()
-    options = ServerOptions(connect_timeout=0.3)
+    options = ServerOptions(connect_timeout=1.0)
     async with serving(app, options) as served:
         never = await WebSocket.open(served.port, f"{TARGET}websocket")
         left, ended, stays = await connected(served), await connected(served), await connected(served)
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.3)
         left.send("41")
         app.peers[1].end("/")
         for client in (never, left, ended):
@@ -407,7 +407,7 @@ async def test_messages_queued_during_an_upgrade_go_out_once_and_in_order():
 
 async def test_a_probe_that_is_none_leaves_the_session_on_polling():
     app = Recorder()
-    async with serving(app, ServerOptions(upgrade_timeout=0.3)) as served:
+    async with serving(app, ServerOptions(upgrade_timeout=1.0)) as served:
         client = await Polling.open(served.port)
         await client.post("40")
         await client.poll()
