@@ -114,12 +114,14 @@ class Connector:
         if found.token is None:
             return None
         core = self._core
-        return self._memory.verify(
-            found.token,
-            core.snapshot.keys,
-            "connect",
-            core.clock.wall(),
-            accept=namespace.issuers,
+        return core.unrevoked(
+            self._memory.verify(
+                found.token,
+                core.snapshot.keys,
+                "connect",
+                core.clock.wall(),
+                accept=namespace.issuers,
+            )
         )
 
     def _refuse(self, peer: Peer, name: NamespaceName, code: Code) -> None:

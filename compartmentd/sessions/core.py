@@ -17,7 +17,10 @@ from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.journal import Journal, Occasion, Record
 from compartmentd.sessions.limits import Flood
 from compartmentd.sessions.registry import Compartment, Registry, Session
+from compartmentd.sessions.revocations import Revocations
 from compartmentd.snapshot import Snapshot
+from compartmentd.tokens.rejected import Reason, Rejected
+from compartmentd.tokens.verify import Verified
 
 EXPIRING = 60.0
 """Seconds before its end at which a session is told."""
@@ -36,6 +39,7 @@ class Core:
         self.registry = Registry()
         self.agenda = Agenda()
         self.counters = Counters()
+        self.revocations = Revocations()
         self.unjudged: deque[Session] = deque()
         """Sessions that the current snapshot has not judged yet; empty except during a reload."""
         self.floods: dict[int, Flood] = {}
@@ -127,6 +131,19 @@ class Core:
             ),
         )
 
+    # --- revocation ------------------------------------------------------------------------------------------
+
+    def unrevoked(self, verified: Verified | Rejected) -> Verified | Rejected:
+        """Refuse a token that was revoked; every way in for a verified token comes through here."""
+        if isinstance(verified, Rejected):
+            return verified
+        entry = self.snapshot.keys.entries.get(verified.subject.entry)
+        # A session whose entry a reload has just removed: its judgement ends it.
+        record = None if entry is None else self.revocations.covering(verified, entry.issuer)
+        if record is None:
+            return verified
+        return Rejected(record.code, Reason(record.code.value), _REVOKED[record.code])
+
     # --- rates -----------------------------------------------------------------------------------------------
 
     def note_rate(self, session: Session, *, held: bool) -> None:
@@ -170,6 +187,12 @@ class Core:
         if ends_at is not None and not session.expiring_told:
             moments.append(ends_at - EXPIRING)
         self.agenda.move(session, min((moment for moment in moments if moment is not None), default=None))
+
+
+_REVOKED = {
+    Code.LOGGED_OUT: "the token was issued before its user logged out",
+    Code.REVOKED: "the token is among those that were revoked",
+}
 
 
 def display_part(session: Session, *, with_entry: bool) -> bytes:

@@ -24,8 +24,12 @@ from compartmentd.sessions.journal import Journal, NoJournal
 from compartmentd.sessions.membership import Joiner
 from compartmentd.sessions.publishing import Publisher
 from compartmentd.sessions.registry import Registry, Session
+from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.sessions.standing import Evictions, Standing
+from compartmentd.sessions.sweep import Sweep
 from compartmentd.snapshot import Snapshot
+from compartmentd.tokens.rejected import Rejected
+from compartmentd.tokens.verify import Verified
 
 PUBLISH = b'["publish",'
 
@@ -47,6 +51,8 @@ class Hub:
         self._publisher = Publisher(core)
         self._standing = Standing(core, self._joiner, failed)
         self._connector = Connector(core, self._standing, new_sid)
+        self._sweep = Sweep(core)
+        self._keep_revocations()
         self._requests: dict[str, Callable[[Session, int | None, list[Any]], None]] = {
             "join": self._joiner.join,
             "leave": self._joiner.leave,
@@ -79,6 +85,8 @@ class Hub:
         core = self._core
         if session.generation != core.snapshot.generation:
             self._standing.rejudge(session, Code.POLICY_CHANGED)
+        if self._sweep.pending:
+            self._sweep.look_at(session)
         ends_at = session.principal.ends_at
         if ends_at is not None and ends_at <= core.clock.wall():
             core.end(session, Code.TOKEN_EXPIRED)
@@ -142,6 +150,7 @@ class Hub:
         """
         core = self._core
         core.snapshot = snapshot
+        self._keep_revocations()
         core.unjudged = deque(
             session for compartment in core.registry.compartments.values() for session in compartment.sessions
         )
@@ -173,6 +182,30 @@ class Hub:
             message = wire.closing(compartment.prefix, Code.UNAVAILABLE)
             for session in tuple(compartment.sessions):
                 session.send(message)
+
+    # --- revocation ------------------------------------------------------------------------------------------
+
+    @property
+    def revocations(self) -> Revocations:
+        """What was revoked; `revoke` adds to it."""
+        return self._core.revocations
+
+    def revoke(self, revocation: Revocation) -> None:
+        """Refuse the tokens that it names from now on; `sweep` ends the sessions that came in by them."""
+        self._core.revocations.add(revocation, self._core.clock.wall())
+        self._sweep.want()
+
+    def sweep(self, budget: float) -> bool:
+        """End sessions whose tokens were revoked, for about `budget` seconds; tell whether none is left."""
+        return self._sweep.run(budget)
+
+    def unrevoked(self, verified: Verified | Rejected) -> Verified | Rejected:
+        """Refuse a verified token that was revoked."""
+        return self._core.unrevoked(verified)
+
+    def _keep_revocations(self) -> None:
+        for entry in self._core.snapshot.configuration.issuers:
+            self._core.revocations.keep_for(entry.max_age)
 
     # --- time ------------------------------------------------------------------------------------------------
 

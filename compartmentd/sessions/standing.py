@@ -107,7 +107,9 @@ class Standing:
         if namespace is None:
             return self._end(session, Code.POLICY_CHANGED)
         if session.verified is not None:
-            again = judge_again(session.verified, core.snapshot.keys, "connect", core.clock.wall())
+            again = core.unrevoked(
+                judge_again(session.verified, core.snapshot.keys, "connect", core.clock.wall())
+            )
             if isinstance(again, Rejected):
                 return self._end(session, again.code)
             session.verified = again
