@@ -14,6 +14,7 @@ import pytest
 from compartmentd.cli.main import COMMANDS
 from compartmentd.compiler import load
 from compartmentd.policy.codes import MEANINGS
+from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -79,6 +80,11 @@ def test_the_table_of_codes_is_the_table_of_the_code() -> None:
 def test_the_table_of_commands_is_the_command_line() -> None:
     documented = {re.findall(r"`([a-z-]+)", row[0])[0] for row in rows("command")}
     assert documented == set(COMMANDS)
+
+
+def test_the_table_of_layers_is_the_one_that_is_held() -> None:
+    documented = [set(re.findall(r"`([a-z_]+)/?`", row[1])) for row in rows("layer")]
+    assert documented == [set(row.members) - {"__main__"} for row in LAYERS]
 
 
 def test_links_lead_somewhere() -> None:
