@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
+from compartmentd.compiler.doubt import may_hold
 from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
 from compartmentd.compiler.quantities import duration
 from compartmentd.compiler.report import Report
-from compartmentd.document.node import Node
+from compartmentd.document.node import MERGE, Node
 from compartmentd.names import EntryName
 from compartmentd.tokens.entry import DEFAULT_TYPES, IssuerEntry, KeySource, Use
 
@@ -25,23 +26,24 @@ _ABSENT = "absent"
 class Issuers:
     """Reads `issuers`, and says which entries there are.
 
-    `names` are all that were written, `for_connect` those whose tokens may open sessions. `complete` says that
-    there are certainly no others, `certain` that all of them were read without a problem.
+    `names` are all that were written. `for_connect` are those whose tokens may open sessions, `unclear` those
+    of which a mistake leaves that open; `complete` says that there are certainly no others.
     """
 
-    def __init__(
-        self, node: Node | None, files: FilesUsed, report: Report, *, complete: bool, serving: bool
-    ) -> None:
+    def __init__(self, root: Node, files: FilesUsed, report: Report, *, serving: bool) -> None:
         self.files = files
         self.report = report
         self.serving = serving
+        node = root.fields.get("issuers")
         fields = {} if node is None else node.fields
-        self.names = tuple(fields)
-        self.complete = complete and (node is None or not node.holed)
-        self.certain = complete and (node is None or node.sound)
+        holes = () if node is None else node.holes
+        self.names = (*fields, *holes)
+        self.complete = not (may_hold(root, "issuers") or MERGE in holes)
+        uses = {name: _uses(child) for name, child in fields.items()}
+        self.for_connect = tuple(EntryName(name) for name, use in uses.items() if use and "connect" in use)
+        self.unclear = frozenset({*holes, *(name for name, use in uses.items() if use is None)})
         read = (self._entry(EntryName(name), child) for name, child in fields.items() if not child.broken)
         self.entries = tuple(entry for entry in read if entry is not None)
-        self.for_connect = tuple(entry.name for entry in self.entries if "connect" in entry.use)
         self._check_distinct(fields)
 
     def _entry(self, name: EntryName, node: Node) -> IssuerEntry | None:
@@ -124,14 +126,11 @@ class Issuers:
 
     def _use(self, node: Node) -> tuple[Use, ...]:
         written = node.get("use")
-        if written is None:
-            return ("connect",)
-        for item in written.items:
+        for item in () if written is None else written.items:
             if item.data == "api":
-                self.report.note(
-                    item.span, "api.not-served", "`use: api` is checked, and served once the API is built"
-                )
-        return tuple(item.data for item in written.items)
+                message = "`use: api` is checked, and served once the API is built"
+                self.report.note(item.span, "api.not-served", message)
+        return _uses(node) or ()
 
     def _types(self, node: Node) -> tuple[str | None, ...]:
         written = node.get("types")
@@ -167,6 +166,14 @@ class Issuers:
                     message,
                     "a token's `iss` must pick one entry; join them, with a list as `audience` and `use`",
                 )
+
+
+def _uses(node: Node) -> tuple[Use, ...] | None:
+    """Return what an entry may be used for, or `None` where a mistake leaves it open."""
+    written = node.get("use")
+    if written is None:
+        return None if may_hold(node, "use", "issuer") else ("connect",)
+    return tuple(item.data for item in written.items) if written.sound else None
 
 
 def _text(node: Node, key: str, default: str) -> str:

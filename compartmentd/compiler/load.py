@@ -69,10 +69,10 @@ def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
 def _compile(
     sections: Sections, root: Node, files: FilesUsed, report: Report, *, serving: bool
 ) -> Configuration:
-    reader = RuleReader(report, sections.rules, complete=sections.complete)
+    reader = RuleReader(report, sections.rule_names, complete=sections.complete)
     rules = {name: reader.read(node) for name, node in sections.rules.items()}
     places = Places(NamedRules(rules, report), report)
-    issuers = Issuers(root.fields.get("issuers"), files, report, complete=sections.complete, serving=serving)
+    issuers = Issuers(root, files, report, serving=serving)
     schemas = PayloadSchemas(files, report)
     events = EventReader(reader, places, schemas, report)
     server, spans = ServerReader(report).read(root.get("server"))

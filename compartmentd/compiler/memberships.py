@@ -14,33 +14,44 @@ from compartmentd.problems import Span
 
 
 class Memberships:
-    """The templates of a namespace as a graph, with an edge where the `join` of one asks for the other."""
+    """The templates of a namespace as a graph, with an edge where the `join` of one asks for the other.
 
-    def __init__(self, templates: Sequence[RoomTemplate], named: NamedRules, report: Report) -> None:
+    `doubtful` are the names of those that could not be read.
+    """
+
+    def __init__(
+        self, templates: Sequence[RoomTemplate], doubtful: Sequence[str], named: NamedRules, report: Report
+    ) -> None:
         self.templates = templates
+        self.doubtful = doubtful
         self.named = named
         self.report = report
         self._edges: dict[str, list[tuple[RoomTemplate, Span]]] = {}
 
-    def check(self, *, complete: bool) -> None:
-        """Report a `member_of` that leads nowhere (if no template is left out), and circles."""
+    def check(self) -> None:
+        """Report each `member_of` that leads nowhere, and circles."""
         near = None
         for template in self.templates:
             for need in dict.fromkeys(self.named.needs(template.join)):
                 if need.kind == "member_of" and _fillable(need, template):
                     near = near or _ByPrefix(self.templates)
-                    self._follow(template, need, near, complete=complete)
+                    self._follow(template, need, near)
         self._find_circles()
 
-    def _follow(self, template: RoomTemplate, need: Need, near: _ByPrefix, *, complete: bool) -> None:
+    def _follow(self, template: RoomTemplate, need: Need, near: _ByPrefix) -> None:
         params = {param.name: param for param in template.params}
         found = reached(need.text, params, near.candidates(need.text[0]))
         self._edges.setdefault(template.name, []).extend((target, need.span) for target in found)
-        if not found and complete:
+        if not found and not self._may_be_doubtful(need.text[0]):
             message = f"no template has a room like `{written(need.text)}`"
             self.report.error(
                 need.span, "member-of.unknown", message, "`member_of` names a room of the same namespace"
             )
+
+    def _may_be_doubtful(self, prefix: str) -> bool:
+        # A template with a mistake of its own may have been meant.
+        literals = [name.partition("{")[0] for name in self.doubtful]
+        return any(prefix.startswith(literal) or literal.startswith(prefix) for literal in literals)
 
     def _find_circles(self) -> None:
         done: set[str] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from compartmentd.compiler.doubt import may_hold
 from compartmentd.compiler.events import EventReader
 from compartmentd.compiler.issuers import Issuers
 from compartmentd.compiler.places import Place, Places
@@ -78,17 +79,16 @@ class NamespaceReader:
     # --- whose tokens ---------------------------------------------------------------------------------------
 
     def _entries(self, name: str, node: Node, connect: Rule) -> tuple[EntryName, ...]:
-        written = node.fields.get("issuers")
+        written = node.get("issuers")
         if written is not None:
             return self._written_entries(written)
         entries = self.issuers.for_connect
-        if len(entries) > 1 and self.issuers.certain:
+        if len(entries) > 1 and not may_hold(node, "issuers", "namespace"):
             several = ", ".join(f"`{each}`" for each in entries)
             message = f"`{name}` does not say whose tokens may connect, and several entries could: {several}"
-            self.report.error(
-                node.key_span, "issuers.missing", message, "write `issuers: [...]` in the namespace"
-            )
-        if not entries and self.issuers.certain:
+            help_ = "write `issuers: [...]` in the namespace"
+            self.report.error(node.key_span, "issuers.missing", message, help_)
+        if not entries:
             self._warn_if_closed(name, node, connect)
         return tuple(entries[:1])
 
@@ -97,14 +97,10 @@ class NamespaceReader:
             if item.data not in self.issuers.names:
                 if self.issuers.complete:
                     self.report.unknown(item.span, "issuer", item.data, self.issuers.names)
-            elif item.data not in self.issuers.for_connect and self.issuers.certain:
+            elif item.data not in self.issuers.for_connect and item.data not in self.issuers.unclear:
                 message = f"tokens of `{item.data}` may not connect"
-                self.report.error(
-                    item.span,
-                    "issuers.use",
-                    message,
-                    f"add `connect` to `use` of `{item.data}`, or take another entry",
-                )
+                help_ = f"add `connect` to `use` of `{item.data}`, or take another entry"
+                self.report.error(item.span, "issuers.use", message, help_)
         return tuple(EntryName(item.data) for item in node.items)
 
     def _warn_if_closed(self, name: str, node: Node, connect: Rule) -> None:

@@ -15,13 +15,17 @@ from compartmentd.policy.text import placeholders, written
 
 
 class Place(NamedTuple):
-    """Where a rule stands: `key` of `owner`, the room's parameters, and which rules have a meaning there."""
+    """Where a rule stands: `key` of `owner`, the room's parameters, and which rules have a meaning there.
+
+    `vague` says that the forms of the parameters are not known, only their names.
+    """
 
     key: str
     owner: str
     params: Mapping[str, Param] = {}
     join: bool = False
     publish: bool = False
+    vague: bool = False
 
 
 class Places:
@@ -56,7 +60,7 @@ class Places:
             if name not in place.params:
                 self._no_parameter(need, name, place)
                 return
-        if len(set(names)) > 1:
+        if len(set(names)) > 1 and not place.vague:
             self._readable(need, place)
 
     def _readable(self, need: Need, place: Place) -> None:
@@ -73,7 +77,7 @@ class Places:
     def _param(self, need: Need, place: Place) -> None:
         if need.name not in place.params:
             self._no_parameter(need, need.name, place)
-        elif need.test is not None and need.via is None:
+        elif need.test is not None and need.via is None and not place.vague:
             reason = never_holds(need.test, place.params[need.name])
             if reason is not None:
                 self.report.warning(need.test.span, "rule.never", reason)

@@ -32,8 +32,9 @@ class RoomReader:
         rooms = list(self._rooms(node, limits))
         sound = [room for room, shape in rooms if shape.sound]
         self.templates.compare(sound)
-        complete = len(sound) == len(node.fields) and not node.holed
-        Memberships(sound, self.places.named, self.report).check(complete=complete)
+        known = {room.name for room in sound}
+        doubtful = [name for name in (*node.fields, *node.holes) if name not in known]
+        Memberships(sound, doubtful, self.places.named, self.report).check()
         return tuple(room for room, _ in rooms)
 
     def _rooms(self, node: Node, limits: Limits) -> Iterator[tuple[RoomTemplate, Shape]]:
@@ -44,9 +45,10 @@ class RoomReader:
     def _room(self, name: str, node: Node, shape: Shape, limits: Limits) -> RoomTemplate:
         join, publish = self.rules.optional(node, "join"), self.rules.optional(node, "publish")
         params = {param.name: param for param in shape.params}
-        to_publish = Place("publish", f"room `{name}`", params, publish=True)
-        if shape.sound:
-            self.places.check(join, Place("join", f"room `{name}`", params, join=True))
+        to_join = Place("join", f"room `{name}`", params, join=True, vague=not shape.sound)
+        to_publish = Place("publish", f"room `{name}`", params, publish=True, vague=not shape.sound)
+        if shape.named:
+            self.places.check(join, to_join)
             self.places.check(publish, to_publish)
         echo, capacity, description = node.get("echo"), node.get("capacity"), node.get("description")
         return RoomTemplate(
@@ -68,7 +70,7 @@ class RoomReader:
         if node is None or node.data is False:
             return None
         if node.data is True:
-            if shape.params and shape.sound:
+            if shape.params:
                 names = ", ".join(f"{param.name}: CLAIM" for param in shape.params)
                 self.report.error(
                     node.span,
@@ -78,7 +80,7 @@ class RoomReader:
                 )
             return AutoJoin(claims=(), span=node.span)
         claims = tuple((name, str(child.data)) for name, child in node.usable())
-        if shape.sound:
+        if shape.named:
             self._check_claims(node, [param.name for param in shape.params])
         return AutoJoin(claims=claims, span=node.span)
 

@@ -105,12 +105,12 @@ class RuleReader:
         return MemberOf(room=self._text(part), span=node.span)
 
     def _named(self, node: Node, part: Node) -> Rule:
-        if part.data not in self.names:
-            # In a file that could not be read to its end the rule may well be.
-            if self.complete:
-                self.report.unknown(part.span, "rule", part.data, self.names)
-            return Nobody(span=node.span)
-        return Named(name=part.data, span=node.span)
+        if part.data in self.names:
+            return Named(name=part.data, span=node.span)
+        # A file that could not be read to its end may well hold the rule.
+        if self.complete:
+            self.report.unknown(part.span, "rule", part.data, self.names)
+        return Nobody(span=node.span)
 
     def _all(self, node: Node, part: Node) -> Rule:
         return All(parts=tuple(self.read(item) for item in part.items), span=node.span)

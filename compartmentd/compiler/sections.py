@@ -6,10 +6,11 @@ import glob
 import posixpath
 from typing import Literal
 
+from compartmentd.compiler.doubt import may_hold
 from compartmentd.compiler.files_used import FilesUsed, reason_of
 from compartmentd.compiler.report import Report
 from compartmentd.document import schema
-from compartmentd.document.node import Node
+from compartmentd.document.node import MERGE, Node
 from compartmentd.document.source import decode
 from compartmentd.document.yamldoc import Budget, parse
 from compartmentd.problems import start_of
@@ -20,8 +21,8 @@ Section = Literal["namespaces", "rules"]
 class Sections:
     """The root of the main file, and `namespaces` and `rules` of all files by name.
 
-    `complete` says that every file was read to its end and in the right form, so that what is not there was
-    really not declared.
+    `rule_names` are those of all rules, also of those that were refused. `complete` says that every file was
+    read to its end, so that what is not there was really not declared.
     """
 
     def __init__(self, main: str, files: FilesUsed, report: Report) -> None:
@@ -30,6 +31,7 @@ class Sections:
         self.budget = Budget()
         self.globs: tuple[str, ...] = ()
         self.complete = True
+        self.rule_names: set[str] = set()
         self.namespaces: dict[str, Node] = {}
         self.rules: dict[str, Node] = {}
         self.root = self._read(main)
@@ -60,9 +62,8 @@ class Sections:
 
     def _check(self, root: Node, definition: str | None) -> None:
         self.report.problems += schema.check(root, definition)
-        # A misspelt or repeated section may have held anything.
-        whole = not (root.broken or root.holed or any(section.broken for section in root.fields.values()))
-        self.complete = self.complete and whole
+        doubtful = root.broken or any(may_hold(root, key, definition) for key in ("namespaces", "rules"))
+        self.complete = self.complete and not doubtful
 
     def _join(self, root: Node) -> None:
         self._section(root, "namespaces", self.namespaces)
@@ -72,14 +73,15 @@ class Sections:
         node = root.fields.get(section)
         if node is None:
             return
-        self.complete = self.complete and not node.holed
+        self.complete = self.complete and not node.refused(MERGE)
         for name, child in node.fields.items():
             first = into.setdefault(name, child)
             if first is not child and not child.broken:
                 message = f"`{name}` is declared twice: first at {first.key_span}"
-                self.report.error(
-                    child.key_span, "include.twice", message, "a name may stand once in all files"
-                )
+                help_ = "a name may stand once in all files"
+                self.report.error(child.key_span, "include.twice", message, help_)
+        if section == "rules":
+            self.rule_names.update((*node.fields, *node.holes))
 
     # --- include --------------------------------------------------------------------------------------------
 

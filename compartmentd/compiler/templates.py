@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from compartmentd.compiler.doubt import may_hold
 from compartmentd.compiler.report import Report
-from compartmentd.document.bundled import schema
 from compartmentd.document.node import Node
 from compartmentd.policy.charset import valid_room_name
 from compartmentd.policy.integers import LARGEST
@@ -20,11 +20,16 @@ _SURELY_FITS = 64
 
 
 class Shape(NamedTuple):
-    """The name of a template, read; `sound` says that it can be compared with others."""
+    """The name of a template, read.
+
+    `named` says that its parameters are known by name; `sound` that their forms are known too, so that it can
+    be compared with others. A parameter whose form is not known stands as one of the default form.
+    """
 
     pattern: Text
     params: tuple[Param, ...]
-    sound: bool
+    named: bool = True
+    sound: bool = True
 
 
 class TemplateReader:
@@ -35,25 +40,26 @@ class TemplateReader:
 
     def shape(self, name: str, node: Node) -> Shape:
         """Return the shape that a name and `params` describe."""
+        unknown = Shape((name,), (), named=False, sound=False)
         pattern = parse_text(name)
         if isinstance(pattern, PatternProblem):
             self.report.error(node.key_span, "template.name", pattern.message, pattern.help)
-            return Shape((name,), (), sound=False)
+            return unknown
         names = placeholders(pattern)
         if len(set(names)) < len(names):
             twice = next(each for each in names if names.count(each) > 1)
-            self.report.error(
-                node.key_span,
-                "template.twice",
-                f"parameter `{twice}` stands in the name twice",
-                "give each its own name, and compare them in a rule",
-            )
-            return Shape((name,), (), sound=False)
+            message = f"parameter `{twice}` stands in the name twice"
+            help_ = "give each its own name, and compare them in a rule"
+            self.report.error(node.key_span, "template.twice", message, help_)
+            return unknown
         declared = self._declared(node, names)
-        params = tuple(self._param(each, declared.get(each), node) for each in names)
-        sound = all(param is not None for param in params) and self._params_known(node)
-        shape = Shape(pattern, tuple(param for param in params if param is not None), sound)
-        return shape._replace(sound=sound and self._possible(shape, node))
+        read = [self._param(each, declared.get(each), node) for each in names]
+        params = tuple(
+            param or default_param(each, node.key_span) for param, each in zip(read, names, strict=True)
+        )
+        known = None not in read and not may_hold(node, "params", "room")
+        shape = Shape(pattern, params, sound=known)
+        return shape._replace(sound=known and self._possible(shape, node))
 
     def compare(self, templates: Sequence[RoomTemplate]) -> None:
         """Report templates that share a room, or that read one room in two ways."""
@@ -84,12 +90,6 @@ class TemplateReader:
             if name not in names and not child.broken:
                 self.report.unknown(child.key_span, "parameter", name, names)
         return {} if params is None else params.fields
-
-    def _params_known(self, node: Node) -> bool:
-        """Tell whether `params` is what it seems: not broken, repeated, or misspelt."""
-        keys = schema()["$defs"]["room"]["properties"].keys() - {"params"}
-        doubtful = any(child.broken and key not in keys for key, child in node.fields.items())
-        return not (node.holed or doubtful)
 
     def _param(self, name: str, node: Node | None, template: Node) -> Param | None:
         if node is None:

@@ -53,8 +53,12 @@ def _of_choice(node: Node, faults: Sequence[Fault], *, misspelt: bool) -> Iterat
     # A test without a claim is told as that, not as a rule without a kind: `anyOf` comes first.
     for fault in sorted(faults, key=lambda fault: _CHOICES.index(fault.keyword))[:1]:
         node.broken = True
-        if _present(fault) or not (misspelt or node.holed or _holds_unbuilt(fault)):
+        if _present(fault) or not (misspelt or _refused(fault) or _holds_unbuilt(fault)):
             yield _choice(fault)
+
+
+def _refused(fault: Fault) -> bool:
+    return any(fault.node.refused(key) for key in _options(fault))
 
 
 def _holds_unbuilt(fault: Fault) -> bool:
@@ -86,7 +90,7 @@ def _usable_keys(properties: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _missing(fault: Fault, meant: set[str]) -> Iterator[Problem]:
     about = fault.schema.get("x-about", {})
     for key in fault.wanted:
-        if key not in fault.node.fields and key not in meant and not fault.node.holed:
+        if key not in fault.node.fields and key not in meant and not fault.node.refused(key):
             where = fault.node.key_span if fault.node.key_mark else _beginning(fault.node)
             yield Problem("error", "schema.missing", f"{fault.name} lacks `{key}`", where, about.get(key, ""))
 

@@ -11,14 +11,18 @@ Mark: TypeAlias = tuple[int, int, int, int]
 """Line and column of the first character and of the first one after; a quarter of a `Span`'s memory."""
 
 
+MERGE = "<<"
+"""The key of YAML 1.1 that merges another mapping into its own."""
+
+
 class Node:
     """A value of the file: its plain `data`, where it stands, and its parts.
 
     `broken` says that a problem was reported of the node itself, so that no later check reports another;
-    `holed` that a mapping had entries which were refused, so that nothing can be said to be missing in it.
+    `holes` are the keys of a mapping whose entries were refused, so that they cannot be said to be missing.
     """
 
-    __slots__ = ("broken", "children", "data", "file", "holed", "key_mark", "mark")
+    __slots__ = ("broken", "children", "data", "file", "holes", "key_mark", "mark")
 
     def __init__(
         self, file: str, mark: Mark, data: Any, children: dict[str, Node] | list[Node] | None = None
@@ -29,7 +33,7 @@ class Node:
         self.children = children
         self.key_mark: Mark | None = None
         self.broken = False
-        self.holed = False
+        self.holes: tuple[str, ...] = ()
 
     @property
     def span(self) -> Span:
@@ -64,7 +68,11 @@ class Node:
     def sound(self) -> bool:
         """Whether neither the value nor any part of it is broken, and nothing in it was refused."""
         children = self.children.values() if isinstance(self.children, dict) else self.children or ()
-        return not (self.broken or self.holed) and all(child.sound for child in children)
+        return not (self.broken or self.holes) and all(child.sound for child in children)
+
+    def refused(self, key: str) -> bool:
+        """Tell whether the mapping had an entry under this key that was refused; a merge may bring any key."""
+        return key in self.holes or MERGE in self.holes
 
     def at(self, path: Sequence[str | int]) -> Node:
         """Return the node at a path of keys and indices, which must exist."""

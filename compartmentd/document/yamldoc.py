@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from compartmentd.document.node import Mark, Node
+from compartmentd.document.node import MERGE, Mark, Node
 from compartmentd.document.scalars import TooLarge, Trap, resolve
 from compartmentd.document.source import MAX_BYTES, Source
 from compartmentd.problems import Problem, Span, start_of
@@ -162,25 +162,23 @@ class _Reader:
 
     def mapping(self, event: Any, depth: int) -> Node:
         children: dict[str, Node] = {}
-        entries = 0
+        holes: list[str] = []
         while not isinstance(following := self.next(), yaml.MappingEndEvent):
-            self.entry(following, children, depth)
-            entries += 1
+            self.entry(following, children, holes, depth)
         mark = _collection_mark(event, following, list(children.values()))
         data = {key: child.data for key, child in children.items()}
         node = Node(self.source.name, mark, data, children)
-        node.holed = len(children) < entries
+        node.holes = tuple(holes)
         return node
 
-    def entry(self, event: Any, children: dict[str, Node], depth: int) -> None:
+    def entry(self, event: Any, children: dict[str, Node], holes: list[str], depth: int) -> None:
         key = self.value(event, depth + 1)
         reported = len(self.problems)
         value = self.value(self.next(), depth + 1)
-        if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style:
+        if isinstance(event, yaml.ScalarEvent) and event.value == MERGE and not event.style:
             del self.problems[reported:]  # the alias that a merge key takes is part of the same mistake
-            self.refuse(
-                key, "yaml.merge", "merge keys are not taken", "write the keys out, or use named rules"
-            )
+            help_ = "write the keys out, or use named rules"
+            self.refuse(key, "yaml.merge", "merge keys are not taken", help_)
         elif key.broken:
             pass
         elif not isinstance(key.data, str):
@@ -193,6 +191,8 @@ class _Reader:
         else:
             value.key_mark = key.mark
             children[key.data] = value
+            return
+        holes.append(event.value if isinstance(event, yaml.ScalarEvent) else "")
 
     def alias(self, event: Any) -> Node:
         node = Node(self.source.name, _mark(event, event), None)

@@ -311,9 +311,71 @@ namespaces:
     connect: public
     rooms:
       "a:{{x}}": {{join: public, {params}}}
-      "a:{{y}}": {{join: {{member_of: "b:x"}}}}
+      "a:{{y}}": {{join: public}}
+      "b": {{join: {{member_of: "a:0"}}}}
 """
     assert len(codes(text.encode())) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('"a:{x}": {join: public, params: 5}', []),
+        ('"a:{x}:{x}": {join: public}', []),
+        ('"a:{": {join: public}', []),
+        ('"other:{x}": {join: public, params: 5}', ["member-of.unknown"]),
+    ],
+)
+def test_a_room_with_a_mistake_of_its_own_may_be_the_one_that_is_meant(line, expected):
+    text = f"""
+version: 1
+namespaces:
+  /:
+    connect: public
+    rooms:
+      {line}
+      "b": {{join: {{member_of: "a:0"}}}}
+"""
+    _, *others = (code for _, code in codes(text.encode()))
+    assert others == expected
+
+
+def test_a_mistake_hides_no_other():
+    """What is doubtful is only what the mistake itself may have declared."""
+    text = """
+version: 1
+sever: {}
+limits: 5
+rules: {a: {scop: x}}
+issuers:
+  a: {issuer: a, audience: a, secret_env: SECRET, leeway: 30}
+  b: {issuer: b, audience: b, secret_env: SECRET, use: [api]}
+namespaces:
+  /:
+    connect: {rule: gone}
+    issuers: [a, b, c]
+    rooms:
+      "a:{x}":
+        params: {x: {pattern: "("}}
+        join: {scope: "{y}"}
+        publish: {param: z, equals: 1}
+        auto_join: {w: sub}
+      "b": {join: {member_of: "c:1"}}
+"""
+    assert [code for severity, code in codes(text.encode(), SECRET=b"s" * 32) if severity == "error"] == [
+        "schema.unknown-key",
+        "schema.type",
+        "schema.unknown-key",
+        "schema.duration",
+        "rule.unknown",
+        "issuers.use",
+        "issuer.unknown",
+        "template.pattern",
+        "rule.parameter",
+        "rule.parameter",
+        "parameter.unknown",
+        "member-of.unknown",
+    ]
 
 
 def test_an_included_file_that_cannot_be_read_to_its_end_is_the_only_problem():

@@ -137,8 +137,8 @@ def test_a_problem_of_a_value_marks_it_and_nothing_else():
     assert parsed.root is not None
     assert parsed.root.fields["a"].broken
     assert not parsed.root.fields["b"].broken
-    assert parsed.root.fields["b"].holed
-    assert not parsed.root.holed
+    assert parsed.root.fields["b"].holes == ("c",)
+    assert parsed.root.holes == ()
     assert parsed.root.get("a") is None
     assert [key for key, _ in parsed.root.usable()] == ["b"]
 
