@@ -36,7 +36,10 @@ LAYERS = (
         pure=True,
     ),
     Row(("sessions",), ("msgspec",), pure=True),
-    Row(("collector", "files", "material", "minting", "watcher", "logs", "feed"), ("msgspec", "watchdog")),
+    Row(
+        ("collector", "files", "jwks", "material", "minting", "watcher", "logs", "feed"),
+        ("msgspec", "watchdog"),
+    ),
     Row(("compilation", "reload", "server"), ("msgspec", "tornado")),
     Row(("administration", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")),
 )
@@ -54,6 +57,7 @@ ALONG = {
     ("reload", "server"),
     ("minting", "material"),
     ("feed", "logs"),
+    ("jwks", "logs"),
     ("daemon", "administration"),
     ("cli", "daemon"),
     ("__main__", "cli"),
@@ -62,6 +66,7 @@ ALONG = {
 
 THIRD_PARTY = {
     "document": ("yaml", "jsonschema", "referencing", "re2"),
+    "jwks": ("tornado",),
     "payloads": ("re2",),
     "policy": ("re2",),
     "tokens": ("jwt", "cryptography"),
