@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -12,6 +13,8 @@ from compartmentd.protocol.application import Peer
 from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.socketio import event_message
 from compartmentd.server.options import ServerOptions
+from compartmentd.server.polling import PollingLink
+from compartmentd.server.websocket import WebSocketLink
 from tests.support.recorder import Recorder
 from tests.support.timing import eventually
 from tests.support.wire import Closed, Serving, WebSocket, frame, read_reply, request, serving
@@ -597,6 +600,44 @@ async def test_a_post_that_is_cut_off_ends_the_session(caplog: pytest.LogCapture
         await eventually(lambda: app.named("closed"), "the end")
         assert await client.unknown()
     assert not caplog.records, "clients may go when they like"
+
+
+class Forgetful(Recorder):
+    """Keeps no connection that is gone."""
+
+    def closed(self, peer: Peer, sessions: Any, reason: str) -> None:
+        super().closed(peer, sessions, reason)
+        self.peers.clear()
+
+
+async def test_connections_that_are_gone_are_freed_without_the_collector(monkeypatch: pytest.MonkeyPatch):
+    """No cycle holds them, and no timer beyond the one that was set."""
+    monkeypatch.setattr("compartmentd.server.websocket.LINGER", 0.3)
+    gc.collect()
+    gc.disable()
+    try:
+        app = Forgetful()
+        async with serving(app, ServerOptions(ping_interval=0.2)) as served:
+            for number in range(10):
+                client = await connected(served)
+                if number % 2:
+                    client.send("42{}")
+                    await client.ended()
+                client.close()
+                polling = await Polling.open(served.port)
+                await polling.post("1")
+            await eventually(lambda: not served.server.connections, "every connection is gone")
+            await eventually(lambda: not _connections(), "every connection is freed")
+    finally:
+        gc.enable()
+
+
+def _connections() -> list[object]:
+    return [
+        found
+        for found in gc.get_objects()
+        if isinstance(found, EngineConnection | WebSocketLink | PollingLink)
+    ]
 
 
 async def test_options_change_for_new_connections_only():
