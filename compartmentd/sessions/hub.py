@@ -190,9 +190,12 @@ class Hub:
         """What was revoked; `revoke` adds to it."""
         return self._core.revocations
 
-    def revoke(self, revocation: Revocation) -> None:
-        """Refuse the tokens that it names from now on; `sweep` ends the sessions that came in by them."""
-        self._core.revocations.add(revocation, self._core.clock.wall())
+    def revoke(self, *revocations: Revocation) -> None:
+        """Refuse the tokens that they name from now on; `sweep` ends the sessions that came in by them."""
+        core = self._core
+        core.revocations.expire(core.clock.wall())
+        for revocation in revocations:
+            core.revocations.add(revocation)
         self._sweep.want()
 
     def sweep(self, budget: float) -> bool:

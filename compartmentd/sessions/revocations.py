@@ -24,45 +24,41 @@ CAPACITY = 200_000
 MARGIN = 3600.0
 """Seconds for which a revocation is kept beyond its tokens: for leeway, and for a wall clock that is set back."""
 
-Kind: TypeAlias = Literal["subject", "session", "token", "sessionless", "all"]
-"""What the value of a record is: a subject, a `sid`, a `jti`; a subject whose tokens name no `sid`; nothing."""
+Kind: TypeAlias = Literal["sub", "sid", "jti", "sub_without_sid", "all"]
+"""What names the tokens: their subject, their session, their id; their subject, if they do not tell their session
+(not every provider puts `sid` into access tokens); nothing, which means every token of the issuer."""
 
 Name: TypeAlias = tuple[Kind, str]
 
 
 class Revocation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for. `sub`, `sid` or `jti` names the tokens; `before` is wall time in seconds.
+    """Names tokens that no longer count. `value` is that of the claim, empty for `all`.
 
-    `sub` and `sid` together, as logout tokens have them, name the session's tokens and the subject's tokens
-    without a `sid`, which may be of that session: not all providers put it into access tokens.
+    `before` and `at`, when it came in, are wall time in seconds. `code` is what their holders are told:
+    `logged_out` or `revoked`.
     """
 
     issuer: str
+    kind: Kind
+    value: str
     before: float
-    code: Literal[Code.LOGGED_OUT, Code.REVOKED]
-    sub: str | None = None
-    sid: str | None = None
-    jti: str | None = None
+    code: Code
+    at: float
 
     def __post_init__(self) -> None:
-        """Hold a revocation to name something, since one that names nothing would seem to have been done."""
-        if not self.names:
-            raise ValueError("a revocation names a subject, a session or a token")
+        """Hold it to what the clients' protocol knows: it may come from a file."""
+        if self.code not in {Code.LOGGED_OUT, Code.REVOKED}:
+            raise ValueError("a revocation's code is `logged_out` or `revoked`")
 
-    @property
-    def names(self) -> tuple[Name, ...]:
-        """What it names; a token that has one of these names is revoked."""
-        if self.jti is not None:
-            return (("token", self.jti),)
-        if self.sid is None:
-            return () if self.sub is None else (("subject", self.sub),)
-        session: Name = ("session", self.sid)
-        return (session,) if self.sub is None else (session, ("sessionless", self.sub))
+    def __repr__(self) -> str:
+        """Return what a log or an assertion may show: nobody's name."""
+        return f"Revocation(kind={self.kind!r}, before={self.before!r}, code={self.code.value!r})"
 
     def covers(self, verified: Verified, issuer: str) -> bool:
         """Tell whether a token of this issuer is revoked by it."""
-        known = issuer == self.issuer and verified.claims["iat"] <= self.before
-        return known and not set(self.names).isdisjoint(names_of(verified))
+        if issuer != self.issuer or verified.claims["iat"] > self.before:
+            return False
+        return self.kind == "all" or (self.kind, self.value) in names_of(verified)
 
 
 def names_of(verified: Verified) -> Iterator[Name]:
@@ -75,29 +71,14 @@ def names_of(verified: Verified) -> Iterator[Name]:
     if isinstance(sub := claims.get("sub"), str):
         subjects.add(sub)
     for subject in subjects:
-        yield ("subject", subject)
+        yield ("sub", subject)
     if isinstance(jti := claims.get("jti"), str):
-        yield ("token", jti)
+        yield ("jti", jti)
     if isinstance(sid := claims.get("sid"), str):
-        yield ("session", sid)
+        yield ("sid", sid)
     else:
         for subject in subjects:
-            yield ("sessionless", subject)
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One name that is revoked, as it is kept; `added` is the wall time at which it came in."""
-
-    issuer: str
-    kind: Kind
-    value: str
-    before: float
-    code: Literal[Code.LOGGED_OUT, Code.REVOKED]
-    added: float
-
-    def __repr__(self) -> str:
-        """Return what a log or an assertion may show: nobody's name."""
-        return f"Record(kind={self.kind!r}, before={self.before!r})"
+            yield ("sub_without_sid", subject)
 
 
 class Revocations:
@@ -108,84 +89,68 @@ class Revocations:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        # In the order of `added`: what comes in, or comes again, goes to the end.
-        self._records: dict[tuple[str, Name], Record] = {}
-        self._floors: dict[str, Record] = {}
+        # In the order of `at`: what comes in, or comes again, goes to the end.
+        self._named: dict[tuple[str, Name], Revocation] = {}
+        self._floors: dict[str, Revocation] = {}
         self.max_age = 0.0
 
     def __len__(self) -> int:
-        """Return how many records are kept."""
-        return len(self._records) + len(self._floors)
+        """Return how many are kept."""
+        return len(self._named) + len(self._floors)
 
     def keep_for(self, max_age: float) -> None:
         """Keep revocations for tokens of this age, too: an entry lets them live so long."""
         self.max_age = max(self.max_age, max_age)
 
-    def add(self, revocation: Revocation, now: float) -> None:
-        """Take a revocation in; of two of one name the later counts."""
-        self.expire(now)
-        for kind, value in revocation.names:
-            self._put(
-                Record(
-                    issuer=revocation.issuer,
-                    kind=kind,
-                    value=value,
-                    before=revocation.before,
-                    code=revocation.code,
-                    added=now,
-                )
-            )
+    def add(self, revocation: Revocation) -> None:
+        """Take a revocation in; of two of one name that with the later `before` counts."""
+        if revocation.kind == "all":
+            self._raise_floor(revocation)
+            return
+        key = (revocation.issuer, (revocation.kind, revocation.value))
+        known = self._named.get(key)
+        if known is not None and known.before >= revocation.before:
+            return
+        self._named.pop(key, None)
+        self._named[key] = revocation
+        if len(self._named) > self._capacity:
+            oldest = self._named.pop(next(iter(self._named)))
+            self._raise_floor(msgspec.structs.replace(oldest, kind="all", value="", code=Code.REVOKED))
 
-    def covering(self, verified: Verified, issuer: str) -> Record | None:
-        """Return the record that revokes a token of this issuer, `None` if the token counts."""
-        if not self._records and not self._floors:
+    def covering(self, verified: Verified, issuer: str) -> Revocation | None:
+        """Return the revocation that covers a token of this issuer, `None` if the token counts."""
+        if not self._named and not self._floors:
             return None
         issued = verified.claims["iat"]
         for name in names_of(verified):
-            record = self._records.get((issuer, name))
-            if record is not None and issued <= record.before:
-                return record
+            revocation = self._named.get((issuer, name))
+            if revocation is not None and issued <= revocation.before:
+                return revocation
         floor = self._floors.get(issuer)
         return floor if floor is not None and issued <= floor.before else None
 
     def expire(self, now: float) -> None:
         """Drop what can concern no living token any more."""
         last = now - self.max_age - MARGIN
-        while self._records:
-            name, record = next(iter(self._records.items()))
-            if max(record.added, record.before) >= last:
+        while self._named:
+            key, revocation = next(iter(self._named.items()))
+            if max(revocation.at, revocation.before) >= last:
                 break
-            del self._records[name]
+            del self._named[key]
         for issuer, floor in tuple(self._floors.items()):
             if floor.before < last:
                 del self._floors[issuer]
 
-    # --- keeping over a restart -------------------------------------------------------------------------------
+    def kept(self) -> tuple[Revocation, ...]:
+        """Return all of them, in the order in which `restore` wants them."""
+        return (*self._floors.values(), *self._named.values())
 
-    def records(self) -> tuple[Record, ...]:
-        """Return everything that is kept, in the order in which `restore` wants it."""
-        return (*self._floors.values(), *self._records.values())
+    def restore(self, kept: Iterable[Revocation]) -> None:
+        """Take in what `kept` returned before a restart."""
+        for revocation in kept:
+            self.add(revocation)
 
-    def restore(self, records: Iterable[Record]) -> None:
-        """Take in what `records` returned before."""
-        for record in records:
-            if record.kind == "all":
-                self._raise_floor(record)
-            else:
-                self._put(record)
-
-    def _put(self, record: Record) -> None:
-        key = (record.issuer, (record.kind, record.value))
-        known = self._records.get(key)
-        if known is not None and known.before >= record.before:
-            return
-        self._records.pop(key, None)
-        self._records[key] = record
-        if len(self._records) > self._capacity:
-            oldest = self._records.pop(next(iter(self._records)))
-            self._raise_floor(msgspec.structs.replace(oldest, kind="all", value="", code=Code.REVOKED))
-
-    def _raise_floor(self, record: Record) -> None:
-        known = self._floors.get(record.issuer)
-        if known is None or known.before < record.before:
-            self._floors[record.issuer] = record
+    def _raise_floor(self, floor: Revocation) -> None:
+        known = self._floors.get(floor.issuer)
+        if known is None or known.before < floor.before:
+            self._floors[floor.issuer] = floor
