@@ -9,17 +9,18 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import pytest
-from playwright.async_api import ConsoleMessage, Locator, Page, async_playwright, expect
+from playwright.async_api import ConsoleMessage, Locator, Page, ViewportSize, async_playwright, expect
 
 from tests.support.daemon import ADMIN, Daemon
 from tests.support.timing import seconds
 
 CONFIG = Path(__file__).parents[2] / "config"
-PHONE = {"width": 390, "height": 844}
-WIDE = {"width": 1440, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1440, "height": 900}
+Scheme: TypeAlias = Literal["light", "dark"]
 
 expect.set_options(timeout=seconds(10) * 1000)
 
@@ -81,7 +82,7 @@ def edited(tmp_path: Path) -> Iterator[Demo]:
 
 @asynccontextmanager
 async def browsing(
-    address: str, size: dict[str, int] = WIDE, scheme: str = "light", complaints: int = 0
+    address: str, size: ViewportSize = WIDE, scheme: Scheme = "light", complaints: int = 0
 ) -> AsyncIterator[Page]:
     """Open the page; fails if the browser complains of anything but `complaints` refused requests."""
     said: list[str] = []
@@ -95,7 +96,7 @@ async def browsing(
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        context = await browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+        context = await browser.new_context(viewport=size, color_scheme=scheme)
         page = await context.new_page()
         page.on("console", complain)
         page.on("pageerror", lambda error: said.append(str(error)))
@@ -294,7 +295,7 @@ async def test_every_decision_is_listed_with_its_reasons(demo: Demo) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-async def test_nothing_is_cut_off(demo: Demo, size: dict[str, int], scheme: str) -> None:
+async def test_nothing_is_cut_off(demo: Demo, size: ViewportSize, scheme: Scheme) -> None:
     async with browsing(demo.address, size, scheme) as page:
         first = Pane(page, 1)
         await first.namespace("/team")

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 from tornado.netutil import bind_sockets
 
-from compartmentd.server.admin import AdminServer, decisions
-from compartmentd.server.admin.decisions import Feed
+from compartmentd.server.admin import AdminServer, audience, decisions
+from compartmentd.server.admin.audience import Feed
 from tests.support.administration import GOOD, FakeAdministration, ask, serving
 from tests.support.timing import eventually, within
 
@@ -79,7 +79,7 @@ async def test_a_listener_that_leaves_is_forgotten() -> None:
 
 
 async def test_a_listener_that_leaves_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "LISTENERS", 1)
+    monkeypatch.setattr(audience, "LISTENERS", 1)
     administration = FakeAdministration()
     async with serving(administration) as port:
         for _ in range(3):
@@ -123,7 +123,7 @@ async def test_a_stopping_server_ends_the_streams() -> None:
 
 
 async def test_too_many_listeners_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "LISTENERS", 1)
+    monkeypatch.setattr(audience, "LISTENERS", 1)
     administration = FakeAdministration()
     async with serving(administration) as port, following(port):
         refused = await ask(port, "GET", "/admin/decisions", headers={"Authorization": f"Bearer {GOOD}"})

@@ -11,8 +11,9 @@ from tornado.web import Application, RequestHandler
 
 from compartmentd.server.admin import handlers
 from compartmentd.server.admin.administration import Administration, Development
-from compartmentd.server.admin.base import logger
-from compartmentd.server.admin.decisions import Audience, Decisions
+from compartmentd.server.admin.audience import Audience
+from compartmentd.server.admin.base import Site, logger
+from compartmentd.server.admin.decisions import Decisions
 from compartmentd.server.admin.pages import Front, PlaygroundFile, page_files
 
 # A slow or silent peer is given up: nobody here needs longer to ask (seconds, bytes).
@@ -29,9 +30,10 @@ class AdminServer:
 
     def __init__(self, administration: Administration, development: Development | None = None) -> None:
         self._audience = Audience()
+        files = page_files("playground", "vendor")
         self._servers = {
             trusted: HTTPServer(
-                make_application(administration, development, self._audience, trusted=trusted),
+                make_application(Site(administration, development, trusted, self._audience, files)),
                 **_HTTP_LIMITS,
             )
             for trusted in (True, False)
@@ -51,20 +53,9 @@ class AdminServer:
             await server.close_all_connections()
 
 
-def make_application(
-    administration: Administration,
-    development: Development | None,
-    audience: Audience,
-    *,
-    trusted: bool,
-) -> Application:
-    """Return the Tornado application of the listeners whose peers are administrators (`trusted`) or not."""
-    shared: dict[str, Any] = {
-        "administration": administration,
-        "development": development,
-        "trusted": trusted,
-    }
-    files = page_files("playground", "vendor")
+def make_application(site: Site) -> Application:
+    """Return the Tornado application of a listener."""
+    shared = {"site": site}
     return Application(
         [
             ("/healthz", handlers.Health, shared),
@@ -72,13 +63,13 @@ def make_application(
             ("/admin/reload", handlers.Reload, shared),
             ("/admin/status", handlers.Status, shared),
             ("/admin/token", handlers.AdminToken, shared),
-            ("/admin/decisions", Decisions, {"audience": audience, **shared}),
+            ("/admin/decisions", Decisions, shared),
             ("/admin/dev/token", handlers.DevelopmentToken, shared),
             ("/admin/dev/playground", handlers.Playground, shared),
             ("/admin/dev/excerpt", handlers.Excerpt, shared),
             ("/", Front, shared),
-            ("/playground", PlaygroundFile, {"files": files, **shared}),
-            ("/playground/([a-z0-9.-]+)", PlaygroundFile, {"files": files, **shared}),
+            ("/playground", PlaygroundFile, shared),
+            ("/playground/([a-z0-9.-]+)", PlaygroundFile, shared),
         ],
         default_handler_class=handlers.Missing,
         default_handler_args=shared,

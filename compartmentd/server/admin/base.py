@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from types import TracebackType
 from typing import Any
 
@@ -11,6 +14,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from compartmentd.server.admin.access import bearer_token, is_own_host, is_own_origin
 from compartmentd.server.admin.administration import Administration, Development
+from compartmentd.server.admin.audience import Audience
 
 logger = logging.getLogger("compartmentd.admin")
 
@@ -48,29 +52,37 @@ class Refusal(HTTPError):
         self.challenge = challenge
 
 
-class AdminHandler(RequestHandler):
-    """A resource of the admin listeners. By default only administrators may ask for it.
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the handlers of a listener share.
 
     `trusted` is set for unix listeners: who may open the socket is an administrator, and no browser can.
+    `files` are the pages, by name.
     """
+
+    administration: Administration
+    development: Development | None
+    trusted: bool
+    audience: Audience
+    files: Mapping[str, Traversable]
+
+
+class AdminHandler(RequestHandler):
+    """A resource of the admin listeners. By default only administrators may ask for it."""
 
     open_to_all = False
     socket_only = False
 
-    def initialize(
-        self, administration: Administration, development: Development | None, *, trusted: bool
-    ) -> None:
+    def initialize(self, site: Site) -> None:
         """Take what `make_application` hands to every handler."""
-        self.administration = administration
-        self._development = development
-        self.trusted = trusted
+        self.site = site
 
     @property
     def development(self) -> Development:
         """What `serve --dev` adds; without it these resources do not exist."""
-        if self._development is None:
+        if self.site.development is None:
             raise Refusal(404, "not_found", "there is no such page without `serve --dev`")
-        return self._development
+        return self.site.development
 
     def set_default_headers(self) -> None:
         """Forbid everything that a browser might do with an answer; pages allow themselves what they need."""
@@ -80,12 +92,12 @@ class AdminHandler(RequestHandler):
 
     def prepare(self) -> None:
         """Refuse whoever may not ask, before the body is looked at."""
-        if not self.trusted:
+        if not self.site.trusted:
             self._check_host()
             if not self.open_to_all:
                 self._check_origin()
                 self.check_token()
-        if self.socket_only and not self.trusted:
+        if self.socket_only and not self.site.trusted:
             raise Refusal(403, "socket_only", "this is answered on the admin unix socket only")
         if len(self.request.body) > BODY_LIMIT:
             raise Refusal(413, "too_large", f"the body has more than {BODY_LIMIT} bytes")
@@ -102,7 +114,7 @@ class AdminHandler(RequestHandler):
             raise Refusal(
                 401, "token_invalid", "the Authorization header must be `Bearer` and one token", "Bearer"
             )
-        refused = self.administration.authorize(token)
+        refused = self.site.administration.authorize(token)
         if refused is not None and refused.known:
             raise Refusal(403, "rule_denied", refused.message, 'Bearer error="insufficient_scope"')
         if refused is not None:
@@ -157,7 +169,7 @@ class AdminHandler(RequestHandler):
 
     def _check_host(self) -> None:
         # Requests of HTTP/1.0 may come without a Host header; no browser sends such.
-        if not is_own_host(self.request.host, self.administration.admin_hosts):
+        if not is_own_host(self.request.host, self.site.administration.admin_hosts):
             raise Refusal(
                 421,
                 "unknown_host",

@@ -27,7 +27,7 @@ class Readiness(AdminHandler):
 
     def get(self) -> None:
         """Answer 200, or 503 with the reason."""
-        reason = self.administration.unready()
+        reason = self.site.administration.unready()
         if reason is None:
             self.answer({"ok": True})
         else:
@@ -42,7 +42,7 @@ class Reload(AdminHandler):
     async def post(self) -> None:
         """Reload, and answer when it is done: 422 if the files were refused and nothing changed."""
         self.no_body()
-        outcome = await self.administration.reload()
+        outcome = await self.site.administration.reload()
         self.answer(outcome, 200 if outcome["ok"] else 422)
 
 
@@ -51,7 +51,7 @@ class Status(AdminHandler):
 
     def get(self) -> None:
         """Answer what is in force and how much of it there is."""
-        self.answer(self.administration.status())
+        self.answer(self.site.administration.status())
 
 
 class AdminToken(AdminHandler):
@@ -62,7 +62,7 @@ class AdminToken(AdminHandler):
     def post(self) -> None:
         """Answer a fresh token for the TCP listeners."""
         self.no_body()
-        self.answer(self.administration.admin_token())
+        self.answer(self.site.administration.admin_token())
 
 
 class DevelopmentToken(AdminHandler):

@@ -62,15 +62,10 @@ class PlaygroundFile(AdminHandler):
 
     open_to_all = True
 
-    def initialize(self, files: dict[str, Traversable], **shared: object) -> None:  # type: ignore[override]
-        """Take the files beside what every handler gets."""
-        super().initialize(**shared)  # type: ignore[arg-type]
-        self._files = files
-
     def get(self, name: str = INDEX) -> None:
         """Answer the file."""
         development = self.development
-        file = self._files.get(name)
+        file = self.site.files.get(name)
         if file is None:
             raise Refusal(404, "not_found", "there is no such page")
         self.set_header("Content-Type", TYPES[name.rpartition(".")[2]])
