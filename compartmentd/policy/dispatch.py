@@ -1,7 +1,7 @@
 """Finding the template of a room by its literal parts, so that a hundred thousand templates cost what ten do.
 
 Templates without parameters are looked up by name. The others stand in a small tree: each branch looks at one
-view of the room (see `literals`) and goes on with those templates whose key is the beginning of the room's.
+view of the room (see `views`) and goes on with those templates whose key is the beginning of the room's.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Generator, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 from compartmentd.policy.charset import valid_room_name
-from compartmentd.policy.literals import ANY, Shape, View, shape, useful_views
 from compartmentd.policy.matching import Match, Reader, Readers
 from compartmentd.policy.model import RoomTemplate
+from compartmentd.policy.shapes import Shape, shape_of_template
+from compartmentd.policy.views import ANY, CLOSED, View, useful_views
 
 _SLICE = 100
 """Templates dealt with between two pauses: about a millisecond of work."""
@@ -52,7 +53,7 @@ class _Leaf:
 
 
 class _Branch:
-    """The templates by their key in one view; `lengths` are those of the keys, the longest first."""
+    """The templates by their key in one view; `lengths` are those of the keys that are not closed."""
 
     __slots__ = ("by_key", "lengths", "view")
 
@@ -63,6 +64,11 @@ class _Branch:
 
     def find(self, room: str) -> Match | None:
         key = self.view.of_room(room)
+        closed = self.by_key.get(key)
+        if closed is not None:
+            match = closed.find(room)
+            if match is not None:
+                return match
         for length in self.lengths:
             node = self.by_key.get(key[:length])
             if node is not None:
@@ -121,7 +127,7 @@ class _Builder:
         group: list[_Shaped] = []
         for template in templates:
             if template.params:
-                group.append((template, shape(template)))
+                group.append((template, shape_of_template(template)))
             else:
                 by_name[template.pattern[0]] = Match(template, ())
             if self._slice_is_over():
@@ -141,7 +147,8 @@ class _Builder:
         lengths: set[int] = set()
         for key, part in parts.items():
             by_key[key] = yield from self._tree(part)
-            lengths.add(len(key))
+            if not key.endswith(CLOSED):
+                lengths.add(len(key))
         return _Branch(view, by_key, lengths)
 
     def _leaf(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
@@ -161,6 +168,8 @@ class _Builder:
             yield
             if cost < least:
                 best, least = view, cost
+            if cost <= 1:  # each room leads to one template at once
+                break
         return best
 
     def _slice_is_over(self) -> bool:
@@ -172,5 +181,5 @@ def _cost(view: View, sample: Sequence[Shape]) -> float:
     """Return how many templates of the sample a room is compared with, on average, after one view."""
     counts = Counter(view.of_shape(each) for each in sample)
     always = counts.pop(ANY, 0)
-    lengths = len({len(key) for key in counts})
+    lengths = len({len(key) for key in counts if not key.endswith(CLOSED)})
     return always + sum(count * count for count in counts.values()) / len(sample) + _LENGTH_COST * lengths

@@ -16,8 +16,8 @@ import re2  # type: ignore[import-untyped]  # it ships no types
 from compartmentd.policy.charset import MAX_ROOM_BYTES, Ranges, contains
 from compartmentd.policy.expressions import compiled, full_match
 from compartmentd.policy.integers import read_integer, spellings
-from compartmentd.policy.literals import Shape
 from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate
+from compartmentd.policy.shapes import Shape
 
 Check: TypeAlias = Callable[[str], bool]
 """Tells whether a string is a value of a parameter."""

@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 from compartmentd.policy.automaton import Automaton, of_template
 from compartmentd.policy.charset import MAX_ROOM_BYTES, intersection, specimen
-from compartmentd.policy.literals import compatible_pairs, shape_of
+from compartmentd.policy.literals import compatible_pairs
 from compartmentd.policy.model import Param, RoomTemplate, Text
+from compartmentd.policy.shapes import shape_of
 
 _Pair: TypeAlias = tuple[int, int, bool]
 """The states of two automata after the same string, and whether they read it differently."""

@@ -7,9 +7,9 @@ from hypothesis import assume, given, strategies as st
 
 from compartmentd.policy import matching
 from compartmentd.policy.dispatch import Dispatch, run
-from compartmentd.policy.literals import shape
 from compartmentd.policy.matching import Cutting, Match, Searching
 from compartmentd.policy.model import RoomTemplate
+from compartmentd.policy.shapes import shape_of_template
 from tests.support.languages import readings, templates
 from tests.support.policies import template
 
@@ -55,7 +55,7 @@ def test_dispatch_finds_what_a_look_at_every_template_finds(
 
 @given(templates(most_params=3), st.lists(st.text("ab1:-", max_size=8), max_size=10))
 def test_cutting_and_searching_read_the_same(each: RoomTemplate, rooms: list[str]) -> None:
-    reader = matching.Readers().of(each, shape(each))
+    reader = matching.Readers().of(each, shape_of_template(each))
     assume(each.params)
     assume(isinstance(reader, Cutting))
     searching = Searching(each)

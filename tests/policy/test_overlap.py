@@ -10,7 +10,7 @@ from msgspec import structs
 
 from compartmentd.policy import overlap
 from compartmentd.policy.charset import valid_room_name
-from compartmentd.policy.literals import compatible_pairs, shape
+from compartmentd.policy.literals import compatible_pairs
 from compartmentd.policy.matching import Readers
 from compartmentd.policy.model import Param, RoomTemplate
 from compartmentd.policy.overlap import (
@@ -21,6 +21,7 @@ from compartmentd.policy.overlap import (
     shared_room,
     template_ambiguity,
 )
+from compartmentd.policy.shapes import shape_of_template
 from tests.support.languages import readings, templates
 from tests.support.policies import param, template, text
 
@@ -149,7 +150,7 @@ def test_an_example_is_a_room_that_is_read(several: list[RoomTemplate]) -> None:
     for left, right, room in conflicts(several):
         assert valid_room_name(room)
         for each in (left, right):
-            assert not each.params or Readers().of(each, shape(each)).find(room) is not None
+            assert not each.params or Readers().of(each, shape_of_template(each)).find(room) is not None
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def cuts(room: str, each: RoomTemplate) -> list[tuple[str, str]]:
 
 def fits(form: Param, value: str) -> bool:
     alone = structs.replace(template("<{p}>"), params=(structs.replace(form, name="p"),))
-    return Readers().of(alone, shape(alone)).find(f"<{value}>") is not None
+    return Readers().of(alone, shape_of_template(alone)).find(f"<{value}>") is not None
 
 
 def test_a_joined_string_is_judged_beyond_the_length_of_a_room() -> None:
@@ -238,6 +239,12 @@ def test_the_templates_that_a_room_with_placeholders_can_belong_to() -> None:
 def test_thousands_of_templates_with_literals_of_their_own_are_told_apart_by_these(form: str) -> None:
     many = [template(form.format(i=i, h=i // 100, j=i % 100)) for i in range(3000)]
     assert list(compatible_pairs(many)) == []
+
+
+def test_literals_without_a_delimiter_tell_templates_apart_too() -> None:
+    letters = {"x": "[a-z]+", "y": "[a-z]{2,9}"}
+    assert list(compatible_pairs([template(f"{{x}}{i}{{y}}", letters) for i in range(3000)])) == []
+    assert list(compatible_pairs([template(f"room{i}{{x}}", letters) for i in range(3000)])) == []
 
 
 def test_a_template_that_could_be_many_does_not_spoil_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
