@@ -78,6 +78,11 @@ def test_the_name_ed25519_is_understood_as_eddsa() -> None:
     assert keys_of(entry(algorithms=("Ed25519",)), material)[0].algorithms == ("EdDSA",)
 
 
+def test_a_key_for_another_algorithm_of_its_kind_is_passed_over() -> None:
+    material = jwks(jwk(RSA.public_key(), kid="a", alg="PS512"), jwk(RSA.public_key(), kid="b", alg="RS256"))
+    assert [key.kid for key in keys_of(entry(algorithms=("RS256",)), material)] == ["b"]
+
+
 def test_the_alg_of_a_jwk_narrows_it() -> None:
     key = keys_of(entry(algorithms=("RS256", "PS256")), jwks(jwk(RSA.public_key(), alg="PS256")))[0]
     assert key.algorithms == ("PS256",)
