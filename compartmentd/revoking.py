@@ -1,0 +1,189 @@
+"""Revoking: refuse the tokens, end their sessions, keep it over a restart; then say that it is done.
+
+A logout of the identity provider and an operator's `revoke` come to the same here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from compartmentd.logs import log
+from compartmentd.policy.codes import Code
+from compartmentd.sessions.hub import Hub
+from compartmentd.sessions.limits import Bucket
+from compartmentd.sessions.revocations import Kind, Revocation
+from compartmentd.state import Kept, State
+from compartmentd.tokens.logout import LogoutToken, ReplayMemory, verify_logout
+from compartmentd.tokens.rejected import Reason, Rejected, invalid
+
+T = TypeVar("T")
+
+SLICE = 0.005
+"""Seconds for which ending sessions may hold the loop at a time."""
+
+PAUSE = 0.02
+"""Seconds between two walks over the sessions, so that ten thousand logouts in a row do not mean as many walks."""
+
+REPLAYS = 100_000
+"""Logout tokens remembered at most; each is for 15 minutes and less."""
+
+
+class Rounds(Generic[T]):
+    """Work that is done in rounds: each counts for all who asked before it began, and for none who asked later."""
+
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        self._work = work
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[T] | None = None
+        self._rounds: set[asyncio.Task[T]] = set()  # the loop alone would not keep them alive
+
+    async def done(self) -> T:
+        """Return what came of the first round that begins from now on."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._when_free())
+            self._rounds.add(self._next)
+            self._next.add_done_callback(self._rounds.discard)
+        # Whoever goes away (a closed connection) does not take the round with it.
+        return await asyncio.shield(self._next)
+
+    async def _when_free(self) -> T:
+        async with self._turn:
+            self._next = None
+            return await self._work()
+
+    async def over(self) -> None:
+        """Wait for the rounds that were asked for."""
+        await asyncio.gather(*self._rounds, return_exceptions=True)
+
+
+class Revoker:
+    """Carries revocations out."""
+
+    def __init__(self, hub: Hub, state: State | None) -> None:
+        self._hub = hub
+        self._state = state
+        # Rounds of their own: sessions end in time also while the disk is slow.
+        self._endings = Rounds(self._end)
+        self._savings = Rounds(self._save)
+        self._pause_until = 0.0
+
+    async def revoke(self, *revocations: Revocation) -> bool:
+        """Carry revocations out, and return when they reach every session and are kept.
+
+        `False` means that they are in force, but could not be written down: a restart would forget them.
+        """
+        self._hub.revoke(*revocations)
+        _, kept = await asyncio.gather(self._endings.done(), self._savings.done())
+        return kept
+
+    @property
+    def lasting(self) -> bool:
+        """Whether revocations outlast the process."""
+        return self._state is not None
+
+    async def close(self) -> None:
+        """Finish what was asked for."""
+        await self._endings.over()
+        await self._savings.over()
+
+    async def _end(self) -> None:
+        await asyncio.sleep(self._pause_until - time.monotonic())
+        while not self._hub.sweep(SLICE):  # noqa: ASYNC110 - it works in slices here, and waits for nothing
+            await asyncio.sleep(0)
+        self._pause_until = time.monotonic() + PAUSE
+
+    async def _save(self) -> bool:
+        if self._state is None:
+            return True
+        revocations = self._hub.revocations
+        kept = Kept(revocations.max_age, revocations.kept())
+        try:
+            await asyncio.to_thread(self._state.save, kept)
+        except OSError as error:
+            log(
+                logging.ERROR,
+                "state_not_saved",
+                "revocations are in force, and could not be written to the state directory",
+                error=error.strerror or type(error).__name__,
+            )
+            return False
+        return True
+
+
+class Logouts:
+    """Takes logout tokens: the application behind `/backchannel-logout`."""
+
+    def __init__(self, hub: Hub, revoker: Revoker) -> None:
+        self._hub = hub
+        self._revoker = revoker
+        self._replays = ReplayMemory(REPLAYS)
+        # Of what strangers send a few lines are enough: a flood of it must not become a flood of log.
+        self._lines = Bucket(1.0, time.monotonic(), 10.0)
+        self._untold = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any entry takes logouts."""
+        return any(entry.logout is not None for entry in self._hub.snapshot.configuration.issuers)
+
+    async def logout(self, token: str) -> bool:
+        """Carry a logout out; tell whether it counted and is done and kept. Why not is the log's to tell."""
+        now = time.time()
+        verified = verify_logout(token, self._hub.snapshot.keys, now)
+        if isinstance(verified, LogoutToken) and not self._replays.first(verified, now):
+            verified = invalid(Reason.REPLAYED, "this logout token has come before")
+        if isinstance(verified, Rejected):
+            self._tell(verified)
+            return False
+        kept = await self._revoker.revoke(*self._revocations(verified, now))
+        if not kept:
+            self._replays.forget(verified)
+            return False
+        log(
+            logging.INFO,
+            "logged_out",
+            "the identity provider reported a logout",
+            entry=verified.entry,
+            of="subject" if verified.sid is None else "session",
+        )
+        return True
+
+    def _tell(self, rejected: Rejected) -> None:
+        if not self._lines.take(time.monotonic()):
+            self._untold += 1
+            return
+        log(
+            logging.WARNING,
+            "logout_refused",
+            f"a logout token is not accepted: {rejected.detail}",
+            reason=rejected.reason.value,
+            untold=self._untold,
+        )
+        self._untold = 0
+
+    def _revocations(self, token: LogoutToken, now: float) -> tuple[Revocation, ...]:
+        """Return what a logout token revokes (OpenID Connect Back-Channel Logout 1.0, 2.7).
+
+        All tokens of its session, whenever they were issued: it gets no new ones, and the clocks of a provider's
+        nodes may differ. Of its subject those up to the logout by the provider's own clock, so that a new login
+        right after it counts; where a session is named, only those of which nobody can tell the session.
+        """
+        found = []
+        if token.sid is not None:
+            leeway = self._hub.snapshot.keys.entries[token.entry].leeway
+            before = max(now, token.issued_at) + leeway
+            found.append(_logged_out(token, "sid", token.sid, before, now))
+        if token.sub is not None:
+            kind: Kind = "sub" if token.sid is None else "sub_without_sid"
+            found.append(_logged_out(token, kind, token.sub, token.issued_at, now))
+        return tuple(found)
+
+
+def _logged_out(token: LogoutToken, kind: Kind, value: str, before: float, now: float) -> Revocation:
+    return Revocation(
+        issuer=token.issuer, kind=kind, value=value, before=before, code=Code.LOGGED_OUT, at=now
+    )
