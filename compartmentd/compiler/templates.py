@@ -75,8 +75,6 @@ class TemplateReader:
                 )
         for first, second, room in conflicts(templates):
             message = f"`{second.name}` and `{first.name}` (line {first.span.line}) share room `{room}`"
-            if first.span.file != second.span.file:
-                message = f"`{second.name}` and `{first.name}` ({first.span}) share room `{room}`"
             self.report.error(
                 second.span,
                 "template.overlap",

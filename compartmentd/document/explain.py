@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from jsonschema.exceptions import ValidationError
 
 from compartmentd.document.explain_keys import STRUCTURE, of_name, of_structure
-from compartmentd.document.explain_values import ORDER, of_value
+from compartmentd.document.explain_values import ORDER, of_value, repeated
 from compartmentd.document.fault import Fault
 from compartmentd.document.node import Node
 from compartmentd.problems import Problem
@@ -15,21 +15,24 @@ from compartmentd.problems import Problem
 
 def explain(node: Node, path: Sequence[str | int], errors: Iterable[ValidationError]) -> list[Problem]:
     """Return the problems of one value, and mark as broken what must not be looked at again."""
-    name = _called(path)
-    about_keys: list[Problem] = []
+    about_names: list[Problem] = []
     faults: list[Fault] = []
     for error in errors:
         if "propertyNames" in error.absolute_schema_path:
-            about_keys += of_name(node, error)
-        else:
-            faults.append(Fault(node, name, str(error.validator), error.validator_value, error.schema))  # type: ignore[arg-type]  # no schema of ours is `false`
-    values = sorted(
-        (f for f in faults if f.keyword not in STRUCTURE), key=lambda fault: ORDER.index(fault.keyword)
-    )
+            about_names += of_name(node, error)
+        elif error.validator != "uniqueItems" or repeated(node):
+            faults.append(_fault(node, path, error))
+    values = [fault for fault in faults if fault.keyword not in STRUCTURE]
     if values:
         node.broken = True
-        return [of_value(values[0])]
-    return [*about_keys, *of_structure(node, faults)]
+        return [of_value(min(values, key=lambda fault: ORDER.index(fault.keyword)))]
+    return [*about_names, *of_structure(node, faults)]
+
+
+def _fault(node: Node, path: Sequence[str | int], error: ValidationError) -> Fault:
+    if not isinstance(error.schema, Mapping):
+        raise AssertionError("no schema of ours is `false`")  # noqa: TRY004 - not a wrong argument, a defect
+    return Fault(node, _called(path), str(error.validator), error.validator_value, error.schema)
 
 
 def _called(path: Sequence[str | int]) -> str:

@@ -20,8 +20,6 @@ STRUCTURE = frozenset({"additionalProperties", "required", *_CHOICES})
 def of_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
     """Yield the problem of a key that may not be a name here."""
     child = parent.fields[str(error.instance)]
-    if child.broken:
-        return
     child.broken = True
     schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]  # no schema of ours is `false`
     told = schema.get("x-form", {"what": "a name", "write": "at least one character"})

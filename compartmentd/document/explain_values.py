@@ -8,6 +8,7 @@ from typing import Any
 from compartmentd.document import units
 from compartmentd.document.fault import Fault, bare, either, kind_of, shown
 from compartmentd.document.nearest import nearest
+from compartmentd.document.node import Node
 from compartmentd.document.patterns import compiled
 from compartmentd.problems import Problem
 
@@ -142,18 +143,19 @@ def _too_long(fault: Fault) -> Problem:
 
 
 def _twice(fault: Fault) -> Problem:
+    item = repeated(fault.node) or fault.node
+    message = f"{shown(item.data)} stands in the list twice"
+    return Problem("error", "schema.twice", message, item.span, "remove one of them")
+
+
+def repeated(node: Node) -> Node | None:
+    """Return the first item of a list that stands there before, those aside that are refused already."""
     seen: list[Any] = []
-    for item in fault.node.items:
+    for item in node.items:
         if item.data in seen:
-            return Problem(
-                "error",
-                "schema.twice",
-                f"{shown(item.data)} stands in the list twice",
-                item.span,
-                "remove one of them",
-            )
+            return item
         seen.append(item.data)
-    return _problem(fault, "schema.twice", f"{fault.name} holds a value twice", "remove one of them")
+    return None
 
 
 def _problem(fault: Fault, code: str, message: str, help_: str) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from compartmentd.cli import main as main_module
 from compartmentd.cli.main import cli
 from compartmentd.document.bundled import schema
+from compartmentd.errors import UsageError
 
 CONFIG = Path(__file__).parents[2] / "config/compartments.yaml"
 GOOD = "version: 1\nnamespaces: {/: {connect: public}}\n"
@@ -172,13 +175,38 @@ def test_a_check_imports_neither_server_nor_cryptography(tmp_path):
 
 
 def test_a_defect_of_ours_is_one_line(monkeypatch, capsys):
-    from compartmentd.cli import main as module
-
     def fail(**_: object) -> None:
         raise KeyError("deep")
 
-    monkeypatch.setattr(module.cli, "main", fail)
+    monkeypatch.setattr(main_module.cli, "main", fail)
     with pytest.raises(SystemExit) as ended:
-        module.main()
+        main_module.main()
     assert ended.value.code == 1
     assert capsys.readouterr().err == "error: internal error, please report it: KeyError: 'deep'\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (UsageError("say which file"), 2, "error: say which file\n"),
+        (BrokenPipeError(), 1, ""),
+    ],
+)
+def test_what_ends_a_command(monkeypatch, error, code, told):
+    def fail(**_: object) -> None:
+        raise error
+
+    told_to = io.StringIO()
+    monkeypatch.setattr(main_module.cli, "main", fail)
+    monkeypatch.setattr(sys, "stderr", told_to)
+    monkeypatch.setattr(told_to, "close", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        main_module.main()
+    assert ended.value.code == code
+    assert told_to.getvalue() == told
+
+
+def test_a_key_file_that_cannot_be_read_is_told_once(check):
+    result = check(a=GOOD + "issuers: {a: {issuer: a, audience: b, jwks_file: gone.json}}\n")
+    assert result.exit_code == 0
+    assert result.stderr == "fine (1 note)\n"
