@@ -53,11 +53,6 @@ def example(pattern: Text, params: Mapping[str, Param]) -> str | None:
     return _shortest(automaton, automaton, differing=False, limit=MAX_ROOM_BYTES)
 
 
-def shared_room(left: RoomTemplate, right: RoomTemplate) -> str | None:
-    """Return a room that both templates describe, or `None`."""
-    return _shortest(of_template(left), of_template(right), differing=False, limit=MAX_ROOM_BYTES)
-
-
 def conflicts(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
     """Yield the pairs of templates (in the order given) that share a room, with an example.
 

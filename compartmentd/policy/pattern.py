@@ -17,7 +17,6 @@ from compartmentd.policy.charset import (
     ROOM_CHARACTERS,
     Ranges,
     complement,
-    contains,
     intersection,
     of_text,
     union,
@@ -213,15 +212,3 @@ class _Parser:
         if high == 0:
             raise _Invalid(start, "what stands zero times can be left out", "remove it, or raise the count")
         return low, high
-
-
-def alphabet(items: tuple[CharClass, ...]) -> Ranges:
-    """Return every character that may stand anywhere in what the items describe."""
-    return union(pair for item in items for pair in item.ranges)
-
-
-def single_character(item: CharClass) -> str | None:
-    """Return the character that the item always is, exactly once, or `None`."""
-    (low, high), *rest = item.ranges
-    once = item.least == item.most == 1
-    return chr(low) if once and low == high and not rest and contains(ROOM_CHARACTERS, low) else None

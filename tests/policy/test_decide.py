@@ -21,7 +21,7 @@ from compartmentd.policy.decision import (
     Question,
     Reason,
 )
-from compartmentd.policy.model import Limits
+from compartmentd.policy.model import All, AnyOf, Limits
 from compartmentd.policy.principal import ANONYMOUS, Principal
 from compartmentd.policy.ruleset import Ruleset
 from tests.support.policies import (
@@ -294,7 +294,9 @@ def test_a_decision_points_at_the_lines_that_decided() -> None:
     form = {"any": [{"scope": "owner"}, {"all": [{"scope": "read"}, {"claim": "tenant", "equals": "zeus"}]}]}
     lobby = template("lobby", join=form)
     decision = join(ruleset(lobby), ANN, "lobby")
-    scope, combined = lobby.join.parts  # type: ignore[union-attr]
+    assert isinstance(lobby.join, AnyOf)
+    scope, combined = lobby.join.parts
+    assert isinstance(combined, All)
     assert decision.spans == (scope.span, combined.parts[1].span)
     (reason,) = decision.reasons
     assert (reason.text, reason.span) == ("join room lobby", lobby.span)

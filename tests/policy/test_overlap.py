@@ -18,7 +18,6 @@ from compartmentd.policy.overlap import (
     conflicts,
     example,
     reached,
-    shared_room,
     template_ambiguity,
 )
 from compartmentd.policy.shapes import shape_of_template
@@ -254,9 +253,3 @@ def test_a_template_that_could_be_many_does_not_spoil_the_others(monkeypatch: py
     monkeypatch.setattr(overlap, "of_template", walked)
     many = [template(f"t{i}:{{x}}") for i in range(3000)]
     assert shared(*many, template("file:{path}", {"path": "[a-z:/]+"})) == []
-
-
-def test_a_shared_room_of_two_templates() -> None:
-    several = template("{a}b{c}", {"a": "[ab]*", "c": "[ab]*"})
-    assert shared_room(several, template("{a}1", {"a": "[ab1]+"})) is None
-    assert shared_room(several, template("{x}")) == "b"
