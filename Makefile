@@ -23,7 +23,7 @@ run: .venv/.installed ## start the daemon with its playground on config/demo.yam
 	@exec $(BIN)/compartmentd serve --dev --config config/demo.yaml
 
 test: .venv/.installed-dev $(JS)/node_modules/.installed ## run every test: unit, protocol, real clients, browser
-	@scripts/need chromium
+	@scripts/need chromium libatomic1
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
 
 fast: .venv/.installed-dev ## run the tests that take no Node and no browser, in well under two minutes
