@@ -99,7 +99,8 @@ def _enum(fault: Fault) -> Problem:
 
 def _form(fault: Fault) -> Problem:
     told = fault.schema["x-form"]
-    message = f"{shown(fault.node.data)} is not {told['what']}"
+    # Where a secret's place is asked for, the secret itself may stand: no message repeats it.
+    message = f"{fault.name if told.get('secret') else shown(fault.node.data)} is not {told['what']}"
     help_ = _quotes(fault) or f"write {told['write']}"
     return _problem(fault, "schema.form", message, " ".join(filter(None, (_did_you_mean(fault), help_))))
 

@@ -3,7 +3,7 @@
 The schema is plain JSON Schema 2020-12, so editors complete from it. Where its keywords alone would lead to a
 riddle ("is not valid under any of the given schemas"), annotations of ours say what to tell a person:
 
-`x-form` {what, write}    what a text is, and its right form
+`x-form` {what, write}    what a text is, and its right form; `secret` keeps it out of messages
 `x-choice` {what, write}  what exactly one key of a `oneOf`, `anyOf` or `maxProperties` stands for
 `x-unit`, `x-unlimited`   a quantity, told by `units`
 `x-not-built`             a key whose feature does not exist yet

@@ -168,6 +168,13 @@ def test_what_to_do_is_said(text, advice):
     assert problem.help.startswith(advice)
 
 
+def test_a_secret_in_the_place_of_its_name_is_not_repeated():
+    entry = "{issuer: a, audience: b, secret_env: hunter2/hunter2=}"
+    (problem,) = problems(f"version: 1\nissuers: {{a: {entry}}}\n")
+    assert problem.message == "`secret_env` is not a variable's name"
+    assert "hunter2" not in problem.as_text()
+
+
 def test_two_mistakes_are_two_problems_whatever_lies_around_them():
     found = problems("version: 1\nserver: {transports: [x, polling, polling]}\n")
     assert sorted(problem.span.column for problem in found) == [23, 35]
