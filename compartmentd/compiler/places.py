@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from compartmentd.compiler.needs import NamedRules, Need
+from compartmentd.compiler.needs import Kind, NamedRules, Need
 from compartmentd.compiler.plausible import never_holds
 from compartmentd.compiler.report import Report
 from compartmentd.document.nearest import nearest
@@ -43,7 +43,7 @@ class Places:
             return
         self.named.check_depth(rule, self.report)
         for need in dict.fromkeys(self.named.needs(rule)):
-            getattr(self, f"_{need.kind}")(need, place)
+            self._checks[need.kind](self, need, place)
 
     def _in_named_rules(self) -> None:
         for rule in self.named.rules.values():
@@ -109,6 +109,14 @@ class Places:
         else:
             help_ = "whoever publishes to a room is a member already: leave it out here"
             self.report.error(need.span, "rule.place", "`members` stands alone or not at all", help_)
+
+    _checks: Mapping[Kind, Callable[[Places, Need, Place], None]] = {
+        "text": _text,
+        "param": _param,
+        "member_of": _member_of,
+        "server": _server,
+        "members": _members,
+    }
 
     def _misplaced(self, need: Need, what: str, where: str, place: Place) -> None:
         message = f"{what} may stand only {where}, not in `{place.key}` of {place.owner}{_via(need)}"
