@@ -11,14 +11,18 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from compartmentd.errors import UsageError
 from compartmentd.logs import log
+from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
+from compartmentd.server.admin import RevokeRequest
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.limits import Bucket
 from compartmentd.sessions.revocations import Kind, Revocation
 from compartmentd.state import Kept, State
+from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.logout import LogoutToken, ReplayMemory, verify_logout
-from compartmentd.tokens.rejected import Reason, Rejected, invalid
+from compartmentd.tokens.rejected import Reason, Rejected, invalid, quoted
 
 T = TypeVar("T")
 
@@ -181,6 +185,42 @@ class Logouts:
             kind: Kind = "sub" if token.sid is None else "sub_without_sid"
             found.append(_logged_out(token, kind, token.sub, token.issued_at, now))
         return tuple(found)
+
+
+SECONDS_BELOW = 1e11
+"""A time below this number is in seconds, as `iat` is, else in milliseconds: in either it is after 1973."""
+
+LONGEST_VALUE = 512
+"""Characters of what names tokens: no token's subject is longer."""
+
+
+def by_operator(keys: KeySet, request: RevokeRequest, now: float) -> Revocation:
+    """Return what an operator asks for.
+
+    By default it reaches what was issued until now, for a session or a single token with some leeway: nothing of
+    them is issued later, and the provider's clock may be ahead.
+
+    Raises:
+        UsageError: there is no such issuer, not exactly one thing is named, or it reaches into the future.
+    """
+    entry = keys.entry(EntryName(request.issuer)) or keys.by_issuer(request.issuer)
+    if entry is None:
+        raise UsageError(f"there is no issuer entry {quoted(request.issuer)}, and none for such an `issuer`")
+    named: dict[Kind, str | None] = {"sub": request.sub, "sid": request.sid, "jti": request.jti}
+    given = [(kind, value) for kind, value in named.items() if value is not None]
+    if len(given) != 1:
+        raise UsageError("name the tokens by exactly one of `sub`, `sid` and `jti`")
+    [(kind, value)] = given
+    if not 0 < len(value) <= LONGEST_VALUE:
+        raise UsageError(f"`{kind}` must have 1 to {LONGEST_VALUE} characters")
+    before = request.before
+    if before is None:
+        before = now if kind == "sub" else now + entry.leeway
+    elif before >= SECONDS_BELOW:
+        before /= 1000
+    if not 0 <= before <= now + entry.leeway:
+        raise UsageError("`before` must be a time of the past: what is issued later is not known yet")
+    return Revocation(issuer=entry.issuer, kind=kind, value=value, before=before, code=Code.REVOKED, at=now)
 
 
 def _logged_out(token: LogoutToken, kind: Kind, value: str, before: float, now: float) -> Revocation:

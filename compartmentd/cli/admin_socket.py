@@ -31,15 +31,19 @@ def daemon_options(command: Command) -> Command:
     return config(socket(command))
 
 
-def ask(method: str, target: str, *, socket_path: str | None, config: str | None) -> tuple[int, Any]:
+def ask(
+    method: str, target: str, body: Any = None, *, socket_path: str | None, config: str | None
+) -> tuple[int, Any]:
     """Ask the daemon over its admin socket and return status and answer; ends the command if none answers.
+
+    A `body` is sent as JSON, unless it is `None`.
 
     Raises:
         UsageError: the configuration cannot be read, or the socket's directory is not to be trusted.
     """
     path = socket_path if socket_path is not None else _path_of(config)
     try:
-        return AdminClient(path).request(method, target)
+        return AdminClient(path).request(method, target, body)
     except Unreachable as error:
         _unreachable(str(error))
 

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "serve": "compartmentd.cli.serve:serve",
     "reload": "compartmentd.cli.reload:reload",
     "status": "compartmentd.cli.status:status",
+    "revoke": "compartmentd.cli.revoke:revoke",
     "admin-token": "compartmentd.cli.admin_token:admin_token",
     "token": "compartmentd.cli.token:token",
     "schema": "compartmentd.cli.schema:schema",

@@ -202,6 +202,17 @@ class Hub:
         """End sessions whose tokens were revoked, for about `budget` seconds; tell whether none is left."""
         return self._sweep.run(budget)
 
+    def bearers(self, revocation: Revocation) -> int:
+        """Return how many live sessions came in by a token that the revocation covers."""
+        entries = self._core.snapshot.keys.entries
+        return sum(
+            session.verified is not None
+            and (entry := entries.get(session.verified.subject.entry)) is not None
+            and revocation.covers(session.verified, entry.issuer)
+            for compartment in self.registry.compartments.values()
+            for session in compartment.sessions
+        )
+
     def unrevoked(self, verified: Verified | Rejected) -> Verified | Rejected:
         """Refuse a verified token that was revoked."""
         return self._core.unrevoked(verified)

@@ -35,6 +35,10 @@ class Bucket:
         self.level = level - wanted
         return True
 
+    def holds(self, now: float) -> bool:
+        """Tell whether it holds a token at the monotonic time `now`, without taking it."""
+        return self.level + (now - self.stamp) * self.rate >= 1.0
+
     def wait(self, amount: float = 1.0) -> float:
         """Return how many seconds after the last `take` as many tokens will be there."""
         return max(0.0, (min(amount, self.burst) - self.level) / self.rate)

@@ -1,6 +1,13 @@
 """The admin listeners: health, reload, status, tokens, live decisions, and in development the playground."""
 
-from compartmentd.server.admin.administration import Administration, Development, Record, Refused, Subscriber
+from compartmentd.server.admin.administration import (
+    Administration,
+    Development,
+    Record,
+    Refused,
+    RevokeRequest,
+    Subscriber,
+)
 from compartmentd.server.admin.application import AdminServer
 
-__all__ = ["AdminServer", "Administration", "Development", "Record", "Refused", "Subscriber"]
+__all__ = ["AdminServer", "Administration", "Development", "Record", "Refused", "RevokeRequest", "Subscriber"]

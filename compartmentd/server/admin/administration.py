@@ -24,6 +24,20 @@ class Refused(msgspec.Struct, frozen=True):
     known: bool = False
 
 
+class RevokeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose tokens shall no longer count: of an issuer, named as entry or by its `iss`, exactly one of the three.
+
+    `before` is the latest time of issue that is meant, in milliseconds since the epoch, by default now. A number
+    that would lie before 1974 is taken for seconds, as in the `iat` of a token.
+    """
+
+    issuer: str
+    sub: str | None = None
+    sid: str | None = None
+    jti: str | None = None
+    before: float | None = None
+
+
 class Administration(Protocol):
     """The daemon, as its administrators may use it."""
 
@@ -52,6 +66,16 @@ class Administration(Protocol):
 
     def admin_token(self) -> Record:
         """Return `{token, expires}`: a fresh token that `authorize` accepts until then (milliseconds)."""
+
+    def revoke(self, request: RevokeRequest) -> Awaitable[Record]:
+        """Refuse tokens from now on, and answer once their sessions have ended and it is kept.
+
+        `{ok: true, sessions, before, lasting}`: how many sessions had such a token, the time in milliseconds, and
+        whether it outlasts the process. `{ok: false, error: {code, message}}` if it could not be kept.
+
+        Raises:
+            UsageError: there is no such issuer, or what is named is not one thing of the past.
+        """
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Hand every decision from now on to the subscriber, as it is made; returns what ends that.

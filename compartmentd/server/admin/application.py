@@ -63,6 +63,7 @@ def make_application(site: Site) -> Application:
             ("/admin/reload", handlers.Reload, shared),
             ("/admin/status", handlers.Status, shared),
             ("/admin/token", handlers.AdminToken, shared),
+            ("/admin/revoke", handlers.Revoke, shared),
             ("/admin/decisions", Decisions, shared),
             ("/admin/dev/token", handlers.DevelopmentToken, shared),
             ("/admin/dev/playground", handlers.Playground, shared),

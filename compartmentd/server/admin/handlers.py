@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from compartmentd.errors import UsageError
+from compartmentd.server.admin.administration import RevokeRequest
 from compartmentd.server.admin.base import AdminHandler, Refusal
 
 
@@ -63,6 +66,22 @@ class AdminToken(AdminHandler):
         """Answer a fresh token for the TCP listeners."""
         self.no_body()
         self.answer(self.site.administration.admin_token())
+
+
+class Revoke(AdminHandler):
+    """`/admin/revoke`."""
+
+    async def post(self) -> None:
+        """Revoke what `{issuer, sub | sid | jti, before?}` names; answers when it is done and kept."""
+        try:
+            asked = msgspec.convert(self.json_body(), RevokeRequest)
+        except msgspec.ValidationError as error:
+            raise Refusal(400, "invalid_body", f"the body has not the right form: {error}") from None
+        try:
+            outcome = await self.site.administration.revoke(asked)
+        except UsageError as error:
+            raise Refusal(422, "not_revoked", str(error)) from None
+        self.answer(outcome, 200 if outcome["ok"] else 500)
 
 
 class DevelopmentToken(AdminHandler):

@@ -1,0 +1,76 @@
+"""`compartmentd revoke`: tokens that no longer count, of a user, a login session, or one by one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from compartmentd.cli.admin_socket import ask, daemon_options
+from compartmentd.cli.exits import Exit
+from compartmentd.cli.render import Format, format_option, print_json
+from compartmentd.errors import UsageError
+
+
+@click.command()
+@click.argument("issuer")
+@click.option("--sub", metavar="SUBJECT", help="All tokens of a subject.")
+@click.option("--sid", metavar="SESSION", help="All tokens of a session at the identity provider.")
+@click.option("--jti", metavar="ID", help="One token.")
+@click.option(
+    "--before",
+    metavar="TIME",
+    help="Tokens issued at this time or earlier, as 2026-11-24T10:00:00Z or as a token's `iat`; by default now.",
+)
+@daemon_options
+@format_option
+@click.pass_context
+def revoke(  # noqa: PLR0917 - click passes by name
+    context: click.Context,
+    issuer: str,
+    sub: str | None,
+    sid: str | None,
+    jti: str | None,
+    before: str | None,
+    socket_path: str | None,
+    config: str | None,
+    format_: Format,
+) -> None:
+    """Revoke tokens of ISSUER, an entry's name or its `issuer`; their sessions end at once.
+
+    Exactly one of --sub, --sid and --jti says which.
+    """
+    named = {key: value for key, value in {"sub": sub, "sid": sid, "jti": jti}.items() if value is not None}
+    if len(named) != 1:
+        raise UsageError("say whose tokens: give exactly one of `--sub`, `--sid` and `--jti`")
+    body: dict[str, Any] = {"issuer": issuer, **named}
+    if before is not None:
+        body["before"] = _time(before)
+    _, answer = ask("POST", "/admin/revoke", body, socket_path=socket_path, config=config)
+    if format_ == "json":
+        print_json(answer)
+    elif answer["ok"]:
+        _tell(answer)
+    else:
+        click.echo(f"error: {answer['error']['message']}", err=True)
+    context.exit(Exit.FINE if answer["ok"] else Exit.ERRORS)
+
+
+def _tell(answer: dict[str, Any]) -> None:
+    sessions = answer["sessions"]
+    click.echo(f"revoked: {sessions} session{'' if sessions == 1 else 's'} ended")
+    if not answer["lasting"]:
+        click.echo("note: a restart forgets it, since the configuration has no `server.state`", err=True)
+
+
+def _time(text: str) -> float:
+    """Return a time as the daemon takes it: numbers as they are, dates in milliseconds since the epoch."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise UsageError(f"`{text}` is not a time: write one such as `2026-11-24T10:00:00Z`") from None
