@@ -12,6 +12,7 @@ from typing import Any
 
 from compartmentd import __version__
 from compartmentd.feed import Feed
+from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.minting import mint_for
 from compartmentd.policy.decide import decide_admin
 from compartmentd.reload import Reloader, Report
@@ -52,13 +53,22 @@ def _hashed(token: str) -> bytes:
 class DaemonAdministration:
     """Implements `server.admin.Administration` on the running daemon."""
 
-    def __init__(self, hub: Hub, reloader: Reloader, feed: Feed, connections: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        reloader: Reloader,
+        feed: Feed,
+        connections: Callable[[], int],
+        remote: RemoteKeys,
+    ) -> None:
         self._hub = hub
         self._reloader = reloader
         self._feed = feed
         self._connections = connections
+        self._remote = remote
         self._started = datetime.now(UTC)
         self.tokens = AdminTokens()
+        self.starting = True
         self.stopping = False
 
     @property
@@ -67,8 +77,15 @@ class DaemonAdministration:
         return self._hub.snapshot.configuration.server.admin_hosts
 
     def unready(self) -> str | None:
-        """Return why no clients should be sent here: the daemon is stopping."""
-        return "the daemon is stopping" if self.stopping else None
+        """Return why no clients should be sent here: the daemon is stopping, or still waits for its first keys."""
+        if self.stopping:
+            return "the daemon is stopping"
+        return "the keys of remote issuers are being fetched" if self.starting else None
+
+    @property
+    def lacking_keys(self) -> Collection[str]:
+        """Return the entries whose tokens are refused because their keys cannot be had."""
+        return self._remote.lacking
 
     def authorize(self, token: str) -> Refused | None:
         """Judge a bearer token: one that was printed over the socket, or one of an entry with `use: admin`."""
@@ -116,6 +133,7 @@ class DaemonAdministration:
                 }
                 for name in snapshot.configuration.policy.namespaces
             },
+            "keys": self._remote.status(),
         }
 
     def admin_token(self) -> Record:

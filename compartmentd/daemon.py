@@ -32,10 +32,12 @@ from compartmentd.configuration import (
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.feed import Feed
 from compartmentd.files import Disk
+from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.logs import Stamp, log, logger, set_up
 from compartmentd.material import make_missing_secrets, read_material
+from compartmentd.names import EntryName
 from compartmentd.problems import Problem, any_error
-from compartmentd.reload import InForce, Reloader, fingerprint
+from compartmentd.reload import InForce, LocalKeys, Reloader, digest_of, standing_warnings
 from compartmentd.server.admin import AdminServer
 from compartmentd.server.admin_path import admin_socket_path, prepare_private
 from compartmentd.server.options import ServerOptions
@@ -53,6 +55,9 @@ DEVELOPMENT_SESSION = 86400.0
 
 TICK = 0.1
 """Seconds between looks at what time brings: a session ends at most so much after its token."""
+
+FIRST_KEYS = 10.0
+"""Seconds that the start waits for the keys of remote entries; whoever lacks them then is reported."""
 
 SLICE = 0.005
 """Seconds for which a tick may hold the loop at a time."""
@@ -109,8 +114,12 @@ def start_up(path: str, *, development: bool, passed: Passed) -> tuple[InForce, 
     problems = (*loaded.problems, *unreadable, *unusable)
     if any_error(problems):
         raise ConfigInvalid(problems)
+    problems = tuple(dict.fromkeys((*problems, *standing_warnings(configuration.issuers))))
     snapshot = complete(build_snapshot(configuration, loaded.digest, keys, 1))
-    return InForce(snapshot, loaded.files, loaded.globs, fingerprint(material)), problems
+    # What is fetched comes in once the loop runs.
+    return InForce(
+        snapshot, loaded.files, loaded.globs, LocalKeys.of(keys, material), digest_of({})
+    ), problems
 
 
 def _usable(loaded: Loaded) -> Configuration:
@@ -163,10 +172,12 @@ class Daemon:
             failed=_judging_failed,
             journal=self._feed,
         )
+        self._remote = RemoteKeys(self._keys_changed)
         self._reloader = Reloader(
             path,
             self._hub,
             in_force,
+            remote=self._remote,
             development=development,
             took_force=self._took_force,
         )
@@ -177,6 +188,7 @@ class Daemon:
             self._reloader,
             self._feed,
             lambda: self._server.connections,
+            self._remote,
         )
 
     async def run(self, passed: Passed, environ: Mapping[str, str]) -> None:
@@ -198,17 +210,20 @@ class Daemon:
             stack.push_async_callback(admin_server.close)
             stack.push_async_callback(self._server.close)
             stack.push_async_callback(self._end_tasks)
+            stack.push_async_callback(self._remote.close)
             stack.push_async_callback(self._watcher.stop)
             # Pushed last, so done first: a closed socket no longer knows its file. Systemd keeps those it passed.
             theirs = {sock for sockets in passed.values() for sock in sockets}
             for sock in {*public, *admin} - theirs:
                 stack.callback(unlink, sock)
             self._took_force(self._reloader.in_force)
-            self._server.add_sockets(public)
             admin_server.add_sockets(admin)
             self._mind_signals()
-            self._keep(self._ticks())
-            self._say_ready(public, admin)
+            await self._wait_for_keys()
+            if not self._stop.is_set():
+                self._server.add_sockets(public)
+                self._keep(self._ticks())
+                self._say_ready(public, admin)
             await self._stop.wait()
             self._administration.stopping = True
             log(logging.INFO, "stopping", "stopping")
@@ -272,6 +287,22 @@ class Daemon:
         self._stamp.digest = snapshot.digest
         self._server.configure(server_options(snapshot.configuration, self._page_origins))
         self._watcher.watch((*in_force.files, *_key_files(snapshot.configuration)), in_force.globs)
+        self._remote.follow(snapshot.configuration.issuers)
+
+    # --- remote keys -------------------------------------------------------------------------------------------
+
+    async def _wait_for_keys(self) -> None:
+        """Let nobody in before the keys are there, or it has been waited for long enough, or the daemon stops."""
+        first = asyncio.ensure_future(self._remote.first(FIRST_KEYS))
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({first, stop}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (first, stop):
+            task.cancel()
+        self._administration.starting = False
+
+    async def _keys_changed(self, entry: EntryName) -> None:
+        """Take in keys that were fetched; a failure stops the daemon, like that of any other part."""
+        await asyncio.wait({self._keep(self._reloader.take_remote_keys(f"keys of {entry}"))})
 
     # --- time --------------------------------------------------------------------------------------------------
 
@@ -280,11 +311,12 @@ class Daemon:
             more = self._hub.tick(SLICE)
             await asyncio.sleep(0 if more else TICK)
 
-    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run work beside everything else; if it fails, say so and stop: what it did would be missing silently."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._worked)
+        return task
 
     def _worked(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from compartmentd.names import EntryName
 from compartmentd.problems import Problem
-from compartmentd.tokens.entry import IssuerEntry, KeySource
+from compartmentd.tokens.entry import REMOTE, IssuerEntry, KeySource
 from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX
 from compartmentd.tokens.mint import make_development_secret
 
@@ -21,10 +21,12 @@ def read_material(
     *,
     development: bool,
 ) -> tuple[dict[EntryName, bytes], tuple[Problem, ...]]:
-    """Read the keys of every entry; what cannot be had is a problem at the place that names it."""
+    """Read the keys of every entry that has them here; what cannot be had is a problem where it is named."""
     found: dict[EntryName, bytes] = {}
     problems: list[Problem] = []
     for entry in issuers:
+        if entry.keys.kind in REMOTE:
+            continue
         read = _read(entry.keys)
         if isinstance(read, Problem):
             problems.append(read)

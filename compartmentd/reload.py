@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -18,6 +18,7 @@ from compartmentd.collector import keep, without_collections
 from compartmentd.compilation import compile_beside
 from compartmentd.compiler import Loaded
 from compartmentd.configuration import Configuration, ServerSettings
+from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.logs import log
 from compartmentd.material import make_missing_secrets, read_material
 from compartmentd.names import Digest, EntryName
@@ -25,8 +26,10 @@ from compartmentd.policy.model import RoomTemplate
 from compartmentd.problems import Problem, any_error, start_of
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.standing import Evictions
-from compartmentd.snapshot import Snapshot, build_snapshot, keyset_of
-from compartmentd.tokens.keyset import KeySet
+from compartmentd.snapshot import Snapshot, build_snapshot, keyset_of, with_remote
+from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.keyset import Key, KeySet
+from compartmentd.tokens.remote import http_allowed
 
 SLICE = 0.005
 """Seconds for which judging or building may hold the loop at a time; half of what is promised, since the last
@@ -35,6 +38,10 @@ session of a slice is judged whole."""
 SETTLE = 0.25
 """Seconds after which a file that a watch saw and that does not check is read once more: an editor that writes
 in place shows half a file for a moment."""
+
+FETCHING = 5.0
+"""Seconds that a reload waits for the keys of entries that it adds or changes: without them their sessions end,
+and with a provider that is down they would be waited for in vain."""
 
 FREED = 200
 """Room templates freed at a time."""
@@ -56,21 +63,46 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
 
+class LocalKeys(msgspec.Struct, frozen=True):
+    """The keys that are read where they lie, with a digest of their bytes, to tell whether one changed.
+
+    The digest is never shown.
+    """
+
+    keys: KeySet
+    digest: str
+
+    @classmethod
+    def of(cls, keys: KeySet, material: Mapping[EntryName, bytes]) -> LocalKeys:
+        """Return keys with the digest of the bytes that they were read from."""
+        digest = hashlib.sha256()
+        for name in sorted(material):
+            digest.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(material[name]).digest())
+        return cls(keys, digest.hexdigest())
+
+
 class InForce(msgspec.Struct, frozen=True):
-    """What the daemon runs on: a snapshot, the files it came from, and a fingerprint of its keys."""
+    """What the daemon runs on: a snapshot, the files it came from, and what tells whether its keys changed."""
 
     snapshot: Snapshot
     files: tuple[str, ...]
     globs: tuple[str, ...]
-    keys: str
+    local: LocalKeys
+    remote: str
 
 
-def fingerprint(material: Mapping[EntryName, bytes]) -> str:
-    """Return a digest of the key material, to tell whether it changed; it is never shown."""
-    digest = hashlib.sha256()
-    for name in sorted(material):
-        digest.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(material[name]).digest())
-    return digest.hexdigest()
+def digest_of(remote: Mapping[EntryName, tuple[Key, ...]]) -> str:
+    """Return a digest of keys that were fetched, to tell whether one changed."""
+    keys = [
+        (name, sorted((key.thumbprint, key.kid or "", key.kid is None, key.algorithms) for key in group))
+        for name, group in sorted(remote.items())
+    ]
+    return hashlib.sha256(msgspec.json.encode(keys)).hexdigest()
+
+
+def standing_warnings(issuers: tuple[IssuerEntry, ...]) -> tuple[Problem, ...]:
+    """Return what is warned of at every start and reload for as long as the configuration allows it."""
+    return tuple(warning for entry in issuers if (warning := http_allowed(entry)) is not None)
 
 
 class Reloader:
@@ -82,42 +114,46 @@ class Reloader:
         hub: Hub,
         in_force: InForce,
         *,
+        remote: RemoteKeys,
         development: bool,
         took_force: Callable[[InForce], None],
     ) -> None:
         self._path = path
         self._hub = hub
+        self._remote = remote
         self._development = development
         self._took_force = took_force
         self._turn = asyncio.Lock()
-        self._next: dict[bool, asyncio.Task[Report]] = {}
+        self._next: dict[Callable[[str], Awaitable[Report]], asyncio.Task[Report]] = {}
         self.in_force = in_force
         self.last: Report | None = None
 
     async def reload(self, cause: str) -> Report:
         """Reload configuration and keys; returns once it is in force for every session, or refused."""
-        return await self._queued(cause, keys_only=False)
+        return await self._queued(cause, self._everything)
 
     async def reload_keys(self, cause: str) -> Report:
         """Take in changed keys alone, with the configuration as it is in force."""
-        return await self._queued(cause, keys_only=True)
+        return await self._queued(cause, self._keys)
 
-    async def _queued(self, cause: str, *, keys_only: bool) -> Report:
-        waiting = self._next.get(keys_only)
+    async def take_remote_keys(self, cause: str) -> Report:
+        """Take in keys that were fetched, and nothing else: a broken file must not keep a withdrawn key alive."""
+        return await self._queued(cause, self._remote_keys)
+
+    async def _queued(self, cause: str, run: Callable[[str], Awaitable[Report]]) -> Report:
+        waiting = self._next.get(run)
         if waiting is None:
-            waiting = self._next[keys_only] = asyncio.ensure_future(
-                self._when_free(cause, keys_only=keys_only)
-            )
+            waiting = self._next[run] = asyncio.ensure_future(self._when_free(cause, run))
         # A caller that goes away (a closed connection) does not take the reload with it.
         return await asyncio.shield(waiting)
 
-    async def _when_free(self, cause: str, *, keys_only: bool) -> Report:
+    async def _when_free(self, cause: str, run: Callable[[str], Awaitable[Report]]) -> Report:
         async with self._turn:
             # Whoever asks from here on may have changed something that this run no longer sees.
-            del self._next[keys_only]
+            del self._next[run]
             started = time.monotonic()
             with without_collections():
-                report = await (self._keys() if keys_only else self._everything(cause))
+                report = await run(cause)
                 if report.changed:
                     keep()
             self.last = report
@@ -132,7 +168,8 @@ class Reloader:
         configuration = self._configuration(loaded)
         if configuration is None:
             return self._refused(loaded.problems)
-        problems = (*loaded.problems, *needing_restart(self._server, configuration))
+        warnings = dict.fromkeys((*loaded.problems, *standing_warnings(configuration.issuers)))
+        problems = (*warnings, *needing_restart(self._server, configuration))
         if any_error(problems):
             return self._refused(problems)
         return await self._adopt(configuration, loaded.digest, (loaded.files, loaded.globs), problems)
@@ -152,10 +189,17 @@ class Reloader:
             return None
         return snapshot.configuration if loaded.digest == snapshot.digest else loaded.configuration
 
-    async def _keys(self) -> Report:
+    async def _keys(self, _cause: str) -> Report:
         now = self.in_force
         snapshot = now.snapshot
         return await self._adopt(snapshot.configuration, snapshot.digest, (now.files, now.globs), ())
+
+    async def _remote_keys(self, _cause: str) -> Report:
+        now = self.in_force
+        snapshot = now.snapshot
+        return await self._replace(
+            snapshot.configuration, snapshot.digest, (now.files, now.globs), (), now.local
+        )
 
     async def _adopt(
         self,
@@ -164,7 +208,7 @@ class Reloader:
         files: tuple[tuple[str, ...], tuple[str, ...]],
         problems: tuple[Problem, ...],
     ) -> Report:
-        """Make a snapshot of the configuration and the keys as they are now, and put it in force."""
+        """Read the local keys, have the remote ones, and put both in force with the configuration."""
         material, unreadable = await asyncio.to_thread(
             read_material,
             configuration.issuers,
@@ -174,13 +218,31 @@ class Reloader:
         problems = (*problems, *unreadable, *unusable)
         if any_error(problems):
             return self._refused(problems)
-        mark = fingerprint(material)
+        # Last, since it may take its time: whatever is wrong here is known already.
+        problems = (*problems, *await self._fetch(configuration.issuers))
+        return await self._replace(configuration, digest, files, problems, LocalKeys.of(keys, material))
+
+    async def _replace(
+        self,
+        configuration: Configuration,
+        digest: Digest,
+        files: tuple[tuple[str, ...], tuple[str, ...]],
+        problems: tuple[Problem, ...],
+        local: LocalKeys,
+    ) -> Report:
+        """Make a snapshot of the configuration and the keys of this moment, and put it in force."""
+        remote = self._remote.keys(configuration.issuers)
+        mark = digest_of(remote)
         old = self.in_force
-        if digest == old.snapshot.digest and mark == old.keys:
+        if (digest, local.digest, mark) == (old.snapshot.digest, old.local.digest, old.remote):
             return self._report(problems)
         generation = old.snapshot.generation + 1
-        snapshot = await self._build(configuration, digest, generation, keys)
-        self.in_force = InForce(snapshot, *files, mark)
+        keys = with_remote(local.keys, remote)
+        if configuration is old.snapshot.configuration:
+            snapshot = msgspec.structs.replace(old.snapshot, generation=generation, keys=keys)
+        else:
+            snapshot = await self._build(configuration, digest, generation, keys)
+        self.in_force = InForce(snapshot, *files, local, mark)
         self._hub.swap(snapshot)
         self._took_force(self.in_force)
         while not self._hub.judge_some(SLICE):  # noqa: ASYNC110 - it works in slices here, and waits for nothing
@@ -189,6 +251,20 @@ class Reloader:
         del old
         await _let_go(remains)
         return self._report(problems, changed=True)
+
+    async def _fetch(self, issuers: tuple[IssuerEntry, ...]) -> tuple[Problem, ...]:
+        """Have the remote keys of entries that are new; those that cannot be had are worth a warning."""
+        spans = {entry.name: entry.keys.span for entry in issuers}
+        return tuple(
+            Problem(
+                "warning",
+                "keys_unavailable",
+                f"the keys of `{name}` could not be fetched yet",
+                spans[name],
+                "its tokens are refused until then; the log and `/admin/status` say why",
+            )
+            for name in await self._remote.prepare(issuers, FETCHING)
+        )
 
     async def _build(
         self, configuration: Configuration, digest: Digest, generation: int, keys: KeySet

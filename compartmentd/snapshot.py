@@ -6,6 +6,7 @@ A decision reads one snapshot, once; so it never mixes old keys with new rules.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from itertools import chain
 
 import msgspec
 
@@ -45,6 +46,11 @@ def keyset_of(
             else:
                 keys.append(item)
     return KeySet.of(issuers, () if any_error(problems) else keys), tuple(problems)
+
+
+def with_remote(keys: KeySet, remote: Mapping[EntryName, tuple[Key, ...]]) -> KeySet:
+    """Return the same set with keys that were fetched, and read by whoever fetched them."""
+    return KeySet.of(keys.entries.values(), chain(*keys.keys.values(), *remote.values()))
 
 
 def build_snapshot(

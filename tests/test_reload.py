@@ -11,6 +11,8 @@ import pytest
 from compartmentd import reload as reload_module
 from compartmentd.daemon import start_up
 from compartmentd.errors import ConfigInvalid
+from compartmentd.jwks.remote import RemoteKeys
+from compartmentd.names import EntryName
 from compartmentd.reload import InForce, Reloader
 from compartmentd.sessions.hub import Hub
 from compartmentd.tokens.mint import make_development_secret
@@ -37,15 +39,20 @@ class Setup:
         self.in_force, _ = start_up(str(self.path), development=development, passed={})
         self.taken: list[InForce] = []
         self.failures: list[Exception] = []
+        self.remote = RemoteKeys(self._changed)
         hub = Hub(self.in_force.snapshot, clock=HandClock(), new_sid=str, failed=self.failures.append)
         self.reloader = Reloader(
             str(self.path),
             hub,
             self.in_force,
             development=development,
+            remote=self.remote,
             took_force=self.taken.append,
         )
         self.hub = hub
+
+    async def _changed(self, entry: EntryName) -> None:
+        await self.reloader.take_remote_keys(entry)
 
 
 @pytest.fixture

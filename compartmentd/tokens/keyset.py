@@ -46,7 +46,7 @@ class KeySet(msgspec.Struct, frozen=True, eq=False):
             entries=MappingProxyType(known),
             issuers=MappingProxyType({entry.issuer: entry for entry in known.values()}),
             keys=MappingProxyType({name: tuple(group) for name, group in held.items()}),
-            rules=MappingProxyType({name: _rules_of(entry) for name, entry in known.items()}),
+            rules=MappingProxyType({name: rules_of(entry) for name, entry in known.items()}),
         )
 
     def entry(self, name: EntryName) -> IssuerEntry | None:
@@ -86,7 +86,8 @@ class KeySet(msgspec.Struct, frozen=True, eq=False):
         return tuple(name for name, keys in self.keys.items() if not keys)
 
 
-def _rules_of(entry: IssuerEntry) -> bytes:
+def rules_of(entry: IssuerEntry) -> bytes:
+    """Return everything of an entry that decides about a token, for comparison; not where it is written."""
     # JSON, since Python holds 1 and True equal and `require` does not.
     nowhere = start_of("")
     source = msgspec.structs.replace(entry.keys, span=nowhere)

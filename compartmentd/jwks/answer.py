@@ -1,0 +1,96 @@
+"""What a provider's answer means: usable or not, how long it is fresh, where its keys are. Pure.
+
+A refusal is a sentence for the operator. It quotes neither the address, which may hold a password, nor the
+answer, which may hold anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+
+from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.jsontext import NotStrict, read_object
+from compartmentd.tokens.rejected import quoted
+from compartmentd.tokens.remote import refused_url
+
+MOST_BYTES = 256 * 1024
+"""The largest answer that is read; real ones have less than 20 KiB."""
+
+MOST_PARTS = 5000
+"""Members and items of an answer's JSON, as its commas and brackets tell; a key has about eight, so these are
+hundreds of keys. Without this bound 256 KiB of nothing but brackets hold the loop for 200 ms."""
+
+_MAX_AGE = re.compile(r"max-age\s*=\s*\"?(\d{1,10})\"?", re.IGNORECASE)
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An HTTP answer; the names of `headers` are in any case that the mapping finds."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why there is nothing to use; `why` is a sentence without its subject."""
+
+    why: str
+
+
+def usable(response: Response) -> Refused | None:
+    """Return why an answer cannot be read, before anything in it is."""
+    if 300 <= response.status < 400:
+        return Refused(
+            f"answers {response.status}, and redirects are not followed: configure the final address"
+        )
+    if response.status != HTTPStatus.OK:
+        return Refused(f"answers {response.status}")
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        # Not asked for, and never unpacked: a few bytes could become a hundred MiB.
+        return Refused("answers compressed, which was not asked for")
+    return _plausible(response.body)
+
+
+def _plausible(body: bytes) -> Refused | None:
+    if len(body) > MOST_BYTES:
+        return Refused(f"answers more than {MOST_BYTES >> 10} KiB")
+    if sum(body.count(mark) for mark in (b",", b"{", b"[")) > MOST_PARTS:
+        return Refused(f"answers more than {MOST_PARTS} members and items")
+    return None
+
+
+def fresh_for(headers: Mapping[str, str]) -> float | None:
+    """Return for how many seconds an answer may be used unasked (RFC 9111, 4.2), or `None` if it does not say."""
+    directives = [part.strip() for part in headers.get("Cache-Control", "").split(",")]
+    if any(part.lower() in ("no-store", "no-cache") for part in directives):
+        return 0.0
+    ages = [int(match[1]) for part in directives if (match := _MAX_AGE.fullmatch(part))]
+    if not ages:
+        return None
+    return float(max(0, min(ages) - _age(headers)))
+
+
+def _age(headers: Mapping[str, str]) -> int:
+    age = headers.get("Age", "").strip()
+    return int(age) if re.fullmatch(r"[0-9]{1,10}", age) else 0
+
+
+def jwks_uri(entry: IssuerEntry, document: bytes) -> str | Refused:
+    """Return where the keys are, by a discovery document (OpenID Connect Discovery 1.0, 3 and 4.3)."""
+    try:
+        members = read_object(document)
+    except NotStrict as bad:
+        return Refused(f"{bad}")
+    issuer, uri = members.get("issuer"), members.get("jwks_uri")
+    if issuer != entry.issuer:
+        # Exactly equal, or one provider could speak for another (Discovery, 4.3 and 7.2).
+        shown = quoted(issuer) if isinstance(issuer, str) else "none"
+        return Refused(f"names another issuer, {shown}, than {quoted(entry.issuer)}")
+    if not isinstance(uri, str):
+        return Refused("names no `jwks_uri`")
+    refused = refused_url(uri, allow_http=entry.allow_http)
+    return uri if refused is None else Refused(f"names a `jwks_uri` that {refused}")

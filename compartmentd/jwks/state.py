@@ -1,0 +1,89 @@
+"""What is known of one entry's remote keys, and how that changes: pure, with the time handed in.
+
+INVARIANT: a set is only ever replaced by one with a usable key, or dropped when it has not been renewed for as
+long as it may be relied on. Between the two, failures change nothing but when to ask next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import StrEnum
+
+from compartmentd.jwks.course import Course
+from compartmentd.jwks.unknown import Unknown
+from compartmentd.tokens.keyset import Key
+
+
+class Asked(StrEnum):
+    """What becomes of a key that is not known."""
+
+    PENDING = "pending"
+    """A fetch runs that may bring it."""
+
+    ABSENT = "absent"
+    """The provider does not have it: looked for a moment ago, in vain."""
+
+    LATER = "later"
+    """Not known, and not asked yet: the next fetch is due soon, and not before."""
+
+
+class KeyState:
+    """The keys of one entry; `body` is the answer that they were read from."""
+
+    def __init__(self, now: float) -> None:
+        self.keys: tuple[Key, ...] = ()
+        self.body: bytes | None = None
+        self.course = Course(now)
+        self.unknown = Unknown()
+        self.error: str | None = None
+        self.fetches = 0
+        self.failures = 0
+        self.unknown_kids = 0
+
+    def ask(self, kid: str | None, now: float) -> Asked:
+        """Note that a token names this key, which is not known or did not sign it.
+
+        After `PENDING` the next fetch runs or is due at once; after `LATER` it is due within `SPACING`.
+        """
+        self.unknown_kids += 1
+        if self.unknown.missing(kid, now):
+            return Asked.ABSENT
+        self.unknown.want(kid)
+        if not self.course.running:
+            self.course.hasten(now)
+        return Asked.PENDING if self.course.running or self.course.wait(now) == 0 else Asked.LATER
+
+    def begin(self, now: float) -> None:
+        """Note that a fetch starts."""
+        self.fetches += 1
+        self.course.begin(now)
+        self.unknown.began()
+
+    def accept(self, keys: tuple[Key, ...], body: bytes) -> bool:
+        """Take the usable keys of a good answer, at least one; tell whether they are others than before."""
+        changed = _identity(keys) != _identity(self.keys)
+        self.body = body
+        if changed:
+            self.keys = keys
+        return changed
+
+    def succeeded(self, now: float, fresh_for: float | None, jitter: float) -> None:
+        """Note that the fetch whose keys were accepted has ended."""
+        self.error = None
+        self.course.succeeded(now, fresh_for, jitter)
+        self.unknown.succeeded(now, {key.kid for key in self.keys})
+
+    def failed(self, why: str, now: float, jitter: float) -> bool:
+        """Note that the fetch has ended without a good set; tell whether the known keys are dropped, as too old."""
+        self.error = why
+        self.failures += 1
+        self.course.failed(now, jitter)
+        self.unknown.failed()
+        dropped = bool(self.keys) and self.course.good_at is None
+        if dropped:
+            self.keys, self.body = (), None
+        return dropped
+
+
+def _identity(keys: Collection[Key]) -> set[tuple[str | None, tuple[str, ...], str]]:
+    return {(key.kid, key.algorithms, key.thumbprint) for key in keys}
