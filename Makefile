@@ -23,7 +23,7 @@ run: .venv/.installed ## start the daemon with its playground on config/demo.yam
 	@exec $(BIN)/compartmentd serve --dev --config config/demo.yaml
 
 test: .venv/.installed-dev $(JS)/node_modules/.installed ## run every test: unit, protocol, real clients, browser
-	@scripts/need chromium libatomic1
+	@.ci/need chromium libatomic1
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
 
 fast: .venv/.installed-dev ## run the tests that take no Node and no browser, in well under two minutes
@@ -38,13 +38,14 @@ format: .venv/.installed-dev ## put the code into the house format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-schema-docs: .venv/.installed ## write docs/options.md, the reference of every key, from schemas/
-	$(BIN)/python scripts/option_reference.py > docs/options.md
+schema-docs: .venv/.installed ## write schemas/REFERENCE.md, the reference of every key, from the schema
+	$(BIN)/python -m compartmentd.document.reference > schemas/REFERENCE.md.new
+	@mv schemas/REFERENCE.md.new schemas/REFERENCE.md
 
 # The hashes of every file that is installed are in the lock files: --require-hashes takes nothing else. The
 # package itself is installed as a link to this tree, by the build backend that the lock names.
 .venv/.installed: requirements.lock requirements-build.lock pyproject.toml
-	@scripts/need python3-venv
+	@.ci/need python3-venv
 	@echo "installing into .venv, once"
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --require-hashes --only-binary :all: -r requirements.lock -r requirements-build.lock
@@ -56,7 +57,7 @@ schema-docs: .venv/.installed ## write docs/options.md, the reference of every k
 	@touch $@
 
 $(JS)/node_modules/.installed: $(JS)/package.json $(JS)/package-lock.json
-	@scripts/need nodejs npm
+	@.ci/need nodejs npm
 	@cd $(JS) && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 

@@ -1,13 +1,15 @@
-"""Prints the reference of every key as Markdown, from the JSON Schema: what an option is stands there."""
+"""The reference of every key, as Markdown, made from the JSON Schema: what an option is stands there.
+
+`python -m compartmentd.document.reference` prints it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-SCHEMA = Path(__file__).parent.parent / "schemas" / "compartmentd.schema.json"
+from compartmentd.document.bundled import schema as bundled_schema
 
 SECTIONS = {
     "Top level": "",
@@ -84,4 +86,4 @@ def reference(schema: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(reference(json.loads(SCHEMA.read_text())), end="")  # noqa: T201 - printing is what it is for
+    print(reference(bundled_schema()), end="")  # noqa: T201 - printing is what it is for
