@@ -219,7 +219,7 @@ def test_whoever_is_not_root_is_told_the_one_line_that_installs_what_is_missing(
     finished = subprocess.run(
         [*as_nobody, "bash", "-s", "bash", "no-such-package", "another-one"],
         check=False,
-        input=(ROOT / "scripts/need").read_bytes(),
+        input=(ROOT / ".ci/need").read_bytes(),
         capture_output=True,
         cwd="/",
     )
