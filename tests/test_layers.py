@@ -37,10 +37,10 @@ LAYERS = (
     ),
     Row(("sessions",), ("msgspec",), pure=True),
     Row(
-        ("collector", "files", "jwks", "material", "minting", "watcher", "logs", "feed"),
+        ("collector", "files", "jwks", "material", "minting", "state", "watcher", "logs", "feed"),
         ("msgspec", "watchdog"),
     ),
-    Row(("compilation", "reload", "server"), ("msgspec", "tornado")),
+    Row(("compilation", "reload", "revoking", "server"), ("msgspec", "tornado")),
     Row(("administration", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")),
 )
 """From the lowest layer to the highest."""
@@ -55,6 +55,7 @@ ALONG = {
     ("snapshot", "compiler"),
     ("reload", "compilation"),
     ("reload", "server"),
+    ("revoking", "server"),
     ("minting", "material"),
     ("feed", "logs"),
     ("jwks", "logs"),
