@@ -16,7 +16,8 @@ from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.minting import mint_for
 from compartmentd.policy.decide import decide_admin
 from compartmentd.reload import Reloader, Report
-from compartmentd.server.admin import Record, Refused, Subscriber
+from compartmentd.revoking import Revoker, by_operator
+from compartmentd.server.admin import Record, Refused, RevokeRequest, Subscriber
 from compartmentd.server.admin.outline import outline
 from compartmentd.sessions.hub import Hub
 from compartmentd.tokens.rejected import Rejected
@@ -59,13 +60,16 @@ class DaemonAdministration:
         reloader: Reloader,
         feed: Feed,
         connections: Callable[[], int],
+        *,
         remote: RemoteKeys,
+        revoker: Revoker,
     ) -> None:
         self._hub = hub
         self._reloader = reloader
         self._feed = feed
         self._connections = connections
         self._remote = remote
+        self._revoker = revoker
         self._started = datetime.now(UTC)
         self.tokens = AdminTokens()
         self.starting = True
@@ -93,7 +97,7 @@ class DaemonAdministration:
             return None
         snapshot = self._hub.snapshot
         now = time.time()
-        verified = verify(token, snapshot.keys, "admin", now)
+        verified = self._hub.unrevoked(verify(token, snapshot.keys, "admin", now))
         if isinstance(verified, Rejected):
             return Refused(f"the token is not accepted: {verified.detail}")
         principal = principal_of(verified, snapshot.keys.entries[verified.subject.entry])
@@ -104,6 +108,20 @@ class DaemonAdministration:
     async def reload(self) -> Record:
         """Reload and answer what came of it."""
         return report_as_json(await self._reloader.reload("request"))
+
+    async def revoke(self, request: RevokeRequest) -> Record:
+        """Revoke tokens, and answer once their sessions have ended and it is kept."""
+        revocation = by_operator(self._hub.snapshot.keys, request, time.time())
+        sessions = self._hub.bearers(revocation)
+        if not await self._revoker.revoke(revocation):
+            message = "the tokens are refused from now on, but a restart forgets it: the state was not saved"
+            return {"ok": False, "error": {"code": "state_not_saved", "message": message}}
+        return {
+            "ok": True,
+            "sessions": sessions,
+            "before": int(revocation.before * 1000),
+            "lasting": self._revoker.lasting,
+        }
 
     def status(self) -> Record:
         """Return what is in force, and how much of it there is."""

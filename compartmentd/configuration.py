@@ -55,6 +55,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections: int | None = 16000
     connections_per_address: int | None = None
     connect_rate: float | None = None
+    state: str | None = None
     watch: bool = True
 
 

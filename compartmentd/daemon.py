@@ -38,13 +38,16 @@ from compartmentd.material import make_missing_secrets, read_material
 from compartmentd.names import EntryName
 from compartmentd.problems import Problem, any_error
 from compartmentd.reload import InForce, LocalKeys, Reloader, digest_of, standing_warnings
+from compartmentd.revoking import Logouts, Revoker
 from compartmentd.server.admin import AdminServer
 from compartmentd.server.admin_path import admin_socket_path, prepare_private
+from compartmentd.server.backchannel import backchannel
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.sockets import Passed, bind, bind_unix, is_loopback, passed_sockets, unlink
 from compartmentd.server.socketserver import SocketServer
 from compartmentd.sessions.hub import Hub
 from compartmentd.snapshot import build_snapshot, complete, keyset_of
+from compartmentd.state import State, forgotten, state_of
 from compartmentd.watcher import Watcher
 
 KEY_FILES = frozenset({"jwks_file", "public_key_file", "secret_file"})
@@ -80,12 +83,16 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str]) -> bool:
     stamp = set_up()
     passed = passed_sockets(os.environ, os.getpid())
     in_force, problems = start_up(path, development=development, passed=passed)
-    for problem in problems:
+    configuration = in_force.snapshot.configuration
+    state = state_of(configuration)
+    if isinstance(state, Problem):
+        raise ConfigInvalid((state,))
+    for problem in (*problems, *forgotten(configuration)):
         if problem.severity == "warning":
             log(logging.WARNING, "problem", str(problem), code=problem.code, help=problem.help)
 
     async def run() -> bool:
-        daemon = Daemon(path, in_force, stamp, development=development)
+        daemon = Daemon(path, in_force, stamp, state, development=development)
         await daemon.run(passed, environ)
         return daemon.failed
 
@@ -156,7 +163,9 @@ def _shown(address: Address) -> str:
 class Daemon:
     """A running daemon, from its first generation on; made and run once, on a running loop."""
 
-    def __init__(self, path: str, in_force: InForce, stamp: Stamp, *, development: bool) -> None:
+    def __init__(
+        self, path: str, in_force: InForce, stamp: Stamp, state: State | None, *, development: bool
+    ) -> None:
         self._path = path
         self._stamp = stamp
         self._development = development
@@ -181,14 +190,23 @@ class Daemon:
             development=development,
             took_force=self._took_force,
         )
-        self._server = SocketServer(self._hub, server_options(in_force.snapshot.configuration))
+        self._state = state
+        if state is not None:
+            self._hub.restore(state.found.revocations, state.found.max_age)
+        self._revoker = Revoker(self._hub, state)
+        self._server = SocketServer(
+            self._hub,
+            server_options(in_force.snapshot.configuration),
+            handlers=[backchannel(Logouts(self._hub, self._revoker))],
+        )
         self._watcher = Watcher(self._changed, _cannot_watch)
         self._administration = DaemonAdministration(
             self._hub,
             self._reloader,
             self._feed,
             lambda: self._server.connections,
-            self._remote,
+            remote=self._remote,
+            revoker=self._revoker,
         )
 
     async def run(self, passed: Passed, environ: Mapping[str, str]) -> None:
@@ -206,6 +224,9 @@ class Daemon:
             ]
             if self._development:
                 self._page_origins = tuple(_page_origins((*public, *admin)))
+            if self._state is not None:
+                stack.callback(self._state.close)
+            stack.push_async_callback(self._revoker.close)
             admin_server = AdminServer(self._administration, self._make_development(public))
             stack.push_async_callback(admin_server.close)
             stack.push_async_callback(self._server.close)

@@ -46,7 +46,7 @@ and with a provider that is down they would be waited for in vain."""
 FREED = 200
 """Room templates freed at a time."""
 
-NEEDS_RESTART = ("listen", "admin", "path")
+NEEDS_RESTART = ("listen", "admin", "path", "state")
 """Keys of `server` that are bound to what exists since the start."""
 
 

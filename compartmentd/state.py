@@ -16,7 +16,8 @@ from typing import TypeVar
 
 import msgspec
 
-from compartmentd.problems import Problem, Span
+from compartmentd.configuration import Configuration
+from compartmentd.problems import Problem, Span, start_of
 from compartmentd.sessions.revocations import Revocation
 
 _T = TypeVar("_T")
@@ -72,6 +73,31 @@ class State:
     def close(self) -> None:
         """Let other processes use the directory."""
         os.close(self._directory)
+
+
+def state_of(configuration: Configuration) -> State | Problem | None:
+    """Open the state directory of a configuration, if it has one."""
+    path = configuration.server.state
+    if path is None:
+        return None
+    return open_state(path, configuration.server_spans.get("state") or start_of(""))
+
+
+def forgotten(configuration: Configuration) -> tuple[Problem, ...]:
+    """Return a warning for each entry whose logouts a restart forgets, for want of a state directory."""
+    if configuration.server.state is not None:
+        return ()
+    return tuple(
+        Problem(
+            "warning",
+            "logouts_forgotten",
+            f"a restart forgets the logouts of `{entry.name}`, and lets in again who logged out before",
+            entry.span,
+            "name a directory under `server.state`",
+        )
+        for entry in configuration.issuers
+        if entry.logout is not None
+    )
 
 
 def open_state(path: str, span: Span) -> State | Problem:

@@ -7,7 +7,7 @@ session that the snapshot has not judged yet is judged before its next event is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from compartmentd.errors import PayloadRefused
@@ -197,6 +197,13 @@ class Hub:
         for revocation in revocations:
             core.revocations.add(revocation)
         self._sweep.want()
+
+    def restore(self, revocations: Iterable[Revocation], max_age: float) -> None:
+        """Take in what was revoked before a restart, and kept for tokens of this age; nobody is connected yet."""
+        known = self._core.revocations
+        known.keep_for(max_age)
+        known.restore(revocations)
+        known.expire(self._core.clock.wall())
 
     def sweep(self, budget: float) -> bool:
         """End sessions whose tokens were revoked, for about `budget` seconds; tell whether none is left."""
