@@ -46,7 +46,7 @@ def kind(option: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "enum" in option:
         return ", ".join(f"`{value}`" for value in option["enum"])
     if name:
-        return name.replace("_", " ")
+        return str(name).replace("_", " ")
     written = option.get("type", "mapping")
     return " or ".join(written) if isinstance(written, list) else written
 
