@@ -182,7 +182,7 @@ class SocketConnection(EngineConnection):
         """Note whether the connection has a session; without one it may live for `connect_timeout`."""
         if self._sessions:
             self._lonely_until = inf
-        elif self._lonely_until == inf:
+        else:
             self._lonely_until = self._host.now() + self.options.connect_timeout
         self._rearm()
 

@@ -151,10 +151,17 @@ def test_a_short_interval_with_a_long_timeout_is_kept():
 
 def test_pongs_that_no_ping_asked_for_change_nothing():
     fixture = connected()
+    fixture.host.advance(fixture.connection, 20)
     due = fixture.connection.due
     fixture.receive(*["3"] * 1000)
     assert fixture.connection.due == due
-    fixture.host.advance(fixture.connection, 25)
+    fixture.host.advance(fixture.connection, 5.01)
+    assert fixture.sent() == ["2"]
+
+
+def test_a_timer_that_is_a_little_late_does_not_add_up():
+    fixture = connected()
+    assert fixture.connection.tick(1000 + 25 + 0.05) == pytest.approx(1000 + 25 + 20)
     assert fixture.sent() == ["2"]
 
 

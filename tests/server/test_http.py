@@ -200,7 +200,7 @@ async def test_sixty_megabytes_for_nobody_are_refused_before_they_are_read(targe
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(head("POST", target, {"Content-Length": "60000000"}))
         reply = await read_reply(reader)
-        assert reply.status == 400
+        assert (reply.status, reply.json["code"] in {0, 1, 2}) == (400, True)
         assert await reader.read() == b"", "and the connection is closed instead of read"
         writer.close()
 

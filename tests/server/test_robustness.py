@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import struct
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,25 @@ async def the_last_frames_come_after_what_was_pending_even_if_it_drains_in_the_s
     while data := await loop.sock_recv(client, 1 << 20):
         received += data
     assert received.endswith(b'42["last"]' + b"\x88\x00")
+    client.close()
+
+
+@scenario
+async def a_client_that_half_closed_and_reads_slowly_costs_no_time(echo: Serving) -> None:
+    client = await connected(echo)
+    client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    [connection] = echo.server._connections
+    while connection.clear:
+        connection.send(event_message("/", "news", "x" * 100_000))
+        await asyncio.sleep(0)
+    connection.close("forced close")
+    client.writer.write_eof()
+    await asyncio.sleep(0.05)
+    before = time.process_time()
+    await asyncio.sleep(seconds(0.3))
+    assert time.process_time() - before < 0.2
+    client.reader._transport.resume_reading()  # type: ignore[attr-defined]
+    assert (await client.ended()).code == 1005
     client.close()
 
 

@@ -17,7 +17,7 @@ from compartmentd.server.polling import PollingLink
 from compartmentd.server.websocket import WebSocketLink
 from tests.support.recorder import Recorder
 from tests.support.timing import eventually
-from tests.support.wire import Closed, Serving, WebSocket, frame, read_reply, request, serving
+from tests.support.wire import Closed, Refused, Serving, WebSocket, frame, read_reply, request, serving
 
 TARGET = "/socket.io/?EIO=4&transport="
 
@@ -216,6 +216,8 @@ async def test_close_is_told_to_a_polling_client_by_its_next_poll():
         await client.poll()
         app.peers[0].send(event_message("/", "closing"))
         app.peers[0].close("policy")
+        with pytest.raises(Refused):
+            await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
         assert await client.post('42["dropped"]') == b"ok"
         assert await client.poll() == ['42["closing"]', "1"]
         assert await client.unknown()
@@ -265,7 +267,7 @@ async def test_hold_again_while_resuming():
         app.on_event = lambda peer, _, __: peer.hold()
         client.raw(b"".join(frame(1, b'42["n",%d]' % number) for number in range(5)))
         for count in range(1, 6):
-            await eventually(lambda: len(app.named("event")) == count, "one more event")  # noqa: B023
+            await eventually(lambda n=count: len(app.named("event")) == n, "one more event")
             await asyncio.sleep(0.01)
             assert len(app.named("event")) == count
             app.peers[0].resume()
@@ -408,6 +410,24 @@ async def test_messages_queued_during_an_upgrade_go_out_once_and_in_order():
         await eventually(lambda: app.named("closed"), "the end")
 
 
+async def test_what_is_sent_in_the_very_turn_of_an_upgrade_follows_what_was_queued():
+    app = Recorder()
+    async with serving(app) as served:
+        client = await Polling.open(served.port)
+        await client.post("40")
+        await client.poll()
+        [peer] = app.peers
+        peer.send(event_message("/", "older"))
+        socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
+        socket.send("2probe")
+        assert await socket.receive() == "3probe"
+        peer.send(event_message("/", "newer"))
+        peer.link.probe.receive([(1, b"5")])  # type: ignore[attr-defined]
+        peer.send(event_message("/", "newest"))
+        assert [await socket.receive() for _ in range(3)] == ['42["older"]', '42["newer"]', '42["newest"]']
+        socket.close()
+
+
 async def test_a_probe_that_is_none_leaves_the_session_on_polling():
     app = Recorder()
     async with serving(app, ServerOptions(upgrade_timeout=1.0)) as served:
@@ -481,6 +501,7 @@ async def test_a_held_session_stays_held_over_an_upgrade():
         socket.send('42["y"]')
         await asyncio.sleep(0.05)
         assert app.named("event") == []
+        assert not app.peers[0].link._reading  # type: ignore[attr-defined]
         app.peers[0].resume()
         await eventually(lambda: len(app.named("event")) == 2, "both events")
         socket.close()
