@@ -41,7 +41,7 @@ class Course:
         self.running = False
         self.failures = 0
         self.good_at: float | None = None
-        self._began: float | None = None
+        self._began = now - SPACING
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next fetch is due."""
@@ -66,13 +66,15 @@ class Course:
         self.failures += 1
         waits = _RETRY_WITHOUT if self.good_at is None else _RETRY_WITH_KEYS
         self.next = now + _less(waits[min(self.failures, len(waits)) - 1], jitter)
-        if self.good_at is not None and now - self.good_at > RELIED_ON:
+        if self.good_at is None:
+            return
+        self.next = max(self.next, self._began + SPACING)
+        if now - self.good_at > RELIED_ON:
             self.good_at = None
 
     def hasten(self, now: float) -> None:
         """Let the next fetch be as soon as may be: a token names a key that is not known."""
-        earliest = now if self._began is None else max(now, self._began + SPACING)
-        self.next = min(self.next, earliest)
+        self.next = min(self.next, max(now, self._began + SPACING))
 
     @property
     def stale(self) -> bool:

@@ -13,6 +13,8 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.httputil import HTTPInputError
+from tornado.iostream import StreamBufferFullError, UnsatisfiableReadError
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
 from compartmentd.jwks.answer import MOST_BYTES, Refused, Response
@@ -24,6 +26,9 @@ _MOST_AT_ONCE = 1000
 """Fetches at a time. Tornado lets ten run and others wait, so ten dead providers would stop the live ones."""
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "compartmentd"}
+
+_NO_ANSWER = (HTTPClientError, HTTPInputError, OSError, UnsatisfiableReadError, StreamBufferFullError, ValueError)
+"""All that Tornado raises for what a network or a peer does."""
 
 Get: TypeAlias = Callable[[str, float], Awaitable[Response | Refused]]
 """Asks a URL, for at most so many seconds; raises nothing that a network or a peer can cause."""
@@ -53,7 +58,7 @@ class HttpClient:
         )
         try:
             response = await self._client.fetch(request, raise_error=False)
-        except (HTTPClientError, OSError, ValueError) as error:
+        except _NO_ANSWER as error:
             return Refused(_in_words(error))
         return Response(response.code, response.headers, response.body)
 
