@@ -14,9 +14,13 @@ from compartmentd.administration import AdminTokens, DaemonAdministration, Daemo
 from compartmentd.daemon import start_up
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.feed import Feed
+from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.material import make_missing_secrets
 from compartmentd.minting import mint_for
+from compartmentd.names import EntryName
 from compartmentd.reload import Reloader
+from compartmentd.revoking import Revoker
+from compartmentd.server.admin import RevokeRequest
 from compartmentd.sessions.hub import Hub
 from tests.support.peer import RecordingPeer
 
@@ -49,6 +53,10 @@ class SystemTime:
     monotonic = staticmethod(time.monotonic)
 
 
+async def _no_remote_keys(entry: EntryName) -> None:
+    raise AssertionError(f"{entry} has its keys in a file")
+
+
 class Setup:
     """The daemon's parts without listeners, in development."""
 
@@ -66,14 +74,21 @@ class Setup:
             failed=self.failures.append,
             journal=self.feed,
         )
+        remote = RemoteKeys(_no_remote_keys)
         self.reloader = Reloader(
             str(self.path),
             self.hub,
             self.in_force,
+            remote=remote,
             development=True,
             took_force=lambda _: None,
+            was_refused=lambda *_: None,
         )
-        self.admin = DaemonAdministration(self.hub, self.reloader, self.feed, lambda: 5)
+        self.revoker = Revoker(self.hub, None)
+        self.admin = DaemonAdministration(
+            self.hub, self.reloader, self.feed, lambda: 5, remote=remote, revoker=self.revoker
+        )
+        self.admin.starting = False
 
     def token(self, **claims: Any) -> str:
         minted: str = mint_for(self.hub.snapshot.configuration.issuers, "corp", claims, time.time())["token"]
@@ -235,3 +250,63 @@ async def test_development_is_for_loopback(setup: Setup) -> None:
         setup.path.write_text(POLICY.replace('"127.0.0.1:0"', listen))
         with pytest.raises(UsageError, match="loopback"):
             start_up(str(setup.path), development=True, passed={})
+
+
+# --- revoke -------------------------------------------------------------------------------------------------
+
+
+async def test_an_operator_revokes_and_is_told_how_many_it_ended(setup: Setup) -> None:
+    ann, bob = setup.connect(sub="ann", scope="chat"), setup.connect(sub="bob", scope="chat")
+    answer = await setup.admin.revoke(RevokeRequest("corp", sub="ann"))
+    assert answer.keys() == {"ok", "sessions", "before", "lasting"}
+    assert (answer["ok"], answer["sessions"], answer["lasting"]) == (True, 1, False)
+    assert abs(answer["before"] - time.time() * 1000) < 10_000
+    assert ann.sent[-2:] == [
+        ("event", "/", ["closing", {"code": "revoked", "retry": False}]),
+        ("disconnected", "/"),
+    ]
+    assert "/" in bob.sessions
+    again = setup.connect(sub="ann", scope="chat", iat=int(time.time()) - 1)
+    assert again.sent[0][3] == {"code": "revoked", "retry": False}
+
+
+async def test_the_issuer_goes_by_either_name(setup: Setup) -> None:
+    for name in ("corp", "https://id.example.com"):
+        assert (await setup.admin.revoke(RevokeRequest(name, sub="ann")))["ok"]
+    assert {kept.issuer for kept in setup.hub.revocations.kept()} == {"https://id.example.com"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        RevokeRequest("nobody", sub="ann"),
+        RevokeRequest("corp"),
+        RevokeRequest("corp", sub="ann", sid="s"),
+        RevokeRequest("corp", sub=""),
+        RevokeRequest("corp", jti="x" * 513),
+        RevokeRequest("corp", sub="ann", before=time.time() + 3600),
+        RevokeRequest("corp", sub="ann", before=(time.time() + 3600) * 1000),
+        RevokeRequest("corp", sub="ann", before=-1),
+    ],
+)
+async def test_what_cannot_be_revoked_is_said(setup: Setup, given: RevokeRequest) -> None:
+    with pytest.raises(UsageError):
+        await setup.admin.revoke(given)
+    assert len(setup.hub.revocations) == 0
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+async def test_before_is_taken_in_milliseconds_and_as_iat_has_it(setup: Setup, unit: int) -> None:
+    now = int(time.time())
+    await setup.admin.revoke(RevokeRequest("corp", sub="ann", before=(now - 100) * unit))
+    assert setup.connect(sub="ann", scope="chat", iat=now - 100).sent[0][0] == "refused"
+    assert "/" in setup.connect(sub="ann", scope="chat", iat=now - 99).sessions
+
+
+async def test_a_revoked_administrator_has_no_access(setup: Setup) -> None:
+    token = setup.token(sub="root", scope="ops", jti="t1", iat=int(time.time()) - 1)
+    assert setup.admin.authorize(token) is None
+    await setup.admin.revoke(RevokeRequest("corp", jti="t1"))
+    refused = setup.admin.authorize(token)
+    assert refused is not None
+    assert not refused.known
