@@ -48,6 +48,7 @@ from compartmentd.server.socketserver import SocketServer
 from compartmentd.sessions.hub import Hub
 from compartmentd.snapshot import build_snapshot, complete, keyset_of
 from compartmentd.state import State, forgotten, state_of
+from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.watcher import Watcher
 
 KEY_FILES = frozenset({"jwks_file", "public_key_file", "secret_file"})
@@ -110,6 +111,7 @@ def start_up(path: str, *, development: bool, passed: Passed) -> tuple[InForce, 
     Raises:
         ConfigInvalid: there are errors.
     """
+    read_at = time.time()
     loaded = load(path, Disk(), serving=False)
     if development and loaded.configuration is not None:
         require_loopback(loaded.configuration, passed)
@@ -124,9 +126,8 @@ def start_up(path: str, *, development: bool, passed: Passed) -> tuple[InForce, 
     problems = tuple(dict.fromkeys((*problems, *standing_warnings(configuration.issuers))))
     snapshot = complete(build_snapshot(configuration, loaded.digest, keys, 1))
     # What is fetched comes in once the loop runs.
-    return InForce(
-        snapshot, loaded.files, loaded.globs, LocalKeys.of(keys, material), digest_of({})
-    ), problems
+    local = LocalKeys.of(keys, material)
+    return InForce(snapshot, loaded.files, loaded.globs, local, digest_of({}), read_at), problems
 
 
 def _usable(loaded: Loaded) -> Configuration:
@@ -189,6 +190,7 @@ class Daemon:
             remote=self._remote,
             development=development,
             took_force=self._took_force,
+            was_refused=self._was_refused,
         )
         self._state = state
         if state is not None:
@@ -294,8 +296,7 @@ class Daemon:
     def _changed(self, paths: Collection[str]) -> None:
         """Take in files that changed on disk; keys are followed even where the configuration is not watched."""
         configuration = self._reloader.in_force.snapshot.configuration
-        # Not resolved: the watcher names a symlink by its own path, whatever it points to.
-        keys = {os.path.abspath(path) for path in _key_files(configuration)}  # noqa: PTH100 - see above
+        keys = set(_key_files(configuration.issuers))
         if configuration.server.watch and not keys.issuperset(paths):
             self._keep(self._reloader.reload("watch"))
         elif keys.intersection(paths):
@@ -307,8 +308,16 @@ class Daemon:
         self._stamp.generation = snapshot.generation
         self._stamp.digest = snapshot.digest
         self._server.configure(server_options(snapshot.configuration, self._page_origins))
-        self._watcher.watch((*in_force.files, *_key_files(snapshot.configuration)), in_force.globs)
+        keys = _key_files(snapshot.configuration.issuers)
+        self._watcher.watch((*in_force.files, *keys), in_force.globs, since=in_force.read_at)
         self._remote.follow(snapshot.configuration.issuers)
+
+    def _was_refused(self, loaded: Loaded, read_at: float) -> None:
+        """Follow what refused files name, too: one of those may be what is missing."""
+        now = self._reloader.in_force
+        keys = _key_files((*now.snapshot.configuration.issuers, *loaded.issuers))
+        files, globs = (*now.files, *loaded.files, *keys), (*now.globs, *loaded.globs)
+        self._watcher.watch(files, globs, since=read_at)
 
     # --- remote keys -------------------------------------------------------------------------------------------
 
@@ -385,8 +394,8 @@ def server_options(configuration: Configuration, page_origins: tuple[str, ...] =
     )
 
 
-def _key_files(configuration: Configuration) -> list[str]:
-    return [use.path for use in configuration.files if use.kind in KEY_FILES]
+def _key_files(issuers: Iterable[IssuerEntry]) -> list[str]:
+    return [entry.keys.name for entry in issuers if entry.keys.kind in KEY_FILES]
 
 
 def _cannot_watch(why: str) -> None:

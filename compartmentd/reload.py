@@ -82,13 +82,17 @@ class LocalKeys(msgspec.Struct, frozen=True):
 
 
 class InForce(msgspec.Struct, frozen=True):
-    """What the daemon runs on: a snapshot, the files it came from, and what tells whether its keys changed."""
+    """What the daemon runs on: a snapshot, the files it came from, and what tells whether its keys changed.
+
+    `read_at` is the wall time (seconds) before the first of the files was read.
+    """
 
     snapshot: Snapshot
     files: tuple[str, ...]
     globs: tuple[str, ...]
     local: LocalKeys
     remote: str
+    read_at: float
 
 
 def digest_of(remote: Mapping[EntryName, tuple[Key, ...]]) -> str:
@@ -117,12 +121,15 @@ class Reloader:
         remote: RemoteKeys,
         development: bool,
         took_force: Callable[[InForce], None],
+        was_refused: Callable[[Loaded, float], None],
     ) -> None:
         self._path = path
         self._hub = hub
         self._remote = remote
         self._development = development
         self._took_force = took_force
+        self._was_refused = was_refused
+        self._read_at = in_force.read_at
         self._turn = asyncio.Lock()
         self._next: dict[Callable[[str], Awaitable[Report]], asyncio.Task[Report]] = {}
         self.in_force = in_force
@@ -152,6 +159,7 @@ class Reloader:
             # Whoever asks from here on may have changed something that this run no longer sees.
             del self._next[run]
             started = time.monotonic()
+            self._read_at = time.time()
             with without_collections():
                 report = await run(cause)
                 if report.changed:
@@ -166,6 +174,12 @@ class Reloader:
             await asyncio.sleep(SETTLE)
             loaded = await self._compile()
         configuration = self._configuration(loaded)
+        report = await self._taken(loaded, configuration)
+        if not report.ok:
+            self._was_refused(loaded, self._read_at)
+        return report
+
+    async def _taken(self, loaded: Loaded, configuration: Configuration | None) -> Report:
         if configuration is None:
             return self._refused(loaded.problems)
         warnings = dict.fromkeys((*loaded.problems, *standing_warnings(configuration.issuers)))
@@ -242,7 +256,7 @@ class Reloader:
             snapshot = msgspec.structs.replace(old.snapshot, generation=generation, keys=keys)
         else:
             snapshot = await self._build(configuration, digest, generation, keys)
-        self.in_force = InForce(snapshot, *files, local, mark)
+        self.in_force = InForce(snapshot, *files, local, mark, self._read_at)
         self._hub.swap(snapshot)
         self._took_force(self.in_force)
         while not self._hub.judge_some(SLICE):  # noqa: ASYNC110 - it works in slices here, and waits for nothing

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from compartmentd import reload as reload_module
+from compartmentd.compiler import Loaded
 from compartmentd.daemon import start_up
 from compartmentd.errors import ConfigInvalid
 from compartmentd.jwks.remote import RemoteKeys
@@ -38,6 +39,7 @@ class Setup:
         self.path.write_text(POLICY)
         self.in_force, _ = start_up(str(self.path), development=development, passed={})
         self.taken: list[InForce] = []
+        self.refused: list[Loaded] = []
         self.failures: list[Exception] = []
         self.remote = RemoteKeys(self._changed)
         hub = Hub(self.in_force.snapshot, clock=HandClock(), new_sid=str, failed=self.failures.append)
@@ -48,6 +50,7 @@ class Setup:
             development=development,
             remote=self.remote,
             took_force=self.taken.append,
+            was_refused=lambda loaded, _: self.refused.append(loaded),
         )
         self.hub = hub
 
@@ -84,6 +87,7 @@ async def test_a_bad_file_changes_nothing_and_says_where(setup: Setup) -> None:
     assert (report.ok, report.generation) == (False, 1)
     span = report.problems[0].span
     assert (span.line, span.column) == (7, 5)
+    assert [loaded.files for loaded in setup.refused] == [(str(setup.path),)]
     assert setup.hub.snapshot is setup.in_force.snapshot
 
 
