@@ -82,7 +82,8 @@ class Daemon:
     """`compartmentd serve` on a configuration of its own.
 
     `settings` is the configuration as data; `version` and `server` are filled in, with free ports. `issuers`
-    are written as key files and as entries, unless `settings` has entries itself.
+    are written as key files and as entries, unless `settings` has entries itself. `relative` names the file as
+    one does who stands in its directory.
     """
 
     def __init__(
@@ -92,8 +93,10 @@ class Daemon:
         *issuers: mint.Issuer,
         arguments: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
+        relative: bool = False,
     ) -> None:
         self.directory = directory
+        self.relative = relative
         self.config = directory / "compartments.yaml"
         self.issuers = issuers
         # A unix socket's path has room for 107 bytes, which pytest's directories can exceed.
@@ -150,7 +153,13 @@ class Daemon:
         """Start the process and let it write there, without waiting for it."""
         self._runtime.mkdir(mode=0o700, exist_ok=True)
         self.process = subprocess.Popen(
-            [*COMMAND, "serve", "-c", str(self.config), *self.arguments],
+            [
+                *COMMAND,
+                "serve",
+                "-c",
+                self.config.name if self.relative else str(self.config),
+                *self.arguments,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
