@@ -1,0 +1,185 @@
+"""A revocation reaches whoever is connected and whoever comes back, by every way in, and nobody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compartmentd.policy.codes import Code
+from compartmentd.sessions.revocations import Kind, Revocation
+from tests.support.world import ISSUERS, START, World
+
+POLICY = (
+    ISSUERS
+    + """
+namespaces:
+  /:
+    connect: public
+    publish: authenticated
+    events: [message]
+  /chat:
+    connect: authenticated
+    rooms:
+      lobby: {join: authenticated, publish: members, events: [message]}
+"""
+)
+ISSUER = "https://id.example.com"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, POLICY)
+
+
+def enter(world: World, sub: str, **claims: Any) -> Any:
+    client = world.connect("/chat", sub, **claims)
+    assert client.code("join", "lobby") is None
+    return client
+
+
+def revocation(kind: Kind, value: str, before: float = START, code: Code = Code.LOGGED_OUT) -> Revocation:
+    return Revocation(issuer=ISSUER, kind=kind, value=value, before=before, code=code, at=START)
+
+
+def revoke(world: World, *revocations: Revocation) -> None:
+    """Revoke, and let it reach everybody."""
+    world.hub.revoke(*revocations)
+    while not world.hub.sweep(1.0):
+        pass
+
+
+def ended(code: str, namespace: str = "/chat") -> list[Any]:
+    return [["closing", {"code": code, "retry": False}], ("disconnected", namespace)]
+
+
+@pytest.mark.parametrize("code", [Code.LOGGED_OUT, Code.REVOKED])
+def test_all_sessions_of_a_subject_end_and_no_frame_follows(world: World, code: Code) -> None:
+    first, second, bob = enter(world, "ann"), enter(world, "ann", sid="s2"), enter(world, "bob")
+    root = world.connect("/", "ann", first.peer)
+    revoke(world, revocation("sub", "ann", code=code))
+    assert root.namespace not in first.peer.sessions
+    assert sorted(item[1] for item in first.peer.sent) == ["/", "/", "/chat", "/chat"]
+    assert [item for item in first.take() if item in ended(code)]
+    assert second.take() == ended(code)
+    assert bob.code("publish", "lobby", "message", "still here?") is None
+    assert first.peer.sent == second.peer.sent == []
+    assert bob.take() == []
+    assert bob.rooms == ["lobby"]
+    assert world.hub.registry.sessions == 1
+    assert world.hub.counters.ended[code] == 3
+
+
+def test_a_session_of_the_provider_ends_alone(world: World) -> None:
+    one, other, without = enter(world, "ann", sid="s1"), enter(world, "ann", sid="s2"), enter(world, "ann")
+    revoke(world, revocation("sid", "s1", START + 30))
+    assert one.take() == ended("logged_out")
+    assert other.take() == without.take() == []
+    revoke(world, revocation("sub_without_sid", "ann"))
+    assert without.take() == ended("logged_out")
+    assert other.take() == []
+
+
+def test_a_single_token_is_revoked(world: World) -> None:
+    one, other = enter(world, "ann", jti="t1"), enter(world, "ann", jti="t2")
+    revoke(world, revocation("jti", "t1", code=Code.REVOKED))
+    assert one.take() == ended("revoked")
+    assert other.take() == []
+
+
+def test_whoever_has_no_token_is_not_concerned(world: World) -> None:
+    guest, ann = world.connect("/"), world.connect("/", "ann")
+    revoke(world, revocation("sub", "ann"), revocation("all", ""))
+    assert guest.take() == []
+    assert ann.take() == ended("logged_out", "/")
+
+
+@pytest.mark.parametrize("namespace", ["/", "/chat"])
+@pytest.mark.parametrize("code", ["logged_out", "revoked"])
+def test_the_token_is_refused_from_then_on(world: World, namespace: str, code: str) -> None:
+    world.connect(namespace, "ann")  # so that it is remembered
+    revoke(world, revocation("sub", "ann", code=Code(code)))
+    refused = world.try_connect(namespace, "ann")
+    assert refused.peer.sent[0][3] == {"code": code, "retry": False}
+    record = world.records[-1]
+    assert (record.occasion, record.code, record.detail.partition(":")[0]) == ("connect", code, code)
+    world.clock.advance(3500)
+    assert world.try_connect(namespace, "ann", iat=int(START)).peer.sent[0][3]["code"] == code
+
+
+def test_a_new_login_is_let_in(world: World) -> None:
+    revoke(world, revocation("sub", "ann"), revocation("sid", "s1", START + 30))
+    world.clock.advance(1)
+    assert enter(world, "ann").rooms == ["lobby"]
+    assert enter(world, "ann", sid="s2").rooms == ["lobby"]
+
+
+def test_a_refresh_by_a_revoked_token_changes_nothing(world: World) -> None:
+    ann = enter(world, "ann", sid="s2")
+    old, new = world.token("ann", sid="s1"), world.token("ann", sid="s3")
+    revoke(world, revocation("sid", "s1", START + 30))
+    assert ann.code("refresh", old) == "logged_out"
+    assert ann.rooms == ["lobby"]
+    assert ann.code("refresh", new) is None
+
+
+def test_a_refreshed_session_stands_by_its_newer_token(world: World) -> None:
+    ann, bob = enter(world, "ann", sid="s1"), enter(world, "bob", sid="s3")
+    assert ann.code("refresh", world.token("ann", sid="s2")) is None
+    assert bob.code("refresh", world.token("bob", sid="s2")) is None
+    revoke(world, revocation("sid", "s1", START + 30), revocation("sid", "s3", START + 30))
+    assert ann.take() == bob.take() == []
+    revoke(world, revocation("sid", "s2", START + 30))
+    assert ann.take() == bob.take() == ended("logged_out")
+
+
+def test_a_session_that_is_not_reached_yet_does_nothing_more(world: World) -> None:
+    ann, bob = enter(world, "ann"), enter(world, "bob")
+    world.hub.revoke(revocation("sub", "ann"))
+    ann.emit("publish", "lobby", "message", "too late")
+    assert ann.take() == ended("logged_out")
+    assert bob.take() == []
+    assert bob.code("publish", "lobby", "message", "x") is None
+    assert ann.peer.sent == []
+
+
+def test_one_that_comes_during_the_walk_reaches_those_already_looked_at(world: World) -> None:
+    clients = [enter(world, f"user-{number}") for number in range(200)]
+    world.hub.revoke(revocation("sub", "user-199"))
+    assert not world.hub.sweep(0.0)
+    world.hub.revoke(revocation("sub", "user-0"))
+    while not world.hub.sweep(0.0):
+        pass
+    assert [client.take() != [] for client in clients] == [True, *[False] * 198, True]
+
+
+def test_a_reload_finds_what_a_revocation_missed_nothing_of(world: World) -> None:
+    ann, bob = enter(world, "ann"), enter(world, "bob")
+    world.swap(POLICY + "# changed\n")
+    assert bob.code("publish", "lobby", "message", "held for ann") is None
+    world.hub.revoke(revocation("sub", "ann"))
+    while not world.hub.judge_some(1.0):
+        pass
+    assert ann.take() == ended("logged_out")
+    assert world.hub.evicted.sessions == 1
+    assert world.hub.sweep(1.0)
+    assert ann.peer.sent == []
+
+
+def test_what_an_entry_lets_live_longer_is_kept_longer(world: World) -> None:
+    revoke(world, revocation("sub", "ann"))
+    world.reload(POLICY.replace("secret_file: corp.secret", "secret_file: corp.secret\n    max_age: 7d"))
+    world.clock.advance(6 * 86400)
+    revoke(world, revocation("sub", "bob"))
+    late = world.try_connect("/chat", "ann", iat=int(START), exp=int(START) + 7 * 86400)
+    assert late.peer.sent[0][3]["code"] == "logged_out"
+
+
+def test_how_many_it_concerns_is_told(world: World) -> None:
+    for sub in ("ann", "ann", "bob"):
+        enter(world, sub)
+    world.connect("/")
+    assert world.hub.bearers(revocation("sub", "ann")) == 2
+    assert world.hub.bearers(revocation("sub", "ann", START - 1)) == 0
+    assert world.hub.bearers(revocation("sub", "nobody")) == 0
