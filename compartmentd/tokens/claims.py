@@ -7,11 +7,11 @@ not pass, or `None`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from compartmentd.policy.codes import Code
-from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.entry import IssuerEntry, of_tenant
 from compartmentd.tokens.kinds import is_event
 from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
 
@@ -22,49 +22,69 @@ LONGEST_SUBJECT = 512
 """Characters: OpenID Connect Core, 2 allows 255 for `sub`; e-mail addresses as subject may take 320."""
 
 
-def check_first(
-    claims: Mapping[str, Any], typ: str | None, entry: IssuerEntry, now: float
-) -> float | Rejected:
-    """Judge a token that comes in: the lasting rules, and that it counts already.
+class Said(NamedTuple):
+    """A token's claims and `typ`, with the entry that judges them and the time, in seconds of wall time."""
 
-    Returns when its session ends, in seconds of wall time, or why there is none.
+    claims: Mapping[str, Any]
+    typ: str | None
+    entry: IssuerEntry
+    now: float
+
+
+class ClaimCheck(NamedTuple):
+    """A named rule; `lasting` ones can change while a session lives: they depend on the entry, or on time.
+
+    `iat` and `nbf` do not last, so that a clock that is set back ends no session. A check may run once those
+    that it `needs` have passed.
     """
-    return _check_dates(claims) or _check_begun(claims, entry, now) or check_lasting(claims, typ, entry, now)
+
+    name: str
+    refuses: Callable[[Said], Rejected | None]
+    needs: tuple[str, ...] = ()
+    lasting: bool = True
 
 
-def check_lasting(
-    claims: Mapping[str, Any], typ: str | None, entry: IssuerEntry, now: float
-) -> float | Rejected:
-    """Judge a token that counted before, by what can change while its session lives: the entry, and time.
+def check_lasting(said: Said) -> Rejected | None:
+    """Judge a token that counted before, by what can change while its session lives."""
+    for check in _LASTING:
+        refused = check.refuses(said)
+        if refused is not None:
+            return refused
+    return None
 
-    `iat` and `nbf` stay out of it, so that a clock that is set back ends no session.
+
+def ends_at(claims: Mapping[str, Any], entry: IssuerEntry) -> float:
+    """Return when the session of a token that passed ends, in seconds of wall time."""
+    return float(min(claims["exp"], claims["iat"] + entry.max_age))
+
+
+def subject_of(claims: Mapping[str, Any], entry: IssuerEntry) -> str:
+    """Return the subject of a token that passed: with its tenant, where the entry is for several.
+
+    Entra's subjects are unique within a tenant only.
     """
-    return (
-        _check_type(typ, entry)
-        or _check_kind(claims)
-        or _check_end(claims, entry, now)
-        or _check_audience(claims, entry)
-        or _check_subject(claims, entry)
-        or _check_required(claims, entry)
-        or _ends_at(claims, entry)
-    )
+    subject: str = claims[entry.subject]
+    return f"{claims['tid']}/{subject}" if entry.tenants else subject
 
 
-def _check_type(typ: str | None, entry: IssuerEntry) -> Rejected | None:
+def _check_type(said: Said) -> Rejected | None:
+    typ, entry = said.typ, said.entry
     accepted = [None if name is None else name.lower() for name in entry.types]
     if (None if typ is None else typ.lower()) in accepted:
         return None
     has = "has no `typ`" if typ is None else f"is of `typ` {quoted(typ)}"
-    wanted = listed(name for name in entry.types if name is not None)
+    wanted = listed("absent" if name is None else name for name in entry.types)
     return invalid(
         Reason.WRONG_TYPE,
         f"the token {has}, and `types` of {quoted(entry.name)} accepts {wanted}{_other_kind(typ)}",
     )
 
 
-def _check_kind(claims: Mapping[str, Any]) -> Rejected | None:
-    if is_event(claims):
-        return invalid(Reason.WRONG_TYPE, "the token reports a logout or another event: send the access token")
+def _check_kind(said: Said) -> Rejected | None:
+    if is_event(said.claims):
+        return invalid(
+            Reason.WRONG_TYPE, "the token reports a logout or another event: send the access token"
+        )
     return None
 
 
@@ -86,11 +106,13 @@ def _other_kind(typ: str | None) -> str:
 # --- times --------------------------------------------------------------------------------------------------
 
 
-def _check_dates(claims: Mapping[str, Any]) -> Rejected | None:
+def _check_dates(said: Said) -> Rejected | None:
+    claims = said.claims
     return check_date(claims, "exp") or check_date(claims, "iat") or check_date(claims, "nbf")
 
 
-def _check_begun(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> Rejected | None:
+def _check_begun(said: Said) -> Rejected | None:
+    claims, entry, now = said.claims, said.entry, said.now
     ahead = claims["iat"] - now
     if ahead > entry.leeway:
         return invalid(Reason.NOT_YET_VALID, _skew("was issued", ahead, entry))
@@ -100,7 +122,8 @@ def _check_begun(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> R
     return None
 
 
-def _check_end(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> Rejected | None:
+def _check_end(said: Said) -> Rejected | None:
+    claims, entry, now = said.claims, said.entry, said.now
     if claims["exp"] <= now:
         late = _seconds(now - claims["exp"])
         return Rejected(Code.TOKEN_EXPIRED, Reason.EXPIRED, f"the token expired {late} ago")
@@ -135,14 +158,11 @@ def _seconds(span: float) -> str:
     return f"{span:.1f} s" if span < 10 else f"{span:.0f} s"
 
 
-def _ends_at(claims: Mapping[str, Any], entry: IssuerEntry) -> float:
-    return float(min(claims["exp"], claims["iat"] + entry.max_age))
-
-
 # --- who and for whom ---------------------------------------------------------------------------------------
 
 
-def _check_audience(claims: Mapping[str, Any], entry: IssuerEntry) -> Rejected | None:
+def _check_audience(said: Said) -> Rejected | None:
+    claims, entry = said.claims, said.entry
     name, value = entry.audience_claim, claims.get(entry.audience_claim)
     held = [value] if isinstance(value, str) else value
     if not isinstance(held, list) or not all(isinstance(item, str) for item in held):
@@ -168,17 +188,25 @@ def _id_token(claims: Mapping[str, Any]) -> str:
     return ""
 
 
-def _check_subject(claims: Mapping[str, Any], entry: IssuerEntry) -> Rejected | None:
+def _check_subject(said: Said) -> Rejected | None:
+    claims, entry = said.claims, said.entry
     value = claims.get(entry.subject)
-    if isinstance(value, str) and 0 < len(value) <= LONGEST_SUBJECT:
-        return None
-    return invalid(
-        Reason.BAD_SUBJECT,
-        f"the token's subject, {quoted(entry.subject)}, is not a string of 1 to {LONGEST_SUBJECT} characters",
-    )
+    if not (isinstance(value, str) and 0 < len(value) <= LONGEST_SUBJECT):
+        return invalid(
+            Reason.BAD_SUBJECT,
+            f"the token's subject, {quoted(entry.subject)}, "
+            f"is not a string of 1 to {LONGEST_SUBJECT} characters",
+        )
+    tenant = claims.get("tid")
+    if entry.tenants and not (
+        isinstance(tenant, str) and of_tenant(entry.issuer, tenant) == claims.get("iss")
+    ):
+        return invalid(Reason.BAD_SUBJECT, "the token's `tid` is not the tenant that its `iss` names")
+    return None
 
 
-def _check_required(claims: Mapping[str, Any], entry: IssuerEntry) -> Rejected | None:
+def _check_required(said: Said) -> Rejected | None:
+    claims, entry = said.claims, said.entry
     for name, wanted in entry.require.items():
         if name not in claims:
             return invalid(
@@ -197,3 +225,18 @@ def _same(value: object, wanted: str | float | bool) -> bool:
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
     return value == wanted
+
+
+CLAIM_CHECKS = (
+    ClaimCheck("typ", _check_type),
+    ClaimCheck("kind", _check_kind),
+    ClaimCheck("dates", _check_dates, lasting=False),
+    ClaimCheck("begun", _check_begun, ("dates",), lasting=False),
+    ClaimCheck("end", _check_end, ("dates",)),
+    ClaimCheck("audience", _check_audience),
+    ClaimCheck("subject", _check_subject),
+    ClaimCheck("requirements", _check_required),
+)
+"""In the order in which they are asked."""
+
+_LASTING = tuple(check for check in CLAIM_CHECKS if check.lasting)

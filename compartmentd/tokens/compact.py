@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,49 +26,74 @@ _LONGEST_NAME = 256  # of kid, typ and alg; those of real issuers stay under 100
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 
-class Compact(msgspec.Struct, frozen=True):
-    """A well-formed token of which nothing is verified yet; `claims` are what it claims, no more."""
+class Segments(NamedTuple):
+    """The three parts of a token, decoded, of which nothing is read yet; `signed` is what the signature is of."""
+
+    header: bytes
+    payload: bytes
+    signature: bytes
+    signed: bytes
+
+
+class Header(NamedTuple):
+    """What is used of a token's header; `algorithm` under the name by which it is known here."""
 
     algorithm: str
     kid: str | None
     typ: str | None
+
+
+class Compact(msgspec.Struct, frozen=True):
+    """A well-formed token of which nothing is verified yet; `claims` are what it claims, no more."""
+
+    header: Header
     claims: dict[str, Any]
-    payload: bytes
-    signed: bytes
-    signature: bytes
+    segments: Segments
 
 
 def take_apart(token: str) -> Compact | Rejected:
     """Return the parts of the token, or why it is none; never raises on any text."""
+    segments = split(token)
+    if isinstance(segments, Rejected):
+        return segments
+    header = read_header(segments)
+    if isinstance(header, Rejected):
+        return header
+    claims = read_payload(segments)
+    return claims if isinstance(claims, Rejected) else Compact(header, claims, segments)
+
+
+def split(token: str) -> Segments | Rejected:
+    """Return the token's parts, or why the text is no JWS in compact form."""
     if len(token) > MAX_TOKEN:
         return invalid(Reason.TOO_LONG, f"the token is longer than {MAX_TOKEN} characters")
     segments = token.split(".")
     if len(segments) != 3:
         return invalid(Reason.NOT_A_JWT, _not_three(len(segments)))
-    decoded = [_decode(segment) for segment in segments]
-    header, payload, signature = decoded
+    header, payload, signature = (_decode(segment) for segment in segments)
     if header is None or payload is None or signature is None:
         return invalid(Reason.NOT_A_JWT, _not_base64(token))
+    return Segments(header, payload, signature, token[: token.rindex(".")].encode("ascii"))
+
+
+def read_header(segments: Segments) -> Header | Rejected:
+    """Return what the token's header says of how to verify it, or what is wrong with it."""
     try:
-        members = read_object(header)
+        members = read_object(segments.header)
     except NotStrict as bad:
         return invalid(Reason.BAD_HEADER, f"the token's header {bad}")
     refused = _check_header(members)
     if refused is not None:
         return refused
+    return Header(canonical(members["alg"]), members.get("kid"), members.get("typ"))
+
+
+def read_payload(segments: Segments) -> dict[str, Any] | Rejected:
+    """Return the token's claims, of which none is verified, or why there are none."""
     try:
-        claims = read_object(payload)
+        return read_object(segments.payload)
     except NotStrict as bad:
         return invalid(Reason.BAD_PAYLOAD, f"the token's payload {bad}")
-    return Compact(
-        algorithm=canonical(members["alg"]),
-        kid=members.get("kid"),
-        typ=members.get("typ"),
-        claims=claims,
-        payload=payload,
-        signed=token[: token.rindex(".")].encode("ascii"),
-        signature=signature,
-    )
 
 
 def _decode(segment: str) -> bytes | None:

@@ -19,6 +19,9 @@ KeyKind: TypeAlias = Literal[
 REMOTE: frozenset[KeyKind] = frozenset({"discovery", "jwks_url"})
 """Kinds of sources that are fetched, and fetched again, while everything else is read where it lies."""
 
+TENANT = "{tenantid}"
+"""What stands for the tenant's id in Entra's issuer where it speaks for several."""
+
 DEFAULT_TYPES: tuple[str | None, ...] = (None, "JWT", "at+jwt", "application/at+jwt")
 """Accepted `typ` headers where the entry says nothing; `None` stands for an absent one."""
 
@@ -44,8 +47,9 @@ class LogoutSettings(msgspec.Struct, frozen=True):
 class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One issuer, checked; durations are seconds. `types` are compared regardless of case (RFC 9068, 4).
 
-    `allow_http` lets its keys come over plain HTTP from another host. `tenants` are those of an `issuer` with
-    `{tenantid}` in it.
+    `allow_http` lets its keys come over plain HTTP from another host. `tenants` are those that may stand for
+    `{tenantid}` in `issuer`. `keys_name_issuers` tells that a key of its set may name the issuer that it signs
+    for, and then signs for no other.
     """
 
     name: EntryName
@@ -65,3 +69,16 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     allow_http: bool = False
     logout: LogoutSettings | None = None
     tenants: tuple[str, ...] = ()
+    keys_name_issuers: bool = False
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Every `iss` that its tokens may have."""
+        if not self.tenants:
+            return (self.issuer,)
+        return tuple(of_tenant(self.issuer, tenant) for tenant in self.tenants)
+
+
+def of_tenant(issuer: str, tenant: str) -> str:
+    """Return an issuer, as Entra's documents and key sets write it for all tenants, for one of them."""
+    return issuer.replace(TENANT, tenant)

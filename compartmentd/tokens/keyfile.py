@@ -49,7 +49,8 @@ _HS = HMACAlgorithm(HMACAlgorithm.SHA256)
 class Key(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """A key of one entry, bound to the algorithms that both the entry allows and the key fits.
 
-    `material` is opaque and may be secret: it is in no text form of the key.
+    `issuer` is the one that it signs for, where its entry's keys name theirs; `None` stands for any. `material`
+    is opaque and may be secret: it is in no text form of the key.
     """
 
     entry: EntryName
@@ -57,6 +58,7 @@ class Key(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     algorithms: tuple[str, ...]
     thumbprint: str
     material: PublicKey | bytes
+    issuer: str | None = None
 
     def __repr__(self) -> str:
         """Return what a log or an assertion may show."""
@@ -246,8 +248,9 @@ def _read_jwk(entry: IssuerEntry, jwk: Mapping[str, Any]) -> Key | None:
     if not _meant_for_signatures(jwk):
         return None
     algorithm, kid = jwk.get("alg"), jwk.get("kid")
-    if not isinstance(algorithm, str | None) or not isinstance(kid, str | None):
-        raise _Unusable("key_unreadable", "`alg` and `kid` must be strings", _AS_PUBLISHED)
+    issuer = jwk.get("issuer") if entry.keys_name_issuers else None
+    if not all(isinstance(name, str | None) for name in (algorithm, kid, issuer)):
+        raise _Unusable("key_unreadable", "`alg`, `kid` and `issuer` must be strings", _AS_PUBLISHED)
     key = _material(jwk)
     only = None if algorithm is None else canonical(algorithm)
     if only is not None and only not in fitting(key):
@@ -258,7 +261,7 @@ def _read_jwk(entry: IssuerEntry, jwk: Mapping[str, Any]) -> Key | None:
         )
     if not _allowed(entry, fitting(key) if only is None else {only}):
         return None
-    return _public_key(entry, key, kid, only)
+    return msgspec.structs.replace(_public_key(entry, key, kid, only), issuer=issuer)
 
 
 def _meant_for_signatures(jwk: Mapping[str, Any]) -> bool:

@@ -44,7 +44,7 @@ class KeySet(msgspec.Struct, frozen=True, eq=False):
                 held[key.entry].append(key)
         return cls(
             entries=MappingProxyType(known),
-            issuers=MappingProxyType({entry.issuer: entry for entry in known.values()}),
+            issuers=MappingProxyType({issuer: entry for entry in known.values() for issuer in entry.issuers}),
             keys=MappingProxyType({name: tuple(group) for name, group in held.items()}),
             rules=MappingProxyType({name: rules_of(entry) for name, entry in known.items()}),
         )
@@ -54,7 +54,7 @@ class KeySet(msgspec.Struct, frozen=True, eq=False):
         return self.entries.get(name)
 
     def by_issuer(self, issuer: str) -> IssuerEntry | None:
-        """Return the entry whose `issuer` is exactly this string."""
+        """Return the entry that has exactly this string as `issuer`, or for one of its tenants."""
         return self.issuers.get(issuer)
 
     def has(self, entry: EntryName, thumbprint: str, algorithm: str | None = None) -> bool:

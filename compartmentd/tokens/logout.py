@@ -19,7 +19,7 @@ from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.kinds import LOGOUT_EVENT
 from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
-from compartmentd.tokens.verify import verifying_key
+from compartmentd.tokens.signing import verifying_key
 
 TYPES = frozenset({"", "jwt", "logout+jwt", "application/logout+jwt"})
 """Accepted `typ`, in lower case; empty stands for an absent one. The specification recommends `logout+jwt`, and
@@ -95,8 +95,10 @@ def _choose_entry(claims: Mapping[str, Any], keys: KeySet) -> IssuerEntry | Reje
 
 
 def _check_kind(parts: Compact) -> Rejected | None:
-    if (parts.typ or "").lower() not in TYPES:
-        return invalid(Reason.WRONG_TYPE, f"`typ` {quoted(parts.typ or '')} is not that of a logout token")
+    if (parts.header.typ or "").lower() not in TYPES:
+        return invalid(
+            Reason.WRONG_TYPE, f"`typ` {quoted(parts.header.typ or '')} is not that of a logout token"
+        )
     events = parts.claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict):
         return invalid(Reason.NO_LOGOUT_EVENT, f"the token's `events` has no object {quoted(LOGOUT_EVENT)}")

@@ -13,7 +13,8 @@ from compartmentd.names import EntryName, Subject
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.verify import MAX_TRIED, Rejected, Verified, principal_of, verify
+from compartmentd.tokens.signing import MAX_TRIED
+from compartmentd.tokens.verify import Rejected, Verified, principal_of, verify
 from tests.tokens.forge import (
     NOW,
     SECRET,
@@ -405,7 +406,7 @@ SENTENCES = [
     (
         token({"typ": "x"}),
         {},
-        "the token is of `typ` `x`, and `types` of `corp` accepts `JWT`, `at+jwt`, `application/at+jwt`",
+        "the token is of `typ` `x`, and `types` of `corp` accepts `absent`, `JWT`, `at+jwt`, `application/at+jwt`",
     ),
     (
         token({"typ": "Application/Logout+JWT"}),
