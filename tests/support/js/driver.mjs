@@ -98,11 +98,16 @@ const operations = {
     return null;
   },
   // Ends the connection as a lost network does: no packet says goodbye. On polling that means every HTTP
-  // connection of this process, since the client does not tell which are its own.
-  drop({ manager }) {
+  // connection of this process, since the client does not tell which are its own, once the next GET is under
+  // way: between two of them nobody could notice.
+  async drop({ manager }) {
     const transport = managers.get(manager).engine.transport;
-    if (transport.ws) transport.ws.terminate();
-    else process._getActiveHandles().forEach((handle) => handle.remotePort && handle.destroy());
+    if (transport.ws) {
+      transport.ws.terminate();
+    } else {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      process._getActiveHandles().forEach((handle) => handle.remotePort && handle.destroy());
+    }
     return null;
   },
 };
