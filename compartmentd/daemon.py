@@ -175,14 +175,15 @@ class Daemon:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
         self._feed = Feed()
+        self._remote = RemoteKeys(self._keys_changed)
         self._hub = Hub(
             in_force.snapshot,
             clock=SystemClock(),
             new_sid=_new_sid,
             failed=_judging_failed,
             journal=self._feed,
+            keys=self._remote,
         )
-        self._remote = RemoteKeys(self._keys_changed)
         self._reloader = Reloader(
             path,
             self._hub,

@@ -27,7 +27,14 @@ _MOST_AT_ONCE = 1000
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "compartmentd"}
 
-_NO_ANSWER = (HTTPClientError, HTTPInputError, OSError, UnsatisfiableReadError, StreamBufferFullError, ValueError)
+_NO_ANSWER = (
+    HTTPClientError,
+    HTTPInputError,
+    OSError,
+    UnsatisfiableReadError,
+    StreamBufferFullError,
+    ValueError,
+)
 """All that Tornado raises for what a network or a peer does."""
 
 Get: TypeAlias = Callable[[str, float], Awaitable[Response | Refused]]

@@ -16,11 +16,12 @@ from compartmentd.jwks import report
 from compartmentd.jwks.answer import Refused
 from compartmentd.jwks.http import Get, HttpClient
 from compartmentd.jwks.lookup import Found, Lookup
-from compartmentd.jwks.state import Asked, KeyState
+from compartmentd.jwks.state import KeyState
 from compartmentd.names import EntryName
 from compartmentd.tokens.entry import REMOTE, IssuerEntry
 from compartmentd.tokens.keyfile import JwkSet, read_set
 from compartmentd.tokens.keyset import Key, rules_of
+from compartmentd.tokens.rejected import Asked
 
 SLICE = 0.002
 """Seconds for which reading a key set may hold the loop at a time."""
@@ -194,7 +195,10 @@ class RemoteKeys:
     def _arm(self, followed: _Followed) -> None:
         followed.disarm()
         wait = followed.state.course.wait(self._monotonic())
-        followed.timer = asyncio.get_running_loop().call_later(wait, self._begin, followed)
+        if wait == 0:
+            self._begin(followed)
+        else:
+            followed.timer = asyncio.get_running_loop().call_later(wait, self._begin, followed)
 
     def _begin(self, followed: _Followed) -> None:
         followed.disarm()

@@ -7,24 +7,11 @@ long as it may be relied on. Between the two, failures change nothing but when t
 from __future__ import annotations
 
 from collections.abc import Collection
-from enum import StrEnum
 
 from compartmentd.jwks.course import Course
 from compartmentd.jwks.unknown import Unknown
 from compartmentd.tokens.keyset import Key
-
-
-class Asked(StrEnum):
-    """What becomes of a key that is not known."""
-
-    PENDING = "pending"
-    """A fetch runs that may bring it."""
-
-    ABSENT = "absent"
-    """The provider does not have it: looked for a moment ago, in vain."""
-
-    LATER = "later"
-    """Not known, and not asked yet: the next fetch is due soon, and not before."""
+from compartmentd.tokens.rejected import Asked
 
 
 class KeyState:

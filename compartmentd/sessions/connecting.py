@@ -13,6 +13,7 @@ from compartmentd.protocol.application import Peer
 from compartmentd.sessions import wire
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.credentials import Credential, credential
+from compartmentd.sessions.keyhelp import KeyHelp, Patience
 from compartmentd.sessions.limits import longest_wait
 from compartmentd.sessions.registry import Compartment, Session
 from compartmentd.sessions.standing import Standing
@@ -28,29 +29,74 @@ after a network fault would otherwise cost seconds of CPU. Bounded by count; a t
 class Connector:
     """Makes sessions, and gives them newer tokens."""
 
-    def __init__(self, core: Core, standing: Standing, new_sid: Callable[[], str]) -> None:
+    def __init__(
+        self, core: Core, standing: Standing, new_sid: Callable[[], str], keys: KeyHelp | None
+    ) -> None:
         self._core = core
         self._standing = standing
         self._new_sid = new_sid
         self._memory = TokenMemory(REMEMBERED_TOKENS)
+        self._patience = Patience(keys)
+        # CONNECTs that wait for keys, by connection, which is kept so that its id is nobody else's meanwhile.
+        self._waiting: dict[int, tuple[Peer, set[NamespaceName]]] = {}
 
     def connect(self, peer: Peer, name: NamespaceName, auth: bytes | None) -> None:
-        """Answer a CONNECT."""
+        """Answer a CONNECT, at once or when the keys that its token needs have been fetched."""
+
+        def again() -> None:
+            if self._waited(peer, name):
+                self._connect(peer, name, auth)
+
+        if self._connect(peer, name, auth, or_wait=again):
+            self._waiting.setdefault(id(peer), (peer, set()))[1].add(name)
+
+    def _waited(self, peer: Peer, name: NamespaceName) -> bool:
+        """Take a CONNECT from those that wait; tell whether its connection is still there."""
+        _, names = self._waiting.get(id(peer), (peer, set()))
+        there = name in names
+        names.discard(name)
+        if not names:
+            self._waiting.pop(id(peer), None)
+        return there
+
+    def gone(self, peer: Peer) -> None:
+        """Forget the CONNECTs of a connection that has ended: a session must not be made for it any more."""
+        self._waiting.pop(id(peer), None)
+
+    def _connect(
+        self,
+        peer: Peer,
+        name: NamespaceName,
+        auth: bytes | None,
+        or_wait: Callable[[], None] | None = None,
+    ) -> bool:
+        """Answer a CONNECT, or return true where it waits instead and `or_wait` will be called."""
         core = self._core
         namespace = core.snapshot.configuration.policy.namespaces.get(name)
         if namespace is None:
             # Exactly Socket.IO's own answer, so that what is not declared looks like what does not exist.
             peer.refuse(name, "Invalid namespace")
-            return
+            return False
         places = core.snapshot.configuration.server.token_from
         verified = self._verified(credential(places, auth, peer.handshake), namespace)
-        compartment = core.registry.compartments.get(name) or Compartment(name)
         if isinstance(verified, Rejected):
-            core.record(
-                "connect", compartment, code=verified.code, detail=f"{verified.reason}: {verified.detail}"
-            )
-            self._refuse(peer, name, verified.code)
-            return
+            if or_wait is not None and self._patience.waits(verified, or_wait):
+                return True
+            self._reject(peer, name, verified)
+        else:
+            self._let_in(peer, namespace, verified)
+        return False
+
+    def _reject(self, peer: Peer, name: NamespaceName, rejected: Rejected) -> None:
+        code = self._patience.code(rejected)
+        compartment = self._core.registry.compartments.get(name) or Compartment(name)
+        self._core.record("connect", compartment, code=code, detail=f"{rejected.reason}: {rejected.detail}")
+        self._refuse(peer, name, code)
+
+    def _let_in(self, peer: Peer, namespace: Namespace, verified: Verified | None) -> None:
+        """Make a session for whoever holds this token, or none, if the policy lets them."""
+        core, name = self._core, namespace.name
+        compartment = core.registry.compartments.get(name) or Compartment(name)
         principal = ANONYMOUS if verified is None else self._standing.principal(verified)
         session = Session(SessionId(self._new_sid()), peer, compartment, principal, verified)
         judgement = self._standing.judge(session, new=True)
@@ -78,21 +124,36 @@ class Connector:
         elif not within_rate:
             core.refuse(session, ack, Code.RATE_LIMITED, longest_wait([(session.messages, 1.0)]))
         else:
-            code = self._refreshed(session, arguments[0])
-            if code is not None:
-                core.refuse(session, ack, code)
-            elif session.principal.ends_at is not None:
-                core.answer(session, ack, wire.refreshed(session.principal.ends_at))
+            self._refresh(session, ack, arguments[0], patient=True)
 
-    def _refreshed(self, session: Session, token: str) -> Code | None:
-        """Take the token for the session and judge it by it, every room too; return why not, if not."""
+    def _refresh(self, session: Session, ack: int | None, token: str, *, patient: bool) -> None:
+        """Answer a `refresh`, unless it waits for keys first."""
         core = self._core
         namespace = core.snapshot.configuration.policy.namespaces[session.namespace.name]
         verified = self._verified(Credential(token), namespace)
+
+        def again() -> None:
+            if session.generation != core.snapshot.generation and not session.ended:
+                self._standing.rejudge(session, Code.POLICY_CHANGED)
+            if not session.ended:
+                self._refresh(session, ack, token, patient=False)
+
         if isinstance(verified, Rejected):
+            if patient and self._patience.waits(verified, again):
+                return
+            code: Code | None = self._patience.code(verified)
             detail = f"{verified.reason}: {verified.detail}"
-            core.record("refresh", session.namespace, session=session, code=verified.code, detail=detail)
-            return verified.code
+            core.record("refresh", session.namespace, session=session, code=code, detail=detail)
+        else:
+            code = self._refreshed(session, namespace, verified)
+        if code is not None:
+            core.refuse(session, ack, code)
+        elif session.principal.ends_at is not None:
+            core.answer(session, ack, wire.refreshed(session.principal.ends_at))
+
+    def _refreshed(self, session: Session, namespace: Namespace, verified: Verified | None) -> Code | None:
+        """Take the token for the session and judge it by it, every room too; return why not, if not."""
+        core = self._core
         if verified is None or verified.subject != session.user:
             detail = "the token is of another subject than the session's"
             core.record("refresh", session.namespace, session=session, code=Code.TOKEN_INVALID, detail=detail)

@@ -21,6 +21,7 @@ from compartmentd.sessions.connecting import Connector
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.journal import Journal, NoJournal
+from compartmentd.sessions.keyhelp import KeyHelp
 from compartmentd.sessions.membership import Joiner
 from compartmentd.sessions.publishing import Publisher
 from compartmentd.sessions.registry import Registry, Session
@@ -45,12 +46,13 @@ class Hub:
         new_sid: Callable[[], str],
         failed: Callable[[Exception], None],
         journal: Journal | None = None,
+        keys: KeyHelp | None = None,
     ) -> None:
         self._core = core = Core(snapshot, clock, journal or NoJournal())
         self._joiner = Joiner(core)
         self._publisher = Publisher(core)
         self._standing = Standing(core, self._joiner, failed)
-        self._connector = Connector(core, self._standing, new_sid)
+        self._connector = Connector(core, self._standing, new_sid, keys)
         self._sweep = Sweep(core)
         self._keep_revocations()
         self._requests: dict[str, Callable[[Session, int | None, list[Any]], None]] = {
@@ -124,6 +126,7 @@ class Hub:
     def closed(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
         """Forget the sessions of a connection that has ended."""
         self._core.floods.pop(id(peer), None)
+        self._connector.gone(peer)
         if reason == "slow":
             self._core.counters.ended[Code.SLOW] += len(sessions)
         for session in sessions:

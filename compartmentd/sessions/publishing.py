@@ -22,6 +22,7 @@ from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Allow, Facts, Publish
 from compartmentd.policy.model import Event
+from compartmentd.protocol.jsontext import MAX_DEPTH, check_depth
 from compartmentd.protocol.message import Message
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import wire
@@ -52,6 +53,7 @@ def _shape(payload: bytes, attachments: Sequence[bytes]) -> _Shape | None:
     `WireError` for it, and `PayloadRefused` for JSON that is not taken here (lone surrogates, deep nesting).
     """
     try:
+        check_depth(payload)
         parts = _general(payload)
         if attachments:
             decode_event(payload, attachments)
@@ -101,6 +103,7 @@ class Publisher:
             or membership.own_messages is not None
             or membership.own_bytes is not None
             or memoryview(data).nbytes > grant.largest
+            or payload.count(b"[") + payload.count(b"{") > MAX_DEPTH
         ):
             self._decided(session, ack, payload, attachments)
             return

@@ -6,6 +6,7 @@ members is not kept. Only `Registry` changes either side. Leaving costs what the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from compartmentd.names import NamespaceName, RoomName, SessionId, Subject
@@ -59,12 +60,13 @@ class Membership:
 
 
 class Room:
-    """A room that somebody is in."""
+    """A room that somebody is in; `template` is the name of the one by which it is counted."""
 
-    __slots__ = ("members", "name")
+    __slots__ = ("members", "name", "template")
 
-    def __init__(self, name: RoomName) -> None:
+    def __init__(self, name: RoomName, template: str) -> None:
         self.name = name
+        self.template = template
         self.members: dict[Session, Membership] = {}
 
 
@@ -137,9 +139,21 @@ class Session:
 
 
 class Compartment:
-    """A namespace that somebody is connected to: its sessions, rooms and users."""
+    """A namespace that somebody is connected to: its sessions, rooms and users.
 
-    __slots__ = ("name", "prefix", "rooms", "sessions", "users")
+    `rooms_by_template` and `members_by_template` count rooms and memberships, so that telling how many there are
+    costs nothing that grows with them.
+    """
+
+    __slots__ = (
+        "members_by_template",
+        "name",
+        "prefix",
+        "rooms",
+        "rooms_by_template",
+        "sessions",
+        "users",
+    )
 
     def __init__(self, name: NamespaceName) -> None:
         self.name = name
@@ -147,6 +161,8 @@ class Compartment:
         self.sessions: dict[Session, None] = {}
         self.rooms: dict[str, Room] = {}
         self.users: dict[Subject, int] = {}
+        self.rooms_by_template: Counter[str] = Counter()
+        self.members_by_template: Counter[str] = Counter()
 
     def occupancy(self, room: str) -> int:
         """Return how many sessions are in a room."""
@@ -197,10 +213,12 @@ class Registry:
         self, session: Session, name: RoomName, template: RoomTemplate, *, by_server: bool
     ) -> Membership:
         """Enter a session into a room that it is not in."""
-        rooms = session.namespace.rooms
-        room = rooms.get(name)
+        namespace = session.namespace
+        room = namespace.rooms.get(name)
         if room is None:
-            room = rooms[name] = Room(name)
+            room = namespace.rooms[name] = Room(name, template.name)
+            namespace.rooms_by_template[template.name] += 1
+        namespace.members_by_template[template.name] += 1
         membership = Membership(room, template, by_server=by_server)
         room.members[session] = membership
         session.memberships[name] = membership
@@ -209,9 +227,25 @@ class Registry:
 
     def leave(self, session: Session, membership: Membership) -> None:
         """Take a session out of a room that it is in."""
-        room = membership.room
+        room, namespace = membership.room, session.namespace
         del session.memberships[room.name]
         del room.members[session]
         self.memberships -= 1
+        namespace.members_by_template[membership.template.name] -= 1
         if not room.members:
-            del session.namespace.rooms[room.name]
+            del namespace.rooms[room.name]
+            namespace.rooms_by_template[room.template] -= 1
+
+    def move(self, session: Session, membership: Membership, template: RoomTemplate) -> None:
+        """Put a membership under the template that describes its room now: a reload may have renamed it."""
+        old, new = membership.template.name, template.name
+        membership.template = template
+        if old == new:
+            return
+        namespace, room = session.namespace, membership.room
+        namespace.members_by_template[old] -= 1
+        namespace.members_by_template[new] += 1
+        if room.template != new:
+            namespace.rooms_by_template[room.template] -= 1
+            namespace.rooms_by_template[new] += 1
+            room.template = new

@@ -154,7 +154,7 @@ class Standing:
         for membership in session.memberships.values():
             found = self._core.snapshot.rules.find(session.namespace.name, membership.room.name)
             if found is not None:
-                membership.template = found.template
+                self._core.registry.move(session, membership, found.template)
             membership.grants.clear()
             self._joiner.retune(membership)
 

@@ -58,6 +58,19 @@ class MissingKey(NamedTuple):
     kid: str | None
 
 
+class Asked(StrEnum):
+    """What becomes of a key that is not known."""
+
+    PENDING = "pending"
+    """A fetch runs that may bring it."""
+
+    ABSENT = "absent"
+    """The provider does not have it: looked for a moment ago, in vain."""
+
+    LATER = "later"
+    """Not known, and not asked yet: the next fetch is due soon, and not before."""
+
+
 class Rejected(msgspec.Struct, frozen=True):
     """A token that does not count; `code` is what the client is told.
 

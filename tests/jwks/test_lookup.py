@@ -42,7 +42,9 @@ class Web:
 
 def entry(kind: str, url: str | None = None, **settings: object) -> IssuerEntry:
     place = url or (KEYS if kind == "jwks_url" else ISSUER)
-    return forge.entry("corp", "jwks_file", issuer=ISSUER, keys=KeySource(kind, place, forge.SPAN), **settings)  # type: ignore[arg-type]
+    return forge.entry(
+        "corp", "jwks_file", issuer=ISSUER, keys=KeySource(kind, place, forge.SPAN), **settings
+    )  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -96,7 +98,9 @@ async def test_so_are_keys_that_nobody_can_use(web: Web) -> None:
         ),
     ],
 )
-async def test_without_a_good_document_no_keys_are_asked_for(web: Web, answer: Response | Refused, why: str) -> None:
+async def test_without_a_good_document_no_keys_are_asked_for(
+    web: Web, answer: Response | Refused, why: str
+) -> None:
     web.answers[DOCUMENT] = answer
     assert await web.lookup("discovery").fetch() == Refused(why)
     assert web.asked == [DOCUMENT]

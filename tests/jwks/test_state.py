@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from compartmentd.jwks.course import LATEST, RELIED_ON, SPACING
-from compartmentd.jwks.state import Asked, KeyState
+from compartmentd.jwks.state import KeyState
 from compartmentd.jwks.unknown import MISSING_FOR, REMEMBERED
 from compartmentd.tokens.keyset import Key
+from compartmentd.tokens.rejected import Asked
 from tests.jwks.provider import keyset
 from tests.tokens import forge
 
@@ -44,7 +45,9 @@ def test_the_same_keys_are_no_change_in_whatever_order(state: KeyState) -> None:
 
 
 def test_another_key_of_the_same_name_is_a_change(state: KeyState) -> None:
-    other = forge.keys_of(forge.entry(), forge.jwks(forge.jwk(forge.private_key("p256", "z").public_key(), kid="a")))
+    other = forge.keys_of(
+        forge.entry(), forge.jwks(forge.jwk(forge.private_key("p256", "z").public_key(), kid="a"))
+    )
     state.begin(NOW)
     assert state.accept(other, b"")
 

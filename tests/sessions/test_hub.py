@@ -490,3 +490,15 @@ def test_max_age_ends_a_session_too(world: World) -> None:
     assert [item[0] for item in ann.take()] == ["expiring"]
     world.tick(1)
     assert [item[0] for item in ann.take()] == ["closing", "disconnected"]
+
+
+def test_deep_nesting_is_not_passed_on(world: World) -> None:
+    ann, bob = room_of(world, "lobby", "ann", "bob")
+    for _ in range(2):  # decided, then remembered
+        deep = b'["publish","lobby","message",' + b"[" * 31 + b"1" + b"]" * 31 + b"]"
+        assert ann.ask_raw(deep) == {"ok": True}
+        deeper = b'["publish","lobby","message",' + b"[" * 32 + b"1" + b"]" * 32 + b"]"
+        assert ann.ask_raw(deeper)["error"]["code"] == "invalid_payload"
+        wide = b'["publish","lobby","message",[' + b",".join([b"[]"] * 100) + b"]]"
+        assert ann.ask_raw(wide) == {"ok": True}
+    assert len(bob.take()) == 4

@@ -14,7 +14,10 @@ from compartmentd.files import Disk
 from compartmentd.problems import any_error
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.journal import Record
+from compartmentd.sessions.keyhelp import KeyHelp
 from compartmentd.snapshot import Snapshot, build_snapshot, complete, keyset_of
+from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.keyset import KeySet
 from tests.support.peer import RecordingPeer
 
 SECRET = "a secret of at least thirty-two bytes, for tests"
@@ -100,7 +103,7 @@ class Client:
 class World:
     """A hub on a configuration, which `reload` replaces."""
 
-    def __init__(self, directory: Path, text: str, **files: str) -> None:
+    def __init__(self, directory: Path, text: str, *, keys: KeyHelp | None = None, **files: str) -> None:
         self.directory = directory
         self.clock = HandClock()
         self.records: list[Record] = []
@@ -116,6 +119,7 @@ class World:
             new_sid=sids.__next__,
             failed=self.failures.append,
             journal=self,
+            keys=keys,
         )
 
     def decided(self, record: Record) -> None:
@@ -129,10 +133,14 @@ class World:
         loaded = load(str(path), Disk(), serving=True)
         assert loaded.configuration is not None, "\n".join(problem.as_text() for problem in loaded.problems)
         assert not any_error(loaded.problems)
-        issuers = loaded.configuration.issuers
+        keys = self.keyset(loaded.configuration.issuers)
+        return complete(build_snapshot(loaded.configuration, loaded.digest, keys, generation))
+
+    def keyset(self, issuers: tuple[IssuerEntry, ...]) -> KeySet:
+        """Read the keys of the entries."""
         keys, problems = keyset_of(issuers, {e.name: Path(e.keys.name).read_bytes() for e in issuers})
         assert not problems
-        return complete(build_snapshot(loaded.configuration, loaded.digest, keys, generation))
+        return keys
 
     def swap(self, text: str) -> None:
         """Put another configuration in force without judging anybody yet."""
