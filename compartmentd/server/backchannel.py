@@ -99,9 +99,6 @@ class BackchannelLogout(QuietHandler):
         elif self.request.method != "POST":
             self.set_header("Allow", "POST")
             self._answer(405)
-        elif self._failures.too_many(self._address):
-            self.set_header("Retry-After", "1")
-            self._answer(429, _TOO_MANY)
         elif self._content_length() > BODY_BYTES:
             self._refuse(413)
 
@@ -116,6 +113,11 @@ class BackchannelLogout(QuietHandler):
     async def post(self) -> None:
         """Take the logout."""
         if self._finished:
+            return
+        # Here and not by the head: an answer before the body's end would cost the connection.
+        if self._failures.too_many(self._address):
+            self.set_header("Retry-After", "1")
+            self._answer(429, _TOO_MANY)
             return
         token = self._token()
         if token is not None and await self._receiver.logout(token):
