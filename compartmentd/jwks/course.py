@@ -6,15 +6,15 @@ daemons do not ask one provider in the same second.
     idle ── begin ──> running ── succeeded ──> idle, next after what Cache-Control says
                          └────── failed ─────> idle, next after a wait that grows
 
-Somebody who asks for a key that is not known can bring the next fetch forward, but never to less than
-`SPACING` after the last one: whoever invents keys causes one fetch in that time, however many they invent.
+A token with a key that is not known can bring the next fetch forward, but never to less than `SPACING` after
+the last one that a token caused: whoever invents keys causes one fetch in that time, however many they invent.
 """
 
 from __future__ import annotations
 
 SPACING = 10.0
-"""Seconds between the start of a fetch and that of one that a token causes. Not reset by the fetch's success:
-a provider that changes its keys right after a fetch is asked again after this time, and not after an hour."""
+"""Seconds between two fetches that tokens cause, from start to start. Other fetches do not count: a provider
+that changes its keys right after one of them is asked at once."""
 
 SOONEST = 60.0
 LATEST = 600.0
@@ -41,7 +41,8 @@ class Course:
         self.running = False
         self.failures = 0
         self.good_at: float | None = None
-        self._began = now - SPACING
+        self._hastened = False
+        self._began = self._caused = now - SPACING
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next fetch is due."""
@@ -51,6 +52,9 @@ class Course:
         """Note that a fetch starts."""
         self.running = True
         self._began = now
+        if self._hastened:
+            self._hastened = False
+            self._caused = now
 
     def succeeded(self, now: float, fresh_for: float | None, jitter: float) -> None:
         """Note that the fetch brought a good set, which its provider calls fresh for so many seconds."""
@@ -74,7 +78,8 @@ class Course:
 
     def hasten(self, now: float) -> None:
         """Let the next fetch be as soon as may be: a token names a key that is not known."""
-        self.next = min(self.next, max(now, self._began + SPACING))
+        self._hastened = True
+        self.next = min(self.next, max(now, self._caused + SPACING))
 
     @property
     def stale(self) -> bool:

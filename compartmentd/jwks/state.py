@@ -30,7 +30,9 @@ class KeyState:
     def ask(self, kid: str | None, now: float) -> Asked:
         """Note that a token names this key, which is not known or did not sign it.
 
-        After `PENDING` the next fetch runs or is due at once; after `LATER` it is due within `SPACING`.
+        After `PENDING` a fetch runs or is due at once; else the next is due within `SPACING`, since a fetch that a
+        token caused is less than that ago. If it was good, the key was not published then, which is a verdict;
+        a name that could not be looked for is none.
         """
         self.unknown_kids += 1
         if self.unknown.missing(kid, now):
@@ -38,7 +40,10 @@ class KeyState:
         self.unknown.want(kid)
         if not self.course.running:
             self.course.hasten(now)
-        return Asked.PENDING if self.course.running or self.course.wait(now) == 0 else Asked.LATER
+        if self.course.running or self.course.wait(now) == 0:
+            return Asked.PENDING
+        known = kid is None or any(key.kid == kid for key in self.keys)
+        return Asked.LATER if self.course.failures and not known else Asked.ABSENT
 
     def begin(self, now: float) -> None:
         """Note that a fetch starts."""

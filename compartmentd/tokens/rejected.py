@@ -65,10 +65,10 @@ class Asked(StrEnum):
     """A fetch runs that may bring it."""
 
     ABSENT = "absent"
-    """The provider does not have it: looked for a moment ago, in vain."""
+    """The provider does not have it, or did not when its keys were fetched a moment ago."""
 
     LATER = "later"
-    """Not known, and not asked yet: the next fetch is due soon, and not before."""
+    """It could not be looked for: the provider did not answer, and is asked again soon."""
 
 
 class Rejected(msgspec.Struct, frozen=True):

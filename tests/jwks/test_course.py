@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -75,14 +77,24 @@ def test_an_unknown_key_brings_the_fetch_forward() -> None:
     assert course.wait(NOW + 100) == 0
 
 
-def test_but_not_to_less_than_the_spacing() -> None:
+def test_also_right_after_a_fetch_that_no_token_caused() -> None:
     course = fetched(Course(NOW), NOW)
     course.hasten(NOW + 1)
-    assert course.wait(NOW + 1) == SPACING - 1
+    assert course.wait(NOW + 1) == 0
+
+
+def test_but_not_within_the_spacing_after_one_that_a_token_caused() -> None:
+    course = fetched(Course(NOW), NOW)
+    course.hasten(NOW + 100)
+    fetched(course, NOW + 100)
+    course.hasten(NOW + 101)
+    assert course.wait(NOW + 101) == SPACING - 1
 
 
 def test_and_never_puts_one_off() -> None:
-    course = failing(Course(NOW), NOW)
+    course = Course(NOW)
+    course.hasten(NOW)
+    failing(course, NOW)
     course.hasten(NOW + 0.5)
     assert course.wait(NOW + 0.5) == 0.5
 
@@ -100,23 +112,25 @@ EVENTS = st.lists(
 
 
 @given(EVENTS)
-def test_with_keys_two_fetches_never_begin_within_the_spacing(
+def test_two_fetches_that_tokens_cause_never_begin_within_the_spacing(
     events: list[tuple[float, int, bool, float | None, float]],
 ) -> None:
     now = NOW
     course = fetched(Course(now), now)
-    began = [now]
+    caused, asked = [], False
     for passed, asks, good, fresh_for, jitter in events:
         now += passed
         for _ in range(asks):
             course.hasten(now)
+            asked = True
         if course.wait(now) > 0:
             continue
         course.begin(now)
-        began.append(now)
+        caused += [now] * asked
+        asked = False
         if good:
             course.succeeded(now, fresh_for, jitter)
         else:
             course.failed(now, jitter)
-    assert all(after - before >= SPACING for before, after in zip(began, began[1:], strict=False))
+    assert all(after - before >= SPACING for before, after in pairwise(caused))
     assert course.wait(now) <= LATEST

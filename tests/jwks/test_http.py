@@ -12,8 +12,8 @@ import pytest
 
 from compartmentd.jwks.answer import MOST_BYTES, Refused, Response, usable
 from compartmentd.jwks.http import HttpClient
-from tests.jwks.provider import Provider, answer, keyset, provider
-from tests.support.timing import within
+from tests.jwks.provider import answer, keyset, provider
+from tests.support.timing import eventually, within
 
 
 async def get(url: str, seconds: float = 5.0) -> Response | Refused:
@@ -130,13 +130,8 @@ async def test_ten_that_hang_do_not_stop_the_eleventh() -> None:
         idp.answers["/hangs"] = silent
         idp.answers["/jwks"] = answer(b"{}")
         hanging = [asyncio.ensure_future(client.get(f"{idp.url}/hangs", 2.0)) for _ in range(20)]
-        await all_asked(idp, 20)
+        await eventually(lambda: len(idp.asked) == 20, "all of them")
         response = await client.get(f"{idp.url}/jwks", 1.0)
         assert isinstance(response, Response)
         assert {await one for one in hanging} == {Refused("does not answer in time")}
     client.close()
-
-
-async def all_asked(idp: Provider, count: int) -> None:
-    while len(idp.asked) < count:
-        await asyncio.sleep(0.01)

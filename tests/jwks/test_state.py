@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from compartmentd.jwks.course import LATEST, RELIED_ON, SPACING
@@ -80,18 +82,28 @@ def test_an_unknown_key_is_pending_then_absent_then_asked_for_again(state: KeySt
     assert state.ask("b", later + MISSING_FOR) is Asked.PENDING
 
 
-def test_right_after_a_fetch_an_unknown_key_waits_for_the_next_and_brings_it_forward(state: KeyState) -> None:
-    assert state.ask("b", NOW + 1) is Asked.LATER
+def test_within_the_spacing_the_last_good_set_is_the_verdict_and_the_next_fetch_comes_soon(
+    state: KeyState,
+) -> None:
+    state.ask("b", NOW)
+    fetch(state, NOW, "a")
+    assert state.ask("c", NOW + 1) is Asked.ABSENT
     assert state.course.wait(NOW + 1) == SPACING - 1
-    fetch(state, NOW + SPACING, "a")
-    assert state.ask("b", NOW + SPACING) is Asked.ABSENT
+    fetch(state, NOW + SPACING, "a", "c")
+    assert [key.kid for key in state.keys] == ["a", "c"]
 
 
-def test_a_failed_fetch_does_not_make_a_key_absent(state: KeyState) -> None:
-    later = NOW + SPACING
-    state.ask("b", later)
-    fetch(state, later)
-    assert state.ask("b", later) is Asked.LATER
+@pytest.mark.parametrize(
+    ("kid", "asked"), [("b", Asked.LATER), ("c", Asked.LATER), ("a", Asked.ABSENT), (None, Asked.ABSENT)]
+)
+def test_a_failed_fetch_is_a_verdict_on_known_keys_alone(
+    state: KeyState, kid: str | None, asked: Asked
+) -> None:
+    """A signature that no key of a known name made is bad, whether the provider can be reached or not."""
+    state.ask("b", NOW)
+    fetch(state, NOW)
+    assert state.ask(kid, NOW + 1) is asked
+    assert state.course.wait(NOW + 1) == SPACING - 1
 
 
 def test_all_who_ask_while_a_fetch_runs_share_it(state: KeyState) -> None:
@@ -104,7 +116,7 @@ def test_all_who_ask_while_a_fetch_runs_share_it(state: KeyState) -> None:
 
 def test_a_hundred_thousand_invented_names_cause_one_fetch_in_the_spacing(state: KeyState) -> None:
     """In a minute of them, known keys are never touched, and memory stays within bounds."""
-    begun = [NOW]
+    begun = []
     kept = state.keys
     for number in range(100_000):
         now = NOW + number * 60 / 100_000
@@ -113,7 +125,7 @@ def test_a_hundred_thousand_invented_names_cause_one_fetch_in_the_spacing(state:
             begun.append(now)
             fetch(state, now, "a")
     assert len(begun) == 6
-    assert all(after - before >= SPACING for before, after in zip(begun, begun[1:], strict=False))
+    assert all(after - before >= SPACING for before, after in pairwise(begun))
     assert state.keys is kept
     assert len(state.unknown) <= 3 * REMEMBERED
     assert state.unknown_kids == 100_000
