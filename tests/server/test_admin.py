@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from compartmentd.errors import Unreachable
+from compartmentd.server.admin import RevokeRequest
 from compartmentd.server.admin_client import AdminClient
 from compartmentd.server.sockets import bind_unix
 from tests.support.administration import (
@@ -28,6 +29,7 @@ GUARDED = [
     ("POST", "/admin/reload"),
     ("GET", "/admin/status"),
     ("POST", "/admin/token"),
+    ("POST", "/admin/revoke"),
     ("GET", "/admin/decisions"),
     ("POST", "/admin/dev/token"),
     ("GET", "/admin/dev/playground"),
@@ -393,3 +395,59 @@ async def test_what_answers_otherwise_is_unreachable(tmp_path: Path, said: bytes
     async with server:
         with pytest.raises(Unreachable):
             await asyncio.to_thread(AdminClient(path).request, "GET", "/admin/status")
+
+
+# --- revoke -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "request_"),
+    [
+        (b'{"issuer":"corp","sub":"ann"}', RevokeRequest("corp", sub="ann")),
+        (b'{"issuer":"corp","sid":"s1","before":5000}', RevokeRequest("corp", sid="s1", before=5000.0)),
+        (b'{"issuer":"corp","jti":"t1","sub":null}', RevokeRequest("corp", jti="t1")),
+    ],
+)
+async def test_a_revocation_is_carried_out(body: bytes, request_: RevokeRequest) -> None:
+    answer, administration = await asked("POST", "/admin/revoke", headers={**BEARER, **JSON}, body=body)
+    assert answer.status == 200
+    assert answer.json == {"ok": True, "sessions": 1, "before": 5000, "lasting": True}
+    assert administration.asked == [f"revoke {request_}"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b'{"sub":"ann"}',
+        b'{"issuer":5,"sub":"ann"}',
+        b'{"issuer":"corp","sub":5}',
+        b'{"issuer":"corp","subject":"ann"}',
+        b'{"issuer":"corp","sub":"ann","before":"now"}',
+        b'{"issuer":"corp","sub":"ann","before":true}',
+        b"[]",
+    ],
+)
+async def test_a_revocation_in_another_form_is_refused(body: bytes) -> None:
+    answer, administration = await asked("POST", "/admin/revoke", headers={**BEARER, **JSON}, body=body)
+    assert error(answer) == (400, "invalid_body")
+    assert administration.asked == []
+
+
+async def test_a_revocation_that_cannot_be_is_said() -> None:
+    body = b'{"issuer":"other","sub":"ann"}'
+    answer, _ = await asked("POST", "/admin/revoke", headers={**BEARER, **JSON}, body=body)
+    assert error(answer) == (422, "not_revoked")
+
+
+async def test_a_revocation_that_is_not_kept_is_no_success() -> None:
+    administration = FakeAdministration()
+    administration.revoked = {
+        "ok": False,
+        "error": {"code": "state_not_saved", "message": "the disk is full"},
+    }
+    async with serving(administration) as port:
+        body = b'{"issuer":"corp","sub":"ann"}'
+        answer = await ask(port, "POST", "/admin/revoke", headers={**BEARER, **JSON}, body=body)
+    assert error(answer) == (500, "state_not_saved")

@@ -12,7 +12,7 @@ from tornado.netutil import bind_sockets
 
 from compartmentd.errors import UsageError
 from compartmentd.server.admin import AdminServer, Refused
-from compartmentd.server.admin.administration import Record, Subscriber
+from compartmentd.server.admin.administration import Record, RevokeRequest, Subscriber
 
 GOOD, WITHOUT_RIGHTS = "good-token", "token-without-rights"
 
@@ -24,6 +24,7 @@ class FakeAdministration:
         self.admin_hosts: tuple[str, ...] = ("admin.example.com",)
         self.reason: str | None = None
         self.outcome: Record = {"ok": True, "changed": True, "generation": 2}
+        self.revoked: Record = {"ok": True, "sessions": 1, "before": 5000, "lasting": True}
         self.tokens = {GOOD}
         self.subscribers: list[Subscriber] = []
         self.asked: list[str] = []
@@ -42,6 +43,12 @@ class FakeAdministration:
         self.asked.append("reload")
         await asyncio.sleep(0)
         return self.outcome
+
+    async def revoke(self, request: RevokeRequest) -> Record:
+        self.asked.append(f"revoke {request}")
+        if request.issuer != "corp":
+            raise UsageError("there is no such issuer")
+        return self.revoked
 
     def status(self) -> Record:
         return {"generation": 1, "digest": "d1"}
