@@ -17,6 +17,7 @@ from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 from compartmentd.server.admin import RevokeRequest
 from compartmentd.sessions.hub import Hub
+from compartmentd.sessions.keyhelp import KeyHelp, Patience
 from compartmentd.sessions.limits import Bucket
 from compartmentd.sessions.revocations import Kind, Revocation
 from compartmentd.state import Kept, State
@@ -31,6 +32,9 @@ SLICE = 0.005
 
 PAUSE = 0.02
 """Seconds between two walks over the sessions, so that ten thousand logouts in a row do not mean as many walks."""
+
+WAITING = 100
+"""Logout tokens that wait for keys at most: anybody may name a key that nobody knows."""
 
 REPLAYS = 100_000
 """Logout tokens remembered at most; each is for 15 minutes and less."""
@@ -121,9 +125,11 @@ class Revoker:
 class Logouts:
     """Takes logout tokens: the application behind `/backchannel-logout`."""
 
-    def __init__(self, hub: Hub, revoker: Revoker) -> None:
+    def __init__(self, hub: Hub, revoker: Revoker, keys: KeyHelp | None = None) -> None:
         self._hub = hub
         self._revoker = revoker
+        self._patience = Patience(keys)
+        self._waiting = 0
         self._replays = ReplayMemory(REPLAYS)
         # Of what strangers send a few lines are enough: a flood of it must not become a flood of log.
         self._lines = Bucket(1.0, time.monotonic(), 10.0)
@@ -136,8 +142,8 @@ class Logouts:
 
     async def logout(self, token: str) -> bool:
         """Carry a logout out; tell whether it counted and is done and kept. Why not is the log's to tell."""
+        verified = await self._verified(token)
         now = time.time()
-        verified = verify_logout(token, self._hub.snapshot.keys, now)
         if isinstance(verified, LogoutToken) and not self._replays.first(verified, now):
             verified = invalid(Reason.REPLAYED, "this logout token has come before")
         if isinstance(verified, Rejected):
@@ -155,6 +161,21 @@ class Logouts:
             of="subject" if verified.sid is None else "session",
         )
         return True
+
+    async def _verified(self, token: str) -> LogoutToken | Rejected:
+        """Judge the token; one whose key is being fetched waits for it, since few providers ask twice."""
+        verified = verify_logout(token, self._hub.snapshot.keys, time.time())
+        if not isinstance(verified, Rejected) or self._waiting >= WAITING:
+            return verified
+        answered = asyncio.Event()
+        if not self._patience.waits(verified, answered.set):
+            return verified
+        self._waiting += 1
+        try:
+            await answered.wait()
+        finally:
+            self._waiting -= 1
+        return verify_logout(token, self._hub.snapshot.keys, time.time())
 
     def _tell(self, rejected: Rejected) -> None:
         if not self._lines.take(time.monotonic()):

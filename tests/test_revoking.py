@@ -12,14 +12,16 @@ import jwt
 import msgspec
 import pytest
 
+from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 from compartmentd.problems import start_of
-from compartmentd.revoking import Logouts, Revoker, Rounds
+from compartmentd.revoking import WAITING, Logouts, Revoker, Rounds
 from compartmentd.sessions.revocations import Revocation
 from compartmentd.state import State, open_state
-from compartmentd.tokens.entry import LogoutSettings
+from compartmentd.tokens.entry import KeySource, LogoutSettings
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.kinds import LOGOUT_EVENT
+from compartmentd.tokens.rejected import Asked
 from tests.support.timing import eventually
 from tests.support.world import ISSUERS, SECRET, World
 
@@ -277,6 +279,64 @@ async def test_logouts_are_wanted_where_an_entry_takes_them(tmp_path: Path) -> N
     assert await logouts.logout(logout_token(sub="ann")) is False
     with_logout(plain)
     assert logouts.wanted
+
+
+class Fetching:
+    """Has a fetch run for every entry, which the test ends."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[EntryName, str | None]] = []
+        self.waiting: list[tuple[EntryName, Any]] = []
+
+    def ask(self, entry: EntryName, kid: str | None) -> Asked:
+        self.asked.append((entry, kid))
+        return Asked.PENDING
+
+    def when_answered(self, entry: EntryName, callback: Any) -> None:
+        self.waiting.append((entry, callback))
+
+
+def without_keys(world: World) -> KeySet:
+    """Make the entry one whose keys are fetched, and are not there yet; returns the keys as they will be."""
+    snapshot = world.hub.snapshot
+    [entry] = snapshot.configuration.issuers
+    entry = msgspec.structs.replace(entry, keys=KeySource("discovery", entry.issuer, entry.span))
+    complete = KeySet.of([entry], snapshot.keys.keys[entry.name])
+    generation = snapshot.generation + 1
+    world.hub.swap(msgspec.structs.replace(snapshot, generation=generation, keys=KeySet.of([entry])))
+    return complete
+
+
+async def test_a_logout_waits_for_keys_that_are_being_fetched(world: World) -> None:
+    complete, fetching = without_keys(world), Fetching()
+    logouts = Logouts(world.hub, Revoker(world.hub, None), fetching)
+    asked = asyncio.create_task(logouts.logout(logout_token(sub="ann")))
+    await eventually(lambda: fetching.waiting, "it waits")
+    assert not asked.done()
+    snapshot = world.hub.snapshot
+    world.hub.swap(msgspec.structs.replace(snapshot, generation=snapshot.generation + 1, keys=complete))
+    [(entry, answered)] = fetching.waiting
+    answered()
+    assert fetching.asked == [(entry, None)]
+    assert entry == "corp"
+    assert await asked is True
+    assert kept(world) == {("sub", "ann")}
+
+
+async def test_it_waits_once_and_not_in_any_number(world: World) -> None:
+    without_keys(world)
+    fetching = Fetching()
+    logouts = Logouts(world.hub, Revoker(world.hub, None), fetching)
+    waiting = [
+        asyncio.create_task(logouts.logout(logout_token(sub=str(n), jti=str(n)))) for n in range(WAITING)
+    ]
+    await eventually(lambda: len(fetching.waiting) == WAITING, "all wait")
+    assert await logouts.logout(logout_token(sub="one too many", jti="x")) is False
+    for _, answered in fetching.waiting:
+        answered()
+    assert not any(await asyncio.gather(*waiting))
+    assert len(fetching.waiting) == WAITING
+    assert kept(world) == set()
 
 
 # --- over a restart ---------------------------------------------------------------------------------------------
