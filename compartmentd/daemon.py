@@ -200,7 +200,7 @@ class Daemon:
         self._server = SocketServer(
             self._hub,
             server_options(in_force.snapshot.configuration),
-            handlers=[backchannel(Logouts(self._hub, self._revoker))],
+            handlers=[backchannel(Logouts(self._hub, self._revoker, self._remote))],
         )
         self._watcher = Watcher(self._changed, _cannot_watch)
         self._administration = DaemonAdministration(
