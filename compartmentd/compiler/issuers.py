@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
 
 from compartmentd.compiler.doubt import may_hold
-from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
+from compartmentd.compiler.files_used import FilesUsed
+from compartmentd.compiler.keysources import KeySources
 from compartmentd.compiler.quantities import duration
 from compartmentd.compiler.report import Report
+from compartmentd.compiler.vendors import check_tenants, check_vendor
 from compartmentd.document.node import MERGE, Node
 from compartmentd.names import EntryName
-from compartmentd.tokens.entry import DEFAULT_TYPES, IssuerEntry, KeySource, Use
+from compartmentd.tokens.entry import IssuerEntry, KeySource, LogoutSettings, Use
+from compartmentd.tokens.presets import NO_PRESET, PRESETS, Preset
+from compartmentd.tokens.remote import http_allowed
 
-KeyFile: TypeAlias = Literal["jwks_file", "public_key_file", "secret_file"]
-
-_KEY_FILES: Sequence[KeyFile] = ("jwks_file", "public_key_file", "secret_file")
 _SECRETS = frozenset({"secret_file", "secret_env"})
 _FOR_SECRET = ("HS256",)
-_FOR_PUBLIC_KEY = ("RS256", "PS256", "ES256", "EdDSA")
 _MOST_LEEWAY = 60.0
 _ABSENT = "absent"
 
@@ -31,9 +30,8 @@ class Issuers:
     """
 
     def __init__(self, root: Node, files: FilesUsed, report: Report, *, serving: bool) -> None:
-        self.files = files
         self.report = report
-        self.serving = serving
+        self._sources = KeySources(files, report, serving=serving)
         node = root.fields.get("issuers")
         fields = {} if node is None else node.fields
         holes = () if node is None else node.holes
@@ -47,63 +45,46 @@ class Issuers:
         self._check_distinct(fields)
 
     def _entry(self, name: EntryName, node: Node) -> IssuerEntry | None:
-        issuer, audience, source = node.get("issuer"), node.get("audience"), self._source(node)
+        preset = _preset(node)
+        issuer, audience, source = node.get("issuer"), node.get("audience"), self._sources.read(node, preset)
         use = self._use(node)
-        algorithms = self._algorithms(node, source)
-        if issuer is None or audience is None or source is None:
+        algorithms = self._algorithms(node, source, preset)
+        if source is not None:  # else a mistake is told already that may be the same one
+            check_vendor(node, self.report)
+        fits = check_tenants(node, preset, self.report)
+        if issuer is None or audience is None or source is None or not fits:
             return None
-        return IssuerEntry(
+        entry = IssuerEntry(
             name=name,
             span=node.key_span,
             issuer=issuer.data,
-            audience=(audience.data,) if isinstance(audience.data, str) else _texts(audience),
+            audience=_one_or_more(audience),
             use=use,
-            audience_claim=_text(node, "audience_claim", "aud"),
+            audience_claim=_text(node, "audience_claim", preset.audience_claim),
             keys=source,
             algorithms=algorithms,
-            scopes=_list(node, "scopes", ("scope", "scp")),
-            types=self._types(node),
-            require=self._require(node),
+            scopes=_list(node, "scopes", preset.scopes),
+            types=self._types(node, preset),
+            require={**preset.require, **self._require(node)},
             subject=_text(node, "subject", "sub"),
             leeway=self._leeway(node),
             max_age=_seconds(node, "max_age", 86400.0),
+            allow_http=_flag(node, "allow_http"),
+            logout=_logout(node),
+            tenants=_list(node, "tenants", ()),
+            keys_name_issuers=preset.tenants,
+            never=preset.never,
         )
+        warning = http_allowed(entry)
+        if warning is not None:
+            self.report.problems.append(warning)
+        return entry
 
-    # --- keys -----------------------------------------------------------------------------------------------
-
-    def _source(self, node: Node) -> KeySource | None:
-        for kind in _KEY_FILES:
-            file = node.get(kind)
-            if file is not None:
-                return self._from_file(kind, file)
-        variable = node.get("secret_env")
-        return None if variable is None else self._from_variable(variable)
-
-    def _from_variable(self, node: Node) -> KeySource:
-        if self.files.access.getenv(node.data) is None:
-            help_ = "its tokens are refused until the variable is set; serving needs it"
-            self._unavailable(node, "key.unset", f"environment variable `{node.data}` is not set", help_)
-        return KeySource("secret_env", node.data, node.span)
-
-    def _from_file(self, kind: KeyFile, node: Node) -> KeySource:
-        path = beside(node.file, node.data)
-        self.files.use(kind, path, node.span)
-        try:
-            self.files.access.read(path)
-        except OSError as error:
-            help_ = "paths are relative to the file that names them; serving needs the file"
-            self._unavailable(node, "key.unreadable", f"key file `{path}`: {reason_of(error)}", help_)
-        return KeySource(kind, path, node.span)
-
-    def _unavailable(self, node: Node, code: str, message: str, help_: str) -> None:
-        tell = self.report.error if self.serving else self.report.note
-        tell(node.span, code, message, help_)
-
-    def _algorithms(self, node: Node, source: KeySource | None) -> tuple[str, ...]:
+    def _algorithms(self, node: Node, source: KeySource | None, preset: Preset) -> tuple[str, ...]:
         secret = source is not None and source.kind in _SECRETS
         written = node.get("algorithms")
         if written is None:
-            return _FOR_SECRET if secret else _FOR_PUBLIC_KEY
+            return _FOR_SECRET if secret else preset.algorithms
         shared = [item for item in written.items if item.data.startswith("HS")]
         others = [item for item in written.items if not item.data.startswith("HS")]
         if shared and others:
@@ -122,8 +103,6 @@ class Issuers:
             self.report.error(wrong[0].span, "issuer.algorithms", message, help_)
         return _texts(written)
 
-    # --- the rest -------------------------------------------------------------------------------------------
-
     def _use(self, node: Node) -> tuple[Use, ...]:
         written = node.get("use")
         for item in () if written is None else written.items:
@@ -132,10 +111,10 @@ class Issuers:
                 self.report.note(item.span, "api.not-served", message)
         return _uses(node) or ()
 
-    def _types(self, node: Node) -> tuple[str | None, ...]:
+    def _types(self, node: Node, preset: Preset) -> tuple[str | None, ...]:
         written = node.get("types")
         if written is None:
-            return DEFAULT_TYPES
+            return preset.types
         return tuple(None if item.data == _ABSENT else item.data for item in written.items)
 
     def _require(self, node: Node) -> dict[str, str | int | float | bool]:
@@ -156,8 +135,9 @@ class Issuers:
     def _check_distinct(self, fields: Mapping[str, Node]) -> None:
         seen: dict[str, IssuerEntry] = {}
         for entry in self.entries:
-            first = seen.setdefault(entry.issuer, entry)
-            if first is not entry:
+            firsts = [seen.setdefault(issuer, entry) for issuer in entry.issuers]
+            first = next((each for each in firsts if each is not entry), None)
+            if first is not None:
                 where = fields[entry.name].fields["issuer"].span
                 message = f"`{entry.name}` and `{first.name}` (line {first.span.line}) have the same issuer"
                 self.report.error(
@@ -166,6 +146,17 @@ class Issuers:
                     message,
                     "a token's `iss` must pick one entry; join them, with a list as `audience` and `use`",
                 )
+
+
+def _preset(node: Node) -> Preset:
+    written = node.get("preset")
+    return NO_PRESET if written is None else PRESETS[written.data]
+
+
+def _logout(node: Node) -> LogoutSettings | None:
+    written = node.get("logout")
+    audience = None if written is None else written.get("audience")
+    return None if audience is None else LogoutSettings(_one_or_more(audience))
 
 
 def _uses(node: Node) -> tuple[Use, ...] | None:
@@ -193,3 +184,12 @@ def _texts(node: Node) -> tuple[str, ...]:
 def _seconds(node: Node, key: str, default: float) -> float:
     child = node.get(key)
     return default if child is None else duration(child.data)
+
+
+def _one_or_more(node: Node) -> tuple[str, ...]:
+    return (node.data,) if isinstance(node.data, str) else _texts(node)
+
+
+def _flag(node: Node, key: str) -> bool:
+    child = node.get(key)
+    return child is not None and bool(child.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from compartmentd.compiler.files_used import beside
 from compartmentd.compiler.quantities import count_limit, duration, rate_limit, size
 from compartmentd.compiler.report import Report
 from compartmentd.configuration import Address, ServerSettings, SystemdAddress, TcpAddress, UnixAddress
@@ -54,6 +55,9 @@ class ServerReader:
             written = node.get(key)
             if written is not None:
                 values[key] = tuple(self._address(item, taken) for item in written.items)
+        state = node.get("state")
+        if state is not None:
+            values["state"] = beside(state.file, state.data)
         self._check_origins(node)
         return ServerSettings(**values), {key: child.key_span for key, child in node.usable()}
 

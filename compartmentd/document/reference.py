@@ -15,6 +15,7 @@ SECTIONS = {
     "Top level": "",
     "`server`": "server",
     "`issuers.NAME`": "issuer",
+    "`logout` of an issuer": "logout",
     "`namespaces./NAME`": "namespace",
     '`rooms."TEMPLATE"`': "room",
     "`params.NAME`": "param",

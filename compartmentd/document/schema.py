@@ -4,7 +4,7 @@ The schema is plain JSON Schema 2020-12, so editors complete from it. Where its 
 riddle ("is not valid under any of the given schemas"), annotations of ours say what to tell a person:
 
 `x-form` {what, write}    what a text is, and its right form; `secret` keeps it out of messages
-`x-choice` {what, write}  what exactly one key of a `oneOf`, `anyOf` or `maxProperties` stands for
+`x-choice` {what, write}  what the one key of a `oneOf`, `anyOf` or `maxProperties` stands for
 `x-unit`, `x-unlimited`   a quantity, told by `units`
 `x-not-built`             a key whose feature does not exist yet
 `x-refused`               a key that may not stand here, and why
@@ -111,10 +111,12 @@ def _any_of(validator: Any, branches: Sequence[Any], instance: Any, _: Any) -> E
 
 
 def _choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -> Errors:
-    # Our schema chooses among keys only (held by a test), so nothing has to be tried.
+    # Our schema chooses among keys only, or, where one branch is a `not`, takes none of them, too (held by a test);
+    # so nothing has to be tried.
     if validator.is_type(instance, "object"):
         present = [name for branch in branches for name in branch.get("required", ()) if name in instance]
-        if not 1 <= len(present) <= most:
+        least = 0 if any("not" in branch for branch in branches) else 1
+        if not least <= len(present) <= most:
             yield ValidationError("choice")
 
 

@@ -85,6 +85,12 @@ def _check_kind(said: Said) -> Rejected | None:
         return invalid(
             Reason.WRONG_TYPE, "the token reports a logout or another event: send the access token"
         )
+    marks = [name for name in said.entry.never if name in said.claims]
+    if marks:
+        return invalid(
+            Reason.WRONG_TYPE,
+            f"the token has {listed(marks)}, which only ID tokens of its provider have: send the access token",
+        )
     return None
 
 

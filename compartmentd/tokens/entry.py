@@ -49,7 +49,7 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     `allow_http` lets its keys come over plain HTTP from another host. `tenants` are those that may stand for
     `{tenantid}` in `issuer`. `keys_name_issuers` tells that a key of its set may name the issuer that it signs
-    for, and then signs for no other.
+    for, and then signs for no other. A token that has a claim of `never` is an ID token of its vendor.
     """
 
     name: EntryName
@@ -70,6 +70,7 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     logout: LogoutSettings | None = None
     tenants: tuple[str, ...] = ()
     keys_name_issuers: bool = False
+    never: tuple[str, ...] = ()
 
     @property
     def issuers(self) -> tuple[str, ...]:

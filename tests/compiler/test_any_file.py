@@ -164,11 +164,13 @@ def mapping(part: dict, depth: int) -> st.SearchStrategy:
     }
     usual = [key for key in ("namespaces", "rooms", "rules") if key in keys]
     required = {key: keys.pop(key) for key in (*part.get("required", ()), *usual)}
-    sources = {branch["required"][0] for branch in part.get("oneOf", ())}
+    sources = {branch["required"][0] for branch in part.get("oneOf", ()) if "required" in branch}
     for source in sources:
         keys.pop(source, None)
     if sources:
         required["secret_env"] = st.just("SECRET")
+    if not keys:
+        return st.fixed_dictionaries(required)
     few = st.lists(st.sampled_from(sorted(keys)), max_size=part.get("maxProperties", 4), unique=True)
     return few.flatmap(
         lambda chosen: st.fixed_dictionaries({**required, **{key: keys[key] for key in chosen}})
