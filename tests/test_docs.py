@@ -94,6 +94,10 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_option_reference_is_that_of_the_schema() -> None:
     made = subprocess.run(
-        [sys.executable, "-m", "compartmentd.document.reference"], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-m", "compartmentd.document.reference"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert (ROOT / "schemas/REFERENCE.md").read_text() == made.stdout, "run: make schema-docs"
