@@ -32,10 +32,12 @@ from compartmentd.configuration import (
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.feed import Feed
 from compartmentd.files import Disk
+from compartmentd.heartbeat import Heartbeat, refuses
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.logs import Stamp, log, logger, set_up
 from compartmentd.material import make_missing_secrets, read_material
 from compartmentd.names import EntryName
+from compartmentd.notify import Notifier
 from compartmentd.problems import Problem, any_error
 from compartmentd.reload import InForce, LocalKeys, Reloader, digest_of, standing_warnings
 from compartmentd.revoking import Logouts, Revoker
@@ -66,6 +68,12 @@ FIRST_KEYS = 10.0
 SLICE = 0.005
 """Seconds for which a tick may hold the loop at a time."""
 
+LATE = 5.0
+"""Seconds without a tick after which something is wrong: sessions would outlive their tokens unnoticed."""
+
+ENDING = 15.0
+"""Seconds that the service manager is asked for to end in: what clients take at the end, and room to spare."""
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -83,6 +91,7 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str]) -> bool:
     """
     stamp = set_up()
     passed = passed_sockets(os.environ, os.getpid())
+    notifier = Notifier.of(os.environ, os.getpid())
     in_force, problems = start_up(path, development=development, passed=passed)
     configuration = in_force.snapshot.configuration
     state = state_of(configuration)
@@ -93,7 +102,7 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str]) -> bool:
             log(logging.WARNING, "problem", str(problem), code=problem.code, help=problem.help)
 
     async def run() -> bool:
-        daemon = Daemon(path, in_force, stamp, state, development=development)
+        daemon = Daemon(path, in_force, stamp, state, notifier, development=development)
         await daemon.run(passed, environ)
         return daemon.failed
 
@@ -165,7 +174,14 @@ class Daemon:
     """A running daemon, from its first generation on; made and run once, on a running loop."""
 
     def __init__(
-        self, path: str, in_force: InForce, stamp: Stamp, state: State | None, *, development: bool
+        self,
+        path: str,
+        in_force: InForce,
+        stamp: Stamp,
+        state: State | None,
+        notifier: Notifier,
+        *,
+        development: bool,
     ) -> None:
         self._path = path
         self._stamp = stamp
@@ -175,6 +191,8 @@ class Daemon:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
         self._feed = Feed()
+        self._notifier = notifier
+        self._ticked = time.monotonic()
         self._remote = RemoteKeys(self._keys_changed)
         self._hub = Hub(
             in_force.snapshot,
@@ -192,6 +210,7 @@ class Daemon:
             development=development,
             took_force=self._took_force,
             was_refused=self._was_refused,
+            announced=lambda: notifier.reloading(self._status),
         )
         self._state = state
         if state is not None:
@@ -246,10 +265,14 @@ class Daemon:
             await self._wait_for_keys()
             if not self._stop.is_set():
                 self._server.add_sockets(public)
+                self._ticked = time.monotonic()
                 self._keep(self._ticks())
                 self._say_ready(public, admin)
+                self._notifier.ready(self._status())
+                self._keep(Heartbeat(self._notifier, self._status, self._wrong).run())
             await self._stop.wait()
             self._administration.stopping = True
+            self._notifier.stopping(f"stopping: {self._server.connections} connections", ENDING)
             log(logging.INFO, "stopping", "stopping")
             self._server.stop()
             self._hub.say_goodbye()
@@ -320,6 +343,30 @@ class Daemon:
         files, globs = (*now.files, *loaded.files, *keys), (*now.globs, *loaded.globs)
         self._watcher.watch(files, globs, since=read_at)
 
+    # --- what the service manager sees -------------------------------------------------------------------------
+
+    def _status(self) -> str:
+        """Return the line that `systemctl status` shows: what is in force, how much, and what was refused last."""
+        now, registry, last = self._hub.snapshot, self._hub.registry, self._reloader.last
+        rooms = sum(len(compartment.rooms) for compartment in registry.compartments.values())
+        line = (
+            f"generation {now.generation} ({now.digest[:12]}): {self._server.connections} connections, "
+            f"{registry.sessions} sessions, {rooms} rooms"
+        )
+        if last is None or last.ok:
+            return line
+        # First, since the line may be cut off.
+        first = next(problem for problem in last.problems if problem.severity == "error")
+        return f"reload refused: {first}; still {line}"
+
+    def _wrong(self) -> str | None:
+        """Look at ourselves; return what is wrong."""
+        if time.monotonic() - self._ticked > LATE:
+            return "time stands still for sessions"
+        if not refuses(self._hub.snapshot.rules, time.time()):
+            return "the rules in force do not refuse what is not declared"
+        return None
+
     # --- remote keys -------------------------------------------------------------------------------------------
 
     async def _wait_for_keys(self) -> None:
@@ -339,6 +386,7 @@ class Daemon:
 
     async def _ticks(self) -> None:
         while True:
+            self._ticked = time.monotonic()
             more = self._hub.tick(SLICE)
             await asyncio.sleep(0 if more else TICK)
 

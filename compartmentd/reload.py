@@ -11,6 +11,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 
@@ -122,13 +123,16 @@ class Reloader:
         development: bool,
         took_force: Callable[[InForce], None],
         was_refused: Callable[[Loaded, float], None],
+        announced: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        """`announced` is what every reload runs in, whatever comes of it."""
         self._path = path
         self._hub = hub
         self._remote = remote
         self._development = development
         self._took_force = took_force
         self._was_refused = was_refused
+        self._announced = announced
         self._read_at = in_force.read_at
         self._turn = asyncio.Lock()
         self._next: dict[Callable[[str], Awaitable[Report]], asyncio.Task[Report]] = {}
@@ -160,11 +164,11 @@ class Reloader:
             del self._next[run]
             started = time.monotonic()
             self._read_at = time.time()
-            with without_collections():
+            with self._announced(), without_collections():
                 report = await run(cause)
                 if report.changed:
                     keep()
-            self.last = report
+                self.last = report
             _log(report, cause, time.monotonic() - started)
             return report
 

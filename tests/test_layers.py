@@ -37,10 +37,10 @@ LAYERS = (
     ),
     Row(("sessions",), ("msgspec",), pure=True),
     Row(
-        ("collector", "files", "jwks", "material", "minting", "state", "watcher", "logs", "feed"),
+        ("collector", "files", "jwks", "material", "minting", "notify", "state", "watcher", "logs", "feed"),
         ("msgspec", "watchdog"),
     ),
-    Row(("compilation", "reload", "revoking", "server"), ("msgspec", "tornado")),
+    Row(("compilation", "heartbeat", "reload", "revoking", "server"), ("msgspec", "tornado")),
     Row(("administration", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")),
 )
 """From the lowest layer to the highest."""
@@ -58,6 +58,7 @@ ALONG = {
     ("revoking", "server"),
     ("minting", "material"),
     ("feed", "logs"),
+    ("notify", "logs"),
     ("jwks", "logs"),
     ("daemon", "administration"),
     ("cli", "daemon"),
