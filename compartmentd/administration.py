@@ -112,8 +112,10 @@ class DaemonAdministration:
     async def revoke(self, request: RevokeRequest) -> Record:
         """Revoke tokens, and answer once their sessions have ended and it is kept."""
         revocation = by_operator(self._hub.snapshot.keys, request, time.time())
-        sessions = self._hub.bearers(revocation)
-        if not await self._revoker.revoke(revocation):
+        with self._hub.counting(revocation) as ended:
+            kept = await self._revoker.revoke(revocation)
+            sessions = ended()
+        if not kept:
             message = "the tokens are refused from now on, but a restart forgets it: the state was not saved"
             return {"ok": False, "error": {"code": "state_not_saved", "message": message}}
         return {

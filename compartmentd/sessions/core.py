@@ -17,7 +17,7 @@ from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.journal import Journal, Occasion, Record
 from compartmentd.sessions.limits import Flood
 from compartmentd.sessions.registry import Compartment, Registry, Session
-from compartmentd.sessions.revocations import Revocations
+from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.snapshot import Snapshot
 from compartmentd.tokens.rejected import Reason, Rejected
 from compartmentd.tokens.verify import Verified
@@ -133,16 +133,20 @@ class Core:
 
     # --- revocation ------------------------------------------------------------------------------------------
 
+    def revocation_of(self, verified: Verified) -> Revocation | None:
+        """Return what revokes a token, `None` if it counts."""
+        entry = self.snapshot.keys.entries.get(verified.subject.entry)
+        # Without an entry: a reload has just removed it, and judging the session will end it.
+        return None if entry is None else self.revocations.covering(verified, entry.issuer)
+
     def unrevoked(self, verified: Verified | Rejected) -> Verified | Rejected:
         """Refuse a token that was revoked; every way in for a verified token comes through here."""
         if isinstance(verified, Rejected):
             return verified
-        entry = self.snapshot.keys.entries.get(verified.subject.entry)
-        # A session whose entry a reload has just removed: its judgement ends it.
-        record = None if entry is None else self.revocations.covering(verified, entry.issuer)
-        if record is None:
+        revocation = self.revocation_of(verified)
+        if revocation is None:
             return verified
-        return Rejected(record.code, Reason(record.code.value), _REVOKED[record.code])
+        return Rejected(revocation.code, Reason(revocation.code.value), _REVOKED[revocation.code])
 
     # --- rates -----------------------------------------------------------------------------------------------
 

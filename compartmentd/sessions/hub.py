@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from compartmentd.errors import PayloadRefused
@@ -212,16 +213,9 @@ class Hub:
         """End sessions whose tokens were revoked, for about `budget` seconds; tell whether none is left."""
         return self._sweep.run(budget)
 
-    def bearers(self, revocation: Revocation) -> int:
-        """Return how many live sessions came in by a token that the revocation covers."""
-        entries = self._core.snapshot.keys.entries
-        return sum(
-            session.verified is not None
-            and (entry := entries.get(session.verified.subject.entry)) is not None
-            and revocation.covers(session.verified, entry.issuer)
-            for compartment in self.registry.compartments.values()
-            for session in compartment.sessions
-        )
+    def counting(self, revocation: Revocation) -> AbstractContextManager[Callable[[], int]]:
+        """Count, inside, the sessions that a revocation ends; gives how to ask for the number so far."""
+        return self._sweep.counting(revocation)
 
     def unrevoked(self, verified: Verified | Rejected) -> Verified | Rejected:
         """Refuse a verified token that was revoked."""

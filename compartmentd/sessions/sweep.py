@@ -7,13 +7,15 @@ revocation that came in before it began, and there is nothing that a refreshed t
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.registry import Session
-from compartmentd.tokens.rejected import Rejected
+from compartmentd.sessions.revocations import Revocation
 
-LOOKS = 64
+LOOKS = 16
 """Sessions looked at between two looks at the clock."""
 
 
@@ -24,6 +26,7 @@ class Sweep:
         self._core = core
         self._wanted = False
         self._left: deque[Session] = deque()
+        self._counted: dict[Revocation, int] = {}
 
     @property
     def pending(self) -> bool:
@@ -53,6 +56,17 @@ class Sweep:
         """End the session if its token was revoked."""
         if session.ended or session.verified is None:
             return
-        rejected = self._core.unrevoked(session.verified)
-        if isinstance(rejected, Rejected):
-            self._core.end(session, rejected.code)
+        revocation = self._core.revocation_of(session.verified)
+        if revocation is not None:
+            self._core.end(session, revocation.code)
+            if revocation in self._counted:
+                self._counted[revocation] += 1
+
+    @contextmanager
+    def counting(self, revocation: Revocation) -> Iterator[Callable[[], int]]:
+        """Count the sessions that a revocation ends; gives how to ask for the number so far."""
+        self._counted[revocation] = 0
+        try:
+            yield lambda: self._counted.get(revocation, 0)
+        finally:
+            self._counted.pop(revocation, None)
