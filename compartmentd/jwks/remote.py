@@ -270,11 +270,12 @@ class RemoteKeys:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """End all fetches; nothing is called back from now on but those who wait for one."""
+        """End all fetches; nobody is called back from now on."""
         tasks = [*self._tasks, *(one.task for one in self._all.values() if one.task is not None)]
         for task in self._tasks:
             task.cancel()
         for followed in self._all.values():
+            followed.waiting.clear()
             followed.stop()
         self._all.clear()
         self._in_force = {}

@@ -149,6 +149,9 @@ async def test_readiness_tells_the_reason() -> None:
     administration = FakeAdministration()
     async with serving(administration) as port:
         assert (await ask(port, "GET", "/readyz")).json == {"ok": True}
+        administration.lacking_keys = ("other", "corp")
+        answer = await ask(port, "GET", "/readyz")
+        assert (answer.status, answer.json) == (200, {"ok": True, "keys_unavailable": ["corp", "other"]})
         administration.reason = "draining"
         answer = await ask(port, "GET", "/readyz")
         assert (answer.status, answer.json["error"]) == (503, {"code": "unready", "message": "draining"})

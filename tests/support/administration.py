@@ -23,6 +23,7 @@ class FakeAdministration:
     def __init__(self) -> None:
         self.admin_hosts: tuple[str, ...] = ("admin.example.com",)
         self.reason: str | None = None
+        self.lacking_keys: tuple[str, ...] = ()
         self.outcome: Record = {"ok": True, "changed": True, "generation": 2}
         self.revoked: Record = {"ok": True, "sessions": 1, "before": 5000, "lasting": True}
         self.tokens = {GOOD}

@@ -48,6 +48,10 @@ class Administration(Protocol):
     def unready(self) -> str | None:
         """Return why no traffic should be sent here, or `None` if all is well."""
 
+    @property
+    def lacking_keys(self) -> Collection[str]:
+        """Return the issuer entries whose keys cannot be had; everyone else's tokens are served all the same."""
+
     def authorize(self, token: str) -> Refused | None:
         """Judge a bearer token; asked again for as long as a stream is open."""
 
@@ -61,7 +65,8 @@ class Administration(Protocol):
     def status(self) -> Record:
         """Return what is in force, and how much of it there is.
 
-        `{version, generation, digest, started, last_reload, connections, sessions, rooms, namespaces}`.
+        `{version, generation, digest, started, last_reload, connections, sessions, rooms, namespaces,
+        keys}`, the last with the state of each entry whose keys are fetched.
         """
 
     def admin_token(self) -> Record:

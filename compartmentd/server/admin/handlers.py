@@ -29,10 +29,11 @@ class Readiness(AdminHandler):
     open_to_all = True
 
     def get(self) -> None:
-        """Answer 200, or 503 with the reason."""
+        """Answer 200, with the entries whose tokens are refused for want of keys, or 503 with the reason."""
         reason = self.site.administration.unready()
+        lacking = sorted(self.site.administration.lacking_keys)
         if reason is None:
-            self.answer({"ok": True})
+            self.answer({"ok": True, **({"keys_unavailable": lacking} if lacking else {})})
         else:
             self.answer({"ok": False, "error": {"code": "unready", "message": reason}}, 503)
 
