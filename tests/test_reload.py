@@ -104,6 +104,7 @@ async def test_a_missing_file_changes_nothing(setup: Setup) -> None:
         ('listen: ["127.0.0.1:0"]', 'listen: ["127.0.0.1:1"]', 2),
         ("/run/a.sock", "/run/b.sock", 2),
         ("server: {", "server: {path: /other/, ", 2),
+        ("server: {", "server: {state: elsewhere, ", 2),
     ],
 )
 async def test_what_needs_a_restart_is_refused_and_named(setup: Setup, old: str, new: str, line: int) -> None:

@@ -209,3 +209,20 @@ def test_the_server_layer_asks_nothing_of_the_policy() -> None:
         assert "compartmentd.policy" not in path.read_text(), path
     for path in (PACKAGE / "server").glob("*.py"):
         assert "compartmentd.policy" not in path.read_text(), path
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def test_whoever_verifies_a_token_asks_whether_it_was_revoked() -> None:
+    """Connect, refresh, judging a session again, administrators: one question, asked of every verified token."""
+    verified = []
+    for path in (*(PACKAGE / "sessions").rglob("*.py"), PACKAGE / "administration.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        asked = [node.args[0] for node in calls if _called(node) == "unrevoked"]
+        for call in calls:
+            if _called(call) in {"verify", "judge_again"}:
+                verified.append(path.stem)
+                assert call in asked, f"{path}:{call.lineno}"
+    assert sorted(verified) == ["administration", "connecting", "standing"]
