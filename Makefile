@@ -24,6 +24,7 @@ run: .venv/.installed ## start the daemon with its playground on config/demo.yam
 
 test: .venv/.installed-dev $(JS)/node_modules/.installed ## run every test: unit, protocol, real clients, browser
 	@.ci/need chromium libatomic1
+	@.ci/need systemd
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
 
 fast: .venv/.installed-dev ## run the tests that take no Node and no browser, in well under two minutes
