@@ -38,7 +38,7 @@ from compartmentd.policy.model import (
 from compartmentd.policy.principal import Principal, moved_elsewhere
 from compartmentd.policy.text import fill
 from compartmentd.policy.values import Readings, Result
-from compartmentd.policy.wording import worded
+from compartmentd.policy.wording import missing, worded
 
 TRUE, FALSE, UNKNOWN = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
 
@@ -250,8 +250,9 @@ def _claim_result(rule: Claim, scene: Scene) -> Result:
             return _NO_OBJECT
         inner = value.get(name)
         if inner is None:
-            moved = not depth and moved_elsewhere(value, name)
-            return _MOVED if moved else values.absent(rule.test)
+            if not depth and moved_elsewhere(value, name):
+                return _MOVED
+            return values.absent(rule.test, missing(rule.path, depth))
         value = inner
     return values.hold(rule.test, (value,), scene.readings, scene.now)
 

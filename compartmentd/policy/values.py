@@ -48,7 +48,6 @@ class Result(NamedTuple):
 
 WRONG_TYPE = Result(Truth.UNKNOWN, "the value is of a type that this test cannot compare")
 _WRONG_ITEM = Result(Truth.UNKNOWN, "an item is of a type that this test cannot compare")
-_ABSENT = Result(Truth.FALSE, "the claim is absent")
 _TRUE = Result(Truth.TRUE)
 _FALSE = Result(Truth.FALSE)
 
@@ -59,9 +58,9 @@ def kind(value: object) -> Kind:
     return Kind.OTHER if type(value) is float and not math.isfinite(value) else known
 
 
-def absent(test: Test) -> Result:
-    """Return what a test of an absent claim comes to: false, but for `exists: false`."""
-    return _TRUE if type(test) is Exists and not test.wanted else _ABSENT
+def absent(test: Test, why: str) -> Result:
+    """Return what a test of an absent claim comes to: false, and why, but for `exists: false`."""
+    return _TRUE if type(test) is Exists and not test.wanted else Result(Truth.FALSE, why)
 
 
 def hold(test: Test, readings: Readings, fill: Filler, now: float) -> Result:

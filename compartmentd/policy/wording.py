@@ -40,6 +40,15 @@ def worded(rule: Rule) -> str:
     return _RULES[type(rule)](rule)
 
 
+@lru_cache(maxsize=1024)
+def missing(path: tuple[Text, ...], depth: int) -> str:
+    """Return what a token lacks whose claim at `path` ends before its item number `depth`."""
+    name = written(path[depth])
+    if not depth:
+        return f"the token has no claim `{name}`"
+    return f"the token's claim `{_path(path[:depth])}` has no `{name}`"
+
+
 def _value(value: Value) -> str:
     if isinstance(value, Filled):
         return written(value.parts)

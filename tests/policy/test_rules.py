@@ -384,7 +384,7 @@ def test_the_reason_names_the_parts_that_decided() -> None:
         "      unknown the path meets something else than an object before its end",
         "  false rule staff",
         "    false claim late is past",
-        "      false the claim is absent",
+        "      false the token has no claim `late`",
     ]
 
 

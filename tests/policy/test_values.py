@@ -190,7 +190,9 @@ def test_what_a_test_of_a_value_comes_to(form: dict[str, Any], reading: Any, tru
     ],
 )
 def test_an_absent_claim_is_false_for_all_but_exists_false(form: dict[str, Any], truth: Truth) -> None:
-    assert absent(condition(form)).truth is truth
+    result = absent(condition(form), "because")
+    assert result.truth is truth
+    assert result.why == ("" if truth is Truth.TRUE else "because")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from compartmentd.policy.wording import worded
+from compartmentd.policy.wording import missing, worded
 from tests.support.policies import rule
 
 
@@ -44,3 +44,15 @@ from tests.support.policies import rule
 )
 def test_a_rule_in_the_operators_words(form: Any, words: str) -> None:
     assert worded(rule(form)) == words
+
+
+@pytest.mark.parametrize(
+    ("depth", "text"),
+    [
+        (0, "the token has no claim `resource_access`"),
+        (1, "the token's claim `resource_access` has no `chat.api`"),
+        (2, "the token's claim `[resource_access, chat.api]` has no `{role}`"),
+    ],
+)
+def test_what_a_token_lacks_is_named_where_its_path_ends(depth: int, text: str) -> None:
+    assert missing((("resource_access",), ("chat.api",), ("", "role", "")), depth) == text
