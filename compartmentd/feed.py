@@ -65,20 +65,22 @@ def as_json(record: Record) -> dict[str, Any]:
         "allowed": record.code is None,
         "code": None if record.code is None else record.code.value,
         "detail": record.detail,
-        "reasons": [] if decision is None else [_reason(reason) for reason in decision.reasons],
-        "lines": [] if decision is None else [_span(span) for span in decision.spans],
+        "reasons": [] if decision is None else [reason_as_json(reason) for reason in decision.reasons],
+        "lines": [] if decision is None else [span_as_json(span) for span in decision.spans],
     }
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
-    place = {} if reason.span is None else _span(reason.span)
+def reason_as_json(reason: Reason) -> dict[str, Any]:
+    """Return a reason with those below it, each with its place in the configuration."""
+    place = {} if reason.span is None else span_as_json(reason.span)
     return {
         "text": reason.text,
         "truth": reason.truth.value,
         **place,
-        "parts": [_reason(part) for part in reason.parts],
+        "parts": [reason_as_json(part) for part in reason.parts],
     }
 
 
-def _span(span: Span) -> dict[str, Any]:
+def span_as_json(span: Span) -> dict[str, Any]:
+    """Return a place in the configuration."""
     return {"file": span.file, "line": span.line, "column": span.column, "end_line": span.end_line}

@@ -17,8 +17,10 @@ COMMANDS: Mapping[str, str] = {
     "serve": "compartmentd.cli.serve:serve",
     "reload": "compartmentd.cli.reload:reload",
     "status": "compartmentd.cli.status:status",
+    "rollback": "compartmentd.cli.rollback:rollback",
     "revoke": "compartmentd.cli.revoke:revoke",
     "admin-token": "compartmentd.cli.admin_token:admin_token",
+    "explain-token": "compartmentd.cli.explain_token:explain_token",
     "token": "compartmentd.cli.token:token",
     "schema": "compartmentd.cli.schema:schema",
 }

@@ -194,13 +194,19 @@ class JwkSet(msgspec.Struct, frozen=True):
 
 
 def _read_jwks(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Problem, ...]:
+    read = read_whole_set(entry, material)
+    return read.problems or read.keys
+
+
+def read_whole_set(entry: IssuerEntry, material: bytes) -> JwkSet:
+    """Read a JWK set at once, where nobody else waits."""
     steps = read_set(entry, material)
     while True:
         try:
             next(steps)
         except StopIteration as finished:
             read: JwkSet = finished.value
-            return read.problems or read.keys
+            return read
 
 
 def read_set(entry: IssuerEntry, material: bytes) -> Generator[None, None, JwkSet]:

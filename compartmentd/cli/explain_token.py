@@ -1,0 +1,147 @@
+"""`compartmentd explain-token`: a token from standard input under every check, and what it may do."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping
+
+import click
+
+from compartmentd.cli.exits import Exit
+from compartmentd.cli.render import Format, format_option, print_json, print_problems
+from compartmentd.cli.token_report import TokenReport
+from compartmentd.compiler import load
+from compartmentd.configuration import Configuration
+from compartmentd.errors import UsageError
+from compartmentd.files import Disk
+from compartmentd.jwks.answer import Refused
+from compartmentd.jwks.once import fetch_once
+from compartmentd.material import read_material
+from compartmentd.policy.decide import decide, decide_admin
+from compartmentd.policy.decision import Connect, Decision, Facts
+from compartmentd.policy.principal import Principal
+from compartmentd.policy.ruleset import Ruleset
+from compartmentd.problems import Problem
+from compartmentd.tokens.compact import MAX_TOKEN, take_apart
+from compartmentd.tokens.diagnosis import diagnose
+from compartmentd.tokens.entry import REMOTE, IssuerEntry, Use
+from compartmentd.tokens.issuing import entry_of
+from compartmentd.tokens.keyfile import Key, read_whole_set
+from compartmentd.tokens.keyset import KeySet, read_keys
+from compartmentd.tokens.rejected import Rejected
+from compartmentd.tokens.verify import Verified, principal_of
+
+
+@click.command("explain-token")
+@click.option("-c", "--config", required=True, type=click.Path(), metavar="FILE", help="The configuration.")
+@click.option(
+    "--use",
+    type=click.Choice(["connect", "api", "admin"]),
+    default="connect",
+    show_default=True,
+    help="What the token is to be used for.",
+)
+@click.option(
+    "--jwks",
+    type=click.Path(),
+    metavar="FILE",
+    help="Take the issuer's public keys from a JSON Web Key Set instead of asking for them.",
+)
+@format_option
+@click.pass_context
+def explain_token(context: click.Context, config: str, use: Use, jwks: str | None, format_: Format) -> None:
+    """Say of a token on standard input whether it counts, by every check, and what it may do.
+
+    Keys that the configuration has fetched are fetched, once. Neither the token nor a claim's value is printed,
+    but for `iss`, `aud` and the scopes.
+    """
+    loaded = load(config, Disk())
+    if loaded.configuration is None:
+        print_problems(loaded.problems, format_)
+        context.exit(Exit.ERRORS)
+    report = _explained(loaded.configuration, _token(), use, jwks, time.time())
+    if format_ == "json":
+        print_json(report.as_json())
+    else:
+        click.echo(report.as_text())
+    context.exit(Exit.FINE if report.ok else Exit.ERRORS)
+
+
+def _token() -> str:
+    # A token in the arguments would stand in the process table and in the shell's history.
+    text = sys.stdin.buffer.read(MAX_TOKEN + 2).decode("utf-8", "surrogateescape").strip()
+    if not text:
+        raise UsageError("there is no token on standard input: `compartmentd explain-token -c FILE < token`")
+    return text
+
+
+def _explained(
+    configuration: Configuration, token: str, use: Use, jwks: str | None, now: float
+) -> TokenReport:
+    keys, notes = _keys(configuration.issuers, token, jwks)
+    diagnosis = diagnose(token, keys, use, now)
+    verified, entry = diagnosis.verdict, diagnosis.entry
+    if not isinstance(verified, Verified) or entry is None:
+        return TokenReport(diagnosis=diagnosis, notes=notes)
+    who = principal_of(verified, entry)
+    return TokenReport(
+        diagnosis=diagnosis,
+        notes=notes,
+        scopes=tuple(sorted(who.scopes)),
+        scopes_uncertain=who.scopes_uncertain,
+        decisions=_decisions(configuration, who, use, now),
+    )
+
+
+def _decisions(configuration: Configuration, who: Principal, use: Use, now: float) -> Mapping[str, Decision]:
+    policy = configuration.policy
+    rules = Ruleset.of(policy)
+    if use == "admin":
+        return {"admin_access": decide_admin(rules, who, now)}
+    if use == "api":
+        return {}
+    return {name: decide(rules, who, Connect(name), Facts(), now) for name in policy.namespaces}
+
+
+# --- keys ---------------------------------------------------------------------------------------------------
+
+
+def _keys(issuers: tuple[IssuerEntry, ...], token: str, jwks: str | None) -> tuple[KeySet, tuple[str, ...]]:
+    """Return the entries with the keys of the one that the token is of, and why it has none."""
+    known = KeySet.of(issuers)
+    parts = take_apart(token)
+    entry = parts if isinstance(parts, Rejected) else entry_of(parts.claims, known)
+    if isinstance(entry, Rejected):
+        return known, ()
+    found = _keys_of(entry, jwks)
+    if isinstance(found, str):
+        return known, (found,)
+    return KeySet.of(issuers, found), ()
+
+
+def _keys_of(entry: IssuerEntry, jwks: str | None) -> tuple[Key, ...] | str:
+    if jwks is not None:
+        return _from_file(entry, jwks)
+    if entry.keys.kind in REMOTE:
+        fetched = asyncio.run(fetch_once(entry))
+        return f"the keys of `{entry.name}`: {fetched.why}" if isinstance(fetched, Refused) else fetched
+    material, problems = read_material((entry,), development=True)
+    read = read_keys(entry, material[entry.name]) if material else problems
+    keys = tuple(item for item in read if isinstance(item, Key))
+    bad = [item for item in read if isinstance(item, Problem)]
+    return str(bad[0]) if bad else keys
+
+
+def _from_file(entry: IssuerEntry, path: str) -> tuple[Key, ...] | str:
+    if entry.keys.kind not in {*REMOTE, "jwks_file"}:
+        raise UsageError(
+            f"`{entry.name}` has no JSON Web Key Set but `{entry.keys.kind}`: leave `--jwks` out"
+        )
+    try:
+        material = Disk().read(path)
+    except OSError as error:
+        raise UsageError(f"cannot read `{path}`: {(error.strerror or 'unknown error').lower()}") from None
+    read = read_whole_set(entry, material)
+    return read.keys or f"`{path}`: {read.problems[0].message}"

@@ -1,0 +1,148 @@
+"""What `explain-token` found, as text and as JSON.
+
+Of the token it shows the header, `iss`, `aud`, the scopes and the names of the claims, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from compartmentd.feed import reason_as_json, span_as_json
+from compartmentd.policy.decision import Decision, Reason, Truth
+from compartmentd.tokens.diagnosis import Diagnosis, Outcome
+from compartmentd.tokens.rejected import listed, quoted
+from compartmentd.tokens.verify import Verified
+
+_MARKS: Mapping[Outcome, str] = {"passed": "✓", "failed": "✗", "skipped": "·"}
+_TRUTHS: Mapping[Truth, str] = {Truth.TRUE: "✓", Truth.FALSE: "✗", Truth.UNKNOWN: "?"}
+_COLOURS = {"✓": "green", "✗": "red", "·": None, "?": "yellow"}
+_INDENT = "    "
+
+
+class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A diagnosis, with what the token may do if it counts.
+
+    `scopes` is `None` where it does not; `scopes_uncertain` says that a source of theirs is of the wrong type.
+    `decisions` are by place, such as a namespace. `notes` tell why keys could not be had.
+    """
+
+    diagnosis: Diagnosis
+    notes: tuple[str, ...] = ()
+    scopes: tuple[str, ...] | None = None
+    scopes_uncertain: bool = False
+    decisions: Mapping[str, Decision] = {}
+
+    @property
+    def ok(self) -> bool:
+        """Whether the token counts, and may do at least one thing, where anything was asked."""
+        decisions = self.decisions.values()
+        counts = isinstance(self.diagnosis.verdict, Verified)
+        return counts and (not decisions or any(decision.allowed for decision in decisions))
+
+    # --- JSON ------------------------------------------------------------------------------------------------
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the document of `--format json`."""
+        entry = self.diagnosis.entry
+        return {
+            "ok": self.ok,
+            "token": self._shown(),
+            "entry": None if entry is None else entry.name,
+            "checks": [
+                {
+                    "check": finding.check,
+                    "outcome": finding.outcome,
+                    "detail": finding.detail,
+                    "reason": finding.reason,
+                }
+                for finding in self.diagnosis.findings
+            ],
+            "notes": list(self.notes),
+            "scopes": None if self.scopes is None else list(self.scopes),
+            "scopes_uncertain": self.scopes_uncertain,
+            "decisions": {place: _decision(decision) for place, decision in self.decisions.items()},
+        }
+
+    def _shown(self) -> dict[str, Any]:
+        header, claims = self.diagnosis.header, self.diagnosis.claims or {}
+        return {
+            "alg": None if header is None else header.algorithm,
+            "kid": None if header is None else header.kid,
+            "typ": None if header is None else header.typ,
+            "iss": claims.get("iss") if isinstance(claims.get("iss"), str) else None,
+            "aud": _audience(claims),
+            "claims": sorted(claims),
+        }
+
+    # --- text ------------------------------------------------------------------------------------------------
+
+    def as_text(self) -> str:
+        """Return the lines of `--format text`; everything that the token says is quoted and bounded."""
+        return "\n".join([*self._about(), "", *self._checks(), *self._abilities()])
+
+    def _about(self) -> Iterator[str]:
+        shown = self._shown()
+        parts = {name: shown[name] for name in ("iss", "alg", "kid", "typ") if shown[name] is not None}
+        told = [f"{name} {quoted(value)}" for name, value in parts.items()]
+        told += [f"aud {listed(shown['aud'])}"] if shown["aud"] else []
+        yield f"token   {', '.join(told) or 'cannot be read'}"
+        if shown["claims"]:
+            yield f"claims  {listed(shown['claims'], most=50)}"
+
+    def _checks(self) -> Iterator[str]:
+        width = max(len(finding.check) for finding in self.diagnosis.findings)
+        for finding in self.diagnosis.findings:
+            mark = _MARKS[finding.outcome]
+            yield f"{_mark(mark)} {finding.check:<{width}}  {finding.detail}"
+            if finding.check == "key" and finding.outcome == "failed":
+                yield from (f"{_INDENT}{note}" for note in self.notes)
+
+    def _abilities(self) -> Iterator[str]:
+        if self.scopes is None:
+            return
+        yield ""
+        yield f"scopes  {self._told_scopes()}"
+        if self.scopes_uncertain:
+            yield f"{_INDENT}a claim that they are taken from is of the wrong type, or not in the token"
+        for place, decision in self.decisions.items():
+            yield ""
+            outcome = _mark("✓") if decision.allowed else _mark("✗")
+            yield f"{outcome} {place}{'' if decision.allowed else f'  {decision.code}'}"
+            yield from _lines(decision.reasons, 1)
+
+    def _told_scopes(self) -> str:
+        if self.scopes:
+            return listed(self.scopes, most=50)
+        entry = self.diagnosis.entry
+        sources = () if entry is None else entry.scopes
+        return f"none: they are taken from {listed(sources)}"
+
+
+def _audience(claims: Mapping[str, Any]) -> list[str]:
+    audience = claims.get("aud")
+    held = [audience] if isinstance(audience, str) else audience
+    return [item for item in held if isinstance(item, str)] if isinstance(held, list) else []
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    return {
+        "allowed": decision.allowed,
+        "code": decision.code,
+        "reasons": [reason_as_json(reason) for reason in decision.reasons],
+        "lines": [span_as_json(span) for span in decision.spans],
+    }
+
+
+def _lines(reasons: Sequence[Reason], depth: int) -> Iterator[str]:
+    for reason in reasons:
+        place = "" if reason.span is None else f"  ({reason.span})"
+        yield f"{_INDENT * depth}{_mark(_TRUTHS[reason.truth])} {reason.text}{place}"
+        yield from _lines(reason.parts, depth + 1)
+
+
+def _mark(mark: str) -> str:
+    return click.style(mark, fg=_COLOURS[mark])

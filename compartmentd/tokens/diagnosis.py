@@ -1,0 +1,93 @@
+"""A token under every check, passed or not: the same steps as `verify`, which stops at the first that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from compartmentd.tokens.compact import Header
+from compartmentd.tokens.entry import IssuerEntry, Use
+from compartmentd.tokens.keyset import KeySet
+from compartmentd.tokens.rejected import Reason, Rejected
+from compartmentd.tokens.steps import STEPS, Judging, Step
+from compartmentd.tokens.verify import Verified, verified_by
+
+Outcome: TypeAlias = Literal["passed", "failed", "skipped"]
+
+PASSED: Mapping[str, str] = {
+    "form": "it is a signed JWT",
+    "header": "its header can be read, and asks for nothing unusual",
+    "payload": "its claims are a JSON object that reads in one way",
+    "issuer": "an entry has its `iss`",
+    "use": "the entry is for this use",
+    "key": "the entry has a key that fits its header",
+    "signature": "the signature is by that key",
+    "typ": "its `typ` is among `types` of the entry",
+    "kind": "it reports no event, and nothing marks it as an ID token",
+    "dates": "`iat`, `exp` and `nbf` are times",
+    "begun": "it counts already",
+    "end": "it has neither expired nor become too old",
+    "audience": "it is meant for this server",
+    "subject": "it names a subject",
+    "requirements": "it has what the entry requires",
+}
+"""What each step has found where it passes."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one check came to; `detail` is a sentence for the operator, `reason` the slug of a failure."""
+
+    check: str
+    outcome: Outcome
+    detail: str
+    reason: Reason | None = None
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """All findings in order, and what `verify` says of the same token.
+
+    `header`, `claims` and `entry` are there as far as the token could be read; the claims are verified only if
+    the verdict is a `Verified`.
+    """
+
+    findings: tuple[Finding, ...]
+    verdict: Verified | Rejected
+    header: Header | None = None
+    claims: Mapping[str, Any] | None = None
+    entry: IssuerEntry | None = None
+
+    def __repr__(self) -> str:
+        """Return what a log or an assertion may show: no claim."""
+        return f"Diagnosis(findings={self.findings!r}, verdict={self.verdict!r})"
+
+
+def diagnose(token: str, keys: KeySet, use: Use, now: float) -> Diagnosis:
+    """Take a token through every check that can be made of it. Total, as `verify` is."""
+    judging = Judging(token, keys, use, now, None)
+    outcomes: dict[str, Outcome] = {}
+    findings = []
+    first: Rejected | None = None
+    for step in STEPS:
+        lacking = [name for name in step.needs if outcomes[name] != "passed"]
+        refused = None if lacking else step.take(judging)
+        finding = _finding(step, lacking, refused)
+        outcomes[step.name] = finding.outcome
+        findings.append(finding)
+        first = first or refused
+    return Diagnosis(
+        findings=tuple(findings),
+        verdict=verified_by(judging) if first is None else first,
+        header=getattr(judging, "header", None),
+        claims=getattr(judging, "claims", None),
+        entry=getattr(judging, "entry", None),
+    )
+
+
+def _finding(step: Step, lacking: list[str], refused: Rejected | None) -> Finding:
+    if lacking:
+        return Finding(step.name, "skipped", f"not looked at: it needs {lacking[0]}")
+    if refused is not None:
+        return Finding(step.name, "failed", refused.detail, refused.reason)
+    return Finding(step.name, "passed", PASSED[step.name])
