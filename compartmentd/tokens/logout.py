@@ -111,7 +111,7 @@ def _check_audience(claims: Mapping[str, Any], entry: IssuerEntry) -> Rejected |
     wanted = () if entry.logout is None else entry.logout.audience
     value = claims.get("aud")
     held = [value] if isinstance(value, str) else value
-    # One foreign item spoils the list: a token that is no ours to read must not be guessed at.
+    # An item of another type spoils the list: what it is meant to say is not guessed at.
     if not isinstance(held, list) or not all(isinstance(item, str) for item in held):
         return invalid(
             Reason.WRONG_AUDIENCE, f"the logout token's `aud` is no client; {_wanted(entry, wanted)}"
