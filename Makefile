@@ -23,7 +23,7 @@ run: .venv/.installed ## start the daemon with its playground on config/demo.yam
 	@exec $(BIN)/compartmentd serve --dev --config config/demo.yaml
 
 test: .venv/.installed-dev $(JS)/node_modules/.installed ## run every test: unit, protocol, real clients, browser
-	@.ci/need chromium libatomic1
+	@.ci/need chromium libatomic1 prometheus
 	@.ci/need systemd
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
 

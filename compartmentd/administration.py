@@ -63,6 +63,7 @@ class DaemonAdministration:
         *,
         remote: RemoteKeys,
         revoker: Revoker,
+        metrics: Callable[[], bytes],
     ) -> None:
         self._hub = hub
         self._reloader = reloader
@@ -70,6 +71,7 @@ class DaemonAdministration:
         self._connections = connections
         self._remote = remote
         self._revoker = revoker
+        self._metrics = metrics
         self._started = datetime.now(UTC)
         self.tokens = AdminTokens()
         self.starting = True
@@ -155,6 +157,10 @@ class DaemonAdministration:
             },
             "keys": self._remote.status(),
         }
+
+    def metrics(self) -> bytes:
+        """Return all metrics in the text format of Prometheus."""
+        return self._metrics()
 
     def admin_token(self) -> Record:
         """Return a fresh admin token."""

@@ -34,8 +34,10 @@ from compartmentd.feed import Feed
 from compartmentd.files import Disk
 from compartmentd.heartbeat import Heartbeat, refuses
 from compartmentd.jwks.remote import RemoteKeys
+from compartmentd.lag import Lag
 from compartmentd.logs import Stamp, log, logger, set_up
 from compartmentd.material import make_missing_secrets, read_material
+from compartmentd.metrics import Metrics, Sources
 from compartmentd.names import EntryName
 from compartmentd.notify import Notifier
 from compartmentd.problems import Problem, any_error
@@ -191,6 +193,7 @@ class Daemon:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
         self._feed = Feed()
+        self._lag = Lag()
         self._notifier = notifier
         self._ticked = time.monotonic()
         self._remote = RemoteKeys(self._keys_changed)
@@ -229,6 +232,7 @@ class Daemon:
             lambda: self._server.connections,
             remote=self._remote,
             revoker=self._revoker,
+            metrics=Metrics(Sources(self._hub, self._server, self._reloader, self._remote, self._lag)).text,
         )
 
     async def run(self, passed: Passed, environ: Mapping[str, str]) -> None:
@@ -387,8 +391,10 @@ class Daemon:
     async def _ticks(self) -> None:
         while True:
             self._ticked = time.monotonic()
-            more = self._hub.tick(SLICE)
-            await asyncio.sleep(0 if more else TICK)
+            wait = 0.0 if self._hub.tick(SLICE) else TICK
+            due = time.monotonic() + wait
+            await asyncio.sleep(wait)
+            self._lag.note(time.monotonic() - due)
 
     def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run work beside everything else; if it fails, say so and stop: what it did would be missing silently."""

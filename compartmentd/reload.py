@@ -110,6 +110,24 @@ def standing_warnings(issuers: tuple[IssuerEntry, ...]) -> tuple[Problem, ...]:
     return tuple(warning for entry in issuers if (warning := http_allowed(entry)) is not None)
 
 
+class Tally(msgspec.Struct):
+    """What came of all reloads since the start; `seconds` is how long the last one took."""
+
+    changed: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    evicted: Evictions = Evictions()
+    seconds: float = 0.0
+
+    def add(self, report: Report, seconds: float) -> None:
+        """Count one reload."""
+        self.changed += report.ok and report.changed
+        self.unchanged += report.ok and not report.changed
+        self.refused += not report.ok
+        self.evicted += report.evicted
+        self.seconds = seconds
+
+
 class Reloader:
     """Carries out reloads, one at a time; whatever is asked for meanwhile causes exactly one more."""
 
@@ -138,6 +156,7 @@ class Reloader:
         self._next: dict[Callable[[str], Awaitable[Report]], asyncio.Task[Report]] = {}
         self.in_force = in_force
         self.last: Report | None = None
+        self.tally = Tally()
 
     async def reload(self, cause: str) -> Report:
         """Reload configuration and keys; returns once it is in force for every session, or refused."""
@@ -169,7 +188,9 @@ class Reloader:
                 if report.changed:
                     keep()
                 self.last = report
-            _log(report, cause, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            self.tally.add(report, seconds)
+            _log(report, cause, seconds)
             return report
 
     async def _everything(self, cause: str) -> Report:

@@ -86,7 +86,13 @@ class Setup:
         )
         self.revoker = Revoker(self.hub, None)
         self.admin = DaemonAdministration(
-            self.hub, self.reloader, self.feed, lambda: 5, remote=remote, revoker=self.revoker
+            self.hub,
+            self.reloader,
+            self.feed,
+            lambda: 5,
+            remote=remote,
+            revoker=self.revoker,
+            metrics=lambda: b"compartmentd_sessions 3\n",
         )
         self.admin.starting = False
 

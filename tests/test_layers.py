@@ -37,10 +37,23 @@ LAYERS = (
     ),
     Row(("sessions",), ("msgspec",), pure=True),
     Row(
-        ("collector", "files", "jwks", "material", "minting", "notify", "state", "watcher", "logs", "feed"),
+        (
+            "collector",
+            "files",
+            "jwks",
+            "material",
+            "minting",
+            "notify",
+            "state",
+            "watcher",
+            "lag",
+            "logs",
+            "feed",
+        ),
         ("msgspec", "watchdog"),
     ),
     Row(("compilation", "heartbeat", "reload", "revoking", "server"), ("msgspec", "tornado")),
+    Row(("metrics",), ("msgspec", "prometheus_client")),
     Row(("administration", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")),
 )
 """From the lowest layer to the highest."""

@@ -40,6 +40,10 @@ class Link(Protocol):
     def clear(self) -> bool:
         """Whether a volatile message would leave now."""
 
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait for the client to take them."""
+
     def wake(self) -> None:
         """Send what the connection has queued, at the end of this loop turn."""
 
@@ -66,6 +70,7 @@ class _NoLink:
     """What carries a connection that is gone: nothing, so that the last link can be freed."""
 
     clear = False
+    unsent = 0
 
     def wake(self) -> None: ...
     def finish(self) -> None: ...

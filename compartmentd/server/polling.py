@@ -73,6 +73,11 @@ class PollingLink:
         """Whether little enough is queued for volatile messages."""
         return self._bytes <= VOLATILE_LIMIT
 
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait for the next poll."""
+        return self._bytes
+
     def wake(self) -> None:
         """Answer the held poll at the end of this turn."""
         if not self._scheduled:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 from tornado.web import Application as WebApplication, url
@@ -20,7 +21,7 @@ from compartmentd.server.acceptor import Acceptor
 from compartmentd.server.access import NotFoundHandler, log_request
 from compartmentd.server.connections import Connections, MakeConnection
 from compartmentd.server.edge import Edge
-from compartmentd.server.handlers import PollingHandler
+from compartmentd.server.handlers import PollingHandler, transport_of
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.websocket import LINGER
 
@@ -32,6 +33,20 @@ _HEADER_TIMEOUT = 20.0
 _BODY_TIMEOUT = 15.0
 _BODY_BYTES = 64 * 1024
 """The longest body where a handler does not allow more for itself."""
+
+
+class Load(msgspec.Struct):
+    """How the connections are at a moment.
+
+    `behind` counts those with unsent bytes; `unsent` is the sum of these, `most_unsent` of the connection that
+    has most.
+    """
+
+    websocket: int = 0
+    polling: int = 0
+    behind: int = 0
+    unsent: int = 0
+    most_unsent: int = 0
 
 
 class EngineServer:
@@ -70,6 +85,18 @@ class EngineServer:
     def connections(self) -> int:
         """How many connections there are."""
         return len(self._connections)
+
+    def load(self) -> Load:
+        """Count the connections by transport, and what they have not taken yet."""
+        load = Load()
+        for connection in self._connections:
+            unsent = connection.link.unsent
+            load.websocket += transport_of(connection) == "websocket"
+            load.polling += transport_of(connection) == "polling"
+            load.behind += unsent > 0
+            load.unsent += unsent
+            load.most_unsent = max(load.most_unsent, unsent)
+        return load
 
     @property
     def counters(self) -> Counters:

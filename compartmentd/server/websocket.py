@@ -204,6 +204,11 @@ class WebSocketLink:
         """Whether nothing of an earlier turn is unsent."""
         return not self._pending
 
+    @property
+    def unsent(self) -> int:
+        """How many bytes the kernel did not take yet."""
+        return len(self._pending)
+
     def wake(self) -> None:
         """Flush at the end of this turn."""
         if not self._scheduled:

@@ -35,7 +35,7 @@ class Connector:
         self._core = core
         self._standing = standing
         self._new_sid = new_sid
-        self._memory = TokenMemory(REMEMBERED_TOKENS)
+        self.memory = TokenMemory(REMEMBERED_TOKENS)
         self._patience = Patience(keys)
         # CONNECTs that wait for keys, by connection, which is kept so that its id is nobody else's meanwhile.
         self._waiting: dict[int, tuple[Peer, set[NamespaceName]]] = {}
@@ -176,7 +176,7 @@ class Connector:
             return None
         core = self._core
         return core.unrevoked(
-            self._memory.verify(
+            self.memory.verify(
                 found.token,
                 core.snapshot.keys,
                 "connect",

@@ -111,7 +111,10 @@ class Core:
         decision: Decision | None = None,
         detail: str = "",
     ) -> None:
-        """Tell the journal, if anybody reads it."""
+        """Count a decision or an end, and tell the journal, if anybody reads it."""
+        code = code if decision is None else decision.code
+        if occasion != "end":
+            self.counters.decided[occasion, namespace.name, code] += 1
         if not self.journal.wanted:
             return
         self.journal.decided(
@@ -125,7 +128,7 @@ class Core:
                 subject=None if session is None else session.user,
                 room=None if room is None else RoomName(room),
                 event=event,
-                code=code if decision is None else decision.code,
+                code=code,
                 decision=decision,
                 detail=detail,
             ),

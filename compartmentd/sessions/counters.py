@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 
+from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import Code
+from compartmentd.sessions.journal import Occasion
 
 
 class Counters:
     """Counts since the start of the process."""
 
     def __init__(self) -> None:
+        self.decided: Counter[tuple[Occasion, NamespaceName, Code | None]] = Counter()
+        """Decisions by what was asked, declared namespace, and code; `None` where it was allowed. A message under
+        a remembered permission is no new decision."""
         self.refused: Counter[Code] = Counter()
         self.ended: Counter[Code] = Counter()
         self.unanswered = 0

@@ -30,6 +30,7 @@ from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.sessions.standing import Evictions, Standing
 from compartmentd.sessions.sweep import Sweep
 from compartmentd.snapshot import Snapshot
+from compartmentd.tokens.memory import TokenMemory
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified
 
@@ -76,6 +77,11 @@ class Hub:
     def counters(self) -> Counters:
         """What happened so far."""
         return self._core.counters
+
+    @property
+    def memory(self) -> TokenMemory:
+        """The tokens that were verified a moment ago; to be read, not changed."""
+        return self._connector.memory
 
     # --- the server's callbacks ------------------------------------------------------------------------------
 

@@ -29,11 +29,14 @@ class _Held(msgspec.Struct, frozen=True):
 class TokenMemory:
     """The most recently used verified tokens, at most `capacity` of them; keyed by hash, never by the token.
 
-    Not for several threads at once.
+    `found` and `verified` count tokens that were taken from memory, and those that had to be verified. Not for
+    several threads at once.
     """
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
+        self.found = 0
+        self.verified = 0
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
 
     def __len__(self) -> int:
@@ -49,7 +52,9 @@ class TokenMemory:
         name = sha256(token.encode("utf-8", "surrogatepass")).digest()
         remembered = self._recall(name, keys, now)
         if remembered is not None and _wanted(remembered, keys, use, accept):
+            self.found += 1
             return remembered
+        self.verified += 1
         judged = verify(token, keys, use, now, accept)
         if isinstance(judged, Verified):
             self._remember(name, judged, keys)
@@ -68,7 +73,7 @@ class TokenMemory:
     def _remember(self, name: bytes, verified: Verified, keys: KeySet) -> None:
         self._held[name] = _Held(verified, keys.rules[verified.subject.entry])
         self._held.move_to_end(name)
-        if len(self._held) > self._capacity:
+        if len(self._held) > self.capacity:
             self._held.popitem(last=False)
 
 

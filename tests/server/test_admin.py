@@ -35,7 +35,7 @@ GUARDED = [
     ("GET", "/admin/dev/playground"),
     ("GET", "/admin/dev/excerpt?file=demo.yaml&line=1&end_line=1"),
 ]
-OPEN = ["/healthz", "/readyz", "/playground", "/playground/app.js", "/playground/socket.io.min.js"]
+OPEN = ["/healthz", "/readyz", "/metrics", "/playground", "/playground/app.js", "/playground/socket.io.min.js"]
 
 
 def error(answer: Answer) -> tuple[int, str]:
@@ -220,7 +220,7 @@ async def test_a_body_that_is_larger_than_any_is_not_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["/admin", "/admin/", "/metrics", "/admin/plan", "/healthz/", "/playgroundx"]
+    "target", ["/admin", "/admin/", "/metrics/", "/admin/plan", "/healthz/", "/playgroundx"]
 )
 async def test_what_there_is_not_is_not_found(target: str) -> None:
     answer, _ = await asked("GET", target, headers=BEARER)

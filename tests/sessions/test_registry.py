@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import given, strategies as st
+from msgspec import structs
 
 from compartmentd.names import EntryName, NamespaceName, RoomName, SessionId, Subject
 from compartmentd.policy.model import Limits, Nobody, Public, RoomTemplate
@@ -24,6 +27,7 @@ TEMPLATE = RoomTemplate(
     capacity=None,
     limits=Limits(),
 )
+RENAMED = structs.replace(TEMPLATE, name="{name}")
 ROOMS = [RoomName(name) for name in ("a", "b", "c")]
 
 
@@ -49,6 +53,13 @@ def check(registry: Registry) -> None:
                 assert compartment.rooms[name] is membership.room
                 assert membership.room.members[session] is membership
         assert compartment.users == users
+        members = Counter(
+            held.template.name for one in compartment.sessions for held in one.memberships.values()
+        )
+        assert +compartment.members_by_template == members
+        assert +compartment.rooms_by_template == Counter(room.template for room in compartment.rooms.values())
+        assert not -compartment.members_by_template
+        assert not -compartment.rooms_by_template
         for name, room in compartment.rooms.items():
             assert room.members, name
             for session, membership in room.members.items():
@@ -62,6 +73,7 @@ steps = st.lists(
         st.tuples(st.just("connect"), st.sampled_from(["/", "/chat"]), st.sampled_from([None, "ann", "bob"])),
         st.tuples(st.just("disconnect"), st.integers(0, 9)),
         st.tuples(st.just("join"), st.integers(0, 9), st.sampled_from(ROOMS)),
+        st.tuples(st.just("move"), st.integers(0, 9), st.sampled_from(ROOMS)),
         st.tuples(st.just("leave"), st.integers(0, 9), st.sampled_from(ROOMS)),
     ),
     max_size=60,
@@ -84,6 +96,8 @@ def test_both_directions_agree_after_any_history(history: list[tuple[object, ...
                 registry.join(live[index], RoomName(str(room)), TEMPLATE, by_server=False)
             case ("leave", int(index), room) if index < len(live) and room in live[index].memberships:
                 registry.leave(live[index], live[index].memberships[str(room)])
+            case ("move", int(index), room) if index < len(live) and room in live[index].memberships:
+                registry.move(live[index], live[index].memberships[str(room)], RENAMED)
             case _:
                 continue
         if not any(not compartment.sessions for compartment in registry.compartments.values()):

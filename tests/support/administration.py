@@ -54,6 +54,9 @@ class FakeAdministration:
     def status(self) -> Record:
         return {"generation": 1, "digest": "d1"}
 
+    def metrics(self) -> bytes:
+        return b"compartmentd_sessions 3\n"
+
     def admin_token(self) -> Record:
         self.asked.append("admin_token")
         return {"token": "fresh", "expires": 1}

@@ -69,6 +69,9 @@ class Administration(Protocol):
         keys}`, the last with the state of each entry whose keys are fetched.
         """
 
+    def metrics(self) -> bytes:
+        """Return all metrics in the text format of Prometheus (version 0.0.4)."""
+
     def admin_token(self) -> Record:
         """Return `{token, expires}`: a fresh token that `authorize` accepts until then (milliseconds)."""
 

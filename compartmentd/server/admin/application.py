@@ -60,6 +60,7 @@ def make_application(site: Site) -> Application:
         [
             ("/healthz", handlers.Health, shared),
             ("/readyz", handlers.Readiness, shared),
+            ("/metrics", handlers.Metrics, shared),
             ("/admin/reload", handlers.Reload, shared),
             ("/admin/status", handlers.Status, shared),
             ("/admin/token", handlers.AdminToken, shared),

@@ -58,6 +58,17 @@ class Status(AdminHandler):
         self.answer(self.site.administration.status())
 
 
+class Metrics(AdminHandler):
+    """`/metrics`: open, since what scrapes it has no token; it names no room, no user and no address."""
+
+    open_to_all = True
+
+    def get(self) -> None:
+        """Answer all metrics."""
+        self.set_header("Content-Type", METRICS_TYPE)
+        self.finish(self.site.administration.metrics())
+
+
 class AdminToken(AdminHandler):
     """`/admin/token`: from the socket alone, so that no token can prolong itself."""
 
@@ -142,6 +153,9 @@ class Missing(AdminHandler):
         super().prepare()
         raise Refusal(404, "not_found", "there is no such resource")
 
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The text format of Prometheus, which every scraper takes."""
 
 MOST_LINES = 200
 """Lines of one excerpt."""
