@@ -17,6 +17,7 @@ from compartmentd.jwks.answer import Refused
 from compartmentd.jwks.http import Get, HttpClient
 from compartmentd.jwks.lookup import Found, Lookup
 from compartmentd.jwks.state import KeyState
+from compartmentd.logs import logger
 from compartmentd.names import EntryName
 from compartmentd.tokens.entry import REMOTE, IssuerEntry
 from compartmentd.tokens.keyfile import JwkSet, read_set
@@ -24,7 +25,7 @@ from compartmentd.tokens.keyset import Key, rules_of
 from compartmentd.tokens.rejected import Asked
 
 SLICE = 0.002
-"""Seconds for which reading a key set may hold the loop at a time."""
+"""Seconds for which reading a key set, or telling those who wait, may hold the loop at a time."""
 
 
 class _Followed:
@@ -50,13 +51,6 @@ class _Followed:
         self.disarm()
         if self.task is not None:
             self.task.cancel()
-        self.tell()
-
-    def tell(self) -> None:
-        """Tell those who wait that there is no more to wait for; each in a turn of its own."""
-        waiting, self.waiting = self.waiting, []
-        for callback in waiting:
-            asyncio.get_running_loop().call_soon(callback)
 
 
 class RemoteKeys:
@@ -104,7 +98,9 @@ class RemoteKeys:
         """
         entries = {rules_of(entry): entry for entry in _remote(issuers)}
         for identity in self._all.keys() - entries.keys():
-            self._all.pop(identity).stop()
+            gone = self._all.pop(identity)
+            gone.stop()
+            self._release(gone)
         for identity, entry in entries.items():
             if identity not in self._all:
                 self._add(entry, KeyState(self._monotonic()))
@@ -216,9 +212,9 @@ class RemoteKeys:
         else:
             await self._succeeded(followed, *found)
         followed.task = None
-        followed.tell()
-        self._announce()
         self._arm(followed)
+        self._announce()
+        self._release(followed)
 
     async def _good_set(self, followed: _Followed) -> tuple[Found, JwkSet] | Refused:
         found = await followed.lookup.fetch()
@@ -251,6 +247,12 @@ class RemoteKeys:
         if self._in_force.get(followed.entry.name) is followed:
             await self._changed(followed.entry.name)
 
+    def _release(self, followed: _Followed) -> None:
+        """Tell those who wait that there is no more to wait for."""
+        waiting, followed.waiting = followed.waiting, []
+        if waiting:
+            self._keep(_call(waiting))
+
     async def _until(self, met: Callable[[], bool], seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
@@ -275,7 +277,6 @@ class RemoteKeys:
         for task in self._tasks:
             task.cancel()
         for followed in self._all.values():
-            followed.waiting.clear()
             followed.stop()
         self._all.clear()
         self._in_force = {}
@@ -290,6 +291,19 @@ def _remote(issuers: Iterable[IssuerEntry]) -> list[IssuerEntry]:
 def _place(entry: IssuerEntry) -> tuple[object, ...]:
     """Return what says whose keys these are, and where."""
     return entry.name, entry.issuer, entry.keys.kind, entry.keys.name, entry.allow_http
+
+
+async def _call(callbacks: Iterable[Callable[[], None]]) -> None:
+    """Call them all, in slices: each may verify a token again, and a whole crowd may have waited."""
+    until = time.monotonic() + SLICE
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - the others wait for their answers
+            logger.error("telling of an answer failed", exc_info=error)
+        if time.monotonic() > until:
+            await asyncio.sleep(0)
+            until = time.monotonic() + SLICE
 
 
 async def _in_slices(steps: Generator[None, None, JwkSet]) -> JwkSet:

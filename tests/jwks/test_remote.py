@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -444,6 +445,34 @@ class Pauses:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         return self.longest
+
+
+async def test_a_crowd_that_waited_does_not_hold_the_loop_when_it_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with provider() as idp:
+        idp.publish("a")
+        async with following(idp.entry()) as now:
+            await now.remote.first(10)
+            told: list[int] = []
+
+            def work(number: int) -> None:
+                until = time.thread_time() + 0.0005
+                while time.thread_time() < until:
+                    pass
+                told.append(number)
+                if number == 7:
+                    raise ValueError("its own mistake")
+
+            now.clock.advance(SPACING)
+            now.remote.ask(CORP, "b")
+            for number in range(1000):
+                now.remote.when_answered(CORP, partial(work, number))
+            pauses = Pauses()
+            await eventually(lambda: len(told) == 1000, "all of them")
+            assert await pauses.stop() < 0.05  # half a second at once
+            assert told == list(range(1000))
+    assert "telling of an answer failed" in caplog.text
 
 
 LARGE = b", ".join([keyset(*map(str, range(8)))[len(b'{"keys": [') : -len(b"]}")]] * 60)
