@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import Coroutine
+import threading
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -45,6 +46,10 @@ async def _supervised(test: Coroutine[Any, Any, None]) -> None:
     assert not leaked, f"the test left tasks behind: {leaked}"
 
 
+WAITS_FOR_A_CHILD = "asyncio-waitpid"
+"""How asyncio names its threads that wait for a process to end, and end a moment after it."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run `async def` tests, each on a fresh loop; asyncio.run closes it with everything that it made."""
@@ -53,3 +58,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
     asyncio.run(_supervised(pyfuncitem.obj(**arguments)))
     return True
+
+
+def threads_since(before: set[threading.Thread]) -> set[threading.Thread]:
+    """Return the threads that were not there before and that nobody ends."""
+    return {
+        thread for thread in threading.enumerate() if not thread.name.startswith(WAITS_FOR_A_CHILD)
+    } - before
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a thread running: it would disturb the others, or outlive them."""
+    before = set(threading.enumerate())
+    yield
+    left = threads_since(before)
+    assert not left, f"the test left threads behind: {left}"

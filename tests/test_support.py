@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
 import jwt
 import pytest
 
-from tests.conftest import _supervised
+from tests.conftest import _supervised, threads_since
 from tests.support.clock import FakeClock
 from tests.support.mint import Issuer
 from tests.support.timing import eventually, within
@@ -25,6 +26,16 @@ def test_a_leaked_task_fails_the_test() -> None:
     with pytest.raises(AssertionError, match="left tasks behind"):
         asyncio.run(_supervised(leaky()))
     del globals()["kept"]
+
+
+def test_a_leaked_thread_is_seen() -> None:
+    before, stop = set(threading.enumerate()), threading.Event()
+    leaked = threading.Thread(target=stop.wait)
+    leaked.start()
+    assert threads_since(before) == {leaked}
+    stop.set()
+    leaked.join()
+    assert not threads_since(before)
 
 
 async def test_waits_that_end_in_vain_say_what_for() -> None:
