@@ -6,9 +6,18 @@ import asyncio
 import gzip
 import random
 import socket
+import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from compartmentd.jwks.answer import MOST_BYTES, Refused, Response, usable
 from compartmentd.jwks.http import HttpClient
@@ -118,10 +127,61 @@ async def test_nobody_listens() -> None:
         assert await get(url) == Refused("cannot be reached: connection refused")
 
 
+def certified(directory: Path) -> tuple[ssl.SSLContext, Path]:
+    """Return a server's TLS for 127.0.0.1, and the file of its certificate, which nobody else has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a provider of this test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, SHA256())
+    )
+    file = directory / "provider.pem"
+    file.write_bytes(
+        certificate.public_bytes(Encoding.PEM)
+        + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(file)
+    return tls, file
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    tls, _ = certified(tmp_path)
+    async with provider(tls) as idp:
+        idp.answers["/jwks"] = answer(keyset("a"))
+        refused = await get(idp.url.replace("http:", "https:") + "/jwks")
+        assert isinstance(refused, Refused)
+        assert refused.why.startswith("has a certificate that is not trusted: self")
+        assert idp.asked == []
+
+
+async def test_an_authority_of_ones_own_is_trusted_as_the_system_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, file = certified(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    async with provider(tls) as idp:
+        idp.answers["/jwks"] = answer(keyset("a"))
+        response = await get(idp.url.replace("http:", "https:") + "/jwks")
+        assert isinstance(response, Response)
+        assert response.body == keyset("a")
+
+
 async def test_no_tls_where_it_should_be() -> None:
     async with provider() as idp:
-        refused = await get(idp.url.replace("http:", "https:"), 2.0)
+        refused = await get(idp.url.replace("http:", "https:"), 0.5)
         assert isinstance(refused, Refused)
+        assert idp.asked == []
 
 
 async def test_ten_that_hang_do_not_stop_the_eleventh() -> None:
