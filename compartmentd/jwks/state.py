@@ -6,8 +6,6 @@ long as it may be relied on. Between the two, failures change nothing but when t
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from compartmentd.jwks.course import Course
 from compartmentd.jwks.unknown import Unknown
 from compartmentd.tokens.keyset import Key
@@ -53,7 +51,7 @@ class KeyState:
 
     def accept(self, keys: tuple[Key, ...], body: bytes) -> bool:
         """Take the usable keys of a good answer, at least one; tell whether they are others than before."""
-        changed = _identity(keys) != _identity(self.keys)
+        changed = {key.identity for key in keys} != {key.identity for key in self.keys}
         self.body = body
         if changed:
             self.keys = keys
@@ -75,7 +73,3 @@ class KeyState:
         if dropped:
             self.keys, self.body = (), None
         return dropped
-
-
-def _identity(keys: Collection[Key]) -> set[tuple[str | None, tuple[str, ...], str]]:
-    return {(key.kid, key.algorithms, key.thumbprint) for key in keys}

@@ -65,6 +65,11 @@ class Key(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         return f"Key(entry={self.entry!r}, kid={self.kid!r}, algorithms={self.algorithms!r})"
 
     @property
+    def identity(self) -> tuple[str | None, tuple[str, ...], str, str | None]:
+        """All of an entry's key that decides about a token."""
+        return self.kid, self.algorithms, self.thumbprint, self.issuer
+
+    @property
     def development(self) -> bool:
         """Whether this is a throw-away secret."""
         return isinstance(self.material, bytes) and self.material.startswith(DEVELOPMENT_PREFIX)

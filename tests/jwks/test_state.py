@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,17 @@ def test_another_key_of_the_same_name_is_a_change(state: KeyState) -> None:
     )
     state.begin(NOW)
     assert state.accept(other, b"")
+
+
+@pytest.mark.parametrize(
+    ("settings", "members"),
+    [({"algorithms": ("RS256",)}, {}), ({"keys_name_issuers": True}, {"issuer": "https://corp.example.com"})],
+)
+def test_the_same_key_for_less_is_a_change(settings: dict[str, Any], members: dict[str, str]) -> None:
+    jwk = forge.jwk(forge.private_key("rsa", "a").public_key(), kid="a")
+    state = KeyState(NOW)
+    state.accept(forge.keys_of(forge.entry(), forge.jwks(jwk)), b"")
+    assert state.accept(forge.keys_of(forge.entry(**settings), forge.jwks({**jwk, **members})), b"")
 
 
 def test_failures_leave_the_good_keys_for_a_day_and_not_longer(state: KeyState) -> None:
