@@ -99,7 +99,7 @@ class InForce(msgspec.Struct, frozen=True):
 def digest_of(remote: Mapping[EntryName, tuple[Key, ...]]) -> str:
     """Return a digest of keys that were fetched, to tell whether one changed."""
     keys = [
-        (name, sorted((key.thumbprint, key.kid or "", key.kid is None, key.algorithms) for key in group))
+        (name, sorted(msgspec.json.encode(key.identity) for key in group))
         for name, group in sorted(remote.items())
     ]
     return hashlib.sha256(msgspec.json.encode(keys)).hexdigest()
