@@ -93,6 +93,11 @@ class DaemonAdministration:
         """Return the entries whose tokens are refused because their keys cannot be had."""
         return self._remote.lacking
 
+    @property
+    def on_last_good(self) -> bool:
+        """Tell whether an earlier configuration is served, since the files on disk were refused at the start."""
+        return bool(self._reloader.stale)
+
     def authorize(self, token: str) -> Refused | None:
         """Judge a bearer token: one that was printed over the socket, or one of an entry with `use: admin`."""
         if self.tokens.holds(token):
@@ -145,6 +150,7 @@ class DaemonAdministration:
                 "at": int(last.at * 1000),
                 "problems": [problem.as_json() for problem in last.problems],
             },
+            "last_good": [problem.as_json() for problem in self._reloader.stale] or None,
             "connections": self._connections(),
             "sessions": registry.sessions,
             "rooms": sum(len(compartment.rooms) for compartment in live.values()),

@@ -5,13 +5,14 @@ a second. The child does all the work and writes the finished configuration to i
 takes it in room template by room template and lets others run in between.
 
 The stream is a sequence of pieces, each four bytes of length (big endian) and MessagePack: a `_Head`, then the
-room templates of all namespaces in order. Nothing else may write to that stream.
+room templates of all namespaces in order, then the bytes of the files. Nothing else may write to that stream.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import struct
 import sys
 import time
@@ -20,7 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from compartmentd.compiler import Loaded, load
+from compartmentd.compiler import Contents, Loaded, load
 from compartmentd.configuration import Configuration, FileUse, ServerSettings
 from compartmentd.files import Disk
 from compartmentd.logs import log
@@ -31,6 +32,9 @@ from compartmentd.tokens.entry import IssuerEntry
 
 LONGEST = 120.0
 """Seconds after which a compilation is given up; the largest accepted files take about a tenth of it."""
+
+PIECE = 1 << 20
+"""Bytes of a file that come over at a time."""
 
 SLICE = 0.004
 """Seconds for which the loop may be held while pieces are taken in."""
@@ -52,12 +56,20 @@ class _Skeleton(msgspec.Struct, frozen=True):
     rooms: tuple[int, ...]
 
 
+class _FileHead(msgspec.Struct, frozen=True):
+    """A file that follows, in pieces of at most `PIECE` bytes; its name is bytes, as the file system has it."""
+
+    name: bytes
+    size: int
+
+
 class _Head(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
     digest: Digest
     files: tuple[str, ...]
     globs: tuple[str, ...]
     skeleton: _Skeleton | None
+    contents: tuple[_FileHead, ...]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -69,10 +81,14 @@ def pieces(loaded: Loaded) -> Iterator[bytes]:
     """Yield what was loaded as the pieces of the stream."""
     configuration = loaded.configuration
     skeleton = None if configuration is None else _skeleton(configuration)
-    yield _encode(_Head(loaded.problems, loaded.digest, loaded.files, loaded.globs, skeleton))
+    contents = () if configuration is None else loaded.contents
+    heads = tuple(_FileHead(os.fsencode(name), len(raw)) for name, raw in contents)
+    yield _encode(_Head(loaded.problems, loaded.digest, loaded.files, loaded.globs, skeleton, heads))
     if configuration is not None:
         for namespace in configuration.policy.namespaces.values():
             yield from map(_encode, namespace.rooms)
+    for _, raw in contents:
+        yield from (raw[start : start + PIECE] for start in range(0, len(raw), PIECE))
 
 
 def _skeleton(configuration: Configuration) -> _Skeleton:
@@ -93,12 +109,13 @@ def _skeleton(configuration: Configuration) -> _Skeleton:
 async def assemble(stream: AsyncIterator[bytes], known: Digest) -> Loaded:
     """Build what was loaded from the pieces, letting others run every `SLICE` seconds.
 
-    Of files whose digest is `known` the configuration is left out: the caller has it already, and building and
-    freeing it again would cost the loop for nothing.
+    Of files whose digest is `known` the configuration and the bytes are left out: the caller has them already,
+    and building and freeing them again would cost the loop for nothing.
     """
     head = _decode_head(await anext(stream))
     skeleton = head.skeleton
     configuration = None
+    contents: Contents = ()
     if skeleton is not None and head.digest != known:
         namespaces: dict[NamespaceName, Namespace] = {}
         started = time.monotonic()
@@ -122,13 +139,20 @@ async def assemble(stream: AsyncIterator[bytes], known: Digest) -> Loaded:
                 admin_access=skeleton.admin_access,
             ),
         )
+        contents = tuple([(os.fsdecode(file.name), await _file(stream, file.size)) for file in head.contents])
     return Loaded(
         configuration=configuration,
         problems=head.problems,
         digest=head.digest,
         files=head.files,
         globs=head.globs,
+        contents=contents,
     )
+
+
+async def _file(stream: AsyncIterator[bytes], size: int) -> bytes:
+    parts = [await anext(stream) for _ in range(0, size, PIECE)]
+    return b"".join(parts)
 
 
 async def compile_beside(path: str, known: Digest, *, serving: bool) -> Loaded:

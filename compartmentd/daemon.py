@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -20,7 +21,7 @@ import uvloop
 from compartmentd import __version__
 from compartmentd.administration import DaemonAdministration, DaemonDevelopment
 from compartmentd.collector import keep
-from compartmentd.compiler import Loaded, load
+from compartmentd.compiler import FileAccess, Loaded, load
 from compartmentd.configuration import (
     Address,
     Configuration,
@@ -33,8 +34,10 @@ from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.feed import Feed
 from compartmentd.files import Disk
 from compartmentd.heartbeat import Heartbeat, refuses
+from compartmentd.history import History
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.lag import Lag
+from compartmentd.lastgood import Keeper, Start, start_on_last_good
 from compartmentd.logs import Stamp, log, logger, set_up
 from compartmentd.material import make_missing_secrets, read_material
 from compartmentd.metrics import Metrics, Sources
@@ -84,8 +87,11 @@ class SystemClock:
     monotonic = staticmethod(time.monotonic)
 
 
-def serve(path: str, *, development: bool, environ: Mapping[str, str]) -> bool:
+def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good: bool = False) -> bool:
     """Run the daemon until it is told to stop; tell whether it stopped because a part of it failed.
+
+    With `last_good` it starts on the newest configuration that was in force before and still checks, where the
+    files on disk do not.
 
     Raises:
         ConfigInvalid: the configuration has errors.
@@ -94,7 +100,8 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str]) -> bool:
     stamp = set_up()
     passed = passed_sockets(os.environ, os.getpid())
     notifier = Notifier.of(os.environ, os.getpid())
-    in_force, problems = start_up(path, development=development, passed=passed)
+    start: Start = partial(start_up, path, development=development, passed=passed)
+    in_force, problems = start_on_last_good(path, start, environ) if last_good else start()
     configuration = in_force.snapshot.configuration
     state = state_of(configuration)
     if isinstance(state, Problem):
@@ -114,20 +121,24 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str]) -> bool:
         return runner.run(run())
 
 
-def start_up(path: str, *, development: bool, passed: Passed) -> tuple[InForce, tuple[Problem, ...]]:
+def start_up(
+    path: str, *, development: bool, passed: Passed, files: FileAccess | None = None
+) -> tuple[InForce, tuple[Problem, ...]]:
     """Load everything for the first generation; in development make the secrets that are missing.
 
-    Returns what is in force and the warnings and notes that came with it.
+    The `files` are those of the disk, unless others are given. Returns what is in force and the warnings and notes
+    that came with it.
 
     Raises:
         ConfigInvalid: there are errors.
     """
     read_at = time.time()
-    loaded = load(path, Disk(), serving=False)
+    files = files or Disk()
+    loaded = load(path, files, serving=False)
     if development and loaded.configuration is not None:
         require_loopback(loaded.configuration, passed)
         make_missing_secrets(loaded.configuration.issuers)
-    loaded = load(path, Disk(), serving=True)
+    loaded = load(path, files, serving=True)
     configuration = _usable(loaded)
     material, unreadable = read_material(configuration.issuers, development=development)
     keys, unusable = keyset_of(configuration.issuers, material)
@@ -138,7 +149,9 @@ def start_up(path: str, *, development: bool, passed: Passed) -> tuple[InForce, 
     snapshot = complete(build_snapshot(configuration, loaded.digest, keys, 1))
     # What is fetched comes in once the loop runs.
     local = LocalKeys.of(keys, material)
-    return InForce(snapshot, loaded.files, loaded.globs, local, digest_of({}), read_at), problems
+    return InForce(
+        snapshot, loaded.files, loaded.globs, local, digest_of({}), read_at, loaded.contents
+    ), problems
 
 
 def _usable(loaded: Loaded) -> Configuration:
@@ -216,6 +229,8 @@ class Daemon:
             announced=lambda: notifier.reloading(self._status),
         )
         self._state = state
+        state_path = in_force.snapshot.configuration.server.state
+        self._history = None if state_path is None else Keeper(History(state_path))
         if state is not None:
             self._hub.restore(state.found.revocations, state.found.max_age)
         self._revoker = Revoker(self._hub, state)
@@ -264,6 +279,9 @@ class Daemon:
             for sock in {*public, *admin} - theirs:
                 stack.callback(unlink, sock)
             self._took_force(self._reloader.in_force)
+            if self._reloader.stale and settings.watch:
+                # They are followed from here on, all of them: whichever is mended is noticed.
+                self._keep(self._reloader.reload("start"))
             admin_server.add_sockets(admin)
             self._mind_signals()
             await self._wait_for_keys()
@@ -339,6 +357,8 @@ class Daemon:
         keys = _key_files(snapshot.configuration.issuers)
         self._watcher.watch((*in_force.files, *keys), in_force.globs, since=in_force.read_at)
         self._remote.follow(snapshot.configuration.issuers)
+        if self._history is not None and in_force.contents:
+            self._keep(self._history.keep(in_force.contents, time.time()))
 
     def _was_refused(self, loaded: Loaded, read_at: float) -> None:
         """Follow what refused files name, too: one of those may be what is missing."""

@@ -17,7 +17,7 @@ import msgspec
 
 from compartmentd.collector import keep, without_collections
 from compartmentd.compilation import compile_beside
-from compartmentd.compiler import Loaded
+from compartmentd.compiler import Contents, Loaded
 from compartmentd.configuration import Configuration, ServerSettings
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.logs import log
@@ -85,7 +85,9 @@ class LocalKeys(msgspec.Struct, frozen=True):
 class InForce(msgspec.Struct, frozen=True):
     """What the daemon runs on: a snapshot, the files it came from, and what tells whether its keys changed.
 
-    `read_at` is the wall time (seconds) before the first of the files was read.
+    `read_at` is the wall time (seconds) before the first of the files was read. `contents` are those of a
+    configuration that came into force with this snapshot, and empty where only keys changed. `stale` holds the
+    problems of the files on disk, where an earlier configuration had to be taken in their place.
     """
 
     snapshot: Snapshot
@@ -94,12 +96,14 @@ class InForce(msgspec.Struct, frozen=True):
     local: LocalKeys
     remote: str
     read_at: float
+    contents: Contents = ()
+    stale: tuple[Problem, ...] = ()
 
 
 def digest_of(remote: Mapping[EntryName, tuple[Key, ...]]) -> str:
     """Return a digest of keys that were fetched, to tell whether one changed."""
     keys = [
-        (name, sorted(msgspec.json.encode(key.identity) for key in group))
+        (name, sorted((key.thumbprint, key.kid or "", key.kid is None, key.algorithms) for key in group))
         for name, group in sorted(remote.items())
     ]
     return hashlib.sha256(msgspec.json.encode(keys)).hexdigest()
@@ -154,7 +158,9 @@ class Reloader:
         self._read_at = in_force.read_at
         self._turn = asyncio.Lock()
         self._next: dict[Callable[[str], Awaitable[Report]], asyncio.Task[Report]] = {}
+        self._contents: Contents = ()
         self.in_force = in_force
+        self.stale = in_force.stale
         self.last: Report | None = None
         self.tally = Tally()
 
@@ -202,7 +208,14 @@ class Reloader:
         report = await self._taken(loaded, configuration)
         if not report.ok:
             self._was_refused(loaded, self._read_at)
+        self._mind_staleness(report)
         return report
+
+    def _mind_staleness(self, report: Report) -> None:
+        """Files that were refused at the start are in force now, or are refused for other reasons."""
+        if self.stale and report.ok:
+            log(logging.WARNING, "last_good_left", "the files on disk are good again, and in force")
+        self.stale = () if report.ok or not self.stale else report.problems
 
     async def _taken(self, loaded: Loaded, configuration: Configuration | None) -> Report:
         if configuration is None:
@@ -211,6 +224,7 @@ class Reloader:
         problems = (*warnings, *needing_restart(self._server, configuration))
         if any_error(problems):
             return self._refused(problems)
+        self._contents = loaded.contents
         return await self._adopt(configuration, loaded.digest, (loaded.files, loaded.globs), problems)
 
     async def _compile(self) -> Loaded:
@@ -281,7 +295,8 @@ class Reloader:
             snapshot = msgspec.structs.replace(old.snapshot, generation=generation, keys=keys)
         else:
             snapshot = await self._build(configuration, digest, generation, keys)
-        self.in_force = InForce(snapshot, *files, local, mark, self._read_at)
+        contents = () if digest == old.snapshot.digest else self._contents
+        self.in_force = InForce(snapshot, *files, local, mark, self._read_at, contents)
         self._hub.swap(snapshot)
         self._took_force(self.in_force)
         while not self._hub.judge_some(SLICE):  # noqa: ASYNC110 - it works in slices here, and waits for nothing

@@ -35,18 +35,28 @@ async def test_what_comes_over_is_what_was_compiled(name: str) -> None:
     assert original.configuration is not None
     copy = await assemble(stream(list(pieces(original))), NOTHING)
     assert copy.configuration == original.configuration
-    assert (copy.problems, copy.digest, copy.files, copy.globs) == (
+    assert (copy.problems, copy.digest, copy.files, copy.globs, copy.contents) == (
         original.problems,
         original.digest,
         original.files,
         original.globs,
+        original.contents,
     )
+
+
+async def test_large_and_oddly_named_files_come_over_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "PIECE", 10)
+    contents = (("c.yaml", b"0123456789" * 2), ("p/\udcff.yaml", b"01234567890"), ("empty.json", b""))
+    original = msgspec.structs.replace(loaded(CONFIG / "demo.yaml"), contents=contents)
+    copy = await assemble(stream(list(pieces(original))), NOTHING)
+    assert copy.contents == contents
 
 
 async def test_of_known_files_the_configuration_is_left_out() -> None:
     original = loaded(CONFIG / "compartments.yaml")
     copy = await assemble(stream(list(pieces(original))), original.digest)
     assert copy.configuration is None
+    assert copy.contents == ()
     assert copy.digest == original.digest
     assert copy.problems == original.problems
 

@@ -40,6 +40,7 @@ LAYERS = (
         (
             "collector",
             "files",
+            "history",
             "jwks",
             "material",
             "minting",
@@ -54,7 +55,9 @@ LAYERS = (
     ),
     Row(("compilation", "heartbeat", "reload", "revoking", "server"), ("msgspec", "tornado")),
     Row(("metrics",), ("msgspec", "prometheus_client")),
-    Row(("administration", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")),
+    Row(
+        ("administration", "lastgood", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")
+    ),
 )
 """From the lowest layer to the highest."""
 
@@ -74,6 +77,7 @@ ALONG = {
     ("notify", "logs"),
     ("jwks", "logs"),
     ("daemon", "administration"),
+    ("daemon", "lastgood"),
     ("cli", "daemon"),
     ("__main__", "cli"),
 }

@@ -21,14 +21,19 @@ from compartmentd.errors import ConfigInvalid
     is_flag=True,
     help="Serve the playground and mint tokens, on this machine alone; makes missing development keys.",
 )
+@click.option(
+    "--last-good",
+    is_flag=True,
+    help="Where the files do not check, start on the newest kept configuration that does (see `rollback`).",
+)
 @click.pass_context
-def serve(context: click.Context, path: str, *, development: bool) -> None:
+def serve(context: click.Context, path: str, *, development: bool, last_good: bool) -> None:
     """Serve a configuration until TERM or INT; HUP reloads it."""
     # Imported here: the other commands start faster without the server.
     from compartmentd import daemon  # noqa: PLC0415
 
     try:
-        failed = daemon.serve(path, development=development, environ=os.environ)
+        failed = daemon.serve(path, development=development, environ=os.environ, last_good=last_good)
     except ConfigInvalid as error:
         print_problems(error.problems, "text")
         context.exit(Exit.ERRORS)

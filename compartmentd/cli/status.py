@@ -34,16 +34,23 @@ OK = 200
 def _tell(answer: dict[str, Any]) -> None:
     click.echo(f"compartmentd {answer['version']}, started {_time(answer['started'])}")
     click.echo(f"generation {answer['generation']} ({answer['digest'][:12]})")
+    if answer["last_good"] is not None:
+        click.echo("on the last good configuration: the files on disk are refused")
+        _tell_problems(answer["last_good"])
     last = answer["last_reload"]
     if last is not None:
         outcome = "ok" if last["ok"] else "refused"
         click.echo(f"last reload {_time(last['at'])}: {outcome}")
-        for problem in last["problems"]:
-            place = f"{problem['file']}:{problem['line']}:{problem['column']}"
-            click.echo(f"  {place}: {problem['severity']}: {problem['message']}")
+        _tell_problems(last["problems"])
     click.echo(f"{answer['connections']} connections, {answer['sessions']} sessions, {answer['rooms']} rooms")
     for name, counts in answer["namespaces"].items():
         click.echo(f"  {name}: {counts['sessions']} sessions, {counts['rooms']} rooms")
+
+
+def _tell_problems(problems: list[dict[str, Any]]) -> None:
+    for problem in problems:
+        place = f"{problem['file']}:{problem['line']}:{problem['column']}"
+        click.echo(f"  {place}: {problem['severity']}: {problem['message']}")
 
 
 def _time(milliseconds: int) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from typing import Literal, TypeAlias
 
 from compartmentd.compiler.access import FileAccess
+from compartmentd.compiler.contents import Contents, digest_of_files
 from compartmentd.configuration import FileUse
 from compartmentd.names import Digest
 from compartmentd.problems import Span
 
-FileKind: TypeAlias = Literal["include", "schema", "jwks_file", "public_key_file", "secret_file"]
+FileKind: TypeAlias = Literal["include", "schema", "jwks_file", "public_key_file", "secret_file", "tls_file"]
 
 
 class FilesUsed:
@@ -40,18 +40,14 @@ class FilesUsed:
         """Remember a file that has to be followed."""
         self.uses.append(FileUse(kind, path, span))
 
-    def digest(self) -> Digest:
-        """Return the SHA-256 over names and bytes.
+    @property
+    def contents(self) -> Contents:
+        """What was read, the main file first; names are relative to it, so that a copy elsewhere is the same."""
+        return tuple((self._relative(path), raw) for path, raw in self._contents.items())
 
-        Each is preceded by its length, so that no two sets of files read the same; names are relative to the
-        main file, so that a copy elsewhere has the same digest.
-        """
-        digest = hashlib.sha256()
-        for name, raw in sorted((self._relative(path), raw) for path, raw in self._contents.items()):
-            for part in (name.encode("utf-8", "surrogateescape"), raw):
-                digest.update(len(part).to_bytes(8, "big"))
-                digest.update(part)
-        return Digest(digest.hexdigest())
+    def digest(self) -> Digest:
+        """Return the digest of what was read."""
+        return digest_of_files(self.contents)
 
     def _relative(self, path: str) -> str:
         prefix = posixpath.join(self._directory, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from compartmentd.compiler.access import FileAccess
+from compartmentd.compiler.contents import Contents
 from compartmentd.compiler.events import EventReader
 from compartmentd.compiler.files_used import FilesUsed
 from compartmentd.compiler.issuers import Issuers
@@ -29,7 +30,8 @@ class Loaded(msgspec.Struct, frozen=True):
     """What came of a configuration: `None` where a problem is an error.
 
     `files` are those of the digest, with those that could not be read; `globs` the patterns of `include`, as
-    paths. `issuers` are the entries that could be compiled, also where there is no configuration.
+    paths. `issuers` are the entries that could be compiled, also where there is no configuration. `contents` is
+    what was read, also where it has errors.
     """
 
     configuration: Configuration | None
@@ -38,6 +40,7 @@ class Loaded(msgspec.Struct, frozen=True):
     files: tuple[str, ...]
     globs: tuple[str, ...] = ()
     issuers: tuple[IssuerEntry, ...] = ()
+    contents: Contents = ()
 
 
 def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
@@ -63,6 +66,7 @@ def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
         files=used.names,
         globs=sections.globs,
         issuers=() if configuration is None else configuration.issuers,
+        contents=used.contents,
     )
 
 
@@ -75,7 +79,7 @@ def _compile(
     issuers = Issuers(root, files, report, serving=serving)
     schemas = PayloadSchemas(files, report)
     events = EventReader(reader, places, schemas, report)
-    server, spans = ServerReader(report).read(root.get("server"))
+    server, spans = ServerReader(files, report, serving=serving).read(root.get("server"))
     namespaces = NamespaceReader(reader, places, events, issuers, report).read(
         sections.namespaces,
         merged(Limits(), root.get("limits")),

@@ -24,6 +24,7 @@ class FakeAdministration:
         self.admin_hosts: tuple[str, ...] = ("admin.example.com",)
         self.reason: str | None = None
         self.lacking_keys: tuple[str, ...] = ()
+        self.on_last_good = False
         self.outcome: Record = {"ok": True, "changed": True, "generation": 2}
         self.revoked: Record = {"ok": True, "sessions": 1, "before": 5000, "lasting": True}
         self.tokens = {GOOD}

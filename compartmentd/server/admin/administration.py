@@ -52,6 +52,10 @@ class Administration(Protocol):
     def lacking_keys(self) -> Collection[str]:
         """Return the issuer entries whose keys cannot be had; everyone else's tokens are served all the same."""
 
+    @property
+    def on_last_good(self) -> bool:
+        """Tell whether an earlier configuration is served, since the files on disk were refused at the start."""
+
     def authorize(self, token: str) -> Refused | None:
         """Judge a bearer token; asked again for as long as a stream is open."""
 
@@ -65,7 +69,7 @@ class Administration(Protocol):
     def status(self) -> Record:
         """Return what is in force, and how much of it there is.
 
-        `{version, generation, digest, started, last_reload, connections, sessions, rooms, namespaces,
+        `{version, generation, digest, started, last_reload, last_good, connections, sessions, rooms, namespaces,
         keys}`, the last with the state of each entry whose keys are fetched.
         """
 

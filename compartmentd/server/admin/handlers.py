@@ -33,7 +33,8 @@ class Readiness(AdminHandler):
         reason = self.site.administration.unready()
         lacking = sorted(self.site.administration.lacking_keys)
         if reason is None:
-            self.answer({"ok": True, **({"keys_unavailable": lacking} if lacking else {})})
+            stale = {"last_good": True} if self.site.administration.on_last_good else {}
+            self.answer({"ok": True, **({"keys_unavailable": lacking} if lacking else {}), **stale})
         else:
             self.answer({"ok": False, "error": {"code": "unready", "message": reason}}, 503)
 

@@ -1,0 +1,197 @@
+"""`compartmentd rollback`: the configurations that were in force, and the way back to one of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from difflib import unified_diff
+from typing import Any, NamedTuple
+
+import click
+
+from compartmentd.cli.exits import Exit
+from compartmentd.cli.render import Format, format_option, print_json, print_problems
+from compartmentd.compiler import Contents, load
+from compartmentd.errors import UsageError
+from compartmentd.files import Disk
+from compartmentd.history import Damaged, Entry, History, state_directory
+from compartmentd.history.restore import Restoration, carry_out, plan
+
+SHORT = 12
+"""Hex digits of a digest that are shown."""
+
+LEAST = 4
+"""Hex digits of a digest that are enough to name it, where no other begins so."""
+
+
+@click.command()
+@click.option(
+    "-c", "--config", "path", required=True, type=click.Path(), metavar="FILE", help="The main file."
+)
+@click.argument("version", metavar="[NUMBER|DIGEST]", required=False)
+@click.option(
+    "--state", type=click.Path(), metavar="DIR", help="The state directory, if FILE does not say it."
+)
+@click.option("--diff", is_flag=True, help="Show what restoring would change, and change nothing.")
+@click.option("--yes", is_flag=True, help="Restore also where that deletes or overwrites other files.")
+@format_option
+@click.pass_context
+def rollback(
+    context: click.Context,
+    path: str,
+    version: str | None,
+    state: str | None,
+    format_: Format,
+    *,
+    diff: bool,
+    yes: bool,
+) -> None:
+    """List the configurations that were in force, or put the files of one of them back.
+
+    What lies there is kept before it is replaced, so the way forward is a rollback, too.
+    """
+    history = History(_state(path, state))
+    try:
+        entries = history.entries()
+        if version is None:
+            _list(path, history, entries, format_)
+            return
+        restoration = plan(path, _read(history, _named(version, entries)), Disk())
+        if diff:
+            _show(restoration)
+            return
+        context.exit(_restore(restoration, history, format_, yes=yes))
+    except OSError as error:
+        raise UsageError(f"nothing was changed: {error.filename or path}: {error.strerror}") from None
+
+
+def _state(path: str, named: str | None) -> str:
+    state = named or state_directory(path, Disk(), os.environ)
+    if state is None:
+        raise UsageError(f"`{path}` does not say where its `server.state` is: use `--state`")
+    return state
+
+
+def _named(version: str, entries: tuple[Entry, ...]) -> Entry:
+    if version.isdecimal() and 1 <= int(version) <= len(entries):
+        return entries[int(version) - 1]
+    found = [entry for entry in entries if entry.digest.startswith(version.lower())]
+    if len(version) < LEAST or not found:
+        raise UsageError(f"no kept configuration is `{version}`: without it, all of them are listed")
+    if len({entry.digest for entry in found}) > 1:
+        raise UsageError(f"more than one digest begins with `{version}`: give more of it")
+    return found[0]
+
+
+def _read(history: History, entry: Entry) -> Contents:
+    try:
+        return history.read(entry)
+    except Damaged as damage:
+        raise UsageError(f"`{history.directory / entry.file}` cannot be restored: {damage}") from None
+
+
+# --- listing ------------------------------------------------------------------------------------------------------
+
+
+class _Row(NamedTuple):
+    entry: Entry
+    files: list[str]
+    damage: str
+
+
+def _rows(history: History, entries: tuple[Entry, ...]) -> Iterator[_Row]:
+    for entry in entries:
+        try:
+            yield _Row(entry, [name for name, _ in history.read(entry)], "")
+        except Damaged as damage:
+            yield _Row(entry, [], str(damage))
+
+
+def _list(path: str, history: History, entries: tuple[Entry, ...], format_: Format) -> None:
+    on_disk = load(path, Disk()).digest
+    rows = list(_rows(history, entries))
+    if format_ == "json":
+        print_json([_record(number, row, on_disk) for number, row in enumerate(rows, 1)])
+        return
+    for number, row in enumerate(rows, 1):
+        click.echo(f"{number:3}  {_time(row.entry)}  {row.entry.digest[:SHORT]}  {_told(row, on_disk)}")
+    if not rows:
+        click.echo(f"`{history.directory}` keeps no configuration yet", err=True)
+
+
+def _told(row: _Row, on_disk: str) -> str:
+    kind = "in force then" if row.entry.accepted else "replaced then"
+    if row.damage:
+        return f"{kind}, damaged: {row.damage}"
+    count = f"{len(row.files)} file{'' if len(row.files) == 1 else 's'}"
+    return f"{kind}, {count}" + (", as on the disk now" if row.entry.digest == on_disk else "")
+
+
+def _record(number: int, row: _Row, on_disk: str) -> dict[str, Any]:
+    return {
+        "number": number,
+        "at": row.entry.at,
+        "digest": row.entry.digest,
+        "accepted": row.entry.accepted,
+        "on_disk": row.entry.digest == on_disk,
+        "files": row.files,
+        "damage": row.damage or None,
+    }
+
+
+def _time(entry: Entry) -> str:
+    moment = datetime.fromtimestamp(entry.at / 1000, UTC).astimezone()
+    return moment.isoformat(sep=" ", timespec="seconds")
+
+
+# --- restoring ----------------------------------------------------------------------------------------------------
+
+
+def _restore(restoration: Restoration, history: History, format_: Format, *, yes: bool) -> Exit:
+    refused = bool(restoration.doubts) and not yes
+    if restoration.changes and not refused:
+        carry_out(restoration, history, time.time())
+    if format_ == "json":
+        print_json(
+            {
+                "ok": not refused,
+                "written": sorted(restoration.writes),
+                "deleted": restoration.deletes,
+                "doubts": restoration.doubts,
+                "problems": [problem.as_json() for problem in restoration.problems],
+            }
+        )
+    else:
+        _tell(restoration, refused=refused)
+    return Exit.ERRORS if refused else Exit.FINE
+
+
+def _tell(restoration: Restoration, *, refused: bool) -> None:
+    if restoration.problems:
+        print_problems(restoration.problems, "text")
+    if refused:
+        for doubt in restoration.doubts:
+            click.echo(f"error: {doubt}", err=True)
+        click.echo("nothing was changed; with `--yes` it is done all the same", err=True)
+        return
+    for file in sorted(restoration.writes):
+        click.echo(f"restored {file}")
+    for file in restoration.deletes:
+        click.echo(f"deleted {file}")
+    if not restoration.changes:
+        click.echo("nothing to do: these files lie there now")
+    else:
+        click.echo("a daemon with `server.watch` reloads by itself; else run `compartmentd reload`")
+
+
+def _show(restoration: Restoration) -> None:
+    before = dict(restoration.before)
+    main = restoration.path
+    for file in (*restoration.writes, *restoration.deletes):
+        name = file.removeprefix(os.path.join(os.path.dirname(main), ""))  # noqa: PTH118, PTH120 - as in names
+        old = before.get(name, b"").decode("utf-8", "replace").splitlines(keepends=True)
+        new = restoration.writes.get(file, b"").decode("utf-8", "replace").splitlines(keepends=True)
+        for line in unified_diff(old, new, f"{file} (on the disk)", f"{file} (restored)"):
+            click.echo(line if line.endswith("\n") else f"{line}\n", nl=False)
