@@ -79,7 +79,7 @@ def _compile(
     issuers = Issuers(root, files, report, serving=serving)
     schemas = PayloadSchemas(files, report)
     events = EventReader(reader, places, schemas, report)
-    server, spans = ServerReader(files, report, serving=serving).read(root.get("server"))
+    server, spans = ServerReader(report).read(root.get("server"))
     namespaces = NamespaceReader(reader, places, events, issuers, report).read(
         sections.namespaces,
         merged(Limits(), root.get("limits")),
