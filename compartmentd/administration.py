@@ -151,6 +151,9 @@ class DaemonAdministration:
                 "problems": [problem.as_json() for problem in last.problems],
             },
             "last_good": [problem.as_json() for problem in self._reloader.stale] or None,
+            "tls": None
+            if self._reloader.certificate is None
+            else {"expires": int(self._reloader.certificate.expires_at * 1000)},
             "connections": self._connections(),
             "sessions": registry.sessions,
             "rooms": sum(len(compartment.rooms) for compartment in live.values()),

@@ -34,11 +34,21 @@ Address: TypeAlias = TcpAddress | UnixAddress | SystemdAddress
 Transport: TypeAlias = Literal["websocket", "polling"]
 
 
+class TlsFiles(msgspec.Struct, frozen=True):
+    """The PEM files of a certificate chain, the server's own first, and of its private key; where they are named."""
+
+    cert: str
+    key: str
+    cert_span: Span
+    key_span: Span
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`server`, with every default filled in; durations are seconds, sizes bytes, rates per second.
 
     `origins` is `None` for the default (same host and port), else the allowed patterns as written.
-    `token_from` holds `auth`, `header`, `cookie:NAME`, `query:NAME` in the order written.
+    `trusted_proxies` holds networks in CIDR notation, and `unix`. `token_from` holds `auth`, `header`,
+    `cookie:NAME`, `query:NAME` in the order written.
     """
 
     listen: tuple[Address, ...] = (TcpAddress("127.0.0.1", 8000),)
@@ -47,6 +57,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     path: str = "/socket.io/"
     origins: tuple[str, ...] | None = None
     transports: tuple[Transport, ...] = ("websocket", "polling")
+    tls: TlsFiles | None = None
+    trusted_proxies: tuple[str, ...] = ()
     token_from: tuple[str, ...] = ("auth", "header")
     ping_interval: float = 25.0
     ping_timeout: float = 20.0
@@ -55,14 +67,22 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections: int | None = 16000
     connections_per_address: int | None = None
     connect_rate: float | None = None
+    drain: float = 30.0
     state: str | None = None
     watch: bool = True
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`log`: the claims that decisions are logged with, each as a path, and which decisions are logged."""
+
+    claims: tuple[tuple[str, ...], ...] = ()
+    decisions: Literal["refused", "all", "none"] = "refused"
 
 
 class FileUse(msgspec.Struct, frozen=True):
     """A file that the configuration names, and the place that names it; `kind` says what it is used for."""
 
-    kind: Literal["include", "schema", "jwks_file", "public_key_file", "secret_file"]
+    kind: Literal["include", "schema", "jwks_file", "public_key_file", "secret_file", "tls_file"]
     path: str
     span: Span
 
@@ -77,6 +97,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     issuers: tuple[IssuerEntry, ...]
     policy: Policy
     files: tuple[FileUse, ...]
+    log: LogSettings = LogSettings()
     server_spans: dict[str, Span] = {}
 
     @property

@@ -20,6 +20,7 @@ import uvloop
 
 from compartmentd import __version__
 from compartmentd.administration import DaemonAdministration, DaemonDevelopment
+from compartmentd.certificates import Certificate, read_certificate, untimely
 from compartmentd.collector import keep
 from compartmentd.compiler import FileAccess, Loaded, load
 from compartmentd.configuration import (
@@ -30,6 +31,7 @@ from compartmentd.configuration import (
     TcpAddress,
     UnixAddress,
 )
+from compartmentd.decisions import DecisionLog
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.feed import Feed
 from compartmentd.files import Disk
@@ -38,7 +40,7 @@ from compartmentd.history import History
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.lag import Lag
 from compartmentd.lastgood import Keeper, Start, start_on_last_good
-from compartmentd.logs import Stamp, log, logger, set_up
+from compartmentd.logs import Stamp, log, logger, set_up, tell_left_out
 from compartmentd.material import make_missing_secrets, read_material
 from compartmentd.metrics import Metrics, Sources
 from compartmentd.names import EntryName
@@ -103,15 +105,19 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
     start: Start = partial(start_up, path, development=development, passed=passed)
     in_force, problems = start_on_last_good(path, start, environ) if last_good else start()
     configuration = in_force.snapshot.configuration
+    certificate, warnings = certificate_of(configuration.server)
     state = state_of(configuration)
     if isinstance(state, Problem):
         raise ConfigInvalid((state,))
+    problems = (*problems, *warnings)
     for problem in (*problems, *forgotten(configuration)):
         if problem.severity == "warning":
             log(logging.WARNING, "problem", str(problem), code=problem.code, help=problem.help)
 
     async def run() -> bool:
-        daemon = Daemon(path, in_force, stamp, state, notifier, development=development)
+        daemon = Daemon(
+            path, in_force, stamp, state, notifier, certificate=certificate, development=development
+        )
         await daemon.run(passed, environ)
         return daemon.failed
 
@@ -152,6 +158,20 @@ def start_up(
     return InForce(
         snapshot, loaded.files, loaded.globs, local, digest_of({}), read_at, loaded.contents
     ), problems
+
+
+def certificate_of(server: ServerSettings) -> tuple[Certificate | None, tuple[Problem, ...]]:
+    """Read the certificate of the listeners, if they have one, with what is to be warned of.
+
+    Raises:
+        ConfigInvalid: the pair cannot be used.
+    """
+    if server.tls is None:
+        return None, ()
+    certificate = read_certificate(server.tls)
+    if isinstance(certificate, Problem):
+        raise ConfigInvalid((certificate,))
+    return certificate, untimely(server.tls, certificate, time.time())
 
 
 def _usable(loaded: Loaded) -> Configuration:
@@ -196,6 +216,7 @@ class Daemon:
         state: State | None,
         notifier: Notifier,
         *,
+        certificate: Certificate | None,
         development: bool,
     ) -> None:
         self._path = path
@@ -206,6 +227,7 @@ class Daemon:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
         self._feed = Feed()
+        self._decisions = DecisionLog(self._feed)
         self._lag = Lag()
         self._notifier = notifier
         self._ticked = time.monotonic()
@@ -215,7 +237,7 @@ class Daemon:
             clock=SystemClock(),
             new_sid=_new_sid,
             failed=_judging_failed,
-            journal=self._feed,
+            journal=self._decisions,
             keys=self._remote,
         )
         self._reloader = Reloader(
@@ -227,6 +249,8 @@ class Daemon:
             took_force=self._took_force,
             was_refused=self._was_refused,
             announced=lambda: notifier.reloading(self._status),
+            certificate=certificate,
+            secure=self._secure,
         )
         self._state = state
         state_path = in_force.snapshot.configuration.server.state
@@ -239,6 +263,7 @@ class Daemon:
             server_options(in_force.snapshot.configuration),
             handlers=[backchannel(Logouts(self._hub, self._revoker, self._remote))],
         )
+        self._securable: tuple[SocketServer | AdminServer, ...] = ()
         self._watcher = Watcher(self._changed, _cannot_watch)
         self._administration = DaemonAdministration(
             self._hub,
@@ -264,11 +289,13 @@ class Daemon:
                 *_bind_all([a for a in settings.admin if not isinstance(a, UnixAddress)], passed),
             ]
             if self._development:
-                self._page_origins = tuple(_page_origins((*public, *admin)))
+                self._page_origins = tuple(_page_origins((*public, *admin), self._scheme))
             if self._state is not None:
                 stack.callback(self._state.close)
             stack.push_async_callback(self._revoker.close)
             admin_server = AdminServer(self._administration, self._make_development(public))
+            self._securable = (self._server, admin_server)
+            self._secure(self._reloader.certificate)
             stack.push_async_callback(admin_server.close)
             stack.push_async_callback(self._server.close)
             stack.push_async_callback(self._end_tasks)
@@ -298,6 +325,7 @@ class Daemon:
             log(logging.INFO, "stopping", "stopping")
             self._server.stop()
             self._hub.say_goodbye()
+        tell_left_out(all_of_them=True)
         log(logging.INFO, "stopped", "stopped")
 
     # --- listeners ---------------------------------------------------------------------------------------------
@@ -314,7 +342,7 @@ class Daemon:
     def _make_development(self, public: Collection[socket.socket]) -> DaemonDevelopment | None:
         if not self._development:
             return None
-        url = next((_url(sock) for sock in public if sock.family != socket.AF_UNIX), "")
+        url = next((_url(sock, self._scheme) for sock in public if sock.family != socket.AF_UNIX), "")
         return DaemonDevelopment(self._path, self._hub, self._reloader, url)
 
     def _say_ready(self, public: Collection[socket.socket], admin: Collection[socket.socket]) -> None:
@@ -322,14 +350,23 @@ class Daemon:
             logging.INFO,
             "ready",
             f"compartmentd {__version__} is ready",
-            listen=[_url(sock) for sock in public],
-            admin=[_url(sock) for sock in admin],
+            listen=[_url(sock, self._scheme) for sock in public],
+            admin=[_url(sock, self._scheme) for sock in admin],
         )
-        page = next((_url(sock) for sock in admin if sock.family != socket.AF_UNIX), None)
+        page = next((_url(sock, self._scheme) for sock in admin if sock.family != socket.AF_UNIX), None)
         if self._development and page is not None:
             token, _ = self._administration.tokens.issue(DEVELOPMENT_SESSION)
             # To standard output and not to the log: the fragment is a key, and this is its one way to the user.
             print(f"\nPlayground: {page}/playground#token={token}\n", flush=True)  # noqa: T201
+
+    @property
+    def _scheme(self) -> str:
+        return "http" if self._reloader.certificate is None else "https"
+
+    def _secure(self, certificate: Certificate | None) -> None:
+        """Use a certificate on all listeners, for the connections from now on."""
+        for server in self._securable:
+            server.secure(None if certificate is None else certificate.context)
 
     # --- what comes from outside -------------------------------------------------------------------------------
 
@@ -343,18 +380,23 @@ class Daemon:
         """Take in files that changed on disk; keys are followed even where the configuration is not watched."""
         configuration = self._reloader.in_force.snapshot.configuration
         keys = set(_key_files(configuration.issuers))
-        if configuration.server.watch and not keys.issuperset(paths):
+        certificate = set(_tls_files(configuration))
+        if configuration.server.watch and not (keys | certificate).issuperset(paths):
             self._keep(self._reloader.reload("watch"))
-        elif keys.intersection(paths):
+            return
+        if keys.intersection(paths):
             self._keep(self._reloader.reload_keys("watch"))
+        if certificate.intersection(paths):
+            self._keep(self._reloader.reload_certificate("watch"))
 
     def _took_force(self, in_force: InForce) -> None:
         """Follow a new generation: options of the server, files to watch, the logs' stamp."""
         snapshot = in_force.snapshot
         self._stamp.generation = snapshot.generation
         self._stamp.digest = snapshot.digest
+        self._decisions.settings = snapshot.configuration.log
         self._server.configure(server_options(snapshot.configuration, self._page_origins))
-        keys = _key_files(snapshot.configuration.issuers)
+        keys = (*_key_files(snapshot.configuration.issuers), *_tls_files(snapshot.configuration))
         self._watcher.watch((*in_force.files, *keys), in_force.globs, since=in_force.read_at)
         self._remote.follow(snapshot.configuration.issuers)
         if self._history is not None and in_force.contents:
@@ -363,7 +405,11 @@ class Daemon:
     def _was_refused(self, loaded: Loaded, read_at: float) -> None:
         """Follow what refused files name, too: one of those may be what is missing."""
         now = self._reloader.in_force
-        keys = _key_files((*now.snapshot.configuration.issuers, *loaded.issuers))
+        keys = (
+            *_key_files((*now.snapshot.configuration.issuers, *loaded.issuers)),
+            *_tls_files(now.snapshot.configuration),
+            *_tls_files(loaded.configuration),
+        )
         files, globs = (*now.files, *loaded.files, *keys), (*now.globs, *loaded.globs)
         self._watcher.watch(files, globs, since=read_at)
 
@@ -415,6 +461,7 @@ class Daemon:
             due = time.monotonic() + wait
             await asyncio.sleep(wait)
             self._lag.note(time.monotonic() - due)
+            tell_left_out()
 
     def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run work beside everything else; if it fails, say so and stop: what it did would be missing silently."""
@@ -437,12 +484,12 @@ class Daemon:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _page_origins(sockets: Iterable[socket.socket]) -> Iterator[str]:
+def _page_origins(sockets: Iterable[socket.socket], scheme: str) -> Iterator[str]:
     """Yield the origins of pages that these listeners serve, under the names that browsers on this machine use."""
     for sock in sockets:
         if sock.family != socket.AF_UNIX:
-            yield _url(sock)
-            yield f"http://localhost:{sock.getsockname()[1]}"
+            yield _url(sock, scheme)
+            yield f"{scheme}://localhost:{sock.getsockname()[1]}"
 
 
 def server_options(configuration: Configuration, page_origins: tuple[str, ...] = ()) -> ServerOptions:
@@ -473,6 +520,11 @@ def _key_files(issuers: Iterable[IssuerEntry]) -> list[str]:
     return [entry.keys.name for entry in issuers if entry.keys.kind in KEY_FILES]
 
 
+def _tls_files(configuration: Configuration | None) -> tuple[str, ...]:
+    tls = None if configuration is None else configuration.server.tls
+    return () if tls is None else (tls.cert, tls.key)
+
+
 def _cannot_watch(why: str) -> None:
     log(logging.WARNING, "watch_degraded", why)
 
@@ -481,11 +533,11 @@ def _bind_all(addresses: Iterable[Address], passed: Passed) -> list[socket.socke
     return [sock for address in addresses for sock in bind(address, passed)]
 
 
-def _url(sock: socket.socket) -> str:
+def _url(sock: socket.socket, scheme: str) -> str:
     if sock.family == socket.AF_UNIX:
         return f"unix:{sock.getsockname()}"
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _new_sid() -> str:

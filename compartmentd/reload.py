@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 
+from compartmentd.certificates import Certificate, read_certificate, untimely
 from compartmentd.collector import keep, without_collections
 from compartmentd.compilation import compile_beside
 from compartmentd.compiler import Contents, Loaded
@@ -103,7 +104,7 @@ class InForce(msgspec.Struct, frozen=True):
 def digest_of(remote: Mapping[EntryName, tuple[Key, ...]]) -> str:
     """Return a digest of keys that were fetched, to tell whether one changed."""
     keys = [
-        (name, sorted((key.thumbprint, key.kid or "", key.kid is None, key.algorithms) for key in group))
+        (name, sorted(msgspec.json.encode(key.identity) for key in group))
         for name, group in sorted(remote.items())
     ]
     return hashlib.sha256(msgspec.json.encode(keys)).hexdigest()
@@ -145,6 +146,8 @@ class Reloader:
         development: bool,
         took_force: Callable[[InForce], None],
         was_refused: Callable[[Loaded, float], None],
+        certificate: Certificate | None = None,
+        secure: Callable[[Certificate | None], None] = lambda _: None,
         announced: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """`announced` is what every reload runs in, whatever comes of it."""
@@ -154,12 +157,14 @@ class Reloader:
         self._development = development
         self._took_force = took_force
         self._was_refused = was_refused
+        self._secure = secure
         self._announced = announced
         self._read_at = in_force.read_at
         self._turn = asyncio.Lock()
         self._next: dict[Callable[[str], Awaitable[Report]], asyncio.Task[Report]] = {}
         self._contents: Contents = ()
         self.in_force = in_force
+        self.certificate = certificate
         self.stale = in_force.stale
         self.last: Report | None = None
         self.tally = Tally()
@@ -171,6 +176,10 @@ class Reloader:
     async def reload_keys(self, cause: str) -> Report:
         """Take in changed keys alone, with the configuration as it is in force."""
         return await self._queued(cause, self._keys)
+
+    async def reload_certificate(self, cause: str) -> Report:
+        """Take in a changed certificate alone, with the configuration as it is in force."""
+        return await self._queued(cause, self._certificate_alone)
 
     async def take_remote_keys(self, cause: str) -> Report:
         """Take in keys that were fetched, and nothing else: a broken file must not keep a withdrawn key alive."""
@@ -205,7 +214,7 @@ class Reloader:
             await asyncio.sleep(SETTLE)
             loaded = await self._compile()
         configuration = self._configuration(loaded)
-        report = await self._taken(loaded, configuration)
+        report = await self._taken(loaded, configuration, cause)
         if not report.ok:
             self._was_refused(loaded, self._read_at)
         self._mind_staleness(report)
@@ -217,15 +226,44 @@ class Reloader:
             log(logging.WARNING, "last_good_left", "the files on disk are good again, and in force")
         self.stale = () if report.ok or not self.stale else report.problems
 
-    async def _taken(self, loaded: Loaded, configuration: Configuration | None) -> Report:
+    async def _taken(self, loaded: Loaded, configuration: Configuration | None, cause: str) -> Report:
         if configuration is None:
             return self._refused(loaded.problems)
         warnings = dict.fromkeys((*loaded.problems, *standing_warnings(configuration.issuers)))
         problems = (*warnings, *needing_restart(self._server, configuration))
         if any_error(problems):
             return self._refused(problems)
+        certificate = await self._read_certificate(configuration.server, cause)
+        if isinstance(certificate, Problem):
+            return self._refused((*problems, certificate))
+        problems = (*problems, *_untimely(configuration.server, certificate))
         self._contents = loaded.contents
-        return await self._adopt(configuration, loaded.digest, (loaded.files, loaded.globs), problems)
+        report = await self._adopt(configuration, loaded.digest, (loaded.files, loaded.globs), problems)
+        return self._secured(report, certificate) if report.ok else report
+
+    async def _certificate_alone(self, cause: str) -> Report:
+        certificate = await self._read_certificate(self._server, cause)
+        if isinstance(certificate, Problem):
+            return self._refused((certificate,))
+        return self._secured(self._report(_untimely(self._server, certificate)), certificate)
+
+    async def _read_certificate(self, server: ServerSettings, cause: str) -> Certificate | Problem | None:
+        """Read the certificate; its two files are replaced one after the other, so a watch may see one of each."""
+        if server.tls is None:
+            return None
+        found = await asyncio.to_thread(read_certificate, server.tls)
+        if isinstance(found, Problem) and cause == "watch":
+            await asyncio.sleep(SETTLE)
+            found = await asyncio.to_thread(read_certificate, server.tls)
+        return found
+
+    def _secured(self, report: Report, certificate: Certificate | None) -> Report:
+        """Use a certificate for new connections, if it is another; it decides nothing, so it is no generation."""
+        if _digest(certificate) == _digest(self.certificate):
+            return report
+        self.certificate = certificate
+        self._secure(certificate)
+        return msgspec.structs.replace(report, changed=True)
 
     async def _compile(self) -> Loaded:
         known = self.in_force.snapshot.digest
@@ -361,6 +399,16 @@ class Reloader:
             problems=problems,
             at=time.time(),
         )
+
+
+def _digest(certificate: Certificate | None) -> str | None:
+    return None if certificate is None else certificate.digest
+
+
+def _untimely(server: ServerSettings, certificate: Certificate | None) -> tuple[Problem, ...]:
+    if server.tls is None or certificate is None:
+        return ()
+    return untimely(server.tls, certificate, time.time())
 
 
 def rooms_of(configuration: Configuration) -> list[RoomTemplate]:

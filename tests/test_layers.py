@@ -38,6 +38,7 @@ LAYERS = (
     Row(("sessions",), ("msgspec",), pure=True),
     Row(
         (
+            "certificates",
             "collector",
             "files",
             "history",
@@ -50,14 +51,15 @@ LAYERS = (
             "lag",
             "logs",
             "feed",
+            "throttle",
+            "decisions",
+            "log_events",
         ),
         ("msgspec", "watchdog"),
     ),
     Row(("compilation", "heartbeat", "reload", "revoking", "server"), ("msgspec", "tornado")),
     Row(("metrics",), ("msgspec", "prometheus_client")),
-    Row(
-        ("administration", "lastgood", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")
-    ),
+    Row(("administration", "lastgood", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")),
 )
 """From the lowest layer to the highest."""
 
@@ -74,6 +76,9 @@ ALONG = {
     ("revoking", "server"),
     ("minting", "material"),
     ("feed", "logs"),
+    ("logs", "throttle"),
+    ("decisions", "logs"),
+    ("decisions", "feed"),
     ("notify", "logs"),
     ("jwks", "logs"),
     ("daemon", "administration"),
@@ -84,6 +89,7 @@ ALONG = {
 """Imports within a layer: importer and what it imports. They run one way only."""
 
 THIRD_PARTY = {
+    "certificates": ("cryptography",),
     "document": ("yaml", "jsonschema", "referencing", "re2"),
     "jwks": ("tornado",),
     "payloads": ("re2",),

@@ -11,7 +11,7 @@ from compartmentd.configuration import FileUse
 from compartmentd.names import Digest
 from compartmentd.problems import Span
 
-FileKind: TypeAlias = Literal["include", "schema", "jwks_file", "public_key_file", "secret_file"]
+FileKind: TypeAlias = Literal["include", "schema", "jwks_file", "public_key_file", "secret_file", "tls_file"]
 
 
 class FilesUsed:

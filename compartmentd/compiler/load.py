@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from compartmentd.compiler.access import FileAccess
@@ -18,7 +20,7 @@ from compartmentd.compiler.report import Report
 from compartmentd.compiler.rules import RuleReader
 from compartmentd.compiler.sections import Sections
 from compartmentd.compiler.server import ServerReader
-from compartmentd.configuration import Configuration
+from compartmentd.configuration import Configuration, LogSettings
 from compartmentd.document.node import Node
 from compartmentd.names import Digest
 from compartmentd.policy.model import Limits, Nobody, Policy, Rule
@@ -79,7 +81,7 @@ def _compile(
     issuers = Issuers(root, files, report, serving=serving)
     schemas = PayloadSchemas(files, report)
     events = EventReader(reader, places, schemas, report)
-    server, spans = ServerReader(report).read(root.get("server"))
+    server, spans = ServerReader(files, report, serving=serving).read(root.get("server"))
     namespaces = NamespaceReader(reader, places, events, issuers, report).read(
         sections.namespaces,
         merged(Limits(), root.get("limits")),
@@ -96,11 +98,23 @@ def _compile(
     )
     return Configuration(
         server=server,
+        log=_log_settings(root.get("log")),
         issuers=issuers.entries,
         policy=policy,
         files=tuple(files.uses),
         server_spans=spans,
     )
+
+
+def _log_settings(node: Node | None) -> LogSettings:
+    if node is None:
+        return LogSettings()
+    values: dict[str, Any] = {key: child.data for key, child in node.usable() if key == "decisions"}
+    claims = node.get("claims")
+    if claims is not None:
+        paths = (item.data for item in claims.items)
+        values["claims"] = tuple((path,) if isinstance(path, str) else tuple(path) for path in paths)
+    return LogSettings(**values)
 
 
 def _admin_access(root: Node, reader: RuleReader, places: Places) -> Rule:

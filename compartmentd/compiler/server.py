@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from compartmentd.compiler.files_used import beside
+from compartmentd.compiler.files_used import FilesUsed, beside, reason_of
 from compartmentd.compiler.quantities import count_limit, duration, rate_limit, size
 from compartmentd.compiler.report import Report
-from compartmentd.configuration import Address, ServerSettings, SystemdAddress, TcpAddress, UnixAddress
+from compartmentd.configuration import (
+    Address,
+    ServerSettings,
+    SystemdAddress,
+    TcpAddress,
+    TlsFiles,
+    UnixAddress,
+)
 from compartmentd.document.node import Node
 from compartmentd.problems import Span
 
 _LARGEST_PORT = 65535
 _ANY = "*"
+UNIX = "unix"
+"""In `trusted_proxies`, whoever connects to a unix socket."""
 
 
 def _as_is(data: Any) -> Any:
@@ -26,6 +35,7 @@ _PLAIN: Mapping[str, Callable[[Any], Any]] = {
     "ping_interval": duration,
     "ping_timeout": duration,
     "connect_timeout": duration,
+    "drain": duration,
     "send_buffer": size,
     "connections": count_limit,
     "connections_per_address": count_limit,
@@ -37,8 +47,10 @@ _LISTS = ("admin_hosts", "origins", "transports", "token_from")
 class ServerReader:
     """Reads `server`; its rule `admin_access` belongs to the policy and is read there."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, files: FilesUsed, report: Report, *, serving: bool) -> None:
+        self.files = files
         self.report = report
+        self.serving = serving
 
     def read(self, node: Node | None) -> tuple[ServerSettings, dict[str, Span]]:
         """Return the settings, with the place of each that was written."""
@@ -58,6 +70,12 @@ class ServerReader:
         state = node.get("state")
         if state is not None:
             values["state"] = beside(state.file, state.data)
+        tls = node.get("tls")
+        if tls is not None:
+            values["tls"] = self._tls(tls)
+        proxies = node.get("trusted_proxies")
+        if proxies is not None:
+            values["trusted_proxies"] = tuple(self._network(item) for item in proxies.items)
         self._check_origins(node)
         return ServerSettings(**values), {key: child.key_span for key, child in node.usable()}
 
@@ -105,6 +123,38 @@ class ServerReader:
                 f"`{host}` is not an IPv6 address",
                 "write one such as `[::1]:8000`",
             )
+
+    # --- TLS and proxies ------------------------------------------------------------------------------------
+
+    def _tls(self, node: Node) -> TlsFiles | None:
+        cert, key = node.get("cert"), node.get("key")
+        if cert is None or key is None:
+            return None
+        return TlsFiles(self._tls_file(cert), self._tls_file(key), cert.span, key.span)
+
+    def _tls_file(self, node: Node) -> str:
+        """Return the path of a file that serving needs; what is in it is not looked at here."""
+        path = beside(node.file, node.data)
+        self.files.use("tls_file", path, node.span)
+        try:
+            self.files.access.read(path)
+        except OSError as error:
+            tell = self.report.error if self.serving else self.report.note
+            help_ = "paths are relative to the file that names them; serving needs the file"
+            tell(node.span, "tls.unreadable", f"`{path}`: {reason_of(error)}", help_)
+        return path
+
+    def _network(self, node: Node) -> str:
+        from ipaddress import ip_network  # noqa: PLC0415 - few configurations need it
+
+        if node.data == UNIX:
+            return UNIX
+        try:
+            return str(ip_network(node.data))
+        except ValueError:
+            help_ = "of a network only the bits that the number behind `/` counts are set, as in `10.0.0.0/8`"
+            self.report.error(node.span, "proxies.network", f"`{node.data}` is no address or network", help_)
+            return UNIX
 
     # --- origins --------------------------------------------------------------------------------------------
 

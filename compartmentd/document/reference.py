@@ -14,6 +14,8 @@ from compartmentd.document.bundled import schema as bundled_schema
 SECTIONS = {
     "Top level": "",
     "`server`": "server",
+    "`server.tls`": "tls",
+    "`log`": "log",
     "`issuers.NAME`": "issuer",
     "`logout` of an issuer": "logout",
     "`namespaces./NAME`": "namespace",

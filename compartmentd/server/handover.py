@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from asyncio import Future
 from typing import cast
 
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 
+from compartmentd.server.secure import SecureSocket
+from compartmentd.server.websocket import Sock
+
 _MAX_EARLY = 1 << 20
 """Bytes that a client may have sent behind its request by the time its answer is written."""
 
 
-async def take_over(stream: IOStream, greeting: bytes) -> tuple[socket.socket, bytes]:
+async def take_over(stream: IOStream, greeting: bytes) -> tuple[Sock, bytes]:
     """Send the answer, and return the socket, non-blocking, with the bytes that came behind the request.
 
     Raises:
@@ -25,9 +29,12 @@ async def take_over(stream: IOStream, greeting: bytes) -> tuple[socket.socket, b
         await written
     # No await from here on: the idle stream would go on listening, and swallow bytes.
     early = _buffered(stream)
-    plain = stream.socket
-    IOLoop.current().remove_handler(plain)
-    sock = socket.socket(fileno=plain.detach())
+    theirs = stream.socket
+    IOLoop.current().remove_handler(theirs)
+    if isinstance(theirs, ssl.SSLSocket):
+        # Its TLS layer cannot go to another object, so the stream is what is left behind, with its read pending.
+        return SecureSocket(theirs), early
+    sock = socket.socket(fileno=theirs.detach())
     stream.close()  # its descriptor is -1 by now: this only ends the pending read
     sock.setblocking(False)
     return sock, early

@@ -90,7 +90,9 @@ def handshake_of(
     context: Any, headers: Mapping[str, tuple[str, ...]], query: Mapping[str, tuple[str, ...]]
 ) -> Handshake:
     """Return a first request as applications may read it."""
-    return Handshake(address=peer_address(context), headers=headers, query=query)
+    return Handshake(
+        address=peer_address(context), headers=headers, query=query, secure=context.protocol == "https"
+    )
 
 
 def _single(query: Mapping[str, tuple[str, ...]], name: str) -> str | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
 from tornado.web import Application as WebApplication, url
 
 from compartmentd.protocol.application import Application, Handshake
@@ -23,6 +23,7 @@ from compartmentd.server.connections import Connections, MakeConnection
 from compartmentd.server.edge import Edge
 from compartmentd.server.handlers import PollingHandler, transport_of
 from compartmentd.server.options import ServerOptions
+from compartmentd.server.streams import Streams
 from compartmentd.server.websocket import LINGER
 
 SHUTTING_DOWN = "server shutting down"
@@ -68,6 +69,7 @@ class EngineServer:
             default_handler_class=NotFoundHandler,
         )
         self._acceptor = Acceptor(self._accepted)
+        self._streams = Streams()
         self._http = HTTPServer(
             Edge(self._connections, web),
             max_header_size=_HEADER_BYTES,
@@ -109,13 +111,18 @@ class EngineServer:
             raise ValueError("the path of a running server does not change")
         self._connections.configure(options)
 
+    def secure(self, context: ssl.SSLContext | None) -> None:
+        """Use TLS by this context on connections that are accepted from now on, those of unix sockets aside."""
+        self._streams.context = context
+
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Accept connections on sockets that are listening already."""
         self._acceptor.add(sockets)
 
     def _accepted(self, sock: socket.socket, address: Any) -> None:
-        # With TLS this is where the socket would be wrapped, and the stream be an SSLIOStream.
-        self._http.handle_stream(IOStream(sock), address)
+        stream = self._streams.of(sock)
+        if stream is not None:
+            self._http.handle_stream(stream, address)
 
     def stop(self) -> None:
         """Accept no more connections, and close the listening sockets."""

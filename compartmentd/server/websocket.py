@@ -4,8 +4,7 @@ Reading goes through one buffer for all sockets, takes every whole frame of a re
 does not take our output. Writing is one `send` per loop turn; what the kernel does not take is counted, and
 who lets it grow beyond `send_buffer` is disconnected.
 
-Plain TCP and unix sockets. For TLS the socket would be an `ssl.SSLSocket` kept inside its Tornado stream: the
-calls are the same, with SSLWantRead and SSLWantWrite as further ways to say "later".
+Plain sockets, and those under TLS in the dress of `secure`, in which they behave the same.
 """
 
 from __future__ import annotations
@@ -35,6 +34,25 @@ LINGER = 5.0
 def _as_text(message: Outgoing) -> bytes:
     """Return a message in text frames alone, binary in base64 as on polling."""
     return b"".join([text_frame(packet) for packet in message.payload.split(SEPARATOR)])
+
+
+class Sock(Protocol):
+    """What a link asks of a connected, non-blocking socket; the calls mean what a `socket.socket` does."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, which the loop watches."""
+
+    def recv_into(self, buffer: bytearray, /) -> int:
+        """Receive; 0 is the end."""
+
+    def send(self, data: bytes | bytearray, /) -> int:
+        """Send; return how many bytes were taken."""
+
+    def shutdown(self, how: int, /) -> None:
+        """Say that nothing follows."""
+
+    def close(self) -> None:
+        """Give the descriptor back."""
 
 
 class Owner(Protocol):
@@ -98,7 +116,7 @@ class WebSocketLink:
     def __init__(
         self,
         connections: Connections,
-        sock: socket.socket,
+        sock: Sock,
         owner: Owner,
         *,
         max_payload: int,
@@ -206,7 +224,7 @@ class WebSocketLink:
 
     @property
     def unsent(self) -> int:
-        """How many bytes the kernel did not take yet."""
+        """How many bytes the kernel did not take."""
         return len(self._pending)
 
     def wake(self) -> None:

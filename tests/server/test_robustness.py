@@ -1,4 +1,4 @@
-"""Real sockets, odd clients: what a WebSocket's read and write paths must survive, on both loops.
+"""Real sockets, odd clients: what a WebSocket's read and write paths must survive, on both loops, also under TLS.
 
 Each scenario gets a running echo server; what it leaves behind in file descriptors is checked after it.
 """
@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Coroutine
@@ -22,6 +23,7 @@ from compartmentd.protocol.socketio import event_message
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.websocket import WebSocketLink
 from tests.conformance.echo import server as echo_server
+from tests.support import certificates
 from tests.support.timing import eventually, seconds, within
 from tests.support.wire import (
     BINARY,
@@ -44,9 +46,17 @@ OPTIONS = ServerOptions(origins=("*",), send_buffer=1 << 20)
 
 Scenario = Callable[[Serving], Coroutine[Any, Any, None]]
 SCENARIOS: list[Scenario] = []
+OVER_TLS: list[Scenario] = []
 
 
 def scenario(function: Scenario) -> Scenario:
+    SCENARIOS.append(function)
+    OVER_TLS.append(function)
+    return function
+
+
+def plain_scenario(function: Scenario) -> Scenario:
+    """Of what cannot be done under TLS, such as closing one side alone with Python's client."""
     SCENARIOS.append(function)
     return function
 
@@ -63,9 +73,9 @@ def _is_socket(entry: Path) -> bool:
         return False
 
 
-async def run(scenario: Scenario) -> None:
+async def run(scenario: Scenario, tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None) -> None:
     before = sockets()
-    async with serving(echo_server(OPTIONS, bare=False)) as echo:
+    async with serving(echo_server(OPTIONS, bare=False), tls=tls) as echo:
         await within(50, scenario(echo), scenario.__name__)
         await eventually(lambda: not echo.server.connections, "every connection is forgotten")
         counters = echo.server.counters
@@ -81,8 +91,29 @@ def test_robustness(loop: Callable[[], asyncio.AbstractEventLoop], scenario: Sce
         runner.run(run(scenario))
 
 
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    pair = certificates.make()
+    served = certificates.readable(tmp_path_factory.mktemp("tls"), pair)
+    return served.context, certificates.trusting(pair)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("scenario", OVER_TLS, ids=lambda one: one.__name__)
+def test_robustness_under_tls(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+    scenario: Scenario,
+    version: ssl.TLSVersion,
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+):
+    contexts[1].maximum_version = version
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run(scenario, contexts))
+
+
 async def connected(echo: Serving) -> WebSocket:
-    client = await WebSocket.open(echo.port, TARGET)
+    client = await WebSocket.open(echo.port, TARGET, tls=echo.tls)
     client.send("40")
     for _ in range(3):
         await client.receive()
@@ -100,7 +131,7 @@ def answer(number: int, filling: str = "") -> str:
 @scenario
 async def bytes_behind_the_request_in_one_segment(echo: Serving) -> None:
     client = await WebSocket.open(
-        echo.port, TARGET, behind=text("40") + text(message(1)) + text(message(2))[:5]
+        echo.port, TARGET, behind=text("40") + text(message(1)) + text(message(2))[:5], tls=echo.tls
     )
     packets = [await client.receive() for _ in range(4)]
     assert packets[3] == answer(1)
@@ -109,7 +140,7 @@ async def bytes_behind_the_request_in_one_segment(echo: Serving) -> None:
 
 @scenario
 async def the_request_and_every_frame_byte_by_byte(echo: Serving) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", echo.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", echo.port, ssl=echo.tls)
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for byte in head("GET", TARGET, UPGRADE) + text("40") + text(message(1)) + frame(PING, b"x"):
         writer.write(bytes([byte]))
@@ -183,7 +214,7 @@ async def a_message_in_a_hundred_thousand_fragments(echo: Serving) -> None:
 async def a_slow_reader_loses_nothing_and_stalls_nobody(echo: Serving) -> None:
     slow, other = await connected(echo), await connected(echo)
     filling = "x" * 10_000
-    slow.writer.transport.set_write_buffer_limits(high=0)
+    slow.writer.transport.set_write_buffer_limits(high=1 << 16)
     slow.reader._transport.pause_reading()  # type: ignore[attr-defined]  # as a client that does not read
 
     async def send() -> None:
@@ -222,7 +253,7 @@ async def a_client_that_does_not_read_is_disconnected(echo: Serving) -> None:
     client.close()
 
 
-@scenario
+@plain_scenario
 async def the_last_frames_come_after_what_was_pending_even_if_it_drains_in_the_same_turn(
     echo: Serving,
 ) -> None:
@@ -252,7 +283,7 @@ async def the_last_frames_come_after_what_was_pending_even_if_it_drains_in_the_s
     client.close()
 
 
-@scenario
+@plain_scenario
 async def a_client_that_half_closed_and_reads_slowly_costs_no_time(echo: Serving) -> None:
     client = await connected(echo)
     client.reader._transport.pause_reading()  # type: ignore[attr-defined]
@@ -344,7 +375,7 @@ async def closing_is_answered(echo: Serving) -> None:
         client.close()
 
 
-@scenario
+@plain_scenario
 async def half_a_close_still_gets_its_answers(echo: Serving) -> None:
     client = await connected(echo)
     client.raw(text(message(1)) + text(message(2)))

@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -59,9 +60,11 @@ async def request(  # noqa: PLR0917 - the first four are an HTTP request, in its
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
     address: str = "127.0.0.1",
+    *,
+    tls: ssl.SSLContext | None = None,
 ) -> Reply:
     """Make one request on a connection of its own."""
-    reader, writer = await asyncio.open_connection(address, port)
+    reader, writer = await asyncio.open_connection(address, port, ssl=tls)
     try:
         chunked = "Transfer-Encoding" in (headers or {})
         more = {"Content-Length": str(len(body))} if body and not chunked else {}
@@ -129,9 +132,11 @@ class WebSocket:
         headers: Mapping[str, str] | None = None,
         behind: bytes = b"",
         address: str = "127.0.0.1",
+        *,
+        tls: ssl.SSLContext | None = None,
     ) -> WebSocket:
         """Open one; `behind` is sent in the same segment as the request. Raises `Refused`."""
-        reader, writer = await asyncio.open_connection(address, port)
+        reader, writer = await asyncio.open_connection(address, port, ssl=tls)
         writer.write(head("GET", target, {**UPGRADE, **(headers or {})}) + behind)
         reply = await read_reply(reader)
         if reply.status != 101:
@@ -197,8 +202,11 @@ def port_of(sock: socket.socket) -> int:
 
 
 class Serving(NamedTuple):
+    """A running server; `tls` is what its clients speak TLS with, if they must."""
+
     server: EngineServer
     port: int
+    tls: ssl.SSLContext | None = None
 
 
 @asynccontextmanager
@@ -206,15 +214,18 @@ async def serving(
     application: Application | EngineServer,
     options: ServerOptions | None = None,
     handlers: Sequence[Any] = (),
+    tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
 ) -> AsyncIterator[Serving]:
-    """Serve an application on this loop and a free port."""
+    """Serve an application on this loop and a free port; `tls` are the contexts of the server and its clients."""
     if isinstance(application, EngineServer):
         server = application
     else:
         server = SocketServer(application, options or ServerOptions(), handlers=handlers)
+    if tls is not None:
+        server.secure(tls[0])
     sock = bound()
     server.add_sockets([sock])
     try:
-        yield Serving(server, port_of(sock))
+        yield Serving(server, port_of(sock), None if tls is None else tls[1])
     finally:
         await server.close(grace=0.2)

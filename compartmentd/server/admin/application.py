@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from compartmentd.server.acceptor import Acceptor
 from compartmentd.server.admin import handlers
 from compartmentd.server.admin.administration import Administration, Development
 from compartmentd.server.admin.audience import Audience
 from compartmentd.server.admin.base import Site, logger
 from compartmentd.server.admin.decisions import Decisions
 from compartmentd.server.admin.pages import Front, PlaygroundFile, page_files
+from compartmentd.server.streams import Streams
 
 # A slow or silent peer is given up: nobody here needs longer to ask (seconds, bytes).
 _HTTP_LIMITS: dict[str, Any] = {
@@ -38,16 +41,25 @@ class AdminServer:
             )
             for trusted in (True, False)
         }
+        self._acceptor = Acceptor(self._accepted)
+        self._streams = Streams()
+
+    def secure(self, context: ssl.SSLContext | None) -> None:
+        """Use TLS by this context on connections that are accepted from now on, those of unix sockets aside."""
+        self._streams.context = context
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Serve these listening sockets; the peers of unix sockets are administrators."""
-        for sock in sockets:
-            self._servers[sock.family == socket.AF_UNIX].add_sockets([sock])
+        self._acceptor.add(sockets)
+
+    def _accepted(self, sock: socket.socket, address: Any) -> None:
+        stream = self._streams.of(sock)
+        if stream is not None:
+            self._servers[sock.family == socket.AF_UNIX].handle_stream(stream, address)
 
     async def close(self) -> None:
         """Stop listening, end the streams, and close what is open."""
-        for server in self._servers.values():
-            server.stop()
+        self._acceptor.close()
         await self._audience.dismiss()
         for server in self._servers.values():
             await server.close_all_connections()

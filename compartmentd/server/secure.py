@@ -1,0 +1,65 @@
+"""A socket under TLS that says "later" as a plain one does, so that both are read and written in one way.
+
+Nothing that was received waits where the loop does not see it: OpenSSL hands out at most one record at a time,
+16 KiB, and takes no more from the kernel than that record (its read-ahead is off), and whoever reads has more
+room than that. So the descriptor is readable whenever there is something to read.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+
+RECORD = 1 << 14
+"""Bytes in the longest record (RFC 8446, 5.1)."""
+
+_LATER = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class SecureSocket:
+    """An `ssl.SSLSocket` whose handshake is done, as `websocket.Sock`."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        self._sock = sock
+
+    def fileno(self) -> int:
+        """Return the descriptor; -1 once it is closed."""
+        return self._sock.fileno()
+
+    def recv_into(self, buffer: bytearray) -> int:
+        """Receive one record, or 0 at the end; the buffer has room for `RECORD` bytes."""
+        try:
+            return self._sock.recv_into(buffer)
+        except _LATER:
+            raise BlockingIOError from None
+
+    def send(self, data: bytes | bytearray) -> int:
+        """Send, record by record, until all is sent or the kernel takes no more; return how many bytes it took.
+
+        A record that was begun is finished by the next call: what was not taken has to come again, in its order.
+        """
+        sent = 0
+        while sent < len(data):
+            try:
+                # A copy, not a view: that would keep the caller from emptying its buffer when this fails.
+                sent += self._sock.send(data[sent : sent + RECORD])
+            except _LATER:
+                break
+        return sent
+
+    def shutdown(self, how: int) -> None:
+        """Say by TLS (`close_notify`) and by TCP that nothing follows; what still comes is read as it is, and moot.
+
+        Raises:
+            OSError: the connection is gone.
+        """
+        with suppress(OSError, ValueError):
+            # Raises where the peer has not said the same yet, or still sends; ours has left by then.
+            self._sock.unwrap()
+        self._sock.shutdown(how)
+
+    def close(self) -> None:
+        """Close at once."""
+        self._sock.close()
