@@ -91,7 +91,7 @@ async def test_a_session_has_so_many_rooms_and_a_user_so_many_sessions(tmp_path:
             second = await (await js.manager(daemon.url)).socket("/chat", corp.token("ann", scope=CHAT))
             third = await js.manager(daemon.url)
             refused = await third.refusal("/chat", corp.token("ann", scope=CHAT))
-            assert refused["data"] == {"code": "too_many", "retry": True}
+            assert (refused["data"]["code"], refused["data"]["retry"]) == ("too_many", True)
             await (await js.manager(daemon.url)).socket("/chat", corp.token("bob", scope=CHAT))
             await second.disconnect()
             await eventually(lambda: daemon.status()["sessions"] == 2, "the second session has ended")
