@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHON
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test fast check format schema-docs lock clean
+.PHONY: help install install-dev run test fast check format schema-docs man lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ format: .venv/.installed-dev ## put the code into the house format
 schema-docs: .venv/.installed ## write schemas/REFERENCE.md, the reference of every key, from the schema
 	$(BIN)/python -m compartmentd.document.reference > schemas/REFERENCE.md.new
 	@mv schemas/REFERENCE.md.new schemas/REFERENCE.md
+
+man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the command line's help
+	$(BIN)/python -m compartmentd.cli.manual > config/man/compartmentd.1.new
+	@mv config/man/compartmentd.1.new config/man/compartmentd.1
 
 # The hashes of every file that is installed are in the lock files: --require-hashes takes nothing else. The
 # package itself is installed as a link to this tree, by the build backend that the lock names.

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "explain-token": "compartmentd.cli.explain_token:explain_token",
     "token": "compartmentd.cli.token:token",
     "schema": "compartmentd.cli.schema:schema",
+    "completion": "compartmentd.cli.completion:completion",
 }
 """Where each command is: imported only when it is asked for, so that none pays for another's imports."""
 

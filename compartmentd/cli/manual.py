@@ -1,0 +1,89 @@
+"""The man page, made from the help of the command line: what an option does is said in one place.
+
+`python -m compartmentd.cli.manual` prints it, for man(7).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import click
+
+from compartmentd.cli.exits import Exit
+from compartmentd.cli.main import cli
+
+EXITS = {
+    Exit.FINE: "Fine, or allowed; there may be warnings.",
+    Exit.ERRORS: "Errors were found, or the answer is no.",
+    Exit.USAGE: "The command cannot be carried out as it was given.",
+    Exit.UNREACHABLE: "The daemon could not be reached.",
+}
+
+ENVIRONMENT = {
+    "RUNTIME_DIRECTORY": "Where the admin socket is, unless `server.admin` says it; systemd sets it for a service.",
+    "STATE_DIRECTORY": "Where `rollback` and `serve --last-good` look when FILE is too broken to say; likewise.",
+    "XDG_RUNTIME_DIR": "Where the admin socket is, in a directory of its own, without a `RUNTIME_DIRECTORY`.",
+}
+
+
+def lines() -> Iterator[str]:
+    """Yield the lines of the page."""
+    context = click.Context(cli, info_name="compartmentd", **cli.context_settings)
+    yield ".\\\" Made from the command line's own help by `make man`."
+    yield '.TH COMPARTMENTD 1 "" "" "compartmentd"'
+    yield ".SH NAME"
+    yield "compartmentd \\- declarative compartments for Socket.IO"
+    yield ".SH SYNOPSIS"
+    yield f"\\fBcompartmentd\\fR {_text(' '.join(cli.collect_usage_pieces(context)))}"
+    yield ".SH DESCRIPTION"
+    yield _text(cli.help or "")
+    yield ".SH OPTIONS"
+    yield from _options(cli.get_params(context), context)
+    yield ".SH COMMANDS"
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        if command is not None:
+            yield from _command(command, click.Context(command, info_name=name, parent=context))
+    yield ".SH EXIT STATUS"
+    for code, meaning in EXITS.items():
+        yield from _tagged(str(int(code)), meaning)
+    yield ".SH ENVIRONMENT"
+    for variable, meaning in ENVIRONMENT.items():
+        yield from _tagged(variable, meaning)
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    pieces = " ".join(command.collect_usage_pieces(context))
+    yield f".SS {_text(context.command_path)} {_text(pieces)}"
+    paragraphs = (command.help or "").split("\n\n")
+    for number, paragraph in enumerate(paragraphs):
+        if number:
+            yield ".PP"
+        yield _text(paragraph)
+    yield from _options(command.params, context)
+
+
+def _options(parameters: Sequence[click.Parameter], context: click.Context) -> Iterator[str]:
+    for parameter in parameters:
+        record = parameter.get_help_record(context)
+        # What an argument is stands in the text of its command.
+        if record is not None and isinstance(parameter, click.Option):
+            yield from _tagged(*record)
+
+
+def _tagged(tag: str, meaning: str) -> Iterator[str]:
+    yield ".TP"
+    yield f"\\fB{_text(tag)}\\fR"
+    yield _text(meaning)
+
+
+def _text(text: str) -> str:
+    """Return text on one line of roff: nothing in it is a request, and a hyphen can be copied as one."""
+    line = re.sub(r"\s+", " ", text).strip().replace("\\", "\\e").replace("-", "\\-")
+    line = re.sub(r"`([^`]*)`", r"\\fB\1\\fR", line)
+    return f"\\&{line}" if line.startswith((".", "'")) else line
+
+
+if __name__ == "__main__":
+    click.echo("\n".join(lines()))
