@@ -339,6 +339,27 @@ def test_a_bad_token_of_the_vendors_shape_is_refused(
     assert refused.reason == reason, refused.detail
 
 
+@pytest.mark.parametrize(
+    ("vendor", "header", "claims"),
+    [
+        ("keycloak", JWT, {**KEYCLOAK, "typ": "ID"}),
+        ("keycloak", JWT, {**KEYCLOAK, "typ": "ID", "aud": "web"}),
+        ("cognito", NO_TYP, {**COGNITO, "token_use": "id"}),
+        ("cognito", NO_TYP, {**COGNITO, "token_use": "id", "client_id": ..., "aud": "1example23456789"}),
+        ("hydra", JWT, {**HYDRA, "aud": ["web"], "nonce": "n", "at_hash": "x"}),
+        ("entra", JWT, {**ENTRA, "nonce": "n"}),
+        ("zitadel", JWT, {**ZITADEL, "at_hash": "x"}),
+    ],
+)
+def test_an_id_token_is_told_from_an_access_token(
+    vendor: str, header: dict[str, Any], claims: dict[str, Any]
+) -> None:
+    refused = Recipe.of(vendor).verify(header, claims)
+    assert isinstance(refused, Rejected)
+    assert "ID token" in refused.detail
+    assert refused.detail.endswith(": send the access token")
+
+
 def test_every_vendor_has_bad_tokens() -> None:
     assert {vendor for vendor, *_ in BAD} == set(PRESETS)
 

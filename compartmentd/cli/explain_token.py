@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import Mapping
@@ -16,8 +15,6 @@ from compartmentd.compiler import load
 from compartmentd.configuration import Configuration
 from compartmentd.errors import UsageError
 from compartmentd.files import Disk
-from compartmentd.jwks.answer import Refused
-from compartmentd.jwks.once import fetch_once
 from compartmentd.material import read_material
 from compartmentd.policy.decide import decide, decide_admin
 from compartmentd.policy.decision import Connect, Decision, Facts
@@ -125,13 +122,23 @@ def _keys_of(entry: IssuerEntry, jwks: str | None) -> tuple[Key, ...] | str:
     if jwks is not None:
         return _from_file(entry, jwks)
     if entry.keys.kind in REMOTE:
-        fetched = asyncio.run(fetch_once(entry))
-        return f"the keys of `{entry.name}`: {fetched.why}" if isinstance(fetched, Refused) else fetched
+        return _fetched(entry)
     material, problems = read_material((entry,), development=True)
     read = read_keys(entry, material[entry.name]) if material else problems
     keys = tuple(item for item in read if isinstance(item, Key))
     bad = [item for item in read if isinstance(item, Problem)]
     return str(bad[0]) if bad else keys
+
+
+def _fetched(entry: IssuerEntry) -> tuple[Key, ...] | str:
+    # Imported only where there is something to fetch: the HTTP client takes longer to import than all the rest.
+    import asyncio  # noqa: PLC0415
+
+    from compartmentd.jwks.answer import Refused  # noqa: PLC0415
+    from compartmentd.jwks.once import fetch_once  # noqa: PLC0415
+
+    fetched = asyncio.run(fetch_once(entry))
+    return f"the keys of `{entry.name}`: {fetched.why}" if isinstance(fetched, Refused) else fetched
 
 
 def _from_file(entry: IssuerEntry, path: str) -> tuple[Key, ...] | str:

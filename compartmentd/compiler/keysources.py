@@ -61,7 +61,7 @@ class KeySources:
             return KeySource(kind, url, written.span)
         if written is entry.get("issuer"):
             message = f"discovery is to find the keys at `issuer`, which {refused}"
-            help_ = "write one, or give the entry another key source, such as `jwks_file`"
+            help_ = "write an `https://` URL, or give the entry another key source, such as `jwks_file`"
         else:
             message = f"`{kind}` {refused}"
             help_ = "`allow_http: true` takes the risk, for an entry whose keys come over a network you trust"

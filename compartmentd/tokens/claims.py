@@ -172,18 +172,14 @@ def _check_audience(said: Said) -> Rejected | None:
     name, value = entry.audience_claim, claims.get(entry.audience_claim)
     held = [value] if isinstance(value, str) else value
     if not isinstance(held, list) or not all(isinstance(item, str) for item in held):
-        kind = "is neither a string nor a list of strings" if name in claims else "is missing"
-        return invalid(Reason.WRONG_AUDIENCE, f"the token's {quoted(name)} {kind}; {_wanted(entry)}")
-    if any(item in entry.audience for item in held):
+        has = "is neither a string nor a list of strings" if name in claims else "is missing"
+    elif any(item in entry.audience for item in held):
         return None
-    has = f"names {listed(held)}" if held else "names no one"
-    return invalid(
-        Reason.WRONG_AUDIENCE, f"the token's {quoted(name)} {has}; {_wanted(entry)}{_id_token(claims)}"
-    )
-
-
-def _wanted(entry: IssuerEntry) -> str:
-    return f"{quoted(entry.name)} wants {listed(entry.audience)}: add that audience at the provider"
+    else:
+        has = f"names {listed(held)}" if held else "names no one"
+    advice = _id_token(claims) or ": add that audience at the provider"
+    detail = f"the token's {quoted(name)} {has}; {quoted(entry.name)} wants {listed(entry.audience)}{advice}"
+    return invalid(Reason.WRONG_AUDIENCE, detail)
 
 
 def _id_token(claims: Mapping[str, Any]) -> str:

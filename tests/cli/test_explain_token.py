@@ -101,7 +101,7 @@ def test_every_mistake_at_once(explain):
     crossed = [line for line in result.stdout.splitlines() if line.startswith("✗")]
     assert [line.split()[1] for line in crossed] == ["end", "audience"]
     assert "the token's `aud` names `account`; `corp` wants `realtime`" in crossed[1]
-    assert crossed[1].endswith("it looks like an ID token: send the access token")
+    assert crossed[1].endswith("; it looks like an ID token: send the access token")
     assert "scopes" not in result.stdout, "what does not count may do nothing"
 
 
