@@ -168,7 +168,7 @@ def test_over_tcp_only_an_administrator_reloads(tmp_path: Path, corp: Issuer) ->
 async def test_no_token_or_claim_gets_into_the_log_by_any_way(daemon: Daemon, corp: Issuer) -> None:
     planted = "planted-7f3a"
     good = corp.token("ann", scope=CHAT, note=planted)
-    bad = corp.token("ann", scope=CHAT, note=planted, aud=planted)
+    bad = corp.token("ann", scope=CHAT, note=planted, aud="elsewhere")  # whose value an operator is told
     async with js_client() as js:
         manager = await js.manager(
             daemon.url,
