@@ -52,6 +52,7 @@ class Issuers:
         if source is not None:  # else a mistake is told already that may be the same one
             check_vendor(node, self.report)
         fits = check_tenants(node, preset, self.report)
+        leeway = self._leeway(node)
         if issuer is None or audience is None or source is None or not fits:
             return None
         entry = IssuerEntry(
@@ -67,7 +68,7 @@ class Issuers:
             types=self._types(node, preset),
             require={**preset.require, **self._require(node)},
             subject=_text(node, "subject", "sub"),
-            leeway=self._leeway(node),
+            leeway=leeway,
             max_age=_seconds(node, "max_age", 86400.0),
             allow_http=_flag(node, "allow_http"),
             logout=_logout(node),

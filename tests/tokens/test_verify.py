@@ -398,10 +398,7 @@ SENTENCES = [
     (
         token(aud="web", typ="ID"),
         {},
-        (
-            "the token's `aud` names `web`; `corp` wants `realtime`: add that audience at the provider; "
-            "it looks like an ID token: send the access token"
-        ),
+        "the token's `aud` names `web`; `corp` wants `realtime`; it looks like an ID token: send the access token",
     ),
     (
         token({"typ": "x"}),
