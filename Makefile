@@ -5,6 +5,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 BIN := .venv/bin
 JS := tests/support/js
+OIDC := tests/support/oidc
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 export PYTHON
@@ -22,7 +23,7 @@ install-dev: .venv/.installed-dev ## the same, with what tests, types and lint n
 run: .venv/.installed ## start the daemon with its playground on config/demo.yaml, and print the address
 	@exec $(BIN)/compartmentd serve --dev --config config/demo.yaml
 
-test: .venv/.installed-dev $(JS)/node_modules/.installed ## run every test: unit, protocol, real clients, browser
+test: .venv/.installed-dev $(JS)/node_modules/.installed $(OIDC)/node_modules/.installed ## run every test: unit, protocol, real clients, browser
 	@.ci/need chromium libatomic1 prometheus
 	@.ci/need systemd
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
@@ -61,9 +62,10 @@ man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the
 	@$(PIP) --require-hashes --only-binary :all: -r requirements-dev.lock
 	@touch $@
 
-$(JS)/node_modules/.installed: $(JS)/package.json $(JS)/package-lock.json
+# The provider runs on a Node of its own, which one of its packages is: it wants a newer one than distributions have.
+%/node_modules/.installed: %/package.json %/package-lock.json
 	@.ci/need nodejs npm
-	@cd $(JS) && npm ci --ignore-scripts --no-audit --no-fund
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 COMPILE := .venv-lock/bin/pip-compile --quiet --upgrade --strip-extras --generate-hashes \
@@ -78,5 +80,5 @@ lock: ## resolve the lock files anew, after a change of dependencies
 	rm -r .venv-lock
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .venv-lock $(JS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-lock $(JS)/node_modules $(OIDC)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
