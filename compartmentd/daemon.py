@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
@@ -102,6 +103,8 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
     stamp = set_up()
     passed = passed_sockets(os.environ, os.getpid())
     notifier = Notifier.of(os.environ, os.getpid())
+    # A watchdog ends a process that hangs by SIGABRT: the log then has where it hung.
+    faulthandler.enable()
     start: Start = partial(start_up, path, development=development, passed=passed)
     in_force, problems = start_on_last_good(path, start, environ) if last_good else start()
     configuration = in_force.snapshot.configuration

@@ -1,0 +1,97 @@
+"""The shipped unit, installed under a manager of its own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.systemd import UserManager
+
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "config/systemd"
+SERVICE = "compartmentd.service"
+COMMAND = f"{sys.executable} -m compartmentd"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+class Service:
+    """The shipped unit under a manager of its own, with a configuration."""
+
+    def __init__(self, directory: Path, systemd: UserManager, *, passed: bool = False) -> None:
+        self.systemd = systemd
+        self.config = directory / "compartments.yaml"
+        self.log = directory / "log"
+        self.port = free_port()
+        self.passed = passed
+        self.settings: dict[str, Any] = {
+            "version": 1,
+            "server": {
+                "listen": ["systemd:public" if passed else f"127.0.0.1:{self.port}"],
+                "drain": "2s",
+                "watch": False,
+            },
+            "namespaces": {"/": {"connect": "public"}},
+        }
+        self.write()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def write(self) -> None:
+        self.config.write_text(yaml.safe_dump(self.settings))
+
+    def install(self, more: str = "") -> None:
+        """Install the unit; the drop-in takes what a user's manager cannot do, and what hides the test's files."""
+        self.systemd.install(
+            UNITS / SERVICE,
+            f"""[Service]
+ExecStartPre=
+ExecStartPre={COMMAND} check {self.config}
+ExecStart=
+ExecStart={COMMAND} serve --config {self.config}
+ExecReload=
+ExecReload={COMMAND} reload
+Environment=PYTHONPATH={ROOT}
+StandardOutput=append:{self.log}
+StandardError=append:{self.log}
+# An account is lent by the system's manager alone.
+DynamicUser=no
+User=
+ProtectKernelTunables=no
+ProtectKernelModules=no
+ProtectKernelLogs=no
+ProtectClock=no
+# The test's files lie there.
+ProtectHome=no
+PrivateTmp=no
+ReadWritePaths=/tmp
+{more}
+""",
+        )
+        if self.passed:
+            listen = f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{self.port}\n"
+            self.systemd.install(UNITS / "compartmentd.socket", listen)
+        self.systemd.do("daemon-reload")
+
+    def start(self, more: str = "") -> None:
+        self.install(more)
+        units = ["compartmentd.socket", SERVICE] if self.passed else [SERVICE]
+        started = self.systemd.systemctl("start", *units)
+        said = self.log.read_text() if self.log.exists() else ""
+        assert started.returncode == 0, (started, self.systemd.systemctl("status", SERVICE), said)
+
+    def show(self, name: str) -> str:
+        return self.systemd.show(SERVICE, name)
+
+    def kill(self, number: signal.Signals) -> None:
+        self.systemd.do("kill", "--kill-who=main", f"--signal={number.name}", SERVICE)
