@@ -182,7 +182,7 @@ async def test_no_token_or_claim_gets_into_the_log_by_any_way(daemon: Daemon, co
         ann = await manager.socket("/chat", good)
         await ann.ok("join", "lobby")
         await ann.emit("publish", "lobby", "message", {"text": planted, "token": good})
-        await ann.emit("join", f"project:{planted}")
+        await ann.emit("join", "project:elsewhere")
         await ann.emit(planted, good)
     client = await RawClient.open(daemon.url, query=f"&token={good}&note={planted}")
     client.write(f'40/chat,{{"token":"{good}"')  # cut short: a parse error that quotes nothing
