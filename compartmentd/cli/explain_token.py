@@ -131,11 +131,10 @@ def _keys_of(entry: IssuerEntry, jwks: str | None) -> tuple[Key, ...] | str:
 
 
 def _fetched(entry: IssuerEntry) -> tuple[Key, ...] | str:
-    # Imported only where there is something to fetch: the HTTP client takes longer to import than all the rest.
-    import asyncio  # noqa: PLC0415
+    import asyncio  # noqa: PLC0415 - only where there is something to fetch: it takes long to import
 
-    from compartmentd.jwks.answer import Refused  # noqa: PLC0415
-    from compartmentd.jwks.once import fetch_once  # noqa: PLC0415
+    from compartmentd.jwks.answer import Refused  # noqa: PLC0415 - as above
+    from compartmentd.jwks.once import fetch_once  # noqa: PLC0415 - as above, with the HTTP client
 
     fetched = asyncio.run(fetch_once(entry))
     return f"the keys of `{entry.name}`: {fetched.why}" if isinstance(fetched, Refused) else fetched
