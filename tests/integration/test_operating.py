@@ -183,7 +183,7 @@ async def test_no_token_or_claim_gets_into_the_log_by_any_way(daemon: Daemon, co
         await ann.ok("join", "lobby")
         await ann.emit("publish", "lobby", "message", {"text": planted, "token": good})
         await ann.emit("join", "project:elsewhere")
-        await ann.emit(planted, good)
+        await ann.emit("nonsense", good, planted)
     client = await RawClient.open(daemon.url, query=f"&token={good}&note={planted}")
     client.write(f'40/chat,{{"token":"{good}"')  # cut short: a parse error that quotes nothing
     await client.until(lambda: client.closed, "the connection is closed")
