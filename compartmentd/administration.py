@@ -76,6 +76,7 @@ class DaemonAdministration:
         self.tokens = AdminTokens()
         self.starting = True
         self.stopping = False
+        self.drained_at: float | None = None
 
     @property
     def admin_hosts(self) -> Collection[str]:
@@ -151,6 +152,7 @@ class DaemonAdministration:
                 "problems": [problem.as_json() for problem in last.problems],
             },
             "last_good": [problem.as_json() for problem in self._reloader.stale] or None,
+            "draining": None if self.drained_at is None else {"until": int(self.drained_at * 1000)},
             "tls": None
             if self._reloader.certificate is None
             else {"expires": int(self._reloader.certificate.expires_at * 1000)},

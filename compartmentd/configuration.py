@@ -35,7 +35,7 @@ Transport: TypeAlias = Literal["websocket", "polling"]
 
 
 class TlsFiles(msgspec.Struct, frozen=True):
-    """The PEM files of a certificate chain, the server's own first, and of its private key; where they are named."""
+    """The PEM files of a certificate chain, the server's own first, and of its private key, with their places."""
 
     cert: str
     key: str

@@ -41,17 +41,20 @@ from compartmentd.history import History
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.lag import Lag
 from compartmentd.lastgood import Keeper, Start, start_on_last_good
-from compartmentd.logs import Stamp, log, logger, set_up, tell_left_out
+from compartmentd.logs import Stamp, log, set_up, tell_left_out
 from compartmentd.material import make_missing_secrets, read_material
 from compartmentd.metrics import Metrics, Sources
 from compartmentd.names import EntryName
 from compartmentd.notify import Notifier
 from compartmentd.problems import Problem, any_error
+from compartmentd.protocol.connection import EngineConnection
+from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.reload import InForce, LocalKeys, Reloader, digest_of, standing_warnings
 from compartmentd.revoking import Logouts, Revoker
 from compartmentd.server.admin import AdminServer
 from compartmentd.server.admin_path import admin_socket_path, prepare_private
 from compartmentd.server.backchannel import backchannel
+from compartmentd.server.draining import Draining
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.sockets import Passed, bind, bind_unix, is_loopback, passed_sockets, unlink
 from compartmentd.server.socketserver import SocketServer
@@ -226,6 +229,8 @@ class Daemon:
         self._stamp = stamp
         self._development = development
         self._stop = asyncio.Event()
+        self._draining: Draining | None = None
+        self._public: set[socket.socket] = set()
         self._page_origins: tuple[str, ...] = ()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
@@ -308,6 +313,7 @@ class Daemon:
             theirs = {sock for sockets in passed.values() for sock in sockets}
             for sock in {*public, *admin} - theirs:
                 stack.callback(unlink, sock)
+            self._public = set(public) - theirs
             self._took_force(self._reloader.in_force)
             if self._reloader.stale and settings.watch:
                 # They are followed from here on, all of them: whichever is mended is noticed.
@@ -323,13 +329,30 @@ class Daemon:
                 self._notifier.ready(self._status())
                 self._keep(Heartbeat(self._notifier, self._status, self._wrong).run())
             await self._stop.wait()
-            self._administration.stopping = True
-            self._notifier.stopping(f"stopping: {self._server.connections} connections", ENDING)
-            log(logging.INFO, "stopping", "stopping")
-            self._server.stop()
-            self._hub.say_goodbye()
+            await self._drain()
         tell_left_out(all_of_them=True)
         log(logging.INFO, "stopped", "stopped")
+
+    async def _drain(self) -> None:
+        """Let nobody in any more, and close the connections little by little."""
+        seconds = self._hub.snapshot.configuration.server.drain
+        if self._development or self.failed:
+            # Nobody comes back elsewhere, or something that the sessions rest on is missing.
+            seconds = 0.0
+        self._administration.stopping = True
+        self._administration.drained_at = time.time() + seconds
+        self._notifier.stopping(f"draining: {self._server.connections} connections", seconds + ENDING)
+        log(logging.INFO, "stopping", "stopping", connections=self._server.connections, seconds=seconds)
+        for sock in self._public:
+            unlink(sock)
+        self._server.stop()
+        self._hub.leave()
+        self._draining = self._server.draining(seconds, self._part)
+        await self._draining.run()
+
+    def _part(self, connection: EngineConnection) -> None:
+        if isinstance(connection, SocketConnection):
+            self._hub.say_goodbye(connection.sessions)
 
     # --- listeners ---------------------------------------------------------------------------------------------
 
@@ -376,8 +399,14 @@ class Daemon:
     def _mind_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._keep(self._reloader.reload("SIGHUP")))
+
+    def _end(self) -> None:
+        """End by draining; asked once more, end at once."""
+        if self._draining is not None:
+            self._draining.hurry()
+        self._stop.set()
 
     def _changed(self, paths: Collection[str]) -> None:
         """Take in files that changed on disk; keys are followed even where the configuration is not watched."""
@@ -476,9 +505,9 @@ class Daemon:
     def _worked(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            logger.critical("a part of the daemon failed", exc_info=task.exception())
+            log(logging.CRITICAL, "part_failed", "a part of the daemon failed", exc=task.exception())
             self.failed = True
-            self._stop.set()
+            self._end()
 
     async def _end_tasks(self) -> None:
         tasks = tuple(self._tasks)
@@ -548,4 +577,4 @@ def _new_sid() -> str:
 
 
 def _judging_failed(error: Exception) -> None:
-    logger.error("a session could not be judged and was ended", exc_info=error)
+    log(logging.ERROR, "session_not_judged", "a session could not be judged and was ended", exc=error)

@@ -42,6 +42,8 @@ def _tell(answer: dict[str, Any]) -> None:
         outcome = "ok" if last["ok"] else "refused"
         click.echo(f"last reload {_time(last['at'])}: {outcome}")
         _tell_problems(last["problems"])
+    if answer["draining"] is not None:
+        click.echo(f"draining until {_time(answer['draining']['until'])}")
     click.echo(f"{answer['connections']} connections, {answer['sessions']} sessions, {answer['rooms']} rooms")
     for name, counts in answer["namespaces"].items():
         click.echo(f"  {name}: {counts['sessions']} sessions, {counts['rooms']} rooms")

@@ -56,6 +56,11 @@ class SocketConnection(EngineConnection):
         self._assembly: _Assembly | None = None
         self._lonely_until = self._deadline = host.now() + options.connect_timeout
 
+    @property
+    def sessions(self) -> tuple[Any, ...]:
+        """What the application gave for each namespace that is connected."""
+        return tuple(self._sessions.values())
+
     # In
 
     def _message(self, packet: bytes) -> None:

@@ -17,9 +17,13 @@ class TooMany(NamedTuple):
 
 
 class Admission:
-    """Counts of the connections that are open; changed limits bind the next handshake and close nothing."""
+    """Counts of the connections that are open; changed limits bind the next handshake and close nothing.
+
+    `closed` is set when the server goes away: then there is no place for anybody.
+    """
 
     def __init__(self, counters: Counters) -> None:
+        self.closed = False
         self._counters = counters
         self._open = 0
         self._by_address: Counter[str] = Counter()
@@ -33,6 +37,8 @@ class Admission:
 
     def enter(self, address: str, options: ServerOptions, now: float) -> TooMany | None:
         """Take a place, or say why there is none; a unix socket's peers, without address, share no limit."""
+        if self.closed:
+            return TooMany("The server is shutting down", 5)
         if options.connections is not None and self._open >= options.connections:
             self._counters.refused_full += 1
             return TooMany("Too many connections", 5)

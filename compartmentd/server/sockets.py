@@ -95,8 +95,8 @@ def bind_unix(path: str) -> socket.socket:
 
 
 def unlink(sock: socket.socket) -> None:
-    """Remove the file of a unix socket that is about to close; other sockets have none."""
-    if sock.family != socket.AF_UNIX:
+    """Remove the file of a unix socket that is about to close; other sockets, and closed ones, have none."""
+    if sock.family != socket.AF_UNIX or sock.fileno() == -1:
         return
     path = sock.getsockname()
     if path and isinstance(path, str) and not path.startswith("\0"):

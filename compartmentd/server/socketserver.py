@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,13 +20,12 @@ from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.server.acceptor import Acceptor
 from compartmentd.server.access import NotFoundHandler, log_request
 from compartmentd.server.connections import Connections, MakeConnection
+from compartmentd.server.draining import SHUTTING_DOWN, Draining
 from compartmentd.server.edge import Edge
 from compartmentd.server.handlers import PollingHandler, transport_of
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.streams import Streams
 from compartmentd.server.websocket import LINGER
-
-SHUTTING_DOWN = "server shutting down"
 
 _HEADER_BYTES = 16 * 1024
 _HEADER_TIMEOUT = 20.0
@@ -125,8 +124,13 @@ class EngineServer:
             self._http.handle_stream(stream, address)
 
     def stop(self) -> None:
-        """Accept no more connections, and close the listening sockets."""
+        """Accept nobody any more, also not by requests on what Tornado holds; close the listening sockets."""
         self._acceptor.close()
+        self._connections.admission.closed = True
+
+    def draining(self, seconds: float, part: Callable[[EngineConnection], None]) -> Draining:
+        """Return what closes the connections over so many seconds, when it is run; see `Draining`."""
+        return Draining(self._connections, seconds, part)
 
     def close_all(self, reason: str = SHUTTING_DOWN) -> None:
         """Send every connection what is queued, and close it; stock clients come back by themselves."""

@@ -57,6 +57,7 @@ class Hub:
         self._connector = Connector(core, self._standing, new_sid, keys)
         self._sweep = Sweep(core)
         self._keep_revocations()
+        self._leaving = False
         self._requests: dict[str, Callable[[Session, int | None, list[Any]], None]] = {
             "join": self._joiner.join,
             "leave": self._joiner.leave,
@@ -87,6 +88,9 @@ class Hub:
 
     def connect(self, peer: Peer, namespace: str, auth: bytes | None) -> None:
         """Answer a CONNECT."""
+        if self._leaving:
+            peer.refuse(namespace, *wire.refused_connect(Code.UNAVAILABLE))
+            return
         self._connector.connect(peer, NamespaceName(namespace), auth)
 
     def event(self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
@@ -114,16 +118,19 @@ class Hub:
             return
         request = self._requests.get(name) if isinstance(name, str) else None
         if request is None:
-            self._refuse_message(session, ack, Code.UNKNOWN_EVENT)
+            event = name if isinstance(name, str) else None
+            self._refuse_message(session, ack, Code.UNKNOWN_EVENT, event)
         else:
             request(session, ack, arguments)
 
-    def _refuse_message(self, session: Session, ack: int | None, code: Code) -> None:
+    def _refuse_message(
+        self, session: Session, ack: int | None, code: Code, event: str | None = None
+    ) -> None:
         """Refuse what is no request at all; it counts as a message."""
         core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
         core.note_rate(session, held=within_rate)
-        core.refuse(session, ack, code if within_rate else Code.RATE_LIMITED)
+        core.turn_down("event", session, ack, code if within_rate else Code.RATE_LIMITED, event=event)
 
     def left(self, session: Session) -> None:
         """Forget a session that its client ended."""
@@ -183,15 +190,23 @@ class Hub:
                 break
         return not core.unjudged
 
-    def say_goodbye(self) -> None:
-        """Tell every session that the server goes away; closing the transports is the server's part.
+    # --- the end of the server -------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """Let nobody in any more, neither into a namespace nor into a room: what comes belongs elsewhere."""
+        self._leaving = True
+        self._requests["join"] = self._refuse_join
+
+    def _refuse_join(self, session: Session, ack: int | None, _arguments: list[Any]) -> None:
+        self._core.turn_down("join", session, ack, Code.UNAVAILABLE)
+
+    def say_goodbye(self, sessions: Iterable[Session]) -> None:
+        """Tell the sessions of a connection that the server goes away; closing the transport is the server's part.
 
         No DISCONNECT is sent: a stock client that is only cut off comes back by itself.
         """
-        for compartment in self._core.registry.compartments.values():
-            message = wire.closing(compartment.prefix, Code.UNAVAILABLE)
-            for session in tuple(compartment.sessions):
-                session.send(message)
+        for session in sessions:
+            session.send(wire.closing(session.namespace.prefix, Code.UNAVAILABLE))
 
     # --- revocation ------------------------------------------------------------------------------------------
 

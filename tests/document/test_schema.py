@@ -59,7 +59,9 @@ WITHOUT_DEFAULT = {
     "tenants": "none",
     "logout": "none",
     "state": "none",
-    **dict.fromkeys(("server", "limits", "rules", "namespaces", "api"), "each of its keys has one"),
+    "tls": "none",
+    "trusted_proxies": "none",
+    **dict.fromkeys(("server", "limits", "rules", "namespaces", "api", "log"), "each of its keys has one"),
 }
 
 

@@ -120,6 +120,7 @@ class Daemon:
         if not any(address.startswith("unix:") for address in server.setdefault("admin", [])):
             server["admin"].append(f"unix:{self.admin_socket}")
         server.setdefault("watch", False)
+        server.setdefault("drain", "50ms")
         if self.issuers:
             whole.setdefault("issuers", {issuer.name: issuer.settings() for issuer in self.issuers})
         return whole
