@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from compartmentd.logs import log
+from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Reason
 from compartmentd.problems import Span
 from compartmentd.sessions.journal import Record
@@ -21,9 +22,9 @@ class Feed:
         self._subscribers: dict[int, Subscriber] = {}
         self._next = 0
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody reads along."""
+    def wants(self, code: Code | None) -> bool:
+        """Tell whether anybody reads along."""
+        del code
         return bool(self._subscribers)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
@@ -37,7 +38,7 @@ class Feed:
 
         return unsubscribe
 
-    def decided(self, record: Record) -> None:
+    def decided(self, record: Record) -> str:
         """Hand one record on; a subscriber that fails is dropped, and nobody else notices."""
         data = as_json(record)
         for key, subscriber in tuple(self._subscribers.items()):
@@ -46,6 +47,7 @@ class Feed:
             except Exception:  # noqa: BLE001 - a reader's failure must never reach a decision
                 self._subscribers.pop(key, None)
                 log(logging.WARNING, "feed_reader_failed", "a reader of decisions failed and was dropped")
+        return ""
 
 
 def as_json(record: Record) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def as_json(record: Record) -> dict[str, Any]:
         "allowed": record.code is None,
         "code": None if record.code is None else record.code.value,
         "detail": record.detail,
+        "ref": record.ref,
         "reasons": [] if decision is None else [reason_as_json(reason) for reason in decision.reasons],
         "lines": [] if decision is None else [span_as_json(span) for span in decision.spans],
     }

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from compartmentd import __version__
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.lag import BOUNDS, Lag
+from compartmentd.logs import left_out
 from compartmentd.names import NamespaceName
 from compartmentd.policy.model import Namespace
 from compartmentd.reload import Reloader
@@ -221,6 +222,7 @@ def _decisions(hub: Hub) -> Iterator[Metric]:
         ],
     )
     yield _counter("refusals_unanswered", "Refused requests that wanted no answer.", counters.unanswered)
+    yield _counter("log_lines_left_out", "Lines held back to keep the log from being flooded.", left_out())
     yield _counter("auto_joins_skipped", "Rooms that were not auto-joined.", counters.auto_join_skipped)
     yield _counter(
         "floods_closed", "Connections closed for nothing but refused requests.", counters.floods_closed

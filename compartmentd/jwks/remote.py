@@ -7,6 +7,7 @@ then is an answer told to those who wait for it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
@@ -17,7 +18,7 @@ from compartmentd.jwks.answer import Refused
 from compartmentd.jwks.http import Get, HttpClient
 from compartmentd.jwks.lookup import Found, Lookup
 from compartmentd.jwks.state import KeyState
-from compartmentd.logs import logger
+from compartmentd.logs import log
 from compartmentd.names import EntryName
 from compartmentd.tokens.entry import REMOTE, IssuerEntry
 from compartmentd.tokens.keyfile import JwkSet, read_set
@@ -300,7 +301,7 @@ async def _call(callbacks: Iterable[Callable[[], None]]) -> None:
         try:
             callback()
         except Exception as error:  # noqa: BLE001 - the others wait for their answers
-            logger.error("telling of an answer failed", exc_info=error)
+            log(logging.ERROR, "key_waiter_failed", "telling of an answer failed", exc=error)
         if time.monotonic() > until:
             await asyncio.sleep(0)
             until = time.monotonic() + SLICE

@@ -11,7 +11,7 @@ from typing import Any
 
 from compartmentd.jwks.course import RELIED_ON
 from compartmentd.jwks.state import KeyState
-from compartmentd.logs import log, logger
+from compartmentd.logs import log
 from compartmentd.names import EntryName
 from compartmentd.problems import Problem
 from compartmentd.tokens.keyset import Key
@@ -77,7 +77,7 @@ def _meanwhile(state: KeyState, now: float) -> str:
 
 def unexpected(entry: EntryName, error: Exception) -> None:
     """Tell of a failure that is a mistake of ours."""
-    logger.error("fetching the keys of `%s` failed", entry, exc_info=error)
+    log(logging.ERROR, "key_fetch_failed", f"fetching the keys of `{entry}` failed", exc=error, entry=entry)
 
 
 def status(state: KeyState, now: float) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
-log = logging.getLogger(__name__)
+from compartmentd.logs import admits, log
 
 _BATCH = 128
 """Connections taken at once before others get their turn."""
@@ -66,7 +66,8 @@ class Acceptor:
     def _failed(self, sock: socket.socket, error: OSError) -> None:
         """Pause; whatever it was, asking again at once would not help."""
         level = logging.WARNING if error.errno in _EXHAUSTED else logging.ERROR
-        log.log(level, "no connection can be accepted for %g s: %s", _PAUSE, error)
+        if admits("cannot_accept"):
+            log(level, "cannot_accept", f"no connection can be accepted for {_PAUSE:g} s: {error}")
         self._loop.remove_reader(sock)
         self._sockets[sock] = self._loop.call_later(_PAUSE, self._resume, sock)
 

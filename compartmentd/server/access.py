@@ -7,19 +7,42 @@ import logging
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
-access_log = logging.getLogger("compartmentd.access")
-log = logging.getLogger(__name__)
+from compartmentd.logs import admits, log, logger
+
+_LONGEST = 200
+"""Characters that are written of a path, which is whatever a client asked for."""
 
 
 def log_request(handler: RequestHandler) -> None:
     """Write one line for a finished request; Tornado's own prints the whole address."""
     request = handler.request
-    access_log.debug(
-        "%d %s %s %.2fms",
-        handler.get_status(),
-        request.method,
+    tell_request(
+        request.method or "",
         request.path,
-        1000.0 * request.request_time(),
+        handler.get_status(),
+        request.remote_ip or "",
+        request.request_time(),
+    )
+
+
+def tell_request(method: str, path: str, status: int, address: str, seconds: float | None = None) -> None:
+    """Write the line of a request that was answered; `path` is without the query.
+
+    Those that went well are told only where all details are wanted: a client on polling makes two for each
+    message. Anyone can cause the others, so they are held to a rate.
+    """
+    level = logging.DEBUG if status < 400 else logging.INFO
+    if not logger.isEnabledFor(level) or (status >= 400 and not admits(f"request answered {status}")):
+        return
+    log(
+        level,
+        "request",
+        f"{method} {path[:_LONGEST]} {status}",
+        method=method,
+        path=path[:_LONGEST],
+        status=status,
+        address=address,
+        seconds=None if seconds is None else round(seconds, 6),
     )
 
 
@@ -36,11 +59,14 @@ class QuietHandler(RequestHandler):
     def log_exception(self, typ: object, value: object, tb: object) -> None:
         """Log an error without the request's line; what the client did wrong is no error of ours."""
         del typ, tb
-        if isinstance(value, HTTPError | StreamClosedError):
-            log.debug("%s %s: %s", self.request.method, self.request.path, type(value).__name__)
-            return
-        error = value if isinstance(value, BaseException) else None
-        log.error("%s %s failed", self.request.method, self.request.path, exc_info=error)
+        if isinstance(value, BaseException) and not isinstance(value, HTTPError | StreamClosedError):
+            request = self.request
+            log(
+                logging.ERROR,
+                "request_failed",
+                f"{request.method} {request.path[:_LONGEST]} failed",
+                exc=value,
+            )
 
 
 class NotFoundHandler(QuietHandler):

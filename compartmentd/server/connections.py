@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
+from compartmentd.logs import log
 from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.counters import Counters
@@ -15,8 +16,6 @@ from compartmentd.protocol.origins import OriginPolicy
 from compartmentd.server.admission import Admission
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.wheel import Timer, TimerWheel
-
-log = logging.getLogger(__name__)
 
 MakeConnection: TypeAlias = Callable[[Host, str, Handshake, ConnectionOptions], EngineConnection]
 """Make a connection: Socket.IO's, or another that speaks Engine.IO alone."""
@@ -122,7 +121,7 @@ class Connections:
     def failed(self, what: str, error: Exception) -> None:
         """Report and count an error that is ours, or the application's."""
         self.counters.errors += 1
-        log.error(what, exc_info=error)
+        log(logging.ERROR, "connection_failed", what, exc=error)
 
     # Time
 

@@ -28,6 +28,7 @@ from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.opening import Headers, Opening, read_opening, switching_protocols, wants_websocket
 from compartmentd.protocol.websocket import text_frame
+from compartmentd.server.access import tell_request
 from compartmentd.server.connections import Connections
 from compartmentd.server.handlers import new_sid, transport_of
 from compartmentd.server.handover import take_over
@@ -36,6 +37,7 @@ from compartmentd.server.requests import (
     MAX_FIELDS,
     Asked,
     handshake_of,
+    peer_address,
     read_headers,
     read_query,
 )
@@ -104,9 +106,11 @@ class _WebSocketRequest:
         self._connections = connections
         self._http = connection
         self._headers = headers
+        self._line = RequestStartLine("", "", "")
 
     async def serve(self, line: RequestStartLine, query_text: str) -> None:
         """Refuse, or answer by 101 and hand the socket over."""
+        self._line = line
         opening = read_opening(line.method, line.version, self._headers)
         if not isinstance(opening, Opening):
             version = {"Sec-WebSocket-Version": "13"} if opening.status == 426 else {}
@@ -211,5 +215,7 @@ class _WebSocketRequest:
     def _answer(self, status: int, kind: str, body: bytes, **more: str) -> None:
         headers = HTTPHeaders({"Content-Type": kind, "Content-Length": str(len(body)), **more})
         line = ResponseStartLine("HTTP/1.1", status, responses[status])
+        address = peer_address(self._http.context)
+        tell_request(self._line.method, self._line.path.partition("?")[0], status, address)
         self._http.write_headers(line, headers, body)
         self._http.finish()

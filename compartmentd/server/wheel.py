@@ -10,7 +10,7 @@ import logging
 from math import ceil, inf
 from typing import Protocol
 
-log = logging.getLogger(__name__)
+from compartmentd.logs import log
 
 RESOLUTION = 0.02
 """Seconds: how late a deadline may be noticed, far below any that is set."""
@@ -62,8 +62,8 @@ class TimerWheel:
         timer.due = inf
         try:
             again = timer.tick(now)
-        except Exception:  # one timer's error must not stop the heartbeats of all others
-            log.exception("a timer failed")
+        except Exception as error:  # noqa: BLE001 - one timer's must not stop the heartbeats of all others
+            log(logging.ERROR, "timer_failed", "a timer failed", exc=error)
             return
         if again is not None:
             self.arm(timer, again)

@@ -77,32 +77,47 @@ class Connector:
             # Exactly Socket.IO's own answer, so that what is not declared looks like what does not exist.
             peer.refuse(name, "Invalid namespace")
             return False
+        since = core.clock.monotonic()
         places = core.snapshot.configuration.server.token_from
         verified = self._verified(credential(places, auth, peer.handshake), namespace)
         if isinstance(verified, Rejected):
             if or_wait is not None and self._patience.waits(verified, or_wait):
                 return True
-            self._reject(peer, name, verified)
+            self._reject(peer, name, verified, since)
         else:
-            self._let_in(peer, namespace, verified)
+            self._let_in(peer, namespace, verified, since)
         return False
 
-    def _reject(self, peer: Peer, name: NamespaceName, rejected: Rejected) -> None:
+    def _reject(self, peer: Peer, name: NamespaceName, rejected: Rejected, since: float) -> None:
         code = self._patience.code(rejected)
         compartment = self._core.registry.compartments.get(name) or Compartment(name)
-        self._core.record("connect", compartment, code=code, detail=f"{rejected.reason}: {rejected.detail}")
-        self._refuse(peer, name, code)
+        ref = self._core.record(
+            "connect",
+            compartment,
+            code=code,
+            detail=f"{rejected.reason}: {rejected.detail}",
+            address=peer.handshake.address,
+            since=since,
+        )
+        self._refuse(peer, name, code, ref)
 
-    def _let_in(self, peer: Peer, namespace: Namespace, verified: Verified | None) -> None:
+    def _let_in(self, peer: Peer, namespace: Namespace, verified: Verified | None, since: float) -> None:
         """Make a session for whoever holds this token, or none, if the policy lets them."""
         core, name = self._core, namespace.name
         compartment = core.registry.compartments.get(name) or Compartment(name)
         principal = ANONYMOUS if verified is None else self._standing.principal(verified)
         session = Session(SessionId(self._new_sid()), peer, compartment, principal, verified)
         judgement = self._standing.judge(session, new=True)
-        core.record("connect", compartment, session=session, decision=judgement.connect)
+        ref = core.record(
+            "connect",
+            compartment,
+            session=session,
+            decision=judgement.connect,
+            address=peer.handshake.address,
+            since=since,
+        )
         if not judgement.connect.allowed:
-            self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE)
+            self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE, ref)
             return
         session.namespace = core.registry.compartment(name)
         session.generation = core.snapshot.generation
@@ -120,9 +135,10 @@ class Connector:
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
         core.note_rate(session, held=within_rate)
         if len(arguments) != 1 or not isinstance(arguments[0], str) or not arguments[0]:
-            core.refuse(session, ack, Code.INVALID_PAYLOAD)
+            core.turn_down("refresh", session, ack, Code.INVALID_PAYLOAD)
         elif not within_rate:
-            core.refuse(session, ack, Code.RATE_LIMITED, longest_wait([(session.messages, 1.0)]))
+            wait = longest_wait([(session.messages, 1.0)])
+            core.turn_down("refresh", session, ack, Code.RATE_LIMITED, after=wait)
         else:
             self._refresh(session, ack, arguments[0], patient=True)
 
@@ -143,31 +159,33 @@ class Connector:
                 return
             code: Code | None = self._patience.code(verified)
             detail = f"{verified.reason}: {verified.detail}"
-            core.record("refresh", session.namespace, session=session, code=code, detail=detail)
+            ref = core.record("refresh", session.namespace, session=session, code=code, detail=detail)
         else:
-            code = self._refreshed(session, namespace, verified)
+            code, ref = self._refreshed(session, namespace, verified)
         if code is not None:
-            core.refuse(session, ack, code)
+            core.refuse(session, ack, code, ref=ref)
         elif session.principal.ends_at is not None:
             core.answer(session, ack, wire.refreshed(session.principal.ends_at))
 
-    def _refreshed(self, session: Session, namespace: Namespace, verified: Verified | None) -> Code | None:
-        """Take the token for the session and judge it by it, every room too; return why not, if not."""
+    def _refreshed(
+        self, session: Session, namespace: Namespace, verified: Verified | None
+    ) -> tuple[Code | None, str]:
+        """Take the token for the session and judge it by it, every room too; return why not, and its reference."""
         core = self._core
         if verified is None or verified.subject != session.user:
             detail = "the token is of another subject than the session's"
-            core.record("refresh", session.namespace, session=session, code=Code.TOKEN_INVALID, detail=detail)
-            return Code.TOKEN_INVALID
+            code = Code.TOKEN_INVALID
+            return code, core.record("refresh", session.namespace, session=session, code=code, detail=detail)
         principal = self._standing.principal(verified)
         judgement = self._standing.judge(session, principal=principal)
-        core.record("refresh", session.namespace, session=session, decision=judgement.connect)
+        ref = core.record("refresh", session.namespace, session=session, decision=judgement.connect)
         if not judgement.connect.allowed:
-            return judgement.connect.code
+            return judgement.connect.code, ref
         session.verified = verified
         session.principal = principal
         session.expiring_told = False
         self._standing.settle(session, namespace, judgement, Code.RULE_DENIED)
-        return None
+        return None, ""
 
     def _verified(self, found: Credential, namespace: Namespace) -> Verified | Rejected | None:
         if found.malformed:
@@ -185,7 +203,7 @@ class Connector:
             )
         )
 
-    def _refuse(self, peer: Peer, name: NamespaceName, code: Code) -> None:
+    def _refuse(self, peer: Peer, name: NamespaceName, code: Code, ref: str) -> None:
         self._core.counters.refused[code] += 1
-        message, data = wire.refused_connect(code)
+        message, data = wire.refused_connect(code, ref)
         peer.refuse(name, message, data)

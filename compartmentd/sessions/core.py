@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from compartmentd.names import RoomName
 from compartmentd.policy.codes import Code
@@ -91,13 +92,29 @@ class Core:
         if ack is not None:
             session.send(wire.ack(session.namespace.prefix, ack, body))
 
-    def refuse(self, session: Session, ack: int | None, code: Code, after: float | None = None) -> None:
+    def refuse(
+        self, session: Session, ack: int | None, code: Code, after: float | None = None, ref: str = ""
+    ) -> None:
         """Refuse a request: by its ack, or by dropping it; `after` is in how many seconds it may be repeated."""
         self.counters.refused[code] += 1
         if ack is None:
             self.counters.unanswered += 1
         else:
-            session.send(wire.ack(session.namespace.prefix, ack, wire.refusal(code, after)))
+            session.send(wire.ack(session.namespace.prefix, ack, wire.refusal(code, after, ref)))
+
+    def turn_down(
+        self,
+        occasion: Occasion,
+        session: Session,
+        ack: int | None,
+        code: Code,
+        *,
+        after: float | None = None,
+        event: str | None = None,
+    ) -> None:
+        """Refuse a request that no rule was asked about: its form, its rate."""
+        ref = self.record(occasion, session.namespace, session=session, event=event, code=code)
+        self.refuse(session, ack, code, after, ref)
 
     def record(
         self,
@@ -110,14 +127,19 @@ class Core:
         code: Code | None = None,
         decision: Decision | None = None,
         detail: str = "",
-    ) -> None:
-        """Count a decision or an end, and tell the journal, if anybody reads it."""
+        address: str | None = None,
+        since: float | None = None,
+    ) -> str:
+        """Count a decision or an end, and tell the journal, if anybody reads it.
+
+        `since` is the monotonic time at which deciding began. Returns the reference for the client's answer.
+        """
         code = code if decision is None else decision.code
         if occasion != "end":
             self.counters.decided[occasion, namespace.name, code] += 1
-        if not self.journal.wanted:
-            return
-        self.journal.decided(
+        if not self.journal.wants(code):
+            return ""
+        return self.journal.decided(
             Record(
                 at=self.clock.wall(),
                 generation=self.snapshot.generation,
@@ -126,13 +148,30 @@ class Core:
                 namespace=namespace.name,
                 session=None if session is None else session.sid,
                 subject=None if session is None else session.user,
+                claims={} if session is None else self._logged(session),
+                address=address,
                 room=None if room is None else RoomName(room),
                 event=event,
                 code=code,
                 decision=decision,
                 detail=detail,
+                took=None if since is None else self.clock.monotonic() - since,
             ),
         )
+
+    def _logged(self, session: Session) -> dict[str, Any]:
+        """Return the claims that the operator wants in the log, nested as in the token."""
+        found: dict[str, Any] = {}
+        for path in self.snapshot.configuration.log.claims:
+            value: Any = session.principal.claims
+            for key in path:
+                value = value.get(key) if isinstance(value, Mapping) else None
+            if value is not None:
+                place = found
+                for key in path[:-1]:
+                    place = place.setdefault(key, {})
+                place[path[-1]] = value
+        return found
 
     # --- revocation ------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
-"""What was decided, for whoever wants to read along: the admin page now, logs and metrics with later work."""
+"""What was decided, for whoever wants to read along: the log and the admin page."""
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -10,13 +11,20 @@ from compartmentd.names import Digest, NamespaceName, RoomName, SessionId, Subje
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Decision
 
-Occasion: TypeAlias = Literal["connect", "join", "publish", "auto_join", "judge", "refresh", "end"]
+Occasion: TypeAlias = Literal[
+    "connect", "join", "publish", "leave", "event", "auto_join", "judge", "refresh", "end"
+]
+"""What was decided: a request of that name (`event` is one that there is not), a room at auto-join, a live
+session or membership judged anew, and the end of a session."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision with what it was about. It holds no claim, no payload and no token.
+    """One decision with what it was about. It holds no payload and no token.
 
-    `at` is wall time in seconds; `detail` says for the operator what a token lacks, where one was rejected.
+    `at` is wall time in seconds, `took` the seconds it took to decide, where that was measured; `detail` says for
+    the operator what a token lacks, where one was rejected. `claims` are those that `log.claims` lists. `address`
+    is the client's, of a CONNECT. `room` and `event` are as the client wrote them. `ref` stands in the client's
+    answer and in the log; empty where the log has no line.
     """
 
     at: float
@@ -26,28 +34,39 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     namespace: NamespaceName
     session: SessionId | None = None
     subject: Subject | None = None
+    claims: Mapping[str, Any] = {}
+    address: str | None = None
     room: RoomName | None = None
     event: str | None = None
     code: Code | None = None
     decision: Decision | None = None
     detail: str = ""
+    took: float | None = None
+    ref: str = ""
 
 
 class Journal(Protocol):
-    """Takes records; `wanted` is false while nobody reads, and then none are made."""
+    """Takes records; those that `wants` is false for are not made."""
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody reads along."""
+    def wants(self, code: Code | None) -> bool:
+        """Tell whether anybody reads along what ends with this code; `None` where it is allowed."""
 
-    def decided(self, record: Record) -> None:
-        """Take one record; must not block and must not fail."""
+    def decided(self, record: Record) -> str:
+        """Take one record; must not block and must not fail.
+
+        Returns a reference by which an operator finds a refusal, empty where it was not kept.
+        """
 
 
 class NoJournal:
     """A journal that nobody reads."""
 
-    wanted = False
+    def wants(self, code: Code | None) -> bool:
+        """Want nothing."""
+        del code
+        return False
 
-    def decided(self, record: Record) -> None:
+    def decided(self, record: Record) -> str:
         """Take nothing."""
+        del record
+        return ""

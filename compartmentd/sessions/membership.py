@@ -46,23 +46,26 @@ class Joiner:
 
     def _join(self, session: Session, room: str | None) -> bytes:
         """Decide on one room (`None`: the request had another form) and return the body of its answer."""
-        decision = self._decide(session, room)
-        self._core.record("join", session.namespace, session=session, room=room, decision=decision)
+        since = self._core.clock.monotonic()
+        decision = self._decide(session, room, since)
+        ref = self._core.record(
+            "join", session.namespace, session=session, room=room, decision=decision, since=since
+        )
         if room is None or not isinstance(decision.outcome, Allow) or decision.outcome.template is None:
             code = decision.code or Code.UNAVAILABLE
             self._core.counters.refused[code] += 1
             membership = session.memberships.get(room or "")
             if membership is not None and code not in REQUEST_CODES:
                 self.lose(session, [membership], Code.RULE_DENIED)
-            return wire.refusal(code, self._wait(session, room) if code is Code.RATE_LIMITED else None)
+            after = self._wait(session, room) if code is Code.RATE_LIMITED else None
+            return wire.refusal(code, after, ref)
         if room not in session.memberships:
             self.enter(session, RoomName(room), decision.outcome.template, by_server=False)
         self._attend(session, decision.valid_until)
         return wire.joined_ack(room)
 
-    def _decide(self, session: Session, room: str | None) -> Decision:
+    def _decide(self, session: Session, room: str | None, now: float) -> Decision:
         core = self._core
-        now = core.clock.monotonic()
         name = RoomName(room or "")
         within_rate = session.joins is None or session.joins.take(now)
         core.note_rate(session, held=within_rate)
@@ -106,10 +109,11 @@ class Joiner:
         within_rate = session.messages is None or session.messages.take(now)
         core.note_rate(session, held=within_rate)
         if len(arguments) != 1 or not isinstance(arguments[0], str):
-            core.refuse(session, ack, Code.INVALID_PAYLOAD)
+            core.turn_down("leave", session, ack, Code.INVALID_PAYLOAD)
             return
         if not within_rate:
-            core.refuse(session, ack, Code.RATE_LIMITED, longest_wait([(session.messages, 1.0)]))
+            wait = longest_wait([(session.messages, 1.0)])
+            core.turn_down("leave", session, ack, Code.RATE_LIMITED, after=wait)
             return
         membership = session.memberships.get(arguments[0])
         if membership is not None:

@@ -115,7 +115,7 @@ class Publisher:
         bucket = session.messages
         if bucket is not None and not bucket.take(core.clock.monotonic()):
             core.note_rate(session, held=False)
-            core.refuse(session, ack, Code.RATE_LIMITED, bucket.wait())
+            core.turn_down("publish", session, ack, Code.RATE_LIMITED, after=bucket.wait(), event=event)
             return
         if core.floods:
             core.note_rate(session, held=True)
@@ -156,13 +156,22 @@ class Publisher:
             payload_holds=lambda: self._fits(declared, data, attachments),
         )
         decision = decide(snapshot.rules, session.principal, request, facts, core.clock.wall())
-        core.record("publish", session.namespace, session=session, room=room, event=event, decision=decision)
+        ref = core.record(
+            "publish",
+            session.namespace,
+            session=session,
+            room=room,
+            event=event,
+            decision=decision,
+            since=now,
+        )
         if not isinstance(decision.outcome, Allow) or declared is None:
             code = decision.code or Code.UNAVAILABLE
             buckets = [(session.messages, 1.0), (session.bytes, size)]
             if membership is not None:
                 buckets += [(membership.own_messages, 1.0), (membership.own_bytes, size)]
-            core.refuse(session, ack, code, longest_wait(buckets) if code is Code.RATE_LIMITED else None)
+            after = longest_wait(buckets) if code is Code.RATE_LIMITED else None
+            core.refuse(session, ack, code, after, ref)
             return
         moments = [
             moment for moment in (decision.valid_until, session.principal.ends_at) if moment is not None

@@ -21,7 +21,7 @@ encode = msgspec.json.Encoder().encode
 OK = b'{"ok":true}'
 
 
-def _refusal(code: Code, **more: int) -> bytes:
+def _refusal(code: Code, **more: int | str) -> bytes:
     meaning = MEANINGS[code]
     error = {"code": code.value, "message": meaning.text, "retry": meaning.retry, **more}
     return encode({"ok": False, "error": error})
@@ -31,9 +31,15 @@ REFUSALS: dict[Code, bytes] = {code: _refusal(code) for code in Code}
 """The ack of a refused request, by code."""
 
 
-def refusal(code: Code, after: float | None = None) -> bytes:
-    """Return the body of a refused request's ack; `after` is in how many seconds trying again may help."""
-    return REFUSALS[code] if after is None else _refusal(code, after=max(1, ceil(after * 1000)))
+def refusal(code: Code, after: float | None = None, ref: str = "") -> bytes:
+    """Return the body of a refused request's ack; `after` is in how many seconds trying again may help.
+
+    `ref` is what the operator finds in the log.
+    """
+    more: dict[str, int | str] = {} if after is None else {"after": max(1, ceil(after * 1000))}
+    if ref:
+        more["ref"] = ref
+    return _refusal(code, **more) if more else REFUSALS[code]
 
 
 def ack(prefix: bytes, ack_id: int, body: bytes) -> Message:
@@ -51,10 +57,11 @@ def refreshed(ends_at: float) -> bytes:
     return encode({"ok": True, "expires": int(ends_at * 1000)})
 
 
-def refused_connect(code: Code) -> tuple[str, dict[str, Any]]:
+def refused_connect(code: Code, ref: str = "") -> tuple[str, dict[str, Any]]:
     """Return message and data of a CONNECT_ERROR."""
     meaning = MEANINGS[code]
-    return meaning.text, {"code": code.value, "retry": meaning.retry}
+    data = {"code": code.value, "retry": meaning.retry}
+    return meaning.text, {**data, "ref": ref} if ref else data
 
 
 def notice(prefix: bytes, event: str, data: dict[str, Any]) -> Message:

@@ -11,6 +11,7 @@ import jwt
 
 from compartmentd.compiler import load
 from compartmentd.files import Disk
+from compartmentd.policy.codes import Code
 from compartmentd.problems import any_error
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.journal import Record
@@ -108,6 +109,7 @@ class World:
         self.clock = HandClock()
         self.records: list[Record] = []
         self.wanted = True
+        self.refs = ""
         self.failures: list[Exception] = []
         (directory / "corp.secret").write_text(SECRET + "\n")
         for name, content in files.items():
@@ -122,9 +124,15 @@ class World:
             keys=keys,
         )
 
-    def decided(self, record: Record) -> None:
-        """Be the hub's journal."""
+    def wants(self, code: Code | None) -> bool:
+        """Be a journal that reads along while `wanted` is true."""
+        del code
+        return self.wanted
+
+    def decided(self, record: Record) -> str:
+        """Be the hub's journal; the reference is the record's number."""
         self.records.append(record)
+        return self.refs and f"ref{len(self.records)}"
 
     def snapshot(self, text: str, generation: int) -> Snapshot:
         """Compile a configuration."""

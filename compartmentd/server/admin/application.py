@@ -14,7 +14,7 @@ from compartmentd.server.acceptor import Acceptor
 from compartmentd.server.admin import handlers
 from compartmentd.server.admin.administration import Administration, Development
 from compartmentd.server.admin.audience import Audience
-from compartmentd.server.admin.base import Site, logger
+from compartmentd.server.admin.base import AdminHandler, Site
 from compartmentd.server.admin.decisions import Decisions
 from compartmentd.server.admin.pages import Front, PlaygroundFile, page_files
 from compartmentd.server.streams import Streams
@@ -92,11 +92,6 @@ def make_application(site: Site) -> Application:
 
 
 def _log(handler: RequestHandler) -> None:
-    """Write the access log: without the query, which may say more than a log should keep."""
-    logger.debug(
-        "%s %s %d %.1fms",
-        handler.request.method,
-        handler.request.path,
-        handler.get_status(),
-        1000 * handler.request.request_time(),
-    )
+    """Write the access log; every handler here is one of ours."""
+    if isinstance(handler, AdminHandler):
+        handler.log_access()

@@ -12,11 +12,13 @@ from typing import Any
 import msgspec
 from tornado.web import HTTPError, RequestHandler
 
+from compartmentd.logs import admits, log, logger
 from compartmentd.server.admin.access import bearer_token, is_own_host, is_own_origin
 from compartmentd.server.admin.administration import Administration, Development
 from compartmentd.server.admin.audience import Audience
 
-logger = logging.getLogger("compartmentd.admin")
+_LONGEST = 200
+"""Characters that are written of a path, which is whatever was asked for."""
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a request's body; no request has more to say."""
@@ -164,8 +166,32 @@ class AdminHandler(RequestHandler):
         tb: TracebackType | None,
     ) -> None:
         """Log what we did wrong, without the query; what the client did wrong is in the access log."""
-        if typ is not None and value is not None and not isinstance(value, HTTPError):
-            logger.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb))
+        del typ, tb
+        if value is not None and not isinstance(value, HTTPError):
+            what = f"{self.request.method} {self.request.path[:_LONGEST]} failed"
+            log(logging.ERROR, "admin_request_failed", what, exc=value)
+
+    def log_access(self) -> None:
+        """Write the line of a request that was answered, without the query, which may say more than a log should.
+
+        What everyone may ask for is asked all the time, so it is told only where it did not go well.
+        """
+        request, status = self.request, self.get_status()
+        level = logging.DEBUG if self.open_to_all and status < 400 else logging.INFO
+        if not logger.isEnabledFor(level) or (
+            status >= 400 and not admits(f"admin request answered {status}")
+        ):
+            return
+        log(
+            level,
+            "admin_request",
+            f"{request.method} {request.path[:_LONGEST]} {status}",
+            method=request.method,
+            path=request.path[:_LONGEST],
+            status=status,
+            address="unix" if self.site.trusted else request.remote_ip,
+            seconds=round(request.request_time(), 6),
+        )
 
     def _check_host(self) -> None:
         # Requests of HTTP/1.0 may come without a Host header; no browser sends such.
