@@ -1,24 +1,56 @@
-"""The README cannot rot: its configurations compile, its tables are those of the code."""
+"""README and recipes cannot rot: their configurations compile, their tables are those of the code."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
+import click
 import pytest
+import yaml
 
-from compartmentd.cli.main import COMMANDS
+from compartmentd.cli.main import COMMANDS, cli
 from compartmentd.compiler import load
 from compartmentd.policy.codes import MEANINGS
 from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "config/recipes").glob("*.md"))]
+
+
+class Block(NamedTuple):
+    """A fenced block of a page; `language` is what stands behind the fence."""
+
+    page: Path
+    heading: str
+    language: str
+    text: str
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    """Yield the blocks of a page, each with the heading under which it stands."""
+    text = page.read_text()
+    for found in re.finditer(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        headings = re.findall(r"^#+ (.*)$", text[: found.start()], re.MULTILINE)
+        yield Block(page, headings[-1], found[1], found[2])
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+CONFIGURATIONS = [b for b in BLOCKS if b.language == "yaml" and not b.text.startswith("apiVersion:")]
+MANIFESTS = [b for b in BLOCKS if b.language == "yaml" and b.text.startswith("apiVersion:")]
+COMMAND_LINES = [
+    pytest.param(line, id=line)
+    for block in BLOCKS
+    if block.language in {"", "ini"}
+    for line in re.findall(r"^(?:ExecStart=/usr/bin/)?(compartmentd .*)$", block.text, re.MULTILINE)
+]
 
 
 class Files:
@@ -28,6 +60,7 @@ class Files:
         self.files = {
             "compartments.yaml": example.encode(),
             "events/message.schema.json": b'{"type": "object"}',
+            "common/chat.yaml": b"namespaces: {/chat: {connect: authenticated}}",
         }
 
     def read(self, path: str) -> bytes:
@@ -44,21 +77,52 @@ class Files:
         return None
 
 
-def heading(block: str) -> str:
-    """Return the heading under which a block stands, to name its test."""
-    return re.findall(r"^#+ (.*)$", README[: README.index(block)], re.MULTILINE)[-1]
-
-
-@pytest.mark.parametrize("block", BLOCKS, ids=heading)
-def test_every_configuration_of_the_readme_compiles(block: str) -> None:
-    loaded = load("compartments.yaml", Files(block))
+@pytest.mark.parametrize("block", CONFIGURATIONS, ids=lambda block: f"{block.page.name}: {block.heading}")
+def test_every_configuration_compiles(block: Block) -> None:
+    loaded = load("compartments.yaml", Files(block.text))
     problems = [str(problem) for problem in loaded.problems if problem.severity != "note"]
     assert problems == [], "a missing key file is a note, anything else is a mistake of the example"
     assert loaded.configuration is not None
 
 
+@pytest.mark.parametrize("block", MANIFESTS, ids=lambda block: f"{block.page.name}: {block.heading}")
+def test_every_manifest_leads_to_our_service(block: Block) -> None:
+    ingress = yaml.safe_load(block.text)
+    assert ingress["kind"] == "Ingress"
+    everything = (ROOT / "config/kubernetes/compartmentd.yaml").read_text()
+    [service] = [one for one in yaml.safe_load_all(everything) if one["kind"] == "Service"]
+    backends = [
+        path["backend"]["service"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]
+    ]
+    assert backends
+    for backend in backends:
+        assert backend["name"] == service["metadata"]["name"]
+        assert backend["port"]["name"] in [port["name"] for port in service["spec"]["ports"]]
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_every_command_line_is_one_of_ours(line: str) -> None:
+    _, name, *arguments = shlex.split(line.split(" < ", maxsplit=1)[0], comments=True)
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    command.make_context(name, arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "block",
+    [block for block in BLOCKS if block.language == "js"],
+    ids=lambda block: f"{block.page.name}: {block.heading}",
+)
+def test_every_script_is_javascript(tmp_path: Path, block: Block) -> None:
+    (tmp_path / "block.mjs").write_text(block.text)
+    subprocess.run(["node", "--check", tmp_path / "block.mjs"], check=True)
+
+
 def test_there_are_examples() -> None:
-    assert len(BLOCKS) >= 6
+    assert len(CONFIGURATIONS) >= 10
+    assert MANIFESTS
+    assert len(COMMAND_LINES) >= 10
 
 
 def rows(header: str) -> list[list[str]]:
@@ -82,14 +146,30 @@ def test_the_table_of_commands_is_the_command_line() -> None:
     assert documented == set(COMMANDS)
 
 
+def test_the_map_names_everything_that_is_there() -> None:
+    named = " ".join(row[0] + row[1] for row in rows("where"))
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    top = {file.split("/")[0] for file in listed.splitlines() if "/" in file}
+    configured = {
+        "/".join(f.split("/")[:2])
+        for f in listed.splitlines()
+        if f.count("/") > 1 and f.startswith("config/")
+    }
+    parts = {"config/demo", "config/events", "config/keys"}  # of the two configurations
+    assert [name for name in (top - {"config"}) | (configured - parts) if f"{name}/" not in named] == []
+    recipes = {page.relative_to(ROOT).as_posix() for page in PAGES[1:]}
+    assert [page for page in recipes if f"({page})" not in named] == []
+
+
 def test_the_table_of_layers_is_the_one_that_is_held() -> None:
     documented = [set(re.findall(r"`([a-z_]+)/?`", row[1])) for row in rows("layer")]
     assert documented == [set(row.members) - {"__main__"} for row in LAYERS]
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
 
 
 def test_the_option_reference_is_that_of_the_schema() -> None:
