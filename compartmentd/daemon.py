@@ -537,6 +537,7 @@ def server_options(configuration: Configuration, page_origins: tuple[str, ...] =
         transports=server.transports,
         origins=origins,
         strict_origins=any(place.startswith("cookie:") for place in server.token_from),
+        trusted_proxies=server.trusted_proxies,
         ping_interval=server.ping_interval,
         ping_timeout=server.ping_timeout,
         connect_timeout=server.connect_timeout,

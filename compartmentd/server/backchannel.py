@@ -17,7 +17,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.web import stream_request_body
 
 from compartmentd.server.access import QuietHandler
-from compartmentd.server.requests import peer_address
+from compartmentd.server.requests import client_address
 from compartmentd.sessions.limits import Bucket
 
 PATH = "/backchannel-logout"
@@ -89,7 +89,7 @@ class BackchannelLogout(QuietHandler):
 
     @property
     def _address(self) -> str:
-        return peer_address(cast(HTTP1Connection, self.request.connection).context)
+        return client_address(cast(HTTP1Connection, self.request.connection).context)
 
     def prepare(self) -> None:
         """Refuse by the head what can be."""

@@ -11,6 +11,7 @@ from compartmentd.logs import log
 from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.forwarded import TrustedProxies
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.origins import OriginPolicy
 from compartmentd.server.admission import Admission
@@ -49,6 +50,7 @@ class Connections:
         self.make = make
         self.options = options
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
+        self.proxies = TrustedProxies(options.trusted_proxies)
         self.guests: set[Guest] = set()
         self._by_sid: dict[str, EngineConnection] = {}
         self._dirty: list[Flushable] = []
@@ -59,6 +61,7 @@ class Connections:
     def configure(self, options: ServerOptions) -> None:
         """Use other options from now on; connections keep those that they began with."""
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
+        self.proxies = TrustedProxies(options.trusted_proxies)
         self.options = options
 
     # The table

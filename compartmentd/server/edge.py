@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from http.client import responses
-from typing import cast
+from typing import Any, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
@@ -36,6 +36,7 @@ from compartmentd.server.polling import PollingLink
 from compartmentd.server.requests import (
     MAX_FIELDS,
     Asked,
+    client_address,
     handshake_of,
     peer_address,
     read_headers,
@@ -79,6 +80,10 @@ class _Request(HTTPMessageDelegate):
         line = cast(RequestStartLine, start_line)
         if sum(1 for _ in headers.get_all()) > MAX_FIELDS:
             raise HTTPInputError("too many headers")
+        context: Any = self._connection.context
+        context.remote_ip = self._connections.proxies.client(
+            peer_address(context), headers.get_list("X-Forwarded-For")
+        )
         path, _, query = line.path.partition("?")
         if path == self._connections.options.path:
             values = read_headers(headers)
@@ -215,7 +220,7 @@ class _WebSocketRequest:
     def _answer(self, status: int, kind: str, body: bytes, **more: str) -> None:
         headers = HTTPHeaders({"Content-Type": kind, "Content-Length": str(len(body)), **more})
         line = ResponseStartLine("HTTP/1.1", status, responses[status])
-        address = peer_address(self._http.context)
+        address = client_address(self._http.context)
         tell_request(self._line.method, self._line.path.partition("?")[0], status, address)
         self._http.write_headers(line, headers, body)
         self._http.finish()

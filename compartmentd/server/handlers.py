@@ -16,7 +16,7 @@ from compartmentd.server.access import QuietHandler
 from compartmentd.server.admission import TooMany
 from compartmentd.server.connections import Connections
 from compartmentd.server.polling import PollingLink
-from compartmentd.server.requests import Asked, handshake_of, peer_address, read_headers, read_query
+from compartmentd.server.requests import Asked, client_address, handshake_of, read_headers, read_query
 
 _SMALL_BODY = 1 << 16
 """A refused request whose body is no longer is read to its end: the connection can be used again."""
@@ -209,7 +209,7 @@ class PollingHandler(QuietHandler):
     def _handshake(self) -> None:
         connections, options = self.connections, self.connections.options
         context = self._http.context
-        refused = connections.admission.enter(peer_address(context), options, connections.now())
+        refused = connections.admission.enter(client_address(context), options, connections.now())
         if refused is not None:
             self._unavailable(refused)
             return

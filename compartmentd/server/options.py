@@ -10,13 +10,15 @@ class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
 
     `origins` holds patterns as `protocol.origins` reads them, `None` being the default policy;
     `strict_origins` is for servers that take tokens from cookies. `send_buffer` bounds what waits for one
-    client. `connect_rate` counts handshakes of the whole server.
+    client. `trusted_proxies` is what `protocol.forwarded` reads. `connect_rate` counts handshakes of the whole
+    server.
     """
 
     path: str = "/socket.io/"
     transports: tuple[str, ...] = ("websocket", "polling")
     origins: tuple[str, ...] | None = None
     strict_origins: bool = False
+    trusted_proxies: tuple[str, ...] = ()
     upgrade_timeout: float = 10.0
     send_buffer: int = 1 << 20
     connections: int | None = 16000

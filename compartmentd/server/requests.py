@@ -86,12 +86,18 @@ def peer_address(context: Any) -> str:
     return address.removeprefix("::ffff:") if "." in address else address
 
 
+def client_address(context: Any) -> str:
+    """Return the client's address, where the edge noted it as it took the request; empty for a unix socket's."""
+    address: str = context.remote_ip
+    return address
+
+
 def handshake_of(
     context: Any, headers: Mapping[str, tuple[str, ...]], query: Mapping[str, tuple[str, ...]]
 ) -> Handshake:
     """Return a first request as applications may read it."""
     return Handshake(
-        address=peer_address(context), headers=headers, query=query, secure=context.protocol == "https"
+        address=client_address(context), headers=headers, query=query, secure=context.protocol == "https"
     )
 
 
