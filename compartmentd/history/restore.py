@@ -58,6 +58,11 @@ def plan(path: str, contents: Contents, disk: FileAccess) -> Restoration:
         for file in writes
         if file in before and file not in used
     ]
+    doubts += [
+        f"`{file}` would be written, outside of the configuration's directory"
+        for file in writes
+        if file not in used and not _beneath(path, file)
+    ]
     if any_error(then.problems):
         doubts.append("it does not check")
     names = {path_in(path, name): name for name, _ in (*now.contents, *contents)}
@@ -69,6 +74,12 @@ def plan(path: str, contents: Contents, disk: FileAccess) -> Restoration:
         problems=then.problems,
         before=tuple((names.get(file) or _relative(path, file), raw) for file, raw in before.items()),
     )
+
+
+def _beneath(main: str, file: str) -> bool:
+    """Tell whether a file lies in the directory of the main file, or deeper."""
+    directory = os.path.realpath(posixpath.dirname(main) or ".")
+    return os.path.realpath(file).startswith(posixpath.join(directory, ""))
 
 
 def _surplus(globs: Iterable[str], kept: Iterable[str], disk: FileAccess) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -108,7 +108,8 @@ class History:
         digest = digest_of_files(contents)
         files = tuple(_File(os.fsencode(name), raw) for name, raw in contents)
         self._make()
-        with _locked(self.directory) as directory:
+        with _opened(self.directory) as directory:
+            fcntl.flock(directory, fcntl.LOCK_EX)
             old = self.entries()
             # A clock that was set back does not make the newest the oldest.
             entry = Entry(max(int(at * 1000), *(one.at + 1 for one in old[:1]), 0), digest, accepted)
@@ -126,21 +127,25 @@ class History:
         if os.geteuid() == 0:
             # Made by an administrator: the daemon, whose state directory it stands in, has to write here, too.
             owner = self.directory.parent.stat()
-            os.chown(self.directory, owner.st_uid, owner.st_gid)
+            with _opened(self.directory) as directory:
+                os.fchown(directory, owner.st_uid, owner.st_gid)
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _opened(path: Path) -> Iterator[int]:
+    # An administrator works here in a directory of the daemon's user, who must not lead them elsewhere by a link.
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
         yield directory
     finally:
         os.close(directory)
 
 
 def _write(directory: int, name: str, content: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    # What a kill left half written goes; the new one is a file of its own, and no link that somebody laid there.
+    with suppress(FileNotFoundError):
+        os.unlink(TEMPORARY, dir_fd=directory)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with os.fdopen(os.open(TEMPORARY, flags, 0o600, dir_fd=directory), "wb") as file:
         if os.geteuid() == 0:
             # The same for what is written here.

@@ -150,6 +150,18 @@ def test_a_file_that_is_not_used_now_is_a_doubt(place: Place) -> None:
     assert ["a.yaml` would be overwritten" in doubt for doubt in restoration.doubts] == [True]
 
 
+@pytest.mark.parametrize("name", ["../outside.json", "{root}/outside.json", "link/outside.json"])
+def test_a_new_file_outside_of_the_configurations_directory_is_a_doubt(place: Place, name: str) -> None:
+    (place.root / "configuration").mkdir()
+    (place.root / "configuration/link").symlink_to(place.root)
+    path = str(place.root / "configuration/c.yaml")
+    named = name.format(root=place.root)
+    text = f"version: 1\nnamespaces: {{/: {{connect: public, events: {{e: {{schema: {named}}}}}}}}}\n"
+    restoration = plan(path, (("c.yaml", text.encode()), (named, b"{}")), Disk())
+    assert restoration.problems == ()
+    assert ["outside of the configuration's directory" in doubt for doubt in restoration.doubts] == [True]
+
+
 def test_of_another_name_is_not_put_in_its_place(place: Place) -> None:
     with pytest.raises(UsageError, match=r"c\.yaml.*other\.yaml"):
         plan(str(place.root / "other.yaml"), place.kept, Disk())

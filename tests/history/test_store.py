@@ -138,6 +138,45 @@ def test_a_link_or_a_directory_is_damaged_and_goes_like_another(history: History
         history.read(entry)
 
 
+def test_what_an_administrator_writes_belongs_to_the_daemon(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[bool, int, int]] = []
+
+    def fchown(descriptor: int, user: int, group: int) -> None:
+        given.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), user, group))
+
+    owner = history.directory.parent.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", fchown)
+    history.keep(files("one"), 1, accepted=True)
+    assert given == [(True, owner.st_uid, owner.st_gid), (False, owner.st_uid, owner.st_gid)]
+
+
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_a_link_in_the_place_of_what_is_written_leads_nowhere(
+    tmp_path: Path, history: History, link: str
+) -> None:
+    history.keep(files("one"), 1, accepted=True)
+    other = tmp_path / "other"
+    other.write_text("untouched")
+    if link == "symbolic":
+        (history.directory / TEMPORARY).symlink_to(other)
+    else:
+        (history.directory / TEMPORARY).hardlink_to(other)
+    history.keep(files("two"), 2, accepted=True)
+    assert other.read_text() == "untouched"
+    assert len(history.entries()) == 2
+
+
+def test_a_link_in_the_directorys_place_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / DIRECTORY).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+        History(str(tmp_path)).keep(files("one"), 1, accepted=True)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_file_in_the_directorys_place_is_an_error(tmp_path: Path) -> None:
     (tmp_path / DIRECTORY).touch()
     with pytest.raises(OSError, match="Not a directory"):
