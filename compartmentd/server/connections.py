@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Protocol, TypeAlias
 
 from compartmentd.logs import log
@@ -56,6 +57,7 @@ class Connections:
         self._dirty: list[Flushable] = []
         self._wheel = TimerWheel()
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = inf
         self._empty: asyncio.Future[None] | None = None
 
     def configure(self, options: ServerOptions) -> None:
@@ -139,10 +141,12 @@ class Connections:
 
     def _set_alarm(self) -> None:
         at = self._wheel.next
-        if at is None or (self._alarm is not None and self._alarm.when() <= at):
+        if at is None or (self._alarm is not None and self._alarm_at <= at):
             return
         if self._alarm is not None:
             self._alarm.cancel()
+        # Its time is kept here: uvloop's handle of a call that is due already does not know it.
+        self._alarm_at = at
         self._alarm = self.loop.call_at(at, self._ring)
 
     def _ring(self) -> None:
