@@ -10,7 +10,10 @@ from collections.abc import Iterator
 EVENTS: dict[str, tuple[str, str]] = {
     # Life of the process
     "ready": ("it listens, and clients may come", "listen, admin"),
-    "stopping": ("it was told to stop; so many connections are closed within so long", "connections, seconds"),
+    "stopping": (
+        "it was told to stop; so many connections are closed within so long",
+        "connections, seconds",
+    ),
     "stopped": ("it has ended in order", ""),
     "part_failed": ("a part of the daemon failed; it stops", "exception"),
     "self_check_failed": ("its check of itself failed, so the watchdog is not told that all is well", ""),

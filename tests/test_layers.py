@@ -59,7 +59,9 @@ LAYERS = (
     ),
     Row(("compilation", "heartbeat", "reload", "revoking", "server"), ("msgspec", "tornado")),
     Row(("metrics",), ("msgspec", "prometheus_client")),
-    Row(("administration", "lastgood", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")),
+    Row(
+        ("administration", "lastgood", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")
+    ),
 )
 """From the lowest layer to the highest."""
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from compartmentd.compiler import load
+from compartmentd.configuration import LogSettings
 from compartmentd.log_events import EVENTS, table
 from compartmentd.sessions.journal import Occasion
+from tests.support.cases import InMemory
 
 ROOT = Path(__file__).parent.parent
 EVERY_LINE = {"time", "level", "event", "message", "generation", "digest"}
@@ -47,6 +51,19 @@ def test_every_event_of_the_table_is_logged() -> None:
 def test_the_recipe_has_the_table() -> None:
     recipe = (ROOT / "config" / "recipes" / "logs.md").read_text()
     assert "\n".join(table()) in recipe, "run: python -m compartmentd.log_events"
+
+
+def test_the_configuration_of_the_recipe_compiles() -> None:
+    recipe = (ROOT / "config" / "recipes" / "logs.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", recipe, re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        loaded = load("compartments.yaml", InMemory({"compartments.yaml": block.encode()}))
+        assert loaded.problems == ()
+        assert loaded.configuration is not None
+        assert loaded.configuration.log == LogSettings(
+            claims=(("tenant",), ("realm_access", "roles")), decisions="all"
+        )
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,14 @@ GUARDED = [
     ("GET", "/admin/dev/playground"),
     ("GET", "/admin/dev/excerpt?file=demo.yaml&line=1&end_line=1"),
 ]
-OPEN = ["/healthz", "/readyz", "/metrics", "/playground", "/playground/app.js", "/playground/socket.io.min.js"]
+OPEN = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/playground",
+    "/playground/app.js",
+    "/playground/socket.io.min.js",
+]
 
 
 def error(answer: Answer) -> tuple[int, str]:
