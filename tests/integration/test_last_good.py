@@ -50,6 +50,35 @@ async def test_what_comes_into_force_is_kept_and_rolled_back_to(tmp_path: Path, 
         assert history.entries()[0].digest == first
 
 
+async def test_several_files_are_one_reload_of_a_daemon_that_watches(
+    tmp_path: Path, history: History
+) -> None:
+    part = tmp_path / "parts/rooms.yaml"
+    part.parent.mkdir()
+    # Each main file needs the rule that stands in its own part: a mixture would be refused, and logged.
+    part.write_text("rules: {one: public}\n")
+    settings = {
+        "include": ["parts/*.yaml"],
+        "server": {"state": "state", "watch": True},
+        "namespaces": {"/": {"connect": {"rule": "one"}}},
+    }
+    with Daemon(tmp_path, settings) as daemon:
+        await kept(history, 1)
+        start = daemon.status()
+        part.write_text("rules: {one: public, two: public}\n")
+        daemon.change("namespaces", "/", "connect", to={"rule": "two"})
+        part.write_text("rules: {two: public}\n")
+        daemon.reload()
+        await eventually(lambda: "two" in str(history.read(history.entries()[0])), "the second one is kept")
+        generation = daemon.status()["generation"]
+        said = daemon.log.count("reload_refused")
+        done = command("rollback", "-c", str(daemon.config), start["digest"])
+        assert (done.code, done.out.count("restored")) == (0, 2), done
+        await eventually(lambda: daemon.status()["digest"] == start["digest"], "the old one is in force")
+        assert daemon.status()["generation"] == generation + 1
+        assert daemon.log.count("reload_refused") == said
+
+
 async def test_without_last_good_a_broken_file_is_not_served(tmp_path: Path, history: History) -> None:
     with prepared(tmp_path) as daemon:
         await kept(history, 1)
