@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
+import jwt
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from tests.support import mint
@@ -154,6 +155,19 @@ class OpenIdProvider:
         """Return an access token by client credentials (RFC 6749, 4.4)."""
         answer = await self._grant("service", "service-secret", grant_type="client_credentials", scope=scope)
         token: str = answer["access_token"]
+        mint.minted.append(token)
+        return token
+
+    async def key(self, kid: str) -> Any:
+        """Return the private key of a name: what a thief, or the provider itself, signs with."""
+        return jwt.PyJWK(await self.call("key", kid=kid)).key
+
+    async def forged(self, other: OpenIdProvider) -> str:
+        """Return a token that is all right but for its signature, which is by this issuer and not by the other."""
+        good = await other.machine()
+        header = jwt.get_unverified_header(good)
+        key = await self.key(header["kid"])
+        token = jwt.encode(claims_of(good), key, algorithm="RS256", headers=header)
         mint.minted.append(token)
         return token
 

@@ -95,7 +95,8 @@ const configuration = (issuer) => ({
     await grant.save();
     return grant;
   },
-  fetch: (url, options) => globalThis.fetch(url, options), // also where logouts go to the loopback
+  // Without the dispatcher that keeps requests from the loopback, where logouts go to here.
+  fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
 });
 
 // What is published and who is told of logouts is fixed when a provider is made, so it is made anew.
