@@ -14,6 +14,7 @@ from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.socketio import event_message
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.polling import PollingLink
+from compartmentd.server.socketserver import Load
 from compartmentd.server.websocket import WebSocketLink
 from tests.support.recorder import Recorder
 from tests.support.timing import eventually
@@ -366,6 +367,24 @@ async def test_clear_tells_whether_volatile_messages_would_leave():
         assert not peer.clear
         await polling.poll()
         assert peer.clear
+
+
+async def test_the_load_tells_who_is_behind_and_how_far():
+    app = Recorder()
+    async with serving(app) as served:
+        assert served.server.load() == Load(websocket=0, polling=0, behind=0, unsent=0, most_unsent=0)
+        polling = await Polling.open(served.port)
+        await polling.post("40")
+        websocket = await connected(served, "/")
+        for peer in app.peers:
+            peer.send(event_message("/", "news", "x" * 10_000))
+        await websocket.receive()
+        load = served.server.load()
+        assert (load.websocket, load.polling, load.behind) == (1, 1, 1)
+        assert load.unsent == load.most_unsent >= 10_000
+        await polling.poll()
+        assert served.server.load().unsent == 0
+        websocket.close()
 
 
 async def test_messages_queued_during_an_upgrade_go_out_once_and_in_order():
