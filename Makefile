@@ -24,7 +24,7 @@ run: .venv/.installed ## start the daemon with its playground on config/demo.yam
 	@exec $(BIN)/compartmentd serve --dev --config config/demo.yaml
 
 test: .venv/.installed-dev $(JS)/node_modules/.installed $(OIDC)/node_modules/.installed ## run every test: unit, protocol, real clients, browser
-	@.ci/need chromium libatomic1 prometheus
+	@.ci/need chromium libatomic1 prometheus nginx haproxy caddy
 	@.ci/need systemd
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
 

@@ -94,6 +94,7 @@ class BackchannelLogout(QuietHandler):
     def prepare(self) -> None:
         """Refuse by the head what can be."""
         self.set_header("Cache-Control", "no-store")
+        self.set_header("Connection", "close")  # which it is after a refusal by the head; none comes often
         if not self._receiver.wanted:
             self._answer(404)
         elif self.request.method != "POST":

@@ -218,7 +218,11 @@ class _WebSocketRequest:
         self._answer(refusal.status, "application/json", refusal.body)
 
     def _answer(self, status: int, kind: str, body: bytes, **more: str) -> None:
-        headers = HTTPHeaders({"Content-Type": kind, "Content-Length": str(len(body)), **more})
+        # Tornado closes after an answer that comes before the request was read to its end; a proxy must know, or
+        # it sends its next client's request into a connection that is gone.
+        headers = HTTPHeaders(
+            {"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close", **more}
+        )
         line = ResponseStartLine("HTTP/1.1", status, responses[status])
         address = client_address(self._http.context)
         tell_request(self._line.method, self._line.path.partition("?")[0], status, address)

@@ -171,6 +171,7 @@ class PollingHandler(QuietHandler):
         """Refuse at once what brings a long body, else when its short one has been read."""
         length = self._content_length()
         if length is None or length > _SMALL_BODY:
+            self._leave_unread()
             self._refuse(refusal)
         else:
             self.refusal = refusal
@@ -192,15 +193,24 @@ class PollingHandler(QuietHandler):
         elif link.posting:
             # The reference ends a session whose client posts twice at once: packets would lose their order.
             link.cut()
+            self._leave_unread()
             self._bad()
         elif self.request.headers.get("Content-Type", "").startswith("application/octet-stream"):
             connection.fail(WireError("binary bodies are of an older protocol"))
+            self._leave_unread()
             self._bad()
         else:
             link.posting = self.posting = True
             self._http.set_max_body_size(limit + _BODY_SLACK)
 
     # Answering
+
+    def _leave_unread(self) -> None:
+        """Say that the connection ends with this answer, as Tornado does where the body was not read to its end.
+
+        A proxy that is not told sends the next client's request into a connection that is gone.
+        """
+        self.set_header("Connection", "close")
 
     @property
     def _http(self) -> HTTP1Connection:
@@ -257,6 +267,7 @@ class PollingHandler(QuietHandler):
 
     def _too_long(self) -> None:
         self._posted()
+        self._leave_unread()
         self.set_status(413)
         self.set_header("Content-Type", "text/html")
         self.finish()

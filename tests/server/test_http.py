@@ -133,6 +133,25 @@ async def test_preflight():
         assert (plain.status, plain.json["code"]) == (400, 2)
 
 
+async def test_an_answer_that_comes_before_the_body_says_that_the_connection_ends():
+    """Else a proxy keeps the connection, and sends its next client's request into one that is gone."""
+    options = ServerOptions(origins=("https://a.example",), connections=1)
+    async with serving(Recorder(), options) as served:
+        target = f"{POLLING}&sid={await polling_sid(served)}"
+        foreign = {"Origin": "http://evil.example"}
+        for method, where, headers in (
+            ("GET", WEBSOCKET, {**UPGRADE, **foreign}),
+            ("GET", WEBSOCKET, UPGRADE),
+            ("GET", f"{WEBSOCKET}&sid=unknown", UPGRADE),
+            ("POST", target, {**foreign, "Content-Length": "1000000"}),
+            ("POST", target, {"Content-Length": "2000000"}),
+            ("POST", target, {"Content-Type": "application/octet-stream", "Content-Length": "5"}),
+        ):
+            reply = await request(served.port, method, where, headers=headers)
+            assert reply.status >= 400
+            assert reply.headers["connection"] == "close"
+
+
 # How many
 
 

@@ -160,18 +160,24 @@ class RawClient(SocketIo, asyncio.Protocol):
         self._buffer = b""
 
     @classmethod
-    async def open(cls, url: str, query: str = "", headers: dict[str, str] | None = None) -> RawClient:
-        """Open a connection of its own."""
-        client = await cls.dial(url, query, headers)
+    async def open(
+        cls, url: str, query: str = "", headers: dict[str, str] | None = None, source: str | None = None
+    ) -> RawClient:
+        """Open a connection of its own, from the address `source` where one is given."""
+        client = await cls.dial(url, query, headers, source)
         await client.until(lambda: client.handshake or client.closed, "the Engine.IO handshake")
         return client
 
     @classmethod
-    async def dial(cls, url: str, query: str = "", headers: dict[str, str] | None = None) -> RawClient:
+    async def dial(
+        cls, url: str, query: str = "", headers: dict[str, str] | None = None, source: str | None = None
+    ) -> RawClient:
         """Send the upgrade request and await its answer; `query` holds the `sid` for a probe."""
         parts = urlsplit(url)
         loop = asyncio.get_running_loop()
-        _, client = await loop.create_connection(cls, parts.hostname, parts.port)
+        _, client = await loop.create_connection(
+            cls, parts.hostname, parts.port, local_addr=source and (source, 0)
+        )
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
             f"GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1",
@@ -248,9 +254,10 @@ class RawClient(SocketIo, asyncio.Protocol):
 class Polling(SocketIo):
     """A client on long polling: nothing is polled unless the test (or `keep_polling`) does."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, source: str | None = None) -> None:
         super().__init__()
         self._parts = urlsplit(url)
+        self._source = source
         self.sid = ""
         self.outgoing: list[str] = []
         self._polling = False
@@ -258,9 +265,9 @@ class Polling(SocketIo):
         self._sender: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, url: str) -> Polling:
-        """Do the handshake."""
-        client = cls(url)
+    async def open(cls, url: str, source: str | None = None) -> Polling:
+        """Do the handshake; every request comes from the address `source` where one is given."""
+        client = cls(url, source)
         status, body = await client.http("GET", "")
         assert status == 200, (status, body)
         client.sid = json.loads(body[1:])["sid"]
@@ -268,7 +275,9 @@ class Polling(SocketIo):
 
     async def http(self, method: str, query: str, body: bytes | None = None) -> tuple[int, str]:
         """Do one request on a connection of its own, and return status and body."""
-        reader, writer = await asyncio.open_connection(self._parts.hostname, self._parts.port)
+        reader, writer = await asyncio.open_connection(
+            self._parts.hostname, self._parts.port, local_addr=self._source and (self._source, 0)
+        )
         try:
             lines = [
                 f"{method} /socket.io/?EIO=4&transport=polling{query} HTTP/1.1",
