@@ -77,6 +77,7 @@ class _Daemon(Collector):
         """Yield every metric."""
         sources = self._sources
         yield from _configuration(sources.reloader)
+        yield _certificate(sources.reloader)
         yield from _connections(sources.server)
         yield from _sessions(sources.hub)
         yield from _decisions(sources.hub)
@@ -140,6 +141,14 @@ def _configuration(reloader: Reloader) -> Iterator[Metric]:
         "What reloads took away.",
         ("kind",),
         [(("session",), tally.evicted.sessions), (("membership",), tally.evicted.memberships)],
+    )
+
+
+def _certificate(reloader: Reloader) -> Metric:
+    certificate = reloader.certificate
+    ends = [] if certificate is None else [((), certificate.expires_at)]
+    return _gauges(
+        "certificate_expiry_timestamp_seconds", "When the certificate of the listeners expires.", (), ends
     )
 
 

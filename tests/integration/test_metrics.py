@@ -14,6 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration import world
+from tests.support import certificates
 from tests.support.daemon import ADMIN, Daemon
 from tests.support.mint import Issuer
 from tests.support.rawclient import RawClient
@@ -143,3 +144,14 @@ async def test_no_alert_and_no_panel_waits_for_a_metric_that_there_is_not(
         for name in (line.split()[2], line.split()[2] + "_bucket")
     }
     assert wanted - known == set()
+
+
+async def test_the_certificate_of_the_listeners_has_an_end_that_alerts_can_watch(
+    tmp_path: Path, corp: Issuer
+) -> None:
+    certificates.write(tmp_path, certificates.make())
+    settings = world.settings() | {"server": {"tls": {"cert": "server.crt", "key": "server.key"}}}
+    with world.daemon(tmp_path, corp, settings) as daemon:
+        samples = values(daemon.get("/metrics").body.decode())
+        expires = daemon.status()["tls"]["expires"]
+    assert samples["certificate_expiry_timestamp_seconds",] == pytest.approx(expires / 1000, abs=1)
