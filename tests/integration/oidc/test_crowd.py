@@ -1,0 +1,83 @@
+"""Many at once: invented keys by the hundred thousand, and ten thousand sessions that end together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.integration.oidc.probe import measured
+from tests.integration.oidc.realm import connect, realm
+from tests.support.provider import claims_of
+from tests.support.rawclient import RawClient
+from tests.support.timing import seconds
+from tests.tokens import forge
+
+INVENTED = 100_000
+FLOODERS = 50
+CROWD = 10_000
+
+
+async def test_a_hundred_thousand_invented_keys_cause_one_fetch_in_ten_seconds(tmp_path: Path) -> None:
+    async with realm(tmp_path, "corp") as here:
+        [corp] = here.providers
+        good = await corp.machine()
+        _, payload, signature = good.split(".")
+        codes: Counter[str | None] = Counter()
+        numbers = iter(range(INVENTED))
+
+        async def flood() -> None:
+            client = await RawClient.open(here.daemon.url)
+            for number in numbers:
+                header = forge.encode(b'{"alg":"RS256","typ":"at+jwt","kid":"invented %d"}' % number)
+                codes[await connect(client, f"{header}.{payload}.{signature}")] += 1
+            await client.close()
+
+        fetched, began = await corp.fetches(), time.monotonic()
+        async with measured(here.daemon.url, good) as pauses:
+            flooders = [asyncio.create_task(flood()) for _ in range(FLOODERS)]
+            while any(not flooder.done() for flooder in flooders):
+                assert await here.connect(good) is None, "a token of a known key never waits for it"
+                await asyncio.sleep(0.05)
+            await asyncio.gather(*flooders)
+        took = time.monotonic() - began
+        fetches = await corp.fetches() - fetched
+        print(
+            f"\n{fetches} fetches in {took:.1f} s, {INVENTED / took:.0f} tokens/s; "
+            f"the longest of {pauses.requests} answers meanwhile: {pauses.longest:.1f} ms; {dict(codes)}"
+        )
+        assert 1 <= fetches <= 1 + took / 10
+        assert codes["token_invalid"] == codes.total() == INVENTED
+
+
+async def test_ten_thousand_sessions_that_expire_together_are_gone_within_a_second(tmp_path: Path) -> None:
+    async with realm(tmp_path, "corp") as here:
+        [corp] = here.providers
+        await corp.grant_for(20)
+        token = await corp.machine()
+        ends = claims_of(token)["exp"]
+        clients: list[RawClient] = []
+
+        async def arrive() -> None:
+            while len(clients) < CROWD:
+                client = await RawClient.open(here.daemon.url)
+                clients.append(client)
+                assert await connect(client, token) is None
+
+        await asyncio.gather(*(arrive() for _ in range(20)))
+        print(f"\n{len(clients)} arrived {ends - time.time():.1f} s before their end")
+        assert time.time() < ends
+        gone: list[float] = []
+        for client in clients:
+            client.on_event = lambda _, event: gone.append(time.time()) if event[0] == "closing" else None
+        await asyncio.sleep(ends - time.time())
+        while len(gone) < len(clients):
+            await asyncio.sleep(0.01)
+            assert time.time() < ends + seconds(10)
+        print(f"the first is gone after {min(gone) - ends:.3f} s, the last after {max(gone) - ends:.3f} s")
+        assert min(gone) >= ends
+        assert max(gone) < ends + seconds(1)
+        for client in clients:
+            assert client.transport is not None
+            client.transport.abort()
