@@ -31,7 +31,10 @@ async def test_a_hundred_thousand_invented_keys_cause_one_fetch_in_ten_seconds(t
             client = await RawClient.open(here.daemon.url)
             for number in numbers:
                 header = forge.encode(b'{"alg":"RS256","typ":"at+jwt","kid":"invented %d"}' % number)
-                codes[await connect(client, f"{header}.{payload}.{signature}")] += 1
+                session = await client.connect("/chat", f"{header}.{payload}.{signature}")
+                codes[session.error["data"]["code"] if session.error else None] += 1
+                if client.closed:  # as whoever gets no session in ten seconds
+                    client = await RawClient.open(here.daemon.url)
             await client.close()
 
         fetched, began = await corp.fetches(), time.monotonic()
@@ -48,7 +51,8 @@ async def test_a_hundred_thousand_invented_keys_cause_one_fetch_in_ten_seconds(t
             f"the longest of {pauses.requests} answers meanwhile: {pauses.longest:.1f} ms; {dict(codes)}"
         )
         assert 1 <= fetches <= 1 + took / 10
-        assert codes["token_invalid"] == codes.total() == INVENTED
+        assert codes["token_invalid"] + codes[None] == INVENTED
+        assert codes[None] < INVENTED / 100, "of those that were under way when a connection was closed"
 
 
 async def test_ten_thousand_sessions_that_expire_together_are_gone_within_a_second(tmp_path: Path) -> None:
