@@ -82,6 +82,10 @@ SLICE = 0.005
 LATE = 5.0
 """Seconds without a tick after which something is wrong: sessions would outlive their tokens unnoticed."""
 
+HANDING_OVER = 1.0
+"""Seconds in which those who were accepted right before the end still have their request answered, where systemd
+holds the listeners: who comes later waits there for the next process, so that nobody is refused."""
+
 ENDING = 15.0
 """Seconds that the service manager is asked for to end in: what clients take at the end, and room to spare."""
 
@@ -231,6 +235,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._draining: Draining | None = None
         self._public: set[socket.socket] = set()
+        self._handed_over = False
         self._page_origins: tuple[str, ...] = ()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
@@ -314,6 +319,7 @@ class Daemon:
             for sock in {*public, *admin} - theirs:
                 stack.callback(unlink, sock)
             self._public = set(public) - theirs
+            self._handed_over = not theirs.isdisjoint(public)
             self._took_force(self._reloader.in_force)
             if self._reloader.stale and settings.watch:
                 # They are followed from here on, all of them: whichever is mended is noticed.
@@ -345,6 +351,9 @@ class Daemon:
         log(logging.INFO, "stopping", "stopping", connections=self._server.connections, seconds=seconds)
         for sock in self._public:
             unlink(sock)
+        if self._handed_over and seconds:
+            self._server.stop_accepting()
+            await asyncio.sleep(HANDING_OVER)
         self._server.stop()
         self._hub.leave()
         self._draining = self._server.draining(seconds, self._part)

@@ -126,6 +126,10 @@ class EngineServer:
         if stream is not None:
             self._http.handle_stream(stream, address)
 
+    def stop_accepting(self) -> None:
+        """Accept no more connections, and close the listening sockets; who was accepted is served on."""
+        self._acceptor.close()
+
     def stop(self) -> None:
         """Accept nobody any more, also not by requests on what Tornado holds; close the listening sockets."""
         self._acceptor.close()
