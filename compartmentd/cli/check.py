@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -32,12 +33,12 @@ def check(context: click.Context, files: tuple[str, ...], format_: Format, *, st
 
 
 def problems_of(file: str) -> Sequence[Problem]:
-    """Return every problem of a configuration and of the keys that it names."""
+    """Return every problem of a configuration, and of the keys and the certificate that it names."""
     disk = Disk()
     with _without_collecting():
         loaded: Loaded = load(file, disk)
     keys = (problem for entry in loaded.issuers for problem in _problems_of_keys(entry, disk))
-    return in_file_order((*loaded.problems, *keys), loaded.files)
+    return in_file_order((*loaded.problems, *keys, *_problems_of_certificate(loaded)), loaded.files)
 
 
 @contextmanager
@@ -57,6 +58,18 @@ def _problems_of_keys(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:
         from compartmentd.tokens.keyfile import read_keys  # noqa: PLC0415
 
         yield from (item for item in read_keys(entry, material) if isinstance(item, Problem))
+
+
+def _problems_of_certificate(loaded: Loaded) -> Iterator[Problem]:
+    tls = None if loaded.configuration is None else loaded.configuration.server.tls
+    if tls is not None:
+        from compartmentd.certificates import read_certificate, untimely  # noqa: PLC0415 - as above
+
+        found = read_certificate(tls)
+        if not isinstance(found, Problem):
+            yield from untimely(tls, found, time.time())
+        elif found.code != "file_unreadable":  # told by the compiler, as a note
+            yield found
 
 
 def _material(entry: IssuerEntry, disk: Disk) -> bytes | None:

@@ -15,6 +15,7 @@ from compartmentd.cli import main as main_module
 from compartmentd.cli.main import cli
 from compartmentd.document.bundled import schema
 from compartmentd.errors import UsageError
+from tests.support import certificates
 
 CONFIG = Path(__file__).parents[2] / "config/compartments.yaml"
 GOOD = "version: 1\nnamespaces: {/: {connect: public}}\n"
@@ -210,3 +211,20 @@ def test_a_key_file_that_cannot_be_read_is_told_once(check):
     result = check(a=GOOD + "issuers: {a: {issuer: a, audience: b, jwks_file: gone.json}}\n")
     assert result.exit_code == 0
     assert result.stderr == "fine (1 note)\n"
+
+
+def test_a_certificate_is_read_with_its_key(check, tmp_path):
+    secured = GOOD + "server:\n  tls: {cert: server.crt, key: server.key}\n"
+    certificates.write(tmp_path, certificates.make())
+    assert check(secured=secured).exit_code == 0
+    (tmp_path / "server.key").write_bytes(certificates.make().key)
+    result = check(secured=secured)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("secured.yaml:4:32: error: the private key in `server.key` is not that")
+    certificates.write(tmp_path, certificates.make(starts=-2, ends=-1))
+    told = check(secured=secured).stdout
+    assert told.startswith("secured.yaml:4:15: warning: the certificate in `server.crt` has expired")
+    (tmp_path / "server.key").unlink()
+    result = check(secured=secured)
+    assert result.exit_code == 0
+    assert result.stdout.count("server.key") == 1, "told once, as a note"

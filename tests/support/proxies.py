@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import socket
 import subprocess
 import time
@@ -90,12 +91,21 @@ PROXIES = {
 
 
 @contextmanager
+def nginx_before(upstream: str, directory: Path) -> Iterator[str]:
+    """Run nginx by its recipe, but in front of this one upstream; yield its URL."""
+    host = _own_host()
+    text = (RECIPES / "nginx.conf").read_text()
+    text = _swap(text, "server 127.0.0.1:8001;", f"server {upstream};")
+    text = re.sub(r"server 127\.0\.0\.1:8002;.*", "", text)
+    with _serving("nginx", _nginx(text, host, directory), host, directory) as url:
+        yield url
+
+
+@contextmanager
 def running(name: str, directory: Path, nodes: Sequence[Daemon], idle: str = "60s") -> Iterator[str]:
     """Run a proxy in front of two daemons; yield its URL. It gives idle connections `idle`."""
     proxy = PROXIES[name]
-    dice = random.SystemRandom()
-    # An address of its own among those of loopback: no other test can have the port.
-    host = f"127.{dice.randint(10, 250)}.{dice.randint(0, 250)}.{dice.randint(1, 250)}"
+    host = _own_host()
     text = proxy.fit((RECIPES / proxy.recipe).read_text(), host, directory)
     for index, node in enumerate(nodes, 1):
         text = _swap(text, f"127.0.0.1:800{index}", f"127.0.0.1:{node.port}")
@@ -103,6 +113,19 @@ def running(name: str, directory: Path, nodes: Sequence[Daemon], idle: str = "60
         text = text.replace(f"addr 127.0.0.1 port 900{index}", f"addr {admin}")
     for line in proxy.idle:
         text = _swap(text, line, line.replace("60s", idle))
+    with _serving(name, text, host, directory) as url:
+        yield url
+
+
+def _own_host() -> str:
+    """Return an address of loopback that no other test has, so that a fixed port is free there."""
+    dice = random.SystemRandom()
+    return f"127.{dice.randint(10, 250)}.{dice.randint(0, 250)}.{dice.randint(1, 250)}"
+
+
+@contextmanager
+def _serving(name: str, text: str, host: str, directory: Path) -> Iterator[str]:
+    proxy = PROXIES[name]
     file = directory / proxy.recipe
     file.write_text(text)
     log = directory / f"{name}.log"
