@@ -60,7 +60,7 @@ from compartmentd.server.sockets import Passed, bind, bind_unix, is_loopback, pa
 from compartmentd.server.socketserver import SocketServer
 from compartmentd.sessions.hub import Hub
 from compartmentd.snapshot import build_snapshot, complete, keyset_of
-from compartmentd.state import State, forgotten, state_of
+from compartmentd.state import State, state_of
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.watcher import Watcher
 
@@ -119,8 +119,7 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
     state = state_of(configuration)
     if isinstance(state, Problem):
         raise ConfigInvalid((state,))
-    problems = (*problems, *warnings)
-    for problem in (*problems, *forgotten(configuration)):
+    for problem in (*problems, *warnings):
         if problem.severity == "warning":
             log(logging.WARNING, "problem", str(problem), code=problem.code, help=problem.help)
 

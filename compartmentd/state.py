@@ -83,23 +83,6 @@ def state_of(configuration: Configuration) -> State | Problem | None:
     return open_state(path, configuration.server_spans.get("state") or start_of(""))
 
 
-def forgotten(configuration: Configuration) -> tuple[Problem, ...]:
-    """Return a warning for each entry whose logouts a restart forgets, for want of a state directory."""
-    if configuration.server.state is not None:
-        return ()
-    return tuple(
-        Problem(
-            "warning",
-            "logouts_forgotten",
-            f"a restart forgets the logouts of `{entry.name}`, and lets in again who logged out before",
-            entry.span,
-            "name a directory under `server.state`",
-        )
-        for entry in configuration.issuers
-        if entry.logout is not None
-    )
-
-
 def open_state(path: str, span: Span) -> State | Problem:
     """Open the directory, read what is kept there, and make sure that it can be written; `span` names it."""
     try:

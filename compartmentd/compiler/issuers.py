@@ -43,6 +43,7 @@ class Issuers:
         read = (self._entry(EntryName(name), child) for name, child in fields.items() if not child.broken)
         self.entries = tuple(entry for entry in read if entry is not None)
         self._check_distinct(fields)
+        self._check_logouts(root)
 
     def _entry(self, name: EntryName, node: Node) -> IssuerEntry | None:
         preset = _preset(node)
@@ -80,6 +81,19 @@ class Issuers:
         if warning is not None:
             self.report.problems.append(warning)
         return entry
+
+    def _check_logouts(self, root: Node) -> None:
+        """Warn of each entry whose logouts are kept in memory alone."""
+        if may_hold(root, "server"):
+            return
+        server = root.get("server")
+        if server is not None and ("state" in server.fields or may_hold(server, "state", "server")):
+            return
+        for entry in self.entries:
+            if entry.logout is not None:
+                message = f"a restart forgets the logouts of `{entry.name}`: who logged out is let in again"
+                help_ = "name a directory under `server.state`"
+                self.report.warning(entry.span, "logout.forgotten", message, help_)
 
     def _algorithms(self, node: Node, source: KeySource | None, preset: Preset) -> tuple[str, ...]:
         secret = source is not None and source.kind in _SECRETS
