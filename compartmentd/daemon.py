@@ -62,6 +62,7 @@ from compartmentd.sessions.hub import Hub
 from compartmentd.snapshot import build_snapshot, complete, keyset_of
 from compartmentd.state import State, state_of
 from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tracing import tracing_of
 from compartmentd.watcher import Watcher
 
 KEY_FILES = frozenset({"jwks_file", "public_key_file", "secret_file"})
@@ -239,7 +240,8 @@ class Daemon:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
         self._feed = Feed()
-        self._decisions = DecisionLog(self._feed)
+        self._tracing = tracing_of(os.environ)
+        self._decisions = DecisionLog(self._feed, tracing=self._tracing)
         self._lag = Lag()
         self._notifier = notifier
         self._ticked = time.monotonic()
@@ -263,6 +265,7 @@ class Daemon:
             announced=lambda: notifier.reloading(self._status),
             certificate=certificate,
             secure=self._secure,
+            tracing=self._tracing,
         )
         self._state = state
         state_path = in_force.snapshot.configuration.server.state
@@ -295,6 +298,7 @@ class Daemon:
         """
         settings = self._hub.snapshot.configuration.server
         async with AsyncExitStack() as stack:
+            stack.callback(self._tracing.close)
             public = _bind_all(settings.listen, passed)
             admin = [
                 *self._bind_admin_socket(settings, environ),
@@ -305,7 +309,7 @@ class Daemon:
             if self._state is not None:
                 stack.callback(self._state.close)
             stack.push_async_callback(self._revoker.close)
-            admin_server = AdminServer(self._administration, self._make_development(public))
+            admin_server = AdminServer(self._administration, self._make_development(public), self._tracing)
             self._securable = (self._server, admin_server)
             self._secure(self._reloader.certificate)
             stack.push_async_callback(admin_server.close)

@@ -20,6 +20,7 @@ from compartmentd.logs import admits, log
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Decision, Reason
 from compartmentd.sessions.journal import Record
+from compartmentd.tracing import NoTracing, Tracing
 
 LONGEST = 256
 """Characters that are written of what a client sent, and of a claim's value as JSON."""
@@ -39,16 +40,17 @@ def new_ref() -> str:
 
 
 class DecisionLog:
-    """The hub's journal: writes decisions to the log, and hands them on to the live feed."""
+    """The hub's journal: writes decisions to the log, and hands them on to the live feed and to traces."""
 
-    def __init__(self, feed: Feed, ref: Callable[[], str] = new_ref) -> None:
+    def __init__(self, feed: Feed, ref: Callable[[], str] = new_ref, tracing: Tracing | None = None) -> None:
         self._feed = feed
+        self._tracing = tracing or NoTracing()
         self._ref = ref
         self.settings = LogSettings()
 
     def wants(self, code: Code | None) -> bool:
-        """Tell whether the log or a reader of the feed wants a decision that ends so."""
-        return self._logs(code) or self._feed.wants(code)
+        """Tell whether the log, a reader of the feed or a trace wants a decision that ends so."""
+        return self._tracing.on or self._logs(code) or self._feed.wants(code)
 
     def _logs(self, code: Code | None) -> bool:
         wanted = self.settings.decisions
@@ -60,6 +62,8 @@ class DecisionLog:
             if record.code is not None and record.occasion != "end":
                 record = msgspec.structs.replace(record, ref=self._ref())
             log(logging.INFO, event_of(record), _sentence(record), **_fields(record))
+        if self._tracing.on:
+            self._tracing.decided(record)
         if self._feed.wants(record.code):
             self._feed.decided(record)
         return record.ref

@@ -16,6 +16,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     ),
     "stopped": ("it has ended in order", ""),
     "part_failed": ("a part of the daemon failed; it stops", "exception"),
+    "tracing_unavailable": ("traces are asked for, and the extra that sends them is not installed", ""),
     "self_check_failed": ("its check of itself failed, so the watchdog is not told that all is well", ""),
     "notify_failed": ("the service manager could not be told something", ""),
     # Configuration

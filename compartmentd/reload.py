@@ -32,6 +32,7 @@ from compartmentd.snapshot import Snapshot, build_snapshot, keyset_of, with_remo
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import Key, KeySet
 from compartmentd.tokens.remote import http_allowed
+from compartmentd.tracing import NoTracing, Tracing
 
 SLICE = 0.005
 """Seconds for which judging or building may hold the loop at a time; half of what is promised, since the last
@@ -149,6 +150,7 @@ class Reloader:
         certificate: Certificate | None = None,
         secure: Callable[[Certificate | None], None] = lambda _: None,
         announced: Callable[[], AbstractContextManager[None]] = nullcontext,
+        tracing: Tracing | None = None,
     ) -> None:
         """`announced` is what every reload runs in, whatever comes of it."""
         self._path = path
@@ -159,6 +161,7 @@ class Reloader:
         self._was_refused = was_refused
         self._secure = secure
         self._announced = announced
+        self._tracing = tracing or NoTracing()
         self._read_at = in_force.read_at
         self._turn = asyncio.Lock()
         self._next: dict[Callable[[str], Awaitable[Report]], asyncio.Task[Report]] = {}
@@ -198,8 +201,9 @@ class Reloader:
             del self._next[run]
             started = time.monotonic()
             self._read_at = time.time()
-            with self._announced(), without_collections():
+            with self._announced(), self._tracing.reload(cause) as tell, without_collections():
                 report = await run(cause)
+                tell(ok=report.ok, changed=report.changed, generation=report.generation)
                 if report.changed:
                     keep()
                 self.last = report

@@ -54,6 +54,7 @@ LAYERS = (
             "throttle",
             "decisions",
             "log_events",
+            "tracing",
         ),
         ("msgspec", "watchdog"),
     ),
@@ -81,6 +82,8 @@ ALONG = {
     ("logs", "throttle"),
     ("decisions", "logs"),
     ("decisions", "feed"),
+    ("decisions", "tracing"),
+    ("tracing", "logs"),
     ("notify", "logs"),
     ("jwks", "logs"),
     ("daemon", "administration"),
@@ -96,6 +99,7 @@ THIRD_PARTY = {
     "jwks": ("tornado",),
     "payloads": ("re2",),
     "policy": ("re2",),
+    "tracing": ("opentelemetry",),
     "tokens": ("jwt", "cryptography"),
 }
 """What a single package may take in addition to its row."""

@@ -18,6 +18,7 @@ from compartmentd.server.admin.base import AdminHandler, Site
 from compartmentd.server.admin.decisions import Decisions
 from compartmentd.server.admin.pages import Front, PlaygroundFile, page_files
 from compartmentd.server.streams import Streams
+from compartmentd.tracing import NoTracing, Tracing
 
 # A slow or silent peer is given up: nobody here needs longer to ask (seconds, bytes).
 _HTTP_LIMITS: dict[str, Any] = {
@@ -31,12 +32,19 @@ _HTTP_LIMITS: dict[str, Any] = {
 class AdminServer:
     """Serves an administration, and in development the playground, on any number of listening sockets."""
 
-    def __init__(self, administration: Administration, development: Development | None = None) -> None:
+    def __init__(
+        self,
+        administration: Administration,
+        development: Development | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._audience = Audience()
         files = page_files("playground", "vendor")
         self._servers = {
             trusted: HTTPServer(
-                make_application(Site(administration, development, trusted, self._audience, files)),
+                make_application(
+                    Site(administration, development, trusted, self._audience, files, tracing or NoTracing())
+                ),
                 **_HTTP_LIMITS,
             )
             for trusted in (True, False)

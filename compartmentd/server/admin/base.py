@@ -16,6 +16,7 @@ from compartmentd.logs import admits, log, logger
 from compartmentd.server.admin.access import bearer_token, is_own_host, is_own_origin
 from compartmentd.server.admin.administration import Administration, Development
 from compartmentd.server.admin.audience import Audience
+from compartmentd.tracing import Tracing
 
 _LONGEST = 200
 """Characters that are written of a path, which is whatever was asked for."""
@@ -67,6 +68,7 @@ class Site:
     trusted: bool
     audience: Audience
     files: Mapping[str, Traversable]
+    tracing: Tracing
 
 
 class AdminHandler(RequestHandler):
@@ -78,6 +80,7 @@ class AdminHandler(RequestHandler):
     def initialize(self, site: Site) -> None:
         """Take what `make_application` hands to every handler."""
         self.site = site
+        self.span: Any = None
 
     @property
     def development(self) -> Development:
@@ -94,6 +97,9 @@ class AdminHandler(RequestHandler):
 
     def prepare(self) -> None:
         """Refuse whoever may not ask, before the body is looked at."""
+        if self.site.tracing.on and not self.open_to_all:
+            request = self.request
+            self.span = self.site.tracing.request(request.method or "", request.path, request.headers)
         if not self.site.trusted:
             self._check_host()
             if not self.open_to_all:
@@ -177,6 +183,8 @@ class AdminHandler(RequestHandler):
         What everyone may ask for is asked all the time, so it is told only where it did not go well.
         """
         request, status = self.request, self.get_status()
+        if self.span is not None:
+            self.site.tracing.answered(self.span, status)
         level = logging.DEBUG if self.open_to_all and status < 400 else logging.INFO
         if not logger.isEnabledFor(level) or (
             status >= 400 and not admits(f"admin request answered {status}")
