@@ -63,7 +63,7 @@ def _problems_of_keys(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:
 def _problems_of_certificate(loaded: Loaded) -> Iterator[Problem]:
     tls = None if loaded.configuration is None else loaded.configuration.server.tls
     if tls is not None:
-        from compartmentd.certificates import read_certificate, untimely  # noqa: PLC0415 - as above
+        from compartmentd.certificates import read_certificate, untimely  # noqa: PLC0415 - for its time, as above
 
         found = read_certificate(tls)
         if not isinstance(found, Problem):

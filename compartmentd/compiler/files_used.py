@@ -40,6 +40,10 @@ class FilesUsed:
         """Remember a file that has to be followed."""
         self.uses.append(FileUse(kind, path, span))
 
+    def lacks(self, path: str) -> None:
+        """Remember a file that cannot be read and is needed: that it comes is reason enough to look again."""
+        self._tried.setdefault(path)
+
     @property
     def contents(self) -> Contents:
         """What was read, the main file first; names are relative to it, so that a copy elsewhere is the same."""

@@ -80,6 +80,7 @@ class KeySources:
         try:
             self.files.access.read(path)
         except OSError as error:
+            self.files.lacks(path)
             help_ = "paths are relative to the file that names them; serving needs the file"
             self._unavailable(node, "key.unreadable", f"key file `{path}`: {reason_of(error)}", help_)
         return KeySource(kind, path, node.span)

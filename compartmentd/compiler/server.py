@@ -139,6 +139,7 @@ class ServerReader:
         try:
             self.files.access.read(path)
         except OSError as error:
+            self.files.lacks(path)
             tell = self.report.error if self.serving else self.report.note
             help_ = "paths are relative to the file that names them; serving needs the file"
             tell(node.span, "tls.unreadable", f"`{path}`: {reason_of(error)}", help_)

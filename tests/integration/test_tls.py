@@ -27,7 +27,7 @@ def secured(directory: Path, corp: Issuer, pair: certificates.Pair) -> Daemon:
 def health(daemon: Daemon, pair: certificates.Pair) -> int:
     """Ask the admin listener on TCP for its health, trusting this certificate alone."""
     url = daemon.admin_url.replace("http:", "https:")
-    with urllib.request.urlopen(f"{url}/healthz", context=certificates.trusting(pair)) as answer:  # noqa: S310 - ours
+    with urllib.request.urlopen(f"{url}/healthz", context=certificates.trusting(pair)) as answer:  # noqa: S310 - https, ours
         return int(answer.status)
 
 
@@ -75,3 +75,15 @@ def test_a_pair_that_does_not_fit_is_no_start(tmp_path: Path, corp: Issuer) -> N
     assert finished.code == 1
     assert "server.key" in finished.out + finished.err
     assert "Traceback" not in finished.err
+
+
+async def test_a_pair_that_comes_later_makes_a_refused_change_good(tmp_path: Path, corp: Issuer) -> None:
+    watching = world.settings() | {"server": {"admin": [f"{ADMIN}:0"], "watch": True}}
+    with world.daemon(tmp_path, corp, watching) as daemon:
+        pair = certificates.make()
+        daemon.change("server", "tls", to={"cert": "server.crt", "key": "server.key"})
+        await eventually(lambda: (daemon.status()["last_reload"] or {}).get("ok") is False, "it is refused")
+        assert daemon.status()["tls"] is None
+        certificates.write(tmp_path, pair)
+        await eventually(lambda: daemon.status()["tls"], "it is in force")
+        assert health(daemon, pair) == 200

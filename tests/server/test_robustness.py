@@ -98,7 +98,13 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
     return served.context, certificates.trusting(pair)
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param(ssl.TLSVersion.TLSv1_2, marks=pytest.mark.slow, id="1.2"),
+        pytest.param(ssl.TLSVersion.TLSv1_3, id="1.3"),
+    ],
+)
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize("scenario", OVER_TLS, ids=lambda one: one.__name__)
 def test_robustness_under_tls(
