@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHON
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test fast check format schema-docs man lock clean
+.PHONY: help install install-dev run test fast check format schema-docs man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,8 @@ run: .venv/.installed ## start the daemon with its playground on config/demo.yam
 
 test: .venv/.installed-dev $(JS)/node_modules/.installed $(OIDC)/node_modules/.installed ## run every test: unit, protocol, real clients, browser
 	@.ci/need chromium libatomic1 prometheus nginx haproxy caddy
-	@.ci/need systemd
+	@.ci/need systemd debhelper debootstrap
+	@PYTHON=/usr/bin/python3 .ci/need python3-venv
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
 
 fast: .venv/.installed-dev ## run the tests that take no Node and no browser, in well under two minutes
@@ -79,6 +80,11 @@ lock: ## resolve the lock files anew, after a change of dependencies
 	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-build.lock requirements-build.in
 	rm -r .venv-lock
 
+deb: ## build the Debian package, with an environment of its own, into dist/
+	@.ci/need debhelper
+	@PYTHON=/usr/bin/python3 .ci/need python3-venv
+	debian/build dist
+
 clean: ## remove everything that the other targets made
-	rm -rf .venv .venv-lock $(JS)/node_modules $(OIDC)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-lock dist $(JS)/node_modules $(OIDC)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
