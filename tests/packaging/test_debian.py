@@ -24,7 +24,7 @@ from tests.support.daemon import listening
 from tests.support.rawclient import RawClient
 from tests.support.timing import eventually, seconds
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("debian")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "/etc/compartmentd/compartments.yaml"

@@ -24,13 +24,18 @@ def free_port() -> int:
 
 
 class Service:
-    """The shipped unit under a manager of its own, with a configuration."""
+    """A shipped unit under a manager of its own, with a configuration; an `@` stands for an instance of it."""
 
-    def __init__(self, directory: Path, systemd: UserManager, *, passed: bool = False) -> None:
+    def __init__(
+        self, directory: Path, systemd: UserManager, *, passed: bool = False, name: str = "compartmentd"
+    ) -> None:
         self.systemd = systemd
+        self.port = free_port()
+        self._template = name
+        self._name = name.replace("@", f"@{self.port}")
+        self.unit = f"{self._name}.service"
         self.config = directory / "compartments.yaml"
         self.log = directory / "log"
-        self.port = free_port()
         self.passed = passed
         self.settings: dict[str, Any] = {
             "version": 1,
@@ -53,7 +58,7 @@ class Service:
     def install(self, more: str = "") -> None:
         """Install the unit; the drop-in takes what a user's manager cannot do, and what hides the test's files."""
         self.systemd.install(
-            UNITS / SERVICE,
+            UNITS / f"{self._template}.service",
             f"""[Service]
 ExecStartPre=
 ExecStartPre={COMMAND} check {self.config}
@@ -80,18 +85,20 @@ ReadWritePaths=/tmp
         )
         if self.passed:
             listen = f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{self.port}\n"
-            self.systemd.install(UNITS / "compartmentd.socket", listen)
+            # An instance listens at the port that it is named by.
+            is_instance = "@" in self._template
+            self.systemd.install(UNITS / f"{self._template}.socket", "" if is_instance else listen)
         self.systemd.do("daemon-reload")
 
     def start(self, more: str = "") -> None:
         self.install(more)
-        units = ["compartmentd.socket", SERVICE] if self.passed else [SERVICE]
+        units = [f"{self._name}.socket", self.unit] if self.passed else [self.unit]
         started = self.systemd.systemctl("start", *units)
         said = self.log.read_text() if self.log.exists() else ""
-        assert started.returncode == 0, (started, self.systemd.systemctl("status", SERVICE), said)
+        assert started.returncode == 0, (started, self.systemd.systemctl("status", self.unit), said)
 
     def show(self, name: str) -> str:
-        return self.systemd.show(SERVICE, name)
+        return self.systemd.show(self.unit, name)
 
     def kill(self, number: signal.Signals) -> None:
-        self.systemd.do("kill", "--kill-who=main", f"--signal={number.name}", SERVICE)
+        self.systemd.do("kill", "--kill-who=main", f"--signal={number.name}", self.unit)

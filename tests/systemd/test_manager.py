@@ -12,7 +12,7 @@ import pytest
 from tests.support.rawclient import RawClient
 from tests.support.systemd import UserManager
 from tests.support.timing import eventually
-from tests.systemd.service import SERVICE, Service
+from tests.systemd.service import COMMAND, SERVICE, Service
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -90,4 +90,29 @@ async def test_a_process_that_hangs_is_replaced(service: Service) -> None:
     assert "Fatal Python error: Aborted" in service.log.read_text(), "where it hung"
     assert int(service.show("NRestarts")) >= 1
     (client,) = await clients(service.url, 1)
+    await client.close()
+
+
+async def test_the_unit_without_a_network_serves_whoever_comes_by_its_socket(
+    tmp_path: Path, systemd: UserManager
+) -> None:
+    service = Service(tmp_path, systemd, passed=True, name="compartmentd-isolated")
+    await asyncio.to_thread(service.start)
+    (client,) = await clients(service.url, 1)
+    interfaces = systemd.run("cat", f"/proc/{service.show('MainPID')}/net/dev").stdout.splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
+    assert await client.call("/", "leave", "nowhere") == {"ok": True}
+    await client.close()
+
+
+async def test_an_instance_listens_at_the_port_that_it_is_named_by(
+    tmp_path: Path, systemd: UserManager
+) -> None:
+    service = Service(tmp_path, systemd, passed=True, name="compartmentd@")
+    await asyncio.to_thread(service.start)
+    (client,) = await clients(service.url, 1)
+    admin = systemd.runtime / f"compartmentd-{service.port}/admin.sock"
+    said = systemd.run(*COMMAND.split(), "status", "--socket", str(admin))
+    assert "1 connections" in said.stdout, said
+    await asyncio.to_thread(systemd.do, "reload", service.unit)
     await client.close()
