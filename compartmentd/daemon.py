@@ -36,7 +36,7 @@ from compartmentd.decisions import DecisionLog
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.feed import Feed
 from compartmentd.files import Disk
-from compartmentd.heartbeat import Heartbeat, refuses
+from compartmentd.heartbeat import Heartbeat, look
 from compartmentd.history import History
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.lag import Lag
@@ -79,9 +79,6 @@ FIRST_KEYS = 10.0
 
 SLICE = 0.005
 """Seconds for which a tick may hold the loop at a time."""
-
-LATE = 5.0
-"""Seconds without a tick after which something is wrong: sessions would outlive their tokens unnoticed."""
 
 HANDING_OVER = 1.0
 """Seconds in which those who were accepted right before the end still have their request answered, where systemd
@@ -470,21 +467,18 @@ class Daemon:
         if last is None or last.ok:
             return line
         # First, since the line may be cut off.
-        first = next(problem for problem in last.problems if problem.severity == "error")
+        first = next((problem for problem in last.problems if problem.severity == "error"), "see the log")
         return f"reload refused: {first}; still {line}"
 
     def _wrong(self) -> str | None:
-        """Look at ourselves; return what is wrong."""
-        if time.monotonic() - self._ticked > LATE:
-            return "time stands still for sessions"
-        if not refuses(self._hub.snapshot.rules, time.time()):
-            return "the rules in force do not refuse what is not declared"
-        return None
+        return look(time.monotonic() - self._ticked, self._hub.snapshot.rules, time.time())
 
     # --- remote keys -------------------------------------------------------------------------------------------
 
     async def _wait_for_keys(self) -> None:
         """Let nobody in before the keys are there, or it has been waited for long enough, or the daemon stops."""
+        self._notifier.extend(FIRST_KEYS + ENDING)
+        self._notifier.tell("fetching the keys of remote issuers")
         first = asyncio.ensure_future(self._remote.first(FIRST_KEYS))
         stop = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({first, stop}, return_when=asyncio.FIRST_COMPLETED)

@@ -21,6 +21,9 @@ from compartmentd.policy.ruleset import Ruleset
 LONGEST_PAUSE = 10.0
 """Seconds between two beats where no watchdog wants them sooner; the status is as fresh as that."""
 
+LATE = 5.0
+"""Seconds without a tick after which something is wrong: sessions would outlive their tokens unnoticed."""
+
 _UNDECLARED = NamespaceName("")
 """The name of a namespace that no configuration can declare."""
 
@@ -55,6 +58,18 @@ class Heartbeat:
         while True:
             self.beat()
             await asyncio.sleep(self.pause)
+
+
+def look(since_tick: float, rules: Ruleset, now: float) -> str | None:
+    """Return what is wrong, if anything.
+
+    `since_tick` is how many seconds ago the sessions were last looked at for what time brings; `now` is wall time.
+    """
+    if since_tick > LATE:
+        return "time stands still for the sessions"
+    if not refuses(rules, now):
+        return "the rules in force do not refuse what is not declared"
+    return None
 
 
 def refuses(rules: Ruleset, now: float) -> bool:

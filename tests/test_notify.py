@@ -8,10 +8,11 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from compartmentd.heartbeat import Heartbeat, refuses
+from compartmentd.heartbeat import Heartbeat, look, refuses
 from compartmentd.notify import Notifier
 from tests.support.manager import Manager
 from tests.support.policies import NOW, ruleset
@@ -192,3 +193,17 @@ def test_three_beats_fit_into_the_watchdogs_time(watchdog: float | None, pause: 
 def test_the_canary_is_a_decision_and_not_a_failure_to_decide() -> None:
     assert refuses(ruleset(connect="public"), NOW)
     assert not refuses(None, NOW), "deciding fails, which also refuses, and yet all is not well"
+
+
+@pytest.mark.parametrize(
+    ("since_tick", "rules", "expected"),
+    [
+        (0.1, ruleset(connect="public"), None),
+        (5.0, ruleset(connect="public"), None),
+        (5.1, ruleset(connect="public"), "time stands still"),
+        (0.1, None, "do not refuse"),
+    ],
+)
+def test_the_self_check_finds_what_is_wrong(since_tick: float, rules: Any, expected: str | None) -> None:
+    found = look(since_tick, rules, NOW)
+    assert found is None if expected is None else expected in (found or "")

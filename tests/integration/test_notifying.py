@@ -30,7 +30,9 @@ def told(tmp_path: Path, corp: Issuer, manager: Manager) -> Iterator[Daemon]:
 
 
 def test_the_manager_hears_of_the_whole_life(told: Daemon, manager: Manager) -> None:
-    [ready] = [datagram for datagram in manager.until("READY") if "READY" in datagram]
+    said = manager.until("READY")
+    assert "EXTEND_TIMEOUT_USEC" in said[0]
+    [ready] = [datagram for datagram in said if "READY" in datagram]
     assert ready["STATUS"].startswith("generation 1 (")
     assert ready["STATUS"].endswith("): 0 connections, 0 sessions, 0 rooms")
     for _ in range(3):
