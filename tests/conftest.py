@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from compartmentd import logs
+from compartmentd.throttle import Throttle
 from tests.support.timing import seconds
 
 # Examples are drawn from the test's own name, so a run on a colleague's machine sees the same ones, and no
@@ -30,6 +32,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let results, never expected problems, be written anew where they are meant to change."""
     parser.addoption("--update-golden", action="store_true", help="rewrite what the cases compile to")
+
+
+@pytest.fixture(autouse=True)
+def _log_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every test write its lines: those of the tests before it count against nobody."""
+    monkeypatch.setattr(logs, "_throttle", Throttle())
 
 
 ASYNC_LIMIT = 60

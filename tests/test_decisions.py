@@ -16,7 +16,6 @@ from compartmentd.configuration import LogSettings
 from compartmentd.decisions import LONGEST, DecisionLog, new_ref
 from compartmentd.feed import Feed
 from compartmentd.sessions.hub import Hub
-from compartmentd.throttle import Throttle
 from tests.support.world import World
 
 POLICY = """version: 1
@@ -63,9 +62,8 @@ class Log:
 
 
 @pytest.fixture(autouse=True)
-def _logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _logging() -> Iterator[None]:
     """Put the process's logging back as it was."""
-    monkeypatch.setattr(logs, "_throttle", Throttle())
     names = (None, "compartmentd", "tornado.access", "tornado.general")
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     handlers = logging.getLogger().handlers[:]

@@ -117,6 +117,7 @@ def expressions() -> list[str]:
 
 
 def test_the_alert_rules_fire_when_they_should() -> None:
+    assert "alerts.yaml" in promtool("check", "config", "prometheus.yaml"), "it names the rules"
     promtool("check", "rules", "alerts.yaml")
     assert "SUCCESS" in promtool("test", "rules", "alerts.test.yaml")
 
