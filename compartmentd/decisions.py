@@ -26,7 +26,11 @@ LONGEST = 256
 """Characters that are written of what a client sent, and of a claim's value as JSON."""
 
 PERMISSIONS = "decisions that allowed"
-"""What the permissions of all kinds are counted as: whoever asks for them asks for many."""
+"""What the permissions of all kinds are counted as."""
+
+PERMISSIONS_TIMES = 100.0
+"""How many times as many of them are written as of a kind of refusals: whoever asks for them asks for many, and
+what is allowed is bounded by the limits of sessions and rates."""
 
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{10}")
 """How the header of every JWS begins: `{"` in base64url (RFC 7515, 3.3)."""
@@ -58,7 +62,7 @@ class DecisionLog:
 
     def decided(self, record: Record) -> str:
         """Write the decision, if it is wanted and there is room for it, and hand it on."""
-        if self._logs(record.code) and admits(_kind(record)):
+        if self._logs(record.code) and _admitted(record):
             if record.code is not None and record.occasion != "end":
                 record = msgspec.structs.replace(record, ref=self._ref())
             log(logging.INFO, event_of(record), _sentence(record), **_fields(record))
@@ -76,8 +80,10 @@ def event_of(record: Record) -> str:
     return f"{record.occasion}_{'allowed' if record.code is None else 'refused'}"
 
 
-def _kind(record: Record) -> str:
-    return PERMISSIONS if record.code is None else f"{event_of(record)} {record.code.value}"
+def _admitted(record: Record) -> bool:
+    if record.code is None:
+        return admits(PERMISSIONS, PERMISSIONS_TIMES)
+    return admits(f"{event_of(record)} {record.code.value}")
 
 
 def _sentence(record: Record) -> str:

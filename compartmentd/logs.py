@@ -28,9 +28,12 @@ _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), 
 _throttle = Throttle()
 
 
-def admits(kind: str) -> bool:
-    """Tell whether a line that strangers can cause may be written; if not, it is counted by its kind."""
-    return _throttle.admits(kind, time.monotonic())
+def admits(kind: str, times: float = 1.0) -> bool:
+    """Tell whether a line that strangers can cause may be written; if not, it is counted by its kind.
+
+    `times` is how many times the usual rate the kind has.
+    """
+    return _throttle.admits(kind, time.monotonic(), times)
 
 
 def left_out() -> int:

@@ -11,7 +11,7 @@ import msgspec
 from compartmentd.sessions.limits import Bucket
 
 RATE = 5.0
-"""Lines of a kind a second; the few dozen kinds together stay under what a disk holds for years."""
+"""Lines of a kind a second: a few hundred at the very most, where every kind is flooded at once."""
 
 BURST = 50.0
 """Lines of a kind at once: an incident's beginning is told whole."""
@@ -36,11 +36,14 @@ class Throttle:
         self.left_out = 0
         """Lines that were not written since the start."""
 
-    def admits(self, kind: str, now: float) -> bool:
-        """Tell whether a line of this kind may be written now; if not, it is counted."""
+    def admits(self, kind: str, now: float, times: float = 1.0) -> bool:
+        """Tell whether a line of this kind may be written now; if not, it is counted.
+
+        `times` is how many times the usual rate a kind has that was asked for.
+        """
         found = self._kinds.get(kind)
         if found is None:
-            found = self._kinds[kind] = _Kind(Bucket(self._rate, now, self._burst))
+            found = self._kinds[kind] = _Kind(Bucket(self._rate * times, now, self._burst * times))
         if found.bucket.take(now):
             return True
         if not found.left_out:

@@ -177,6 +177,12 @@ def test_a_flood_fills_no_log_and_what_it_left_out_is_counted(log: Log) -> None:
     assert last["count"] == 300 - len(lines)
 
 
+def test_a_crowd_that_is_let_in_is_told_whole(log: Log) -> None:
+    for number in range(300):
+        log.world.connect("/chat", f"user-{number}")
+    assert sum(line["event"] == "connect_allowed" for line in log.lines) == 300
+
+
 @pytest.mark.parametrize(
     ("said", "shown"),
     [

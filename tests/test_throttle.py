@@ -11,6 +11,12 @@ def test_the_first_lines_of_a_kind_are_all_written() -> None:
     assert throttle.admits("b", 0.0), "another kind has its own"
 
 
+def test_a_kind_that_was_asked_for_has_more() -> None:
+    throttle = Throttle(rate=1.0, burst=2.0)
+    assert [throttle.admits("a", 0.0, 3.0) for _ in range(7)] == [True] * 6 + [False]
+    assert [throttle.admits("a", 1.0, 3.0) for _ in range(4)] == [True] * 3 + [False]
+
+
 def test_what_is_left_out_is_told_once_some_time_later() -> None:
     throttle = Throttle(rate=1.0, burst=1.0)
     admitted = [throttle.admits("a", 100.0) for _ in range(4)]
