@@ -10,7 +10,6 @@ import os
 import secrets
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -52,7 +51,7 @@ from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.reload import InForce, LocalKeys, Reloader, digest_of, standing_warnings
 from compartmentd.revoking import Logouts, Revoker
 from compartmentd.server.admin import AdminServer
-from compartmentd.server.admin_path import admin_socket_path, prepare_private
+from compartmentd.server.admin_path import admin_socket_path, prepare_private, temporary_directory
 from compartmentd.server.backchannel import backchannel
 from compartmentd.server.draining import Draining
 from compartmentd.server.options import ServerOptions
@@ -370,7 +369,7 @@ class Daemon:
         declared = [address.path for address in settings.admin if isinstance(address, UnixAddress)]
         if declared:
             return [bind_unix(path) for path in declared]
-        path = admin_socket_path(settings, environ, os.getuid(), tempfile.gettempdir())
+        path = admin_socket_path(settings, environ, os.getuid(), temporary_directory())
         prepare_private(path, os.getuid())
         return [bind_unix(path)]
 

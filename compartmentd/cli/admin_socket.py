@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -15,7 +14,7 @@ from compartmentd.configuration import ServerSettings
 from compartmentd.errors import Unreachable, UsageError
 from compartmentd.files import Disk
 from compartmentd.server.admin_client import AdminClient
-from compartmentd.server.admin_path import admin_socket_path, require_private
+from compartmentd.server.admin_path import admin_socket_path, require_private, temporary_directory
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -61,6 +60,6 @@ def _path_of(config: str | None) -> str:
         if loaded.configuration is None:
             raise UsageError(f"`{config}` has errors, so it does not say where the daemon is: use `--socket`")
         settings = loaded.configuration.server
-    path = admin_socket_path(settings, os.environ, os.getuid(), tempfile.gettempdir())
+    path = admin_socket_path(settings, os.environ, os.getuid(), temporary_directory())
     require_private(path, os.getuid())
     return path

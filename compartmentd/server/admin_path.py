@@ -6,6 +6,7 @@ Apart from `sockets.py` so that a command need not load what binds listeners.
 from __future__ import annotations
 
 import stat
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def admin_socket_path(settings: ServerSettings, environ: Mapping[str, str], uid:
     if runtime:
         return str(Path(runtime, SOCKET_NAME))
     return str(Path(environ.get("XDG_RUNTIME_DIR") or tempdir, f"compartmentd-{uid}", SOCKET_NAME))
+
+
+def temporary_directory() -> str:
+    """Return the system's temporary directory, also where nobody may write to any; it is told when it is used."""
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        # With a file system that is read-only throughout, and the socket elsewhere, none is needed.
+        return "/tmp"  # noqa: S108 - nothing is made there but a directory of mode 0700, whose owner is checked
 
 
 def private_directory(path: str, uid: int) -> Path | None:

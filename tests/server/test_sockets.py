@@ -13,7 +13,12 @@ import pytest
 
 from compartmentd.configuration import Address, ServerSettings, SystemdAddress, TcpAddress, UnixAddress
 from compartmentd.errors import UsageError
-from compartmentd.server.admin_path import admin_socket_path, prepare_private, require_private
+from compartmentd.server.admin_path import (
+    admin_socket_path,
+    prepare_private,
+    require_private,
+    temporary_directory,
+)
 from compartmentd.server.sockets import bind, bind_unix, is_loopback, passed_sockets, unlink
 
 # --- the path of the admin socket ---------------------------------------------------------------------------
@@ -35,6 +40,14 @@ SYSTEMD = {"RUNTIME_DIRECTORY": "/run/compartmentd", "XDG_RUNTIME_DIR": "/run/us
 )
 def test_the_admin_socket_path(admin: tuple[Address, ...], environ: dict[str, str], path: str) -> None:
     assert admin_socket_path(ServerSettings(admin=admin), environ, 7, "/temp") == path
+
+
+def test_no_writable_directory_is_needed_where_the_socket_lies_elsewhere(monkeypatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    assert temporary_directory() == "/tmp"
 
 
 def own_path(tmp_path: Path) -> str:
