@@ -53,6 +53,11 @@ async def connect(client: RawClient, token: str) -> str | None:
     return None if session.error is None else str(session.error["data"]["code"])
 
 
+def ended(client: RawClient) -> bool:
+    """Tell whether the session is over."""
+    return client.sessions["/chat"].ended
+
+
 def ending(client: RawClient) -> str:
     """Return the code with which a session was closed; nothing came after it."""
     name, *arguments = client.sessions["/chat"].events[-1]

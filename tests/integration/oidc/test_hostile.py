@@ -90,7 +90,10 @@ def hostile(made: Forge, trap: str) -> Iterator[tuple[str, str]]:
         yield f"alg {algorithm!r}, signed", made.unsigned(algorithm) + signature
     yield "no signature", f"{header}.{payload}."
     yield "no signature at all", f"{header}.{payload}"
-    yield "other claims", f"{header}.{forge.encode(json.dumps({**made.claims, 'sub': 'root'}).encode())}.{signature}"
+    yield (
+        "other claims",
+        f"{header}.{forge.encode(json.dumps({**made.claims, 'sub': 'root'}).encode())}.{signature}",
+    )
     yield from by_the_public_key(made)
     stranger = forge.jwk(made.stranger.public_key(), kid=KID)
     certificate = base64.b64encode(b"\x30\x82\x01\x0a").decode()
@@ -118,8 +121,9 @@ def hostile(made: Forge, trap: str) -> Iterator[tuple[str, str]]:
     for number in ("1e999", "1" + "0" * 400, "NaN", "Infinity", '"9999999999"', "true", "1e308", "-1"):
         body = json.dumps({name: value for name, value in made.claims.items() if name != "exp"})
         yield f"exp {number[:20]}", made.sign(payload=f'{body[:-1]},"exp":{number}}}'.encode())
-        yield f"a claim {number[:20]}, exp past", made.sign(
-            payload=f'{body[:-1]},"exp":1,"x":{number}}}'.encode()
+        yield (
+            f"a claim {number[:20]}, exp past",
+            made.sign(payload=f'{body[:-1]},"exp":1,"x":{number}}}'.encode()),
         )
     yield "a number of 5000 digits", made.raw(f'"a":{"9" * 5000}')
     yield "too long", made.saying(padding="x" * 20_000)
@@ -178,7 +182,9 @@ async def test_a_token_is_good_for_what_its_entry_lists_and_for_nothing_else(tmp
         port = int(here.daemon.admin_url.rpartition(":")[2])
         for token, status in ((user, 401), (administrator, 200)):
             headers = {"Authorization": f"Bearer {token}"}
-            reply = await request(port, "GET", "/admin/status", b"", {**headers, "Connection": "close"}, ADMIN)
+            reply = await request(
+                port, "GET", "/admin/status", b"", {**headers, "Connection": "close"}, ADMIN
+            )
             assert reply.status == status
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from itertools import count
 from pathlib import Path
 
-from tests.integration.oidc.realm import LOBBY, connect, ending, realm
+from tests.integration.oidc.realm import LOBBY, connect, ended, ending, realm
 from tests.support.jsclient import js_client
 from tests.support.provider import claims_of
 from tests.support.rawclient import RawClient
@@ -58,7 +59,7 @@ async def test_a_logout_at_the_provider_ends_that_login_and_no_other(tmp_path: P
         began = time.monotonic()
         leaving = asyncio.create_task(laptop.logout())
         for client in ours:
-            await client.until(lambda client=client: client.sessions["/chat"].ended, "the session ends")
+            await client.until(partial(ended, client), "the session ends")
         for browser in browsers:
             assert (await browser.event("closing"))[0] == {"code": "logged_out", "retry": False}
             assert await browser.disconnected() == "io server disconnect"

@@ -6,6 +6,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.integration.oidc.probe import measured
 from tests.integration.oidc.realm import Realm, realm
 from tests.support.provider import OpenIdProvider
@@ -14,7 +16,7 @@ from tests.support.timing import seconds
 
 FAULTS = ("reset", "status", "garbage", "empty", "redirect", "huge", "slow")
 MENDED_WITHIN = 22.0
-"""Seconds after which the daemon has asked again: it waits 10 s after the first failure, and 20 after the second."""
+"""Seconds after which the daemon has asked again: it waits 10 s after a first failure, 20 after a second."""
 
 
 async def refusal(here: Realm, token: str) -> dict[str, object] | None:
@@ -48,6 +50,7 @@ async def broken(here: Realm, one: OpenIdProvider) -> RawClient:
     return live
 
 
+@pytest.mark.usefixtures("alone")
 async def test_whatever_providers_answer_known_keys_go_on_and_new_ones_come_once_they_are_mended(
     tmp_path: Path,
 ) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
-from tests.integration.oidc.realm import Realm, ending, realm
+from tests.integration.oidc.realm import Realm, ended, ending, realm
 from tests.support.provider import OpenIdProvider
 from tests.support.timing import seconds
 
@@ -62,7 +63,7 @@ async def replaced(here: Realm, corp: OpenIdProvider, kid: str) -> None:
     new = await corp.machine()
     assert await here.connect(new) is None, "fetched while the client waits"
     for client in live:
-        await client.until(lambda client=client: client.sessions["/chat"].ended, "its key is withdrawn")
+        await client.until(partial(ended, client), "its key is withdrawn")
         assert ending(client) == "revoked"
         await client.close()
     assert await here.connect(old) == "token_invalid"
