@@ -11,7 +11,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -20,52 +20,38 @@ import uvloop
 
 from compartmentd import __version__
 from compartmentd.administration import DaemonAdministration, DaemonDevelopment
-from compartmentd.certificates import Certificate, read_certificate, untimely
+from compartmentd.certificates import Certificate
 from compartmentd.collector import keep
-from compartmentd.compiler import FileAccess, Loaded, load
-from compartmentd.configuration import (
-    Address,
-    Configuration,
-    ServerSettings,
-    SystemdAddress,
-    TcpAddress,
-    UnixAddress,
-)
+from compartmentd.compiler import Loaded
 from compartmentd.decisions import DecisionLog
-from compartmentd.errors import ConfigInvalid, UsageError
+from compartmentd.errors import ConfigInvalid
 from compartmentd.feed import Feed
-from compartmentd.files import Disk
+from compartmentd.following import Change, Followed, followed, what_changed
 from compartmentd.heartbeat import Heartbeat, look
 from compartmentd.history import History
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.lag import Lag
 from compartmentd.lastgood import Keeper, Start, start_on_last_good
+from compartmentd.listeners import bind_admin, bind_all, page_origins, server_options, url_of
 from compartmentd.logs import Stamp, log, set_up, tell_left_out
-from compartmentd.material import make_missing_secrets, read_material
 from compartmentd.metrics import Metrics, Sources
 from compartmentd.names import EntryName
 from compartmentd.notify import Notifier
-from compartmentd.problems import Problem, any_error
+from compartmentd.problems import Problem
 from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.multiplex import SocketConnection
-from compartmentd.reload import InForce, LocalKeys, Reloader, digest_of, standing_warnings
+from compartmentd.reload import InForce, Reloader
 from compartmentd.revoking import Logouts, Revoker
 from compartmentd.server.admin import AdminServer
-from compartmentd.server.admin_path import admin_socket_path, prepare_private, temporary_directory
 from compartmentd.server.backchannel import backchannel
 from compartmentd.server.draining import Draining
-from compartmentd.server.options import ServerOptions
-from compartmentd.server.sockets import Passed, bind, bind_unix, is_loopback, passed_sockets, unlink
+from compartmentd.server.sockets import Passed, passed_sockets, unlink
 from compartmentd.server.socketserver import SocketServer
 from compartmentd.sessions.hub import Hub
-from compartmentd.snapshot import build_snapshot, complete, keyset_of
+from compartmentd.startup import certificate_of, start_up
 from compartmentd.state import State, state_of
-from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tracing import tracing_of
 from compartmentd.watcher import Watcher
-
-KEY_FILES = frozenset({"jwks_file", "public_key_file", "secret_file"})
-"""Kinds of files that are followed even where the configuration is not watched."""
 
 DEVELOPMENT_SESSION = 86400.0
 """Seconds for which the printed playground address is good: a working day and the night after it."""
@@ -131,84 +117,6 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
     keep()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
-
-
-def start_up(
-    path: str, *, development: bool, passed: Passed, files: FileAccess | None = None
-) -> tuple[InForce, tuple[Problem, ...]]:
-    """Load everything for the first generation; in development make the secrets that are missing.
-
-    The `files` are those of the disk, unless others are given. Returns what is in force and the warnings and notes
-    that came with it.
-
-    Raises:
-        ConfigInvalid: there are errors.
-    """
-    read_at = time.time()
-    files = files or Disk()
-    loaded = load(path, files, serving=False)
-    if development and loaded.configuration is not None:
-        require_loopback(loaded.configuration, passed)
-        make_missing_secrets(loaded.configuration.issuers)
-    loaded = load(path, files, serving=True)
-    configuration = _usable(loaded)
-    material, unreadable = read_material(configuration.issuers, development=development)
-    keys, unusable = keyset_of(configuration.issuers, material)
-    problems = (*loaded.problems, *unreadable, *unusable)
-    if any_error(problems):
-        raise ConfigInvalid(problems)
-    problems = tuple(dict.fromkeys((*problems, *standing_warnings(configuration.issuers))))
-    snapshot = complete(build_snapshot(configuration, loaded.digest, keys, 1))
-    # What is fetched comes in once the loop runs.
-    local = LocalKeys.of(keys, material)
-    return InForce(
-        snapshot, loaded.files, loaded.globs, local, digest_of({}), read_at, loaded.contents
-    ), problems
-
-
-def certificate_of(server: ServerSettings) -> tuple[Certificate | None, tuple[Problem, ...]]:
-    """Read the certificate of the listeners, if they have one, with what is to be warned of.
-
-    Raises:
-        ConfigInvalid: the pair cannot be used.
-    """
-    if server.tls is None:
-        return None, ()
-    certificate = read_certificate(server.tls)
-    if isinstance(certificate, Problem):
-        raise ConfigInvalid((certificate,))
-    return certificate, untimely(server.tls, certificate, time.time())
-
-
-def _usable(loaded: Loaded) -> Configuration:
-    if loaded.configuration is None or any_error(loaded.problems):
-        raise ConfigInvalid(loaded.problems)
-    return loaded.configuration
-
-
-def require_loopback(configuration: Configuration, passed: Passed) -> None:
-    """Refuse development mode on an address that others can reach: it mints tokens for the asking.
-
-    Raises:
-        UsageError: some listener is reachable from elsewhere.
-    """
-    addresses = (*configuration.server.listen, *configuration.server.admin)
-    open_ones = [address for address in addresses if not is_loopback(address, passed)]
-    if open_ones:
-        shown = ", ".join(f"`{_shown(address)}`" for address in open_ones)
-        raise UsageError(
-            f"`--dev` serves on loopback addresses alone, and {shown} can be reached from elsewhere"
-        )
-
-
-def _shown(address: Address) -> str:
-    match address:
-        case TcpAddress(host, port):
-            return f"{host or '*'}:{port}"
-        case UnixAddress(path):
-            return f"unix:{path}"
-        case SystemdAddress(name):
-            return f"systemd:{name}"
 
 
 class Daemon:
@@ -295,13 +203,10 @@ class Daemon:
         settings = self._hub.snapshot.configuration.server
         async with AsyncExitStack() as stack:
             stack.callback(self._tracing.close)
-            public = _bind_all(settings.listen, passed)
-            admin = [
-                *self._bind_admin_socket(settings, environ),
-                *_bind_all([a for a in settings.admin if not isinstance(a, UnixAddress)], passed),
-            ]
+            public = bind_all(settings.listen, passed)
+            admin = bind_admin(settings, passed, environ)
             if self._development:
-                self._page_origins = tuple(_page_origins((*public, *admin), self._scheme))
+                self._page_origins = tuple(page_origins((*public, *admin), self._scheme))
             if self._state is not None:
                 stack.callback(self._state.close)
             stack.push_async_callback(self._revoker.close)
@@ -364,19 +269,10 @@ class Daemon:
 
     # --- listeners ---------------------------------------------------------------------------------------------
 
-    def _bind_admin_socket(self, settings: ServerSettings, environ: Mapping[str, str]) -> list[socket.socket]:
-        """Bind the unix sockets of `server.admin`, or the one that there always is."""
-        declared = [address.path for address in settings.admin if isinstance(address, UnixAddress)]
-        if declared:
-            return [bind_unix(path) for path in declared]
-        path = admin_socket_path(settings, environ, os.getuid(), temporary_directory())
-        prepare_private(path, os.getuid())
-        return [bind_unix(path)]
-
     def _make_development(self, public: Collection[socket.socket]) -> DaemonDevelopment | None:
         if not self._development:
             return None
-        url = next((_url(sock, self._scheme) for sock in public if sock.family != socket.AF_UNIX), "")
+        url = next((url_of(sock, self._scheme) for sock in public if sock.family != socket.AF_UNIX), "")
         return DaemonDevelopment(self._path, self._hub, self._reloader, url)
 
     def _say_ready(self, public: Collection[socket.socket], admin: Collection[socket.socket]) -> None:
@@ -384,10 +280,10 @@ class Daemon:
             logging.INFO,
             "ready",
             f"compartmentd {__version__} is ready",
-            listen=[_url(sock, self._scheme) for sock in public],
-            admin=[_url(sock, self._scheme) for sock in admin],
+            listen=[url_of(sock, self._scheme) for sock in public],
+            admin=[url_of(sock, self._scheme) for sock in admin],
         )
-        page = next((_url(sock, self._scheme) for sock in admin if sock.family != socket.AF_UNIX), None)
+        page = next((url_of(sock, self._scheme) for sock in admin if sock.family != socket.AF_UNIX), None)
         if self._development and page is not None:
             token, _ = self._administration.tokens.issue(DEVELOPMENT_SESSION)
             # To standard output and not to the log: the fragment is a key, and this is its one way to the user.
@@ -417,16 +313,13 @@ class Daemon:
         self._stop.set()
 
     def _changed(self, paths: Collection[str]) -> None:
-        """Take in files that changed on disk; keys are followed even where the configuration is not watched."""
-        configuration = self._reloader.in_force.snapshot.configuration
-        keys = set(_key_files(configuration.issuers))
-        certificate = set(_tls_files(configuration))
-        if configuration.server.watch and not (keys | certificate).issuperset(paths):
+        """Take in files that changed on disk."""
+        change = what_changed(self._reloader.in_force.snapshot.configuration, paths)
+        if Change.EVERYTHING in change:
             self._keep(self._reloader.reload("watch"))
-            return
-        if keys.intersection(paths):
+        if Change.KEYS in change:
             self._keep(self._reloader.reload_keys("watch"))
-        if certificate.intersection(paths):
+        if Change.CERTIFICATE in change:
             self._keep(self._reloader.reload_certificate("watch"))
 
     def _took_force(self, in_force: InForce) -> None:
@@ -436,22 +329,17 @@ class Daemon:
         self._stamp.digest = snapshot.digest
         self._decisions.settings = snapshot.configuration.log
         self._server.configure(server_options(snapshot.configuration, self._page_origins))
-        keys = (*_key_files(snapshot.configuration.issuers), *_tls_files(snapshot.configuration))
-        self._watcher.watch((*in_force.files, *keys), in_force.globs, since=in_force.read_at)
+        self._follow(followed(in_force), in_force.read_at)
         self._remote.follow(snapshot.configuration.issuers)
         if self._history is not None and in_force.contents:
             self._keep(self._history.keep(in_force.contents, time.time()))
 
     def _was_refused(self, loaded: Loaded, read_at: float) -> None:
-        """Follow what refused files name, too: one of those may be what is missing."""
-        now = self._reloader.in_force
-        keys = (
-            *_key_files((*now.snapshot.configuration.issuers, *loaded.issuers)),
-            *_tls_files(now.snapshot.configuration),
-            *_tls_files(loaded.configuration),
-        )
-        files, globs = (*now.files, *loaded.files, *keys), (*now.globs, *loaded.globs)
-        self._watcher.watch(files, globs, since=read_at)
+        """Follow what refused files name, too."""
+        self._follow(followed(self._reloader.in_force, loaded), read_at)
+
+    def _follow(self, what: Followed, read_at: float) -> None:
+        self._watcher.watch(what.files, what.globs, since=read_at)
 
     # --- what the service manager sees -------------------------------------------------------------------------
 
@@ -521,61 +409,8 @@ class Daemon:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _page_origins(sockets: Iterable[socket.socket], scheme: str) -> Iterator[str]:
-    """Yield the origins of pages that these listeners serve, under the names that browsers on this machine use."""
-    for sock in sockets:
-        if sock.family != socket.AF_UNIX:
-            yield _url(sock, scheme)
-            yield f"{scheme}://localhost:{sock.getsockname()[1]}"
-
-
-def server_options(configuration: Configuration, page_origins: tuple[str, ...] = ()) -> ServerOptions:
-    """Return what the Socket.IO server is told by a configuration.
-
-    `page_origins` are allowed besides: in development the playground comes from the admin listener. They hold
-    the public listener's own origin, which is the default where the configuration names none.
-    """
-    server = configuration.server
-    origins = (*(server.origins or ()), *page_origins) if page_origins else server.origins
-    return ServerOptions(
-        path=server.path,
-        transports=server.transports,
-        origins=origins,
-        strict_origins=any(place.startswith("cookie:") for place in server.token_from),
-        trusted_proxies=server.trusted_proxies,
-        ping_interval=server.ping_interval,
-        ping_timeout=server.ping_timeout,
-        connect_timeout=server.connect_timeout,
-        max_payload=configuration.max_payload,
-        send_buffer=server.send_buffer,
-        connections=server.connections,
-        connections_per_address=server.connections_per_address,
-        connect_rate=server.connect_rate,
-    )
-
-
-def _key_files(issuers: Iterable[IssuerEntry]) -> list[str]:
-    return [entry.keys.name for entry in issuers if entry.keys.kind in KEY_FILES]
-
-
-def _tls_files(configuration: Configuration | None) -> tuple[str, ...]:
-    tls = None if configuration is None else configuration.server.tls
-    return () if tls is None else (tls.cert, tls.key)
-
-
 def _cannot_watch(why: str) -> None:
     log(logging.WARNING, "watch_degraded", why)
-
-
-def _bind_all(addresses: Iterable[Address], passed: Passed) -> list[socket.socket]:
-    return [sock for address in addresses for sock in bind(address, passed)]
-
-
-def _url(sock: socket.socket, scheme: str) -> str:
-    if sock.family == socket.AF_UNIX:
-        return f"unix:{sock.getsockname()}"
-    host, port = sock.getsockname()[:2]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _new_sid() -> str:

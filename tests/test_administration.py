@@ -11,7 +11,6 @@ import jwt
 import pytest
 
 from compartmentd.administration import AdminTokens, DaemonAdministration, DaemonDevelopment, report_as_json
-from compartmentd.daemon import start_up
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.feed import Feed
 from compartmentd.jwks.remote import RemoteKeys
@@ -22,6 +21,7 @@ from compartmentd.reload import Reloader
 from compartmentd.revoking import Revoker
 from compartmentd.server.admin import RevokeRequest
 from compartmentd.sessions.hub import Hub
+from compartmentd.startup import start_up
 from tests.support.peer import RecordingPeer
 
 POLICY = """version: 1

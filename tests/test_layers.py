@@ -59,7 +59,7 @@ LAYERS = (
         ("msgspec", "watchdog"),
     ),
     Row(("compilation", "heartbeat", "reload", "revoking", "server"), ("msgspec", "tornado")),
-    Row(("metrics",), ("msgspec", "prometheus_client")),
+    Row(("following", "listeners", "metrics", "startup"), ("msgspec", "prometheus_client")),
     Row(
         ("administration", "lastgood", "daemon", "cli", "__main__"), ("msgspec", "tornado", "uvloop", "click")
     ),

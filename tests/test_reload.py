@@ -10,12 +10,12 @@ import pytest
 
 from compartmentd import reload as reload_module
 from compartmentd.compiler import Loaded
-from compartmentd.daemon import start_up
 from compartmentd.errors import ConfigInvalid
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.names import EntryName
 from compartmentd.reload import InForce, Reloader
 from compartmentd.sessions.hub import Hub
+from compartmentd.startup import start_up
 from compartmentd.tokens.mint import make_development_secret
 from tests.support.world import HandClock
 

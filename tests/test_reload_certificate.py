@@ -9,12 +9,12 @@ import pytest
 
 from compartmentd import reload as reload_module
 from compartmentd.certificates import Certificate
-from compartmentd.daemon import certificate_of, start_up
 from compartmentd.errors import ConfigInvalid
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.names import EntryName
 from compartmentd.reload import Reloader
 from compartmentd.sessions.hub import Hub
+from compartmentd.startup import certificate_of, start_up
 from tests.support import certificates
 from tests.support.world import HandClock
 
