@@ -160,16 +160,20 @@ async def compile_beside(path: str, known: Digest, *, serving: bool) -> Loaded:
 
     Where nothing is wrong and the digest is `known`, there is no configuration in the result.
     """
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "compartmentd.compilation",
-        "--serving" if serving else "--checking",
-        path,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    try:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "compartmentd.compilation",
+            "--serving" if serving else "--checking",
+            path,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:  # no process or descriptor is left: the old generation stays, and clients with it
+        log(logging.ERROR, "compiler_failed", "the compiling process did not start", words=[error.strerror])
+        return _failed(path, error)
     if child.stdout is None or child.stderr is None:
         raise AssertionError("a child that was given pipes has them")
     words = asyncio.ensure_future(child.stderr.read())

@@ -119,6 +119,14 @@ async def test_a_child_that_takes_too_long_is_given_up(
     assert "took longer" in result.problems[0].message
 
 
+async def test_a_child_that_cannot_be_started_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation.sys, "executable", str(tmp_path / "nothing"))
+    result = await compile_beside("c.yaml", NOTHING, serving=True)
+    assert [problem.code for problem in result.problems] == ["compiler_failed"]
+
+
 def test_every_part_of_a_configuration_can_be_sent() -> None:
     """A type that MessagePack cannot carry would be found here, and not at somebody's reload."""
     original = loaded(CONFIG / "compartments.yaml").configuration

@@ -91,7 +91,7 @@ class Connector:
     def _reject(self, peer: Peer, name: NamespaceName, rejected: Rejected, since: float) -> None:
         code = self._patience.code(rejected)
         compartment = self._core.registry.compartments.get(name) or Compartment(name)
-        ref = self._core.record(
+        self._core.record(
             "connect",
             compartment,
             code=code,
@@ -99,7 +99,7 @@ class Connector:
             address=peer.handshake.address,
             since=since,
         )
-        self._refuse(peer, name, code, ref)
+        self._refuse(peer, name, code)
 
     def _let_in(self, peer: Peer, namespace: Namespace, verified: Verified | None, since: float) -> None:
         """Make a session for whoever holds this token, or none, if the policy lets them."""
@@ -108,7 +108,7 @@ class Connector:
         principal = ANONYMOUS if verified is None else self._standing.principal(verified)
         session = Session(SessionId(self._new_sid()), peer, compartment, principal, verified)
         judgement = self._standing.judge(session, new=True)
-        ref = core.record(
+        core.record(
             "connect",
             compartment,
             session=session,
@@ -117,7 +117,7 @@ class Connector:
             since=since,
         )
         if not judgement.connect.allowed:
-            self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE, ref)
+            self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE)
             return
         session.namespace = core.registry.compartment(name)
         session.generation = core.snapshot.generation
@@ -203,7 +203,7 @@ class Connector:
             )
         )
 
-    def _refuse(self, peer: Peer, name: NamespaceName, code: Code, ref: str) -> None:
+    def _refuse(self, peer: Peer, name: NamespaceName, code: Code) -> None:
         self._core.counters.refused[code] += 1
-        message, data = wire.refused_connect(code, ref)
+        message, data = wire.refused_connect(code)
         peer.refuse(name, message, data)

@@ -57,11 +57,10 @@ def refreshed(ends_at: float) -> bytes:
     return encode({"ok": True, "expires": int(ends_at * 1000)})
 
 
-def refused_connect(code: Code, ref: str = "") -> tuple[str, dict[str, Any]]:
-    """Return message and data of a CONNECT_ERROR."""
+def refused_connect(code: Code) -> tuple[str, dict[str, Any]]:
+    """Return message and data of a CONNECT_ERROR; clients compare its data, so it holds what is documented."""
     meaning = MEANINGS[code]
-    data = {"code": code.value, "retry": meaning.retry}
-    return meaning.text, {**data, "ref": ref} if ref else data
+    return meaning.text, {"code": code.value, "retry": meaning.retry}
 
 
 def notice(prefix: bytes, event: str, data: dict[str, Any]) -> Message:
