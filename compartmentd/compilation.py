@@ -163,6 +163,7 @@ async def compile_beside(path: str, known: Digest, *, serving: bool) -> Loaded:
     try:
         child = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # or `-m` would import from the working directory, whatever lies there by a module's name
             "-m",
             "compartmentd.compilation",
             "--serving" if serving else "--checking",
@@ -171,7 +172,8 @@ async def compile_beside(path: str, known: Digest, *, serving: bool) -> Loaded:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-    except OSError as error:  # no process or descriptor is left: the old generation stays, and clients with it
+    except OSError as error:
+        # No process or descriptor is left: the old generation stays, and clients with it.
         log(logging.ERROR, "compiler_failed", "the compiling process did not start", words=[error.strerror])
         return _failed(path, error)
     if child.stdout is None or child.stderr is None:

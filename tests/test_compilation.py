@@ -75,6 +75,16 @@ async def test_a_child_process_compiles(tmp_path: Path) -> None:
     assert any_error(beside.problems)
 
 
+async def test_nothing_is_imported_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("version: 1\nnamespaces: {/: {connect: public}}\n")
+    (tmp_path / "yaml.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.chdir(tmp_path)
+    assert not (await compile_beside(str(path), NOTHING, serving=True)).problems
+
+
 async def test_a_child_whose_result_is_not_wanted_ends(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     rooms = "".join(f"      room{number}: {{join: public}}\n" for number in range(2000))

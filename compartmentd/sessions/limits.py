@@ -39,6 +39,10 @@ class Bucket:
         """Tell whether it holds a token at the monotonic time `now`, without taking it."""
         return self.level + (now - self.stamp) * self.rate >= 1.0
 
+    def is_full(self, now: float) -> bool:
+        """Tell whether all that was taken has come back at the monotonic time `now`."""
+        return self.level + (now - self.stamp) * self.rate >= self.burst
+
     def wait(self, amount: float = 1.0) -> float:
         """Return how many seconds after the last `take` as many tokens will be there."""
         return max(0.0, (min(amount, self.burst) - self.level) / self.rate)

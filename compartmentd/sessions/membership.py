@@ -34,9 +34,12 @@ class Joiner:
         rooms = _rooms(arguments)
         most = session.limits.rooms_per_session
         if isinstance(rooms, list) and (most is None or len(rooms) <= most):
-            results = [self._join(session, room) for room in rooms]
-            if not session.ended:
-                self._core.answer(session, ack, b"[" + b",".join(results) + b"]")
+            results = []
+            for room in rooms:
+                results.append(self._join(session, room))
+                if session.ended:
+                    return  # closed for its rate: it must neither enter the rooms that are left nor count again
+            self._core.answer(session, ack, b"[" + b",".join(results) + b"]")
             return
         result = self._join(session, rooms if isinstance(rooms, str) else None)
         if ack is None and not result.startswith(ACCEPTED):

@@ -165,7 +165,11 @@ class Standing:
         session.messages = tuned(session.messages, limits.message_rate, now)
         session.bytes = tuned(session.bytes, limits.byte_rate, now)
         session.joins = tuned(session.joins, limits.join_rate, now, bucket_size(limits.rooms_per_session))
-        session.own_joins = None
+        if session.own_joins is not None:
+            # A full one is as good as none; so nothing stays of templates that are gone.
+            session.own_joins = {
+                name: bucket for name, bucket in session.own_joins.items() if not bucket.is_full(now)
+            } or None
 
     def auto_join(self, session: Session, judgement: Judgement) -> None:
         """Put a session into the rooms that a judgement found for it."""

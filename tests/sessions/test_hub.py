@@ -443,6 +443,40 @@ def test_ten_seconds_of_refusals_for_the_rate_close_the_connection(world: World)
     assert ann.peer.closed_for is not None
 
 
+def test_a_list_of_joins_ends_with_the_connection_that_it_is_refused_for(world: World) -> None:
+    peer = RecordingPeer()
+    ann = member(world, "ann", peer=peer)
+    session = ann.session
+
+    def close(reason: str) -> None:
+        world.hub.closed(peer, [session], reason)
+
+    peer.close = close  # type: ignore[method-assign]
+    rooms = ["echo:a", "echo:b", "echo:c"]
+    for _ in range(101):
+        assert not session.ended
+        session.joins.level, session.joins.stamp = 0.0, world.clock.steady
+        ann.emit("join", rooms)
+        world.clock.steady += 0.1
+    assert session.ended
+    assert not world.hub.registry.memberships
+    assert not world.hub._core.floods
+
+
+def test_what_the_own_rate_of_a_room_took_stays_taken(world: World) -> None:
+    world.reload(CHAT.replace("{message_rate: 2/s,", "{join_rate: 1/s, message_rate: 2/s,"))
+    ann = member(world, "ann")
+    assert [ann.code("join", "small") for _ in range(2)] == [None, "rate_limited"]
+    assert ann.code("refresh", world.token("ann", scope="chat")) is None
+    assert ann.code("join", "small") == "rate_limited"
+    world.reload(CHAT.replace("{message_rate: 2/s,", "{join_rate: 1/s, message_rate: 3/s,"))
+    assert ann.code("join", "small") == "rate_limited"
+    world.clock.advance(1.0)
+    assert ann.code("refresh", world.token("ann", scope="chat")) is None
+    assert ann.session.own_joins is None  # full again, so there is nothing to remember
+    assert ann.code("join", "small") is None
+
+
 def test_leaving_and_closing_forget_everything(world: World) -> None:
     peer = RecordingPeer()
     chat, root = member(world, "ann", peer=peer), world.connect("/", peer=peer)
