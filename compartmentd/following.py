@@ -46,13 +46,14 @@ def what_changed(configuration: Configuration, paths: Collection[str]) -> Change
     """Tell what to read again where these paths have changed.
 
     Keys and certificates are followed even where the configuration is not watched, and alone they do not bring
-    other changes along.
+    other changes along. With other changes they are asked for besides: those may be refused, and a key that was
+    withdrawn in the same moment must not live on for it.
     """
     keys = set(key_files(configuration.issuers))
     certificate = set(tls_files(configuration))
-    if configuration.server.watch and not (keys | certificate).issuperset(paths):
-        return Change.EVERYTHING
     change = Change.NOTHING
+    if configuration.server.watch and not (keys | certificate).issuperset(paths):
+        change |= Change.EVERYTHING
     if keys.intersection(paths):
         change |= Change.KEYS
     if certificate.intersection(paths):

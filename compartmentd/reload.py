@@ -169,7 +169,8 @@ class Reloader:
         self.in_force = in_force
         self.certificate = certificate
         self.stale = in_force.stale
-        self.last: Report | None = None
+        # The last of each kind: that keys are well says nothing about files that were refused before.
+        self._ended: dict[Callable[[str], Awaitable[Report]], Report] = {}
         self.tally = Tally()
 
     async def reload(self, cause: str) -> Report:
@@ -206,11 +207,22 @@ class Reloader:
                 tell(ok=report.ok, changed=report.changed, generation=report.generation)
                 if report.changed:
                     keep()
-                self.last = report
+                self._note(run, report)
             seconds = time.monotonic() - started
             self.tally.add(report, seconds)
             _log(report, cause, seconds)
             return report
+
+    def _note(self, run: Callable[[str], Awaitable[Report]], report: Report) -> None:
+        if report.ok and run == self._everything:
+            self._ended.clear()  # it has read all that the others read
+        self._ended[run] = report
+
+    @property
+    def last(self) -> Report | None:
+        """How the last reload ended; while something on disk is refused, how the last that refused it did."""
+        refused = [report for report in self._ended.values() if not report.ok]
+        return max(refused or self._ended.values(), key=lambda report: report.at, default=None)
 
     async def _everything(self, cause: str) -> Report:
         loaded = await self._compile()
@@ -340,9 +352,12 @@ class Reloader:
         contents = () if digest == old.snapshot.digest else self._contents
         self.in_force = InForce(snapshot, *files, local, mark, self._read_at, contents)
         self._hub.swap(snapshot)
-        self._took_force(self.in_force)
-        while not self._hub.judge_some(SLICE):  # noqa: ASYNC110 - it works in slices here, and waits for nothing
-            await asyncio.sleep(0)
+        try:
+            self._took_force(self.in_force)
+        finally:
+            # Whatever fails there: nobody may keep what the new policy denies, or wait for it for ever.
+            while not self._hub.judge_some(SLICE):  # noqa: ASYNC110 - it works in slices, and waits for nothing
+                await asyncio.sleep(0)
         remains = rooms_of(old.snapshot.configuration)
         del old
         await _let_go(remains)

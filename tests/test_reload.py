@@ -17,6 +17,7 @@ from compartmentd.reload import InForce, Reloader
 from compartmentd.sessions.hub import Hub
 from compartmentd.startup import start_up
 from compartmentd.tokens.mint import make_development_secret
+from tests.support.peer import RecordingPeer
 from tests.support.world import HandClock
 
 POLICY = """version: 1
@@ -230,3 +231,42 @@ async def test_the_log_tells_each_generation(setup: Setup, caplog: pytest.LogCap
     fields = caplog.records[0].fields  # type: ignore[attr-defined]
     assert fields.keys() >= {"cause", "seconds", "judged", "evicted_sessions", "evicted_memberships"}
     assert ("problem", "ERROR") in events[2:]
+
+
+async def test_that_keys_are_well_does_not_hide_files_that_are_refused(setup: Setup) -> None:
+    setup.path.write_text("version: 2\n")
+    refused = await setup.reloader.reload("SIGHUP")
+    setup.secret.write_text("t" * 40)
+    assert (await setup.reloader.reload_keys("watch")).changed
+    await setup.reloader.take_remote_keys("test")
+    assert setup.reloader.last == refused
+    setup.path.write_text(POLICY)
+    mended = await setup.reloader.reload("SIGHUP")
+    assert setup.reloader.last == mended
+    setup.secret.write_text("short")
+    refused = await setup.reloader.reload_keys("watch")
+    await setup.reloader.take_remote_keys("test")
+    assert setup.reloader.last == refused
+    setup.secret.write_text("t" * 40)
+    await setup.reloader.reload_keys("watch")
+    assert setup.reloader.last is not None
+    assert setup.reloader.last.ok
+
+
+async def test_everyone_is_judged_whatever_fails_besides(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = RecordingPeer()
+    setup.hub.connect(peer, "/", None)
+
+    def fail(_: InForce) -> None:
+        raise RuntimeError("no thread is left")
+
+    monkeypatch.setattr(setup.reloader, "_took_force", fail)
+    setup.path.write_text(POLICY.replace("connect: public", "connect: authenticated"))
+    with pytest.raises(RuntimeError):
+        await setup.reloader.reload("test")
+    assert not peer.sessions
+    monkeypatch.undo()
+    setup.path.write_text(POLICY)
+    assert (await setup.reloader.reload("test")).generation == 3
