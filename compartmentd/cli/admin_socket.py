@@ -38,7 +38,7 @@ def ask(
     A `body` is sent as JSON, unless it is `None`.
 
     Raises:
-        UsageError: the configuration cannot be read, or the socket's directory is not to be trusted.
+        UsageError: the configuration does not tell the socket, or the socket's directory is not to be trusted.
     """
     path = socket_path if socket_path is not None else _path_of(config)
     try:
@@ -56,10 +56,15 @@ def _unreachable(why: str) -> NoReturn:
 def _path_of(config: str | None) -> str:
     settings = ServerSettings()
     if config is not None:
+        # A mistake elsewhere in the file is what the daemon is asked about: it does not hide where the daemon is.
         loaded = load(config, Disk())
-        if loaded.configuration is None:
-            raise UsageError(f"`{config}` has errors, so it does not say where the daemon is: use `--socket`")
-        settings = loaded.configuration.server
+        if loaded.server is None:
+            for problem in loaded.problems:
+                click.echo(problem.as_text(), err=True)
+            raise UsageError(
+                f"`{config}` does not say where the daemon is while it has these errors: use `--socket`"
+            )
+        settings = loaded.server
     path = admin_socket_path(settings, os.environ, os.getuid(), temporary_directory())
     require_private(path, os.getuid())
     return path

@@ -20,7 +20,7 @@ from compartmentd.compiler.report import Report
 from compartmentd.compiler.rules import RuleReader
 from compartmentd.compiler.sections import Sections
 from compartmentd.compiler.server import ServerReader
-from compartmentd.configuration import Configuration, LogSettings
+from compartmentd.configuration import Configuration, LogSettings, ServerSettings
 from compartmentd.document.node import Node
 from compartmentd.names import Digest
 from compartmentd.policy.model import Limits, Nobody, Policy, Rule
@@ -32,8 +32,8 @@ class Loaded(msgspec.Struct, frozen=True):
     """What came of a configuration: `None` where a problem is an error.
 
     `files` are those of the digest, with those that could not be read; `globs` the patterns of `include`, as
-    paths. `issuers` are the entries that could be compiled, also where there is no configuration. `contents` is
-    what was read, also where it has errors.
+    paths. `issuers` are the entries that could be compiled, and `server` its section where no mistake can hide
+    a part of it, also where there is no configuration. `contents` is what was read, also where it has errors.
     """
 
     configuration: Configuration | None
@@ -43,6 +43,7 @@ class Loaded(msgspec.Struct, frozen=True):
     globs: tuple[str, ...] = ()
     issuers: tuple[IssuerEntry, ...] = ()
     contents: Contents = ()
+    server: ServerSettings | None = None
 
 
 def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
@@ -69,7 +70,15 @@ def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
         globs=sections.globs,
         issuers=() if configuration is None else configuration.issuers,
         contents=used.contents,
+        server=None if configuration is None or _hides_server(sections.root) else configuration.server,
     )
+
+
+def _hides_server(root: Node | None) -> bool:
+    # A key that nobody knows may be a misspelt `server`; what is wrong further down in other sections is not.
+    if root is None or root.broken or root.refused("server"):
+        return True
+    return any(child.broken or (key == "server" and not child.sound) for key, child in root.fields.items())
 
 
 def _compile(

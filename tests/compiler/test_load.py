@@ -267,6 +267,26 @@ def test_the_entries_are_known_although_something_else_is_wrong():
     assert [entry.name for entry in loaded.issuers] == ["corp"]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"server: {admin: ['unix:/run/a.sock']}\nrules: {a: {rule: b}}\n", True),
+        (b"server: {admin: ['unix:/run/a.sock']}\nrules: {a: {scop: b}}\n", True),
+        (b"sever: {admin: ['unix:/run/a.sock']}\n", False),
+        (b"server: {admn: ['unix:/run/a.sock']}\n", False),
+        (b"server: {admin: ['unix:a.sock']}\n", False),
+        (b"server: {admin: ['unix:/run/a.sock']\n", False),
+        (b"server: &a {admin: ['unix:/run/a.sock']}\n", True),
+    ],
+)
+def test_the_server_is_told_although_something_else_is_wrong(text: bytes, told: bool):
+    loaded = load("c.yaml", InMemory({"c.yaml": MINIMAL + text}))
+    assert loaded.configuration is None
+    assert (loaded.server is not None) is told
+    if loaded.server is not None:
+        assert loaded.server.admin == (UnixAddress("/run/a.sock"),)
+
+
 # --- one mistake, one problem ---------------------------------------------------------------------------------
 
 
