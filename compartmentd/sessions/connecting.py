@@ -42,6 +42,9 @@ class Connector:
 
     def connect(self, peer: Peer, name: NamespaceName, auth: bytes | None) -> None:
         """Answer a CONNECT, at once or when the keys that its token needs have been fetched."""
+        if not self._core.rates_of(peer).connects.take(self._core.clock.monotonic()):
+            self._refuse(peer, name, Code.RATE_LIMITED)
+            return
 
         def again() -> None:
             if self._waited(peer, name):
@@ -122,6 +125,7 @@ class Connector:
         session.namespace = core.registry.compartment(name)
         session.generation = core.snapshot.generation
         core.registry.add(session)
+        core.rates_of(peer).give(session)
         self._standing.apply_limits(session, namespace)
         peer.accept(name, session.sid, session)
         self._standing.auto_join(session, judgement)

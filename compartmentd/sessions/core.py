@@ -10,6 +10,7 @@ from typing import Any
 from compartmentd.names import RoomName
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Decision
+from compartmentd.protocol.application import Peer
 from compartmentd.protocol.message import Message
 from compartmentd.sessions import wire
 from compartmentd.sessions.agenda import Agenda
@@ -17,6 +18,7 @@ from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.journal import Journal, Occasion, Record
 from compartmentd.sessions.limits import Flood
+from compartmentd.sessions.rates import ConnectionRates
 from compartmentd.sessions.registry import Compartment, Registry, Session
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.snapshot import Snapshot
@@ -44,6 +46,7 @@ class Core:
         self.unjudged: deque[Session] = deque()
         """Sessions that the current snapshot has not judged yet; empty except during a reload."""
         self.floods: dict[int, Flood] = {}
+        self.rates: dict[Peer, ConnectionRates] = {}
 
     # --- telling ---------------------------------------------------------------------------------------------
 
@@ -192,6 +195,13 @@ class Core:
 
     # --- rates -----------------------------------------------------------------------------------------------
 
+    def rates_of(self, peer: Peer) -> ConnectionRates:
+        """Return the rates of a connection, made at its first CONNECT."""
+        found = self.rates.get(peer)
+        if found is None:
+            found = self.rates[peer] = ConnectionRates(self.clock.monotonic())
+        return found
+
     def note_rate(self, session: Session, *, held: bool) -> None:
         """Follow a connection's run of rate refusals; close it when it does nothing else for long."""
         key = id(session.peer)
@@ -225,6 +235,8 @@ class Core:
         session.held.clear()
         self.agenda.move(session, None)
         self.registry.remove(session)
+        if session.peer in self.rates:
+            self.rates[session.peer].keep(session)
 
     def schedule(self, session: Session) -> None:
         """File the session under the next moment at which time alone concerns it."""

@@ -146,6 +146,7 @@ class Hub:
         for session in sessions:
             if not session.ended:
                 self._core.forget(session)
+        self._core.rates.pop(peer, None)
 
     # --- reload ----------------------------------------------------------------------------------------------
 

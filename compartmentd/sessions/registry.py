@@ -17,6 +17,12 @@ from compartmentd.protocol.message import Message
 from compartmentd.sessions.limits import Bucket
 from compartmentd.tokens.verify import Verified
 
+OwnBuckets = tuple[Bucket | None, Bucket | None]
+"""The buckets of a room's own rates: of messages, and of bytes."""
+
+ROOMS_LEFT = 32
+"""Rooms with rates of their own of which a session that left them keeps what it took."""
+
 
 class Grant:
     """A remembered permission to publish one event to one room (or the namespace) until `valid_until`.
@@ -75,7 +81,8 @@ class Session:
 
     `generation` is that of the snapshot by which it was last judged; `held` collects what is published to it
     while it waits to be judged by a newer one. `deadline` is the next wall time at which time alone concerns
-    it. `declined` are rooms that it left and that are not auto-joined again.
+    it. `declined` are rooms that it left and that are not auto-joined again; `rooms_left` has what it took of the
+    own rates of rooms that it is no longer in.
     """
 
     __slots__ = (
@@ -95,6 +102,7 @@ class Session:
         "own_joins",
         "peer",
         "principal",
+        "rooms_left",
         "send",
         "sid",
         "user_tail",
@@ -131,6 +139,7 @@ class Session:
         self.bytes: Bucket | None = None
         self.joins: Bucket | None = None
         self.own_joins: dict[str, Bucket] | None = None
+        self.rooms_left: dict[str, OwnBuckets] | None = None
 
     @property
     def user(self) -> Subject | None:
@@ -220,6 +229,8 @@ class Registry:
             namespace.rooms_by_template[template.name] += 1
         namespace.members_by_template[template.name] += 1
         membership = Membership(room, template, by_server=by_server)
+        if session.rooms_left:
+            membership.own_messages, membership.own_bytes = session.rooms_left.pop(name, (None, None))
         room.members[session] = membership
         session.memberships[name] = membership
         self.memberships += 1
@@ -230,6 +241,7 @@ class Registry:
         room, namespace = membership.room, session.namespace
         del session.memberships[room.name]
         del room.members[session]
+        _remember_rates(session, membership)
         self.memberships -= 1
         namespace.members_by_template[membership.template.name] -= 1
         if not room.members:
@@ -249,3 +261,15 @@ class Registry:
             namespace.rooms_by_template[room.template] -= 1
             namespace.rooms_by_template[new] += 1
             room.template = new
+
+
+def _remember_rates(session: Session, membership: Membership) -> None:
+    """Keep what was taken of a room's own rates: leaving and joining again must not fill its buckets."""
+    own = (membership.own_messages, membership.own_bytes)
+    if own == (None, None):
+        return
+    if session.rooms_left is None:
+        session.rooms_left = {}
+    session.rooms_left[membership.room.name] = own
+    if len(session.rooms_left) > ROOMS_LEFT:
+        del session.rooms_left[next(iter(session.rooms_left))]

@@ -1,0 +1,47 @@
+"""What a connection has taken of its rates, which outlasts the sessions on it.
+
+Rates count per session. But a session that began with full buckets each time would bound nothing: a client could
+end it and connect again on the same connection, a thousand times a second and without a handshake.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from compartmentd.names import NamespaceName
+from compartmentd.sessions.limits import Bucket
+from compartmentd.sessions.registry import OwnBuckets, Session
+
+CONNECTS, CONNECTS_AT_ONCE = 2.0, 128.0
+"""CONNECTs of one connection a second, and at once: twice as many as it may have namespaces. Each may cost the
+check of a signature, 130 µs and more, and whoever sends it need not have a token that counts."""
+
+
+class _Taken(NamedTuple):
+    messages: Bucket | None
+    bytes: Bucket | None
+    joins: Bucket | None
+    own_joins: dict[str, Bucket] | None
+    rooms_left: dict[str, OwnBuckets] | None
+
+
+class ConnectionRates:
+    """The rates of one connection: its CONNECTs, and what its ended sessions took, by namespace."""
+
+    __slots__ = ("_taken", "connects")
+
+    def __init__(self, now: float) -> None:
+        self.connects = Bucket(CONNECTS, now, CONNECTS_AT_ONCE)
+        self._taken: dict[NamespaceName, _Taken] = {}
+
+    def keep(self, session: Session) -> None:
+        """Keep what a session has taken that ends."""
+        self._taken[session.namespace.name] = _Taken(
+            session.messages, session.bytes, session.joins, session.own_joins, session.rooms_left
+        )
+
+    def give(self, session: Session) -> None:
+        """Let a new session go on where the last one of its namespace was; its limits are applied after it."""
+        taken = self._taken.pop(session.namespace.name, None)
+        if taken is not None:
+            session.messages, session.bytes, session.joins, session.own_joins, session.rooms_left = taken
