@@ -29,8 +29,8 @@ class KeyState:
         """Note that a token names this key, which is not known or did not sign it.
 
         After `PENDING` a fetch runs or is due at once; else the next is due within `SPACING`, since a fetch that a
-        token caused is less than that ago. If it was good, the key was not published then, which is a verdict;
-        a name that could not be looked for is none.
+        token caused is less than that ago. A verdict is only what was looked for: a provider may have changed its
+        keys since, and an honest user must not be told that trying again is of no use.
         """
         self.unknown_kids += 1
         if self.unknown.missing(kid, now):
@@ -41,7 +41,7 @@ class KeyState:
         if self.course.running or self.course.wait(now) == 0:
             return Asked.PENDING
         known = kid is None or any(key.kid == kid for key in self.keys)
-        return Asked.LATER if self.course.failures and not known else Asked.ABSENT
+        return Asked.ABSENT if known else Asked.LATER
 
     def begin(self, now: float) -> None:
         """Note that a fetch starts."""

@@ -128,7 +128,7 @@ async def test_a_rotation_right_after_a_token_caused_a_fetch_is_seen_when_the_sp
             await now.remote.first(10)
             await now.fetch()
             idp.publish("b")
-            assert now.remote.ask(CORP, "b") is Asked.ABSENT
+            assert now.remote.ask(CORP, "b") is Asked.LATER
             await eventually(lambda: now.kids() == ["b"], "the key, without anybody asking again")
 
 
@@ -276,7 +276,7 @@ async def test_a_hundred_thousand_invented_keys_are_one_fetch_and_cost_little() 
             await now.answered()
             now.clock.advance(SPACING - 1)
             for number in range(1000):
-                assert now.remote.ask(CORP, f"more {number}") is Asked.ABSENT
+                assert now.remote.ask(CORP, f"more {number}") is Asked.LATER
             await asyncio.sleep(0.05)
             assert len(idp.asked) == 2
 

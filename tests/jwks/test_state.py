@@ -94,12 +94,14 @@ def test_an_unknown_key_is_pending_then_absent_then_asked_for_again(state: KeySt
     assert state.ask("b", later + MISSING_FOR) is Asked.PENDING
 
 
-def test_within_the_spacing_the_last_good_set_is_the_verdict_and_the_next_fetch_comes_soon(
+def test_within_the_spacing_nothing_is_a_verdict_on_what_was_not_looked_for_and_the_next_fetch_comes_soon(
     state: KeyState,
 ) -> None:
     state.ask("b", NOW)
     fetch(state, NOW, "a")
-    assert state.ask("c", NOW + 1) is Asked.ABSENT
+    assert state.ask("b", NOW + 1) is Asked.ABSENT
+    assert state.ask("c", NOW + 1) is Asked.LATER
+    assert state.ask("a", NOW + 1) is Asked.ABSENT, "it is there, and did not sign the token"
     assert state.course.wait(NOW + 1) == SPACING - 1
     fetch(state, NOW + SPACING, "a", "c")
     assert [key.kid for key in state.keys] == ["a", "c"]
