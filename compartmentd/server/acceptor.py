@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import resource
 import socket
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 from compartmentd.logs import admits, log
@@ -23,13 +25,24 @@ _PAUSE = 0.25
 
 _EXHAUSTED = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
 
+RESERVE = 256
+"""Descriptors, though at most an eighth of all, that strangers cannot take: administrators need some to come in,
+and a reload, a fetch of keys and the state of a logout some to be made."""
+
+
+def all_but_reserve() -> float:
+    """Return the number from which on descriptors are kept from strangers."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return inf if limit == resource.RLIM_INFINITY else limit - min(RESERVE, limit // 8)
+
 
 class Acceptor:
     """Listening sockets, each connection of which is handed to `accepted` with the peer's address."""
 
-    def __init__(self, accepted: Callable[[socket.socket, Any], None]) -> None:
-        """Accept nothing yet; on the running loop."""
+    def __init__(self, accepted: Callable[[socket.socket, Any], None], below: float = inf) -> None:
+        """Accept nothing yet; on the running loop. Descriptors are taken only `below` this number."""
         self._accepted = accepted
+        self._below = below
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[socket.socket, asyncio.TimerHandle | None] = {}
 
@@ -60,6 +73,13 @@ class Acceptor:
                 continue  # the peer was gone before its turn came
             except OSError as error:
                 self._failed(sock, error)
+                return
+            # The kernel gives the lowest number that is free, so this one tells how many are taken.
+            if connection.fileno() >= self._below:
+                connection.close()
+                self._failed(
+                    sock, OSError(errno.EMFILE, "the descriptors that are left are for other things")
+                )
                 return
             self._accepted(connection, address)
 

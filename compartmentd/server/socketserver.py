@@ -17,7 +17,7 @@ from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.options import ConnectionOptions
-from compartmentd.server.acceptor import Acceptor
+from compartmentd.server.acceptor import Acceptor, all_but_reserve
 from compartmentd.server.access import NotFoundHandler, log_request
 from compartmentd.server.connections import Connections, MakeConnection
 from compartmentd.server.draining import SHUTTING_DOWN, Draining
@@ -68,7 +68,7 @@ class EngineServer:
             log_function=log_request,
             default_handler_class=NotFoundHandler,
         )
-        self._acceptor = Acceptor(self._accepted)
+        self._acceptor = Acceptor(self._accepted, all_but_reserve())
         self._streams = Streams()
         self._http = HTTPServer(
             Edge(self._connections, web),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import resource
 import socket
+from math import inf
 from typing import Any
 
 import pytest
 
-from compartmentd.server.acceptor import Acceptor
+from compartmentd.server.acceptor import Acceptor, all_but_reserve
 from tests.support.timing import eventually
 from tests.support.wire import port_of
 
@@ -93,3 +95,34 @@ async def test_what_is_accepted_may_close_the_acceptor():
     accepted[0].close()
     for writer in writers:
         writer.close()
+
+
+async def test_some_descriptors_are_kept_from_strangers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("compartmentd.server.acceptor._PAUSE", 0.05)
+    accepted: list[socket.socket] = []
+    acceptor = Acceptor(lambda sock, _: accepted.append(sock), below=0)
+    sock = listening([])
+    acceptor.add([sock])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""  # refused at once, so that it does not wait for nothing
+    assert not accepted
+    assert [record.event for record in caplog.records] == ["cannot_accept"]  # type: ignore[attr-defined]
+    writer.close()
+    acceptor._below = 1 << 20
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
+    await eventually(lambda: accepted, "the next one is accepted")
+    writer.close()
+    accepted[0].close()
+    acceptor.close()
+
+
+@pytest.mark.parametrize(
+    ("limit", "below"),
+    [(80, 70), (1024, 896), (65536, 65280), (resource.RLIM_INFINITY, inf)],
+)
+def test_how_many_are_kept(limit: int, below: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert all_but_reserve() == below
