@@ -26,6 +26,9 @@ from compartmentd.tokens.verify import principal_of, verify
 ADMIN_TOKEN_LIFETIME = 15 * 60
 """Seconds for which a token of `compartmentd admin-token` is good."""
 
+_PRINTED = "cda_"
+"""How those tokens begin."""
+
 
 class AdminTokens:
     """Tokens printed over the socket: random, kept as hashes, good for a quarter of an hour."""
@@ -37,7 +40,7 @@ class AdminTokens:
         """Return a new token and the wall time (seconds) of its end."""
         now = time.time()
         self._ends = {name: end for name, end in self._ends.items() if end > now}
-        token = "cda_" + secrets.token_urlsafe(32)
+        token = _PRINTED + secrets.token_urlsafe(32)
         self._ends[_hashed(token)] = end = now + lifetime
         return token, end
 
@@ -103,6 +106,8 @@ class DaemonAdministration:
         """Judge a bearer token: one that was printed over the socket, or one of an entry with `use: admin`."""
         if self.tokens.holds(token):
             return None
+        if token.startswith(_PRINTED):
+            return Refused("the token has expired, or the daemon has been started anew since it was printed")
         snapshot = self._hub.snapshot
         now = time.time()
         verified = self._hub.unrevoked(verify(token, snapshot.keys, "admin", now))

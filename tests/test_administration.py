@@ -162,6 +162,10 @@ async def test_who_may_administer_over_tcp(setup: Setup) -> None:
     printed = setup.admin.admin_token()
     assert setup.admin.authorize(printed["token"]) is None
     assert 14 * 60_000 < printed["expires"] - time.time() * 1000 <= 15 * 60_000
+    earlier, _ = AdminTokens().issue()
+    stale = setup.admin.authorize(earlier)
+    assert stale is not None
+    assert "started anew" in stale.message
 
 
 def test_an_admin_token_ends() -> None:

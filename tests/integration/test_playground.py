@@ -281,6 +281,17 @@ async def test_all_of_it_can_be_done_by_keyboard(demo: Demo) -> None:
         await expect(ann.timeline.locator(".is-sent")).to_contain_text("by hand")
 
 
+async def test_enter_held_down_meets_the_rate(demo: Demo) -> None:
+    async with browsing(demo.address) as page:
+        ann = Pane(page, 1)
+        await ann.root.get_by_role("tab", name="/, connected", exact=True).click()
+        await ann.root.get_by_label("Data").fill("again")
+        for _ in range(60):  # after the first, each is a repetition, as the keyboard makes them
+            await page.keyboard.down("Enter")
+        await page.keyboard.up("Enter")
+        await expect(ann.card("rate_limited").first).to_be_visible()
+
+
 async def test_every_decision_is_listed_with_its_reasons(demo: Demo) -> None:
     async with browsing(demo.address) as page:
         bob = Pane(page, 2)

@@ -7,11 +7,18 @@ const NOT_DECLARED = "shout"; // an event to be refused with
 
 export class Composer {
   #place = null;
+  #last = "";
 
   /** `publish(event, typed)` is called with what was typed. */
   constructor(id, publish) {
     this.event = h("select", { id: `${id}-event`, class: "event" });
-    this.text = h("input", { id: `${id}-text`, autocomplete: "off", placeholder: "Text, or JSON", oninput: () => this.#preview() });
+    this.text = h("input", {
+      id: `${id}-text`,
+      autocomplete: "off",
+      placeholder: "Text, or JSON",
+      oninput: () => this.#preview(),
+      onkeydown: (event) => this.#again(event, publish),
+    });
     this.sends = h("p", { class: "sends" });
     this.element = h(
       "form",
@@ -41,9 +48,17 @@ export class Composer {
     event.preventDefault();
     const typed = this.text.value;
     if (!typed) return;
+    this.#last = typed;
     this.text.value = "";
     this.#preview();
     publish(this.event.value, typed);
+  }
+
+  // Enter held down publishes the same again: that is how a person meets a rate.
+  #again(event, publish) {
+    if (event.key !== "Enter" || !event.repeat || this.text.value) return;
+    event.preventDefault();
+    if (this.#last) publish(this.event.value, this.#last);
   }
 
   #preview() {
