@@ -112,6 +112,9 @@ class DaemonAdministration:
         now = time.time()
         verified = self._hub.unrevoked(verify(token, snapshot.keys, "admin", now))
         if isinstance(verified, Rejected):
+            if verified.missing is not None:
+                # As for a client's token, so that the provider's new key counts when they try again.
+                self._remote.ask(verified.missing.entry, verified.missing.kid)
             return Refused(f"the token is not accepted: {verified.detail}")
         principal = principal_of(verified, snapshot.keys.entries[verified.subject.entry])
         if decide_admin(snapshot.rules, principal, now).allowed:

@@ -12,12 +12,16 @@ from typing import Any
 
 import msgspec
 
+from compartmentd.administration import DaemonAdministration
 from compartmentd.compiler import load
+from compartmentd.feed import Feed
 from compartmentd.files import Disk
 from compartmentd.jwks.course import SPACING
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.names import EntryName
 from compartmentd.reload import InForce, LocalKeys, Reloader, digest_of
+from compartmentd.revoking import Revoker
+from compartmentd.server.admin import Refused
 from compartmentd.sessions.hub import Hub
 from compartmentd.snapshot import build_snapshot, complete, keyset_of
 from compartmentd.tokens.entry import IssuerEntry
@@ -88,11 +92,14 @@ class Setup:
     def connect(self, kid: str) -> RecordingPeer:
         """Connect with a token by this key, and return what the client saw."""
         peer = RecordingPeer()
+        self.hub.connect(peer, "/", json.dumps({"token": self.token(kid)}).encode())
+        return peer
+
+    def token(self, kid: str) -> str:
+        """Return a token by this key."""
         now = int(time.time())
         body = forge.claims(iss="https://id.example.com", iat=now, exp=now + 600)
-        token = forge.sign({"alg": "ES256", "kid": kid}, body, "ES256", forge.private_key("p256", kid))
-        self.hub.connect(peer, "/", json.dumps({"token": token}).encode())
-        return peer
+        return forge.sign({"alg": "ES256", "kid": kid}, body, "ES256", forge.private_key("p256", kid))
 
     async def fetch(self) -> None:
         """Let the provider be asked, and wait until the answer is in force."""
@@ -119,6 +126,34 @@ async def set_up(directory: Path, *kids: str) -> AsyncIterator[tuple[Setup, Prov
             await setup.answered()
             yield setup, idp
             assert setup.failures == []
+        finally:
+            await setup.remote.close()
+
+
+async def test_an_administrators_token_by_a_new_key_brings_a_fetch_too(tmp_path: Path) -> None:
+    async with provider() as idp:
+        idp.publish("a")
+        setup = Setup(tmp_path, idp, use=("admin",))
+        setup.remote.follow(setup.issuers)
+        try:
+            await setup.remote.first(10)
+            await setup.answered()
+            admin = DaemonAdministration(
+                setup.hub,
+                setup.reloader,
+                Feed(),
+                lambda: 0,
+                remote=setup.remote,
+                revoker=Revoker(setup.hub, None),
+                metrics=lambda: b"",
+            )
+            good = Refused("the token does not satisfy `server.admin_access`", known=True)
+            assert admin.authorize(setup.token("a")) == good
+            idp.publish("a", "b")
+            setup.clock.monotonic.advance(SPACING)
+            assert admin.authorize(setup.token("b")) != good
+            await setup.answered()
+            assert admin.authorize(setup.token("b")) == good
         finally:
             await setup.remote.close()
 
