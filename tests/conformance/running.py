@@ -20,6 +20,7 @@ def running(*flags: str) -> Iterator[int]:
         assert port is not None
         yield port
         process.terminate()
-        errors = process.stderr.read()
+        # asyncio's debug mode also tells how long callbacks took, which says something of the machine alone.
+        errors = [line for line in process.stderr if not line.startswith("Executing ")]
         assert process.wait(30) == 0
-        assert not errors, "whatever clients did, the server had nothing to complain about"
+        assert errors == [], "whatever clients did, the server had nothing to complain about"
