@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import pytest
-from playwright.async_api import ConsoleMessage, Locator, Page, ViewportSize, async_playwright, expect
+from playwright.async_api import ConsoleMessage, Locator, Page, Route, ViewportSize, async_playwright, expect
 
 from tests.support.daemon import ADMIN, Daemon
 from tests.support.timing import seconds
@@ -226,6 +227,27 @@ async def test_an_edit_moves_live_sessions_before_ones_eyes(edited: Demo) -> Non
         await expect(problems).to_be_hidden()
         await mia.namespace("/")
         await expect(mia.room("keepers")).to_contain_text("auto")
+
+
+async def test_a_token_that_comes_late_is_not_somebody_elses(demo: Demo) -> None:
+    late = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if '"rea"' in (route.request.post_data or ""):
+            await late.wait()
+        await route.continue_()
+
+    async with browsing(demo.address) as page:
+        await page.route("**/admin/dev/token", hold)
+        pane = Pane(page, 1)
+        async with page.expect_response(lambda answer: '"rea"' in (answer.request.post_data or "")):
+            await pane.be("rea")
+            await pane.be("mia")
+            await pane.namespace("/")
+            late.set()
+        await pane.root.get_by_role("button", name="Disconnect").click()
+        await pane.root.get_by_role("button", name=re.compile("^Connect")).click()
+        await expect(pane.room("moderation")).to_contain_text("auto")
 
 
 async def test_a_token_of_ones_own_expires(demo: Demo) -> None:

@@ -49,14 +49,15 @@ export class Client {
 
   /** The token to connect with: the pasted one, a minted one while it lasts, or none. */
   async token() {
-    const { kind, token, claims } = this.identity;
-    if (kind === "nobody") return null;
-    if (kind === "token") return token;
-    if (!this.minted || this.minted.until - Date.now() < RENEW_BEFORE) {
-      const until = Date.now() + this.lifetime * 1000;
-      this.minted = { until, token: await this.mint({ ...claims, exp: Math.floor(until / 1000) }) };
-    }
-    return this.minted.token;
+    const { identity, lifetime } = this;
+    if (identity.kind === "nobody") return null;
+    if (identity.kind === "token") return identity.token;
+    if (this.minted && this.minted.until - Date.now() >= RENEW_BEFORE) return this.minted.token;
+    const until = Date.now() + lifetime * 1000;
+    const token = await this.mint({ ...identity.claims, exp: Math.floor(until / 1000) });
+    // Whoever has become somebody else meanwhile must not find the token of before.
+    if (this.identity === identity && this.lifetime === lifetime) this.minted = { until, token };
+    return token;
   }
 
   /** How long the next tokens last, in seconds. */
