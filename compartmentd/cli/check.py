@@ -52,7 +52,8 @@ def _without_collecting() -> Iterator[None]:
 
 
 def _problems_of_keys(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:
-    material = _material(entry, disk)
+    # Without any algorithm no key would fit: what was written for them has been told already.
+    material = _material(entry, disk) if entry.algorithms else None
     if material is not None:
         # Imported only where there is a key to read: the cryptography takes longer to import than a check.
         from compartmentd.tokens.keyfile import read_keys  # noqa: PLC0415

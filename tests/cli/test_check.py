@@ -228,3 +228,10 @@ def test_a_certificate_is_read_with_its_key(check, tmp_path):
     result = check(secured=secured)
     assert result.exit_code == 0
     assert result.stdout.count("server.key") == 1, "told once, as a note"
+
+
+def test_a_key_is_not_held_against_algorithms_that_are_already_refused(check, tmp_path):
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    entry = "{issuer: a, audience: b, secret_file: key, algorithms: [none]}"
+    result = check("--format", "json", a=f"{GOOD}issuers: {{a: {entry}}}\n")
+    assert [problem["code"] for problem in json.loads(result.stdout)["problems"]] == ["schema.value"]
