@@ -147,6 +147,8 @@ class PollingLink:
 
     def cut(self) -> None:
         """A request was cut off by its client, and nobody knows what arrived: the connection is over."""
+        if self.connection.link is not self:
+            return  # a WebSocket carries it now, or it has ended; what was late here is of no account
         self.connection.lost(TRANSPORT_ERROR)
         self._drop()
 

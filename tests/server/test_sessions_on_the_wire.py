@@ -429,6 +429,26 @@ async def test_messages_queued_during_an_upgrade_go_out_once_and_in_order():
         await eventually(lambda: app.named("closed"), "the end")
 
 
+async def test_a_post_that_is_given_up_after_an_upgrade_does_not_end_what_the_websocket_carries():
+    app = Recorder()
+    async with serving(app) as served:
+        client = await Polling.open(served.port)
+        _, late = await asyncio.open_connection("127.0.0.1", served.port)
+        head = f"POST {client.target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
+        late.write(head.encode() + b"40")
+        await asyncio.sleep(0.1)
+        socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
+        socket.send("2probe")
+        assert await socket.receive() == "3probe"
+        socket.send("5")
+        await eventually(lambda: served.server.counters.upgraded, "the upgrade")
+        late.transport.abort()
+        await asyncio.sleep(0.1)
+        socket.send("40")
+        assert str(await socket.receive()).startswith("40{")
+        socket.close()
+
+
 async def test_what_is_sent_in_the_very_turn_of_an_upgrade_follows_what_was_queued():
     app = Recorder()
     async with serving(app) as served:
