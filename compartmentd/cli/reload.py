@@ -36,7 +36,7 @@ def _tell(answer: dict[str, Any]) -> None:
     if not answer["ok"]:
         click.echo(f"refused: generation {answer['generation']} ({digest}) stays in force", err=True)
     elif not answer["changed"]:
-        click.echo(f"nothing has changed: generation {answer['generation']} ({digest}) is in force")
+        click.echo(f"already in force: generation {answer['generation']} ({digest})")
     else:
         evicted = answer["evicted"]
         click.echo(

@@ -15,7 +15,7 @@ from compartmentd.sessions.core import Core
 from compartmentd.sessions.credentials import Credential, credential
 from compartmentd.sessions.keyhelp import KeyHelp, Patience
 from compartmentd.sessions.limits import longest_wait
-from compartmentd.sessions.registry import Compartment, Session
+from compartmentd.sessions.registry import EXPIRING, Compartment, Session
 from compartmentd.sessions.standing import Standing
 from compartmentd.tokens.memory import TokenMemory
 from compartmentd.tokens.rejected import Reason, Rejected, invalid
@@ -188,6 +188,9 @@ class Connector:
         session.verified = verified
         session.principal = principal
         session.expiring_told = False
+        if principal.ends_at is not None:
+            # Told at once, a client of a provider with short tokens would refresh again at once, and for ever.
+            session.warning = min(EXPIRING, (principal.ends_at - core.clock.wall()) / 2)
         self._standing.settle(session, namespace, judgement, Code.RULE_DENIED)
         return None, ""
 

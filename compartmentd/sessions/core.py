@@ -25,9 +25,6 @@ from compartmentd.snapshot import Snapshot
 from compartmentd.tokens.rejected import Reason, Rejected
 from compartmentd.tokens.verify import Verified
 
-EXPIRING = 60.0
-"""Seconds before its end at which a session is told."""
-
 
 class Core:
     """The state behind the hub.
@@ -243,7 +240,7 @@ class Core:
         ends_at = session.principal.ends_at
         moments = [session.valid_until, ends_at]
         if ends_at is not None and not session.expiring_told:
-            moments.append(ends_at - EXPIRING)
+            moments.append(ends_at - session.warning)
         self.agenda.move(session, min((moment for moment in moments if moment is not None), default=None))
 
 

@@ -24,6 +24,10 @@ ROOMS_LEFT = 32
 """Rooms with rates of their own of which a session that left them keeps what it took."""
 
 
+EXPIRING = 60.0
+"""Seconds before its end at which a session is told, or at once where its first token has less."""
+
+
 class Grant:
     """A remembered permission to publish one event to one room (or the namespace) until `valid_until`.
 
@@ -81,8 +85,8 @@ class Session:
 
     `generation` is that of the snapshot by which it was last judged; `held` collects what is published to it
     while it waits to be judged by a newer one. `deadline` is the next wall time at which time alone concerns
-    it. `declined` are rooms that it left and that are not auto-joined again; `rooms_left` has what it took of the
-    own rates of rooms that it is no longer in.
+    it; `warning` is how many seconds before its token's end it is told. `declined` are rooms that it left and that
+    are not auto-joined again; `rooms_left` has what it took of the own rates of rooms that it is no longer in.
     """
 
     __slots__ = (
@@ -108,6 +112,7 @@ class Session:
         "user_tail",
         "valid_until",
         "verified",
+        "warning",
     )
 
     def __init__(
@@ -132,6 +137,7 @@ class Session:
         self.deadline: float | None = None
         self.valid_until: float | None = None
         self.expiring_told = False
+        self.warning = EXPIRING
         self.ended = False
         self.user_tail = b""
         self.limits = Limits()

@@ -15,7 +15,7 @@ from compartmentd.policy.model import Namespace
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.reconcile import Judgement, judge
 from compartmentd.sessions import wire
-from compartmentd.sessions.core import EXPIRING, Core
+from compartmentd.sessions.core import Core
 from compartmentd.sessions.limits import tuned
 from compartmentd.sessions.membership import Joiner, bucket_size, held_rooms
 from compartmentd.sessions.registry import Session
@@ -64,7 +64,7 @@ class Standing:
         if ends_at is None or session.expiring_told:
             return
         remaining = ends_at - self._core.clock.wall()
-        if remaining <= EXPIRING:
+        if remaining <= session.warning:
             session.expiring_told = True
             session.send(wire.expiring(session.namespace.prefix, remaining))
 

@@ -99,3 +99,15 @@ def test_refreshing_takes_of_the_message_rate(world: World) -> None:
     ann = member(world, "ann")
     codes = [ann.code("refresh", "nonsense") for _ in range(51)]
     assert codes == ["token_invalid"] * 50 + ["rate_limited"]
+
+
+def test_short_tokens_are_not_asked_for_again_at_once(world: World) -> None:
+    ann = member(world, "ann", exp=int(START) + 20)
+    ann.take()
+    for _ in range(3):
+        assert ann.code("refresh", world.token("ann", scope="chat", exp=int(world.clock.now) + 20)) is None
+        assert ann.take() == []
+        world.tick(9.9)
+        assert ann.take() == []
+        world.tick(0.1)
+        assert ann.take() == [["expiring", {"in": 10_000}]]
