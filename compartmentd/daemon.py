@@ -7,6 +7,7 @@ import faulthandler
 import gc
 import logging
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -95,6 +96,7 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
     notifier = Notifier.of(os.environ, os.getpid())
     # A watchdog ends a process that hangs by SIGABRT: the log then has where it hung.
     faulthandler.enable()
+    _take_descriptors()
     start: Start = partial(start_up, path, development=development, passed=passed)
     in_force, problems = start_on_last_good(path, start, environ) if last_good else start()
     configuration = in_force.snapshot.configuration
@@ -411,6 +413,12 @@ class Daemon:
 
 def _cannot_watch(why: str) -> None:
     log(logging.WARNING, "watch_degraded", why)
+
+
+def _take_descriptors() -> None:
+    """Use as many descriptors as the system lets us: shells start programs with far fewer than connections want."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _new_sid() -> str:

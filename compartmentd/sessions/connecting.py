@@ -62,6 +62,13 @@ class Connector:
             self._waiting.pop(id(peer), None)
         return there
 
+    def leave(self) -> None:
+        """Refuse the CONNECTs that wait: whoever is let in now would be sent away at once."""
+        waiting, self._waiting = self._waiting, {}
+        for peer, names in waiting.values():
+            for name in names:
+                self._refuse(peer, name, Code.UNAVAILABLE)
+
     def gone(self, peer: Peer) -> None:
         """Forget the CONNECTs of a connection that has ended: a session must not be made for it any more."""
         self._waiting.pop(id(peer), None)

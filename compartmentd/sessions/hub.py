@@ -196,6 +196,7 @@ class Hub:
     def leave(self) -> None:
         """Let nobody in any more, neither into a namespace nor into a room: what comes belongs elsewhere."""
         self._leaving = True
+        self._connector.leave()
         self._requests["join"] = self._refuse_join
 
     def _refuse_join(self, session: Session, ack: int | None, _arguments: list[Any]) -> None:

@@ -135,6 +135,17 @@ def test_a_connection_that_ends_meanwhile_gets_no_session(world: RemoteWorld) ->
     assert world.hub.registry.sessions == 0
 
 
+def test_who_waits_while_the_server_leaves_is_sent_away(world: RemoteWorld) -> None:
+    world.use(None)
+    client = world.try_connect("/chat", "ann")
+    world.hub.leave()
+    assert code(client.peer) == "unavailable"
+    world.use(SECRET)
+    world.provider.answered()
+    assert len(client.peer.sent) == 1
+    assert world.hub.registry.sessions == 0
+
+
 def test_who_waits_is_decided_by_the_policy_of_that_moment(world: RemoteWorld) -> None:
     world.use(None)
     client = world.try_connect("/chat", "ann")
