@@ -20,6 +20,7 @@ class KeyState:
         self.body: bytes | None = None
         self.course = Course(now)
         self.unknown = Unknown()
+        self._withdrawn: set[str] = set()
         self.error: str | None = None
         self.fetches = 0
         self.failures = 0
@@ -54,6 +55,8 @@ class KeyState:
         changed = {key.identity for key in keys} != {key.identity for key in self.keys}
         self.body = body
         if changed:
+            names = {key.kid for key in keys}
+            self._withdrawn |= {key.kid for key in self.keys if key.kid is not None} - names
             self.keys = keys
         return changed
 
@@ -61,7 +64,8 @@ class KeyState:
         """Note that the fetch whose keys were accepted has ended."""
         self.error = None
         self.course.succeeded(now, fresh_for, jitter)
-        self.unknown.succeeded(now, {key.kid for key in self.keys})
+        self.unknown.succeeded(now, {key.kid for key in self.keys}, self._withdrawn)
+        self._withdrawn = set()
 
     def failed(self, why: str, now: float, jitter: float) -> bool:
         """Note that the fetch has ended without a good set; tell whether the known keys are dropped, as too old."""

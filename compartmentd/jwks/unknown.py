@@ -50,9 +50,9 @@ class Unknown:
         self._fetching = tuple(self._wanted)
         self._wanted.clear()
 
-    def succeeded(self, now: float, kids: Collection[str | None]) -> None:
-        """Note that the fetch brought keys of these names."""
-        for kid in self._fetching:
+    def succeeded(self, now: float, kids: Collection[str | None], withdrawn: Collection[str] = ()) -> None:
+        """Note that the fetch brought keys of these names, and no longer those that were withdrawn."""
+        for kid in (*self._fetching, *withdrawn):
             misleading = kid is None or kid in kids
             self._missing[kid] = now + (MISLEADING_FOR if misleading else MISSING_FOR)
             self._missing.move_to_end(kid)

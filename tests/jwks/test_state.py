@@ -94,6 +94,13 @@ def test_an_unknown_key_is_pending_then_absent_then_asked_for_again(state: KeySt
     assert state.ask("b", later + MISSING_FOR) is Asked.PENDING
 
 
+def test_a_key_that_a_fetch_no_longer_brings_is_missing(state: KeyState) -> None:
+    later = NOW + SPACING
+    fetch(state, later, "b")
+    assert state.ask("a", later + 1) is Asked.ABSENT, "it was there before, and is withdrawn"
+    assert state.ask("a", later + MISSING_FOR) is Asked.PENDING
+
+
 def test_within_the_spacing_nothing_is_a_verdict_on_what_was_not_looked_for_and_the_next_fetch_comes_soon(
     state: KeyState,
 ) -> None:
