@@ -28,6 +28,7 @@ from compartmentd.policy.model import RoomTemplate
 from compartmentd.problems import Problem, any_error, start_of
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.standing import Evictions
+from compartmentd.slices import in_slices
 from compartmentd.snapshot import Snapshot, build_snapshot, keyset_of, with_remote
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import Key, KeySet
@@ -348,7 +349,7 @@ class Reloader:
         if configuration is old.snapshot.configuration:
             snapshot = msgspec.structs.replace(old.snapshot, generation=generation, keys=keys)
         else:
-            snapshot = await self._build(configuration, digest, generation, keys)
+            snapshot = await in_slices(build_snapshot(configuration, digest, keys, generation), SLICE)
         contents = () if digest == old.snapshot.digest else self._contents
         self.in_force = InForce(snapshot, *files, local, mark, self._read_at, contents)
         self._hub.swap(snapshot)
@@ -376,21 +377,6 @@ class Reloader:
             )
             for name in await self._remote.prepare(issuers, FETCHING)
         )
-
-    async def _build(
-        self, configuration: Configuration, digest: Digest, generation: int, keys: KeySet
-    ) -> Snapshot:
-        steps = build_snapshot(configuration, digest, keys, generation)
-        until = time.monotonic() + SLICE
-        while True:
-            try:
-                next(steps)
-            except StopIteration as finished:
-                snapshot: Snapshot = finished.value
-                return snapshot
-            if time.monotonic() > until:
-                await asyncio.sleep(0)
-                until = time.monotonic() + SLICE
 
     @property
     def _server(self) -> ServerSettings:

@@ -73,13 +73,3 @@ def build_snapshot(
         keys=keys,
         payloads=payloads,
     )
-
-
-def complete(steps: Generator[None, None, Snapshot]) -> Snapshot:
-    """Run the steps at once, where nobody else waits."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            result: Snapshot = finished.value
-            return result

@@ -17,10 +17,11 @@ from compartmentd.configuration import (
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.files import Disk
 from compartmentd.material import make_missing_secrets, read_material
+from compartmentd.policy.dispatch import run
 from compartmentd.problems import Problem, any_error
 from compartmentd.reload import InForce, LocalKeys, digest_of, standing_warnings
 from compartmentd.server.sockets import Passed, is_loopback
-from compartmentd.snapshot import build_snapshot, complete, keyset_of
+from compartmentd.snapshot import build_snapshot, keyset_of
 
 
 def start_up(
@@ -48,7 +49,7 @@ def start_up(
     if any_error(problems):
         raise ConfigInvalid(problems)
     problems = tuple(dict.fromkeys((*problems, *standing_warnings(configuration.issuers))))
-    snapshot = complete(build_snapshot(configuration, loaded.digest, keys, 1))
+    snapshot = run(build_snapshot(configuration, loaded.digest, keys, 1))
     # What is fetched comes in once the loop runs.
     local = LocalKeys.of(keys, material)
     return InForce(

@@ -40,6 +40,7 @@ LAYERS = (
         (
             "certificates",
             "collector",
+            "slices",
             "files",
             "history",
             "jwks",
@@ -86,6 +87,7 @@ ALONG = {
     ("tracing", "logs"),
     ("notify", "logs"),
     ("jwks", "logs"),
+    ("jwks", "slices"),
     ("daemon", "administration"),
     ("daemon", "lastgood"),
     ("cli", "daemon"),

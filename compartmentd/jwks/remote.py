@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from compartmentd.jwks import report
@@ -20,6 +20,7 @@ from compartmentd.jwks.lookup import Found, Lookup
 from compartmentd.jwks.state import KeyState
 from compartmentd.logs import log
 from compartmentd.names import EntryName
+from compartmentd.slices import in_slices
 from compartmentd.tokens.entry import REMOTE, IssuerEntry
 from compartmentd.tokens.keyfile import JwkSet, read_set
 from compartmentd.tokens.keyset import Key, rules_of
@@ -118,7 +119,7 @@ class RemoteKeys:
         for known in self._all.values():
             body = known.state.body
             if body is not None and _place(known.entry) == _place(entry):
-                read = await _in_slices(read_set(entry, body))
+                read = await in_slices(read_set(entry, body), SLICE)
                 state.keys, state.body = read.keys, body
                 state.course.good_at = known.state.course.good_at
                 break
@@ -221,7 +222,7 @@ class RemoteKeys:
         found = await followed.lookup.fetch()
         if isinstance(found, Refused):
             return found
-        read = await _in_slices(read_set(followed.entry, found.body))
+        read = await in_slices(read_set(followed.entry, found.body), SLICE)
         if read.keys:
             return found, read
         followed.lookup.forget()
@@ -302,19 +303,6 @@ async def _call(callbacks: Iterable[Callable[[], None]]) -> None:
             callback()
         except Exception as error:  # noqa: BLE001 - the others wait for their answers
             log(logging.ERROR, "key_waiter_failed", "telling of an answer failed", exc=error)
-        if time.monotonic() > until:
-            await asyncio.sleep(0)
-            until = time.monotonic() + SLICE
-
-
-async def _in_slices(steps: Generator[None, None, JwkSet]) -> JwkSet:
-    until = time.monotonic() + SLICE
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            read: JwkSet = finished.value
-            return read
         if time.monotonic() > until:
             await asyncio.sleep(0)
             until = time.monotonic() + SLICE

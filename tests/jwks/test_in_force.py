@@ -19,11 +19,12 @@ from compartmentd.files import Disk
 from compartmentd.jwks.course import SPACING
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.names import EntryName
+from compartmentd.policy.dispatch import run
 from compartmentd.reload import InForce, LocalKeys, Reloader, digest_of
 from compartmentd.revoking import Revoker
 from compartmentd.server.admin import Refused
 from compartmentd.sessions.hub import Hub
-from compartmentd.snapshot import build_snapshot, complete, keyset_of
+from compartmentd.snapshot import build_snapshot, keyset_of
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.rejected import Asked
 from tests.jwks.provider import CORP, Provider, provider
@@ -65,7 +66,7 @@ class Setup:
         configuration = msgspec.structs.replace(loaded.configuration, issuers=(corp, local))
         material = {local.name: self.secret.read_bytes()}
         keys, _ = keyset_of(configuration.issuers, material)
-        snapshot = complete(build_snapshot(configuration, loaded.digest, keys, 1))
+        snapshot = run(build_snapshot(configuration, loaded.digest, keys, 1))
         self.clock = Wall()
         self.remote = RemoteKeys(self.changed, monotonic=self.clock.monotonic, jitter=lambda: 0.0)
         self.failures: list[Exception] = []

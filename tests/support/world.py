@@ -12,11 +12,12 @@ import jwt
 from compartmentd.compiler import load
 from compartmentd.files import Disk
 from compartmentd.policy.codes import Code
+from compartmentd.policy.dispatch import run
 from compartmentd.problems import any_error
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.journal import Record
 from compartmentd.sessions.keyhelp import KeyHelp
-from compartmentd.snapshot import Snapshot, build_snapshot, complete, keyset_of
+from compartmentd.snapshot import Snapshot, build_snapshot, keyset_of
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import KeySet
 from tests.support.peer import RecordingPeer
@@ -142,7 +143,7 @@ class World:
         assert loaded.configuration is not None, "\n".join(problem.as_text() for problem in loaded.problems)
         assert not any_error(loaded.problems)
         keys = self.keyset(loaded.configuration.issuers)
-        return complete(build_snapshot(loaded.configuration, loaded.digest, keys, generation))
+        return run(build_snapshot(loaded.configuration, loaded.digest, keys, generation))
 
     def keyset(self, issuers: tuple[IssuerEntry, ...]) -> KeySet:
         """Read the keys of the entries."""
