@@ -77,6 +77,7 @@ lock: ## resolve the lock files anew, after a change of dependencies
 	.venv-lock/bin/python -m pip install --quiet pip-tools
 	$(COMPILE) --output-file=requirements.lock pyproject.toml
 	$(COMPILE) --constraint=requirements.lock --extra=dev --extra=otel --output-file=requirements-dev.lock pyproject.toml
+	$(COMPILE) --constraint=requirements-dev.lock --extra=bench --output-file=requirements-bench.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-build.lock requirements-build.in
 	rm -r .venv-lock
 

@@ -1,0 +1,304 @@
+"""The servers that are measured, each a process of its own on core 0, where no load runs.
+
+    python -m tests.bench.servers ours|node|python-socketio|nchan
+
+starts one, says where it is, and waits. Those that speak Socket.IO answer the same requests, with the same checks:
+a token with the scope `chat` to connect, its claim `groups` to join `room:GROUP`, membership to publish.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import yaml
+
+from tests.bench import tokens
+from tests.bench.tokens import Tokens
+from tests.support import certificates
+
+HERE = Path(__file__).parent
+PEERS = HERE / "peers"
+HOST = "127.0.0.1"
+CORE = 0
+PATIENCE = 30.0
+"""Seconds that a server may take to listen."""
+
+PAGE = resource.getpagesize()
+
+
+class Server:
+    """A server that runs: where it listens, and what it has used.
+
+    `tls_port` is None where it offers no TLS. `directory` has its configuration and what it logged.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        port: int,
+        processes: list[subprocess.Popen[bytes]],
+        directory: Path,
+        tls_port: int | None = None,
+    ) -> None:
+        self.name = name
+        self.host = HOST
+        self.port = port
+        self.tls_port = tls_port
+        self.directory = directory
+        self._processes = processes
+
+    @property
+    def pid(self) -> int:
+        """The process that serves plain connections."""
+        return self._processes[0].pid
+
+    @property
+    def pids(self) -> list[int]:
+        """Its processes, with their children."""
+        return [pid for process in self._processes for pid in family(process.pid)]
+
+    def cpu(self) -> int:
+        """Return the CPU time of all that it runs, in ns; what has ended meanwhile is not in it."""
+        return sum(cpu_of(pid) for pid in self.pids)
+
+    def memory(self) -> int:
+        """Return the resident memory, in bytes, of the process that serves plain connections and its children."""
+        return sum(memory_of(pid) for pid in family(self.pid))
+
+    def stop(self) -> None:
+        """End it."""
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes:
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def family(pid: int) -> Iterator[int]:
+    """Yield a process and all that descend from it, from /proc (proc(5))."""
+    yield pid
+    for task in _tasks(pid):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            for child in (task / "children").read_text().split():
+                yield from family(int(child))
+
+
+def cpu_of(pid: int) -> int:
+    """Return the CPU time of a process's threads, in ns: the first field of their schedstat."""
+    total = 0
+    for task in _tasks(pid):
+        with contextlib.suppress(OSError):
+            total += int((task / "schedstat").read_text().split()[0])
+    return total
+
+
+def memory_of(pid: int) -> int:
+    """Return the resident memory of a process in bytes."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    except OSError:
+        return 0
+
+
+def _tasks(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
+
+
+# --- starting -------------------------------------------------------------------------------------------------
+
+
+def start(name: str, given: Tokens) -> Server:
+    """Start a server that knows the key of these tokens, and return it when it listens."""
+    directory = Path(tempfile.mkdtemp(prefix=f"compartmentd-bench-{name}-"))
+    server = STARTERS[name](directory, given)
+    for port in filter(None, (server.port, server.tls_port)):
+        _wait(server, port)
+    return server
+
+
+def _spawn(directory: Path, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+    """Start a process on the servers' core; what it prints goes to a file, as a service's would to the journal."""
+    ours = os.sched_getaffinity(0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    os.sched_setaffinity(0, {CORE})  # a child inherits both, from its first instruction on
+    try:
+        with (directory / "output.log").open("ab") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **environment},
+            )
+    finally:
+        os.sched_setaffinity(0, ours)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _wait(server: Server, port: int) -> None:
+    """Wait until it listens."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection((HOST, port), 1):
+            return
+        if (
+            server.pids == []
+            or time.monotonic() > deadline
+            or any(p.poll() is not None for p in server._processes)
+        ):
+            said = (server.directory / "output.log").read_text(errors="replace")
+            server.stop()
+            raise RuntimeError(f"{server.name} did not start:\n{said}")
+        time.sleep(0.02)
+
+
+def _ports(count: int) -> list[int]:
+    """Return ports that are free."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _certificate(directory: Path) -> tuple[str, str]:
+    """Write a certificate of our own and its key."""
+    files = certificates.write(directory, certificates.make())
+    return files.cert, files.key
+
+
+def configuration(given: Tokens, directory: Path, listen: list[str], **server: object) -> dict[str, object]:
+    """Return what ours is configured by: everything that an operator has, with limits that refuse nothing.
+
+    The rates are finite, so that they are counted.
+    """
+    return {
+        "version": 1,
+        "server": {
+            "listen": listen,
+            "admin": [f"unix:{directory}/admin.sock"],
+            "connections": 16000,
+            "drain": "50ms",
+            **server,
+        },
+        "issuers": {
+            "id": {
+                "issuer": tokens.ISSUER,
+                "audience": tokens.AUDIENCE,
+                "jwks_file": str(given.jwks),
+                "algorithms": ["RS256"],
+            }
+        },
+        "limits": {
+            "message_rate": "1000000/s",
+            "join_rate": "1000000/s",
+            "sessions_per_user": 1000,
+        },
+        "namespaces": {
+            "/": {
+                "connect": {"scope": tokens.SCOPE},
+                "rooms": {
+                    "room:{group}": {
+                        "join": {"claim": "groups", "contains": "{group}"},
+                        "publish": "members",
+                        "events": ["message"],
+                    },
+                },
+            },
+        },
+    }
+
+
+def serve(directory: Path, settings: dict[str, object]) -> subprocess.Popen[bytes]:
+    """Start `compartmentd serve` on a configuration."""
+    file = directory / "compartments.yaml"
+    file.write_text(yaml.safe_dump(settings, sort_keys=False))
+    return _spawn(directory, sys.executable, "-m", "compartmentd", "serve", "-c", str(file))
+
+
+def _ours(directory: Path, given: Tokens) -> Server:
+    """Start ours twice: a daemon listens with TLS everywhere or nowhere."""
+    port, tls_port = _ports(2)
+    secure = directory / "tls"
+    secure.mkdir()
+    cert, key = _certificate(secure)
+    plain = serve(directory, configuration(given, directory, [f"{HOST}:{port}"]))
+    with_tls = serve(
+        secure, configuration(given, secure, [f"{HOST}:{tls_port}"], tls={"cert": cert, "key": key})
+    )
+    return Server("ours", port, [plain, with_tls], directory, tls_port)
+
+
+def _node(directory: Path, given: Tokens) -> Server:
+    port, tls_port = _ports(2)
+    cert, key = _certificate(directory)
+    script = str(PEERS / "node/server.mjs")
+    process = _spawn(
+        directory, "node", script, str(port), str(tls_port), str(given.pem), cert, key, NODE_ENV="production"
+    )
+    return Server("node", port, [process], directory, tls_port)
+
+
+def _python_socketio(directory: Path, given: Tokens) -> Server:
+    [port] = _ports(1)
+    script = str(PEERS / "python_socketio.py")
+    return Server(
+        "python-socketio",
+        port,
+        [_spawn(directory, sys.executable, script, str(port), str(given.pem))],
+        directory,
+    )
+
+
+def _nchan(directory: Path, given: Tokens) -> Server:
+    [port] = _ports(1)
+    text = (PEERS / "nchan.conf").read_text().replace("PORT", str(port)).replace("DIRECTORY", str(directory))
+    file = directory / "nginx.conf"
+    file.write_text(text)
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    process = _spawn(
+        directory, str(nginx), "-p", "/usr/share/nginx", "-c", str(file), "-e", f"{directory}/nginx.log"
+    )
+    return Server("nchan", port, [process], directory)
+
+
+STARTERS: dict[str, Callable[[Path, Tokens], Server]] = {
+    "ours": _ours,
+    "node": _node,
+    "python-socketio": _python_socketio,
+    "nchan": _nchan,
+}
+
+
+def main() -> None:
+    """Start the named server and wait until it is interrupted."""
+    given = tokens.make()
+    server = start(sys.argv[1], given)
+    try:
+        print(f"{server.name}: {server.host}:{server.port}, TLS {server.tls_port}, pid {server.pid}")
+        print(f"tokens: {given.file}")
+        print(f"directory: {server.directory}", flush=True)
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()
