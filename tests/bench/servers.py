@@ -143,7 +143,7 @@ def _spawn(directory: Path, *command: str, **environment: str) -> subprocess.Pop
     try:
         with (directory / "output.log").open("ab") as output:
             return subprocess.Popen(
-                command,
+                ["setpriv", "--pdeathsig", "TERM", *command],  # none is left behind by a run that is killed
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -291,11 +291,13 @@ def main() -> None:
     """Start the named server and wait until it is interrupted."""
     given = tokens.make()
     server = start(sys.argv[1], given)
+    wanted = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
     try:
         print(f"{server.name}: {server.host}:{server.port}, TLS {server.tls_port}, pid {server.pid}")
         print(f"tokens: {given.file}")
         print(f"directory: {server.directory}", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.sigwait(wanted)
     finally:
         server.stop()
 
