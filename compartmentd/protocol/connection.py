@@ -7,7 +7,7 @@ and wakes the connection when it asked to be woken.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from math import inf
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.engineio import PING, Outgoing, binary_packet
 from compartmentd.protocol.lifecycle import PHASES, Move, Phase
+from compartmentd.protocol.message import Batch
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.websocket import PROTOCOL_ERROR, TEXT, Data
 
@@ -158,6 +159,10 @@ class EngineConnection(ABC):
         out = self.out
         if not out:
             self.link.wake()
+        else:
+            last = out[-1]
+            if last.open and isinstance(last, Batch):
+                last.close()  # what would still be added to it comes after this message
         out.append(message)
 
     @property
@@ -175,7 +180,15 @@ class EngineConnection(ABC):
             return
         coming = iter(packets)
         try:
-            self._take(coming)
+            for opcode, data in coming:
+                if opcode == TEXT and data.startswith(b"4"):
+                    self._message(data)
+                elif opcode == TEXT:
+                    self._control(data)
+                else:
+                    self._binary(data)
+                if self._stopped:
+                    break
         except WireError as error:
             self.fail(error)
         except Exception as error:  # noqa: BLE001 - an application's error ends this connection and no other
@@ -185,24 +198,12 @@ class EngineConnection(ABC):
             if self._held:
                 self._kept.extend(coming)
 
-    def _take(self, coming: Iterator[Data]) -> None:
-        message = self._message
-        for opcode, data in coming:
-            if opcode != TEXT:
-                self._binary(data)
-            elif data.startswith(b"4"):
-                message(data)
-            elif data.startswith(b"b"):
-                self._binary(binary_packet(data)[1])
-            else:
-                self._control(data)
-            if self._stopped:
-                return
-
     def _control(self, packet: bytes) -> None:
-        """Take a packet of Engine.IO's own (v4, "Packet types")."""
+        """Take any text packet but a message (Engine.IO v4, "Packet types")."""
         kind = packet[:1]
-        if kind == b"3":
+        if kind == b"b":
+            self._binary(binary_packet(packet)[1])
+        elif kind == b"3":
             self._pong()
         elif kind == b"1":
             if self._closed(TRANSPORT_CLOSE):

@@ -27,11 +27,17 @@ class Outgoing(Protocol):
     def payload(self) -> bytes:
         """The packet as a part of a polling payload."""
 
+    @property
+    def open(self) -> bool:
+        """Whether more may be added to it (`protocol.message.Batch`)."""
+
 
 class Control:
     """A packet of the protocol itself, the same for every connection."""
 
     __slots__ = ("frames", "payload")
+
+    open = False
 
     def __init__(self, packet: bytes) -> None:
         self.frames = text_frame(packet)
@@ -42,6 +48,8 @@ class Blob:
     """A binary packet on its own, as bare Engine.IO has it; Socket.IO's belong to the message before."""
 
     __slots__ = ("_data",)
+
+    open = False
 
     def __init__(self, data: bytes) -> None:
         self._data = data

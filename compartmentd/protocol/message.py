@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
 
 from compartmentd.protocol import websocket
 
@@ -11,40 +14,84 @@ SEPARATOR = b"\x1e"
 """Between the packets of a polling payload (Engine.IO v4, "Payload encoding")."""
 
 
-class Message:
-    """A packet on its way out.
+class Message(msgspec.Struct, gc=False, eq=False):
+    """A packet on its way out, as WebSocket `frames` (unmasked, as a server's are) and as a polling `payload`.
 
-    `packet` is the Engine.IO text packet with its leading type digit (`42["a"]`, or `2` for a ping);
-    `attachments` follow it as binary packets, uninterrupted (Socket.IO v5, "Sending and receiving data").
+    `attachments` follow the packet as binary packets, uninterrupted (Socket.IO v5, "Sending and receiving data").
+
+    The frames are there from the start, since nearly every message has a recipient on a WebSocket. A struct, since
+    making one takes 0.03 µs, a fourth of what an `__init__` takes; it can be in no cycle, so no collection needs
+    to look at it.
     """
 
-    __slots__ = ("_frames", "_payload", "attachments", "packet")
+    frames: bytes
+    attachments: Sequence[bytes] = ()
+    _payload: bytes | None = None
 
-    def __init__(self, packet: bytes, attachments: Sequence[bytes] = ()) -> None:
-        self.packet = packet
-        self.attachments = attachments
-        self._frames: bytes | None = None
-        self._payload: bytes | None = None
+    open: ClassVar[bool] = False
+    """Whether messages may still be added; only a `Batch` can be."""
+
+    @classmethod
+    def of(cls, packet: bytes, attachments: Sequence[bytes] = ()) -> Message:
+        """Return the message of an Engine.IO text packet with its leading type digit: `42["a"]`."""
+        frames = websocket.text_frame(packet)
+        if attachments:
+            frames = b"".join([frames, *map(websocket.binary_frame, attachments)])
+        return cls(frames, attachments)
 
     @property
-    def frames(self) -> bytes:
-        """The message as WebSocket frames, unmasked as a server's are, made at the first use."""
-        frames = self._frames
-        if frames is None:
-            frames = websocket.text_frame(self.packet)
-            if self.attachments:
-                frames = b"".join([frames, *map(websocket.binary_frame, self.attachments)])
-            self._frames = frames
-        return frames
+    def packet(self) -> bytes:
+        """The Engine.IO text packet."""
+        return websocket.payload_of(self.frames)
 
     @property
     def payload(self) -> bytes:
         """The message as part of a polling payload: packets separated, attachments in base64."""
         payload = self._payload
         if payload is None:
-            payload = self.packet
-            if self.attachments:
-                encoded = (b"b" + binascii.b2a_base64(item, newline=False) for item in self.attachments)
-                payload = SEPARATOR.join([payload, *encoded])
-            self._payload = payload
+            encoded = (b"b" + binascii.b2a_base64(item, newline=False) for item in self.attachments)
+            payload = self._payload = SEPARATOR.join([self.packet, *encoded])
+        return payload
+
+
+class Batch:
+    """Messages of one loop turn to the same recipients, in order, which are queued on each of them once.
+
+    A sender that sends a hundred messages in a turn costs a room of five hundred one hundred additions and five
+    hundred places in queues, instead of fifty thousand places. It is `open` until one of the recipients
+    is sent something else, which has to come after what is in it and before what would be added, and until
+    somebody reads it, since it is about to leave then.
+    """
+
+    __slots__ = ("_messages", "_payload", "frames", "open")
+
+    frames: bytes
+
+    def __init__(self, first: Message) -> None:
+        self._messages = [first]
+        self._payload: bytes | None = None
+        self.open = True
+
+    def add(self, message: Message) -> None:
+        """Let a message follow; only while it is open."""
+        self._messages.append(message)
+
+    def close(self) -> Sequence[Message]:
+        """Let nothing follow any more; return the messages."""
+        self.open = False
+        return self._messages
+
+    def __getattr__(self, name: str) -> bytes:
+        """Make `frames` when they are first read; from then on they are a slot, which is read without a call."""
+        if name != "frames":
+            raise AttributeError(name)
+        frames = self.frames = b"".join([message.frames for message in self.close()])
+        return frames
+
+    @property
+    def payload(self) -> bytes:
+        """The messages as part of a polling payload."""
+        payload = self._payload
+        if payload is None:
+            payload = self._payload = SEPARATOR.join([message.payload for message in self.close()])
         return payload

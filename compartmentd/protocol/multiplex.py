@@ -13,6 +13,7 @@ from compartmentd.protocol.connection import FORCED_CLOSE, EngineConnection, Hos
 from compartmentd.protocol.jsontext import decode
 from compartmentd.protocol.lifecycle import STATES, Phase, State, Step
 from compartmentd.protocol.options import ConnectionOptions
+from compartmentd.protocol.socketio import EVENT, parse
 
 _NOTHING: tuple[bytes, ...] = ()
 
@@ -66,17 +67,17 @@ class SocketConnection(EngineConnection):
     def _message(self, packet: bytes) -> None:
         if self._assembly is not None:
             raise WireError("a text packet while attachments are awaited")
-        parsed = socketio.parse(packet)
-        if parsed[0] == socketio.EVENT:
+        parsed = parse(packet)
+        kind, namespace, ack, payload, attachments = parsed
+        if kind == EVENT:
             # Only this way is hot. It is the entry (CONNECTED, EVENT) of the table; all others go through it.
-            try:
-                session = self._sessions[parsed[1]]
-            except KeyError:
-                self._step(parsed[1], Step.EVENT)
+            session = self._sessions.get(namespace)
+            if session is None:
+                self._step(namespace, Step.EVENT)
                 self._host.counters.dropped += 1
             else:
-                self._application.event(session, parsed[2], parsed[3], _NOTHING)
-        elif parsed[4]:
+                self._application.event(session, ack, payload, _NOTHING)
+        elif attachments:
             self._begin(parsed)
         else:
             self._complete(parsed, _NOTHING)

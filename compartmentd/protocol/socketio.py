@@ -50,6 +50,12 @@ def parse(packet: bytes) -> Packet:
     Raises:
         WireError: it is none, or one that a client may not send.
     """
+    if packet.startswith(b"42"):
+        # Nearly all that clients send, an event of `/` with an ack id, in half the steps of the general way below.
+        start = packet.find(b"[")
+        digits = packet[2:start]
+        if start > 2 and digits.isdigit() and len(digits) < _MAX_ACK_DIGITS:
+            return EVENT, b"/", int(digits), packet[start:], 0
     kind = packet[1] - 0x30 if len(packet) > 1 else -1
     position, count = 2, 0
     if kind >= BINARY_EVENT:  # and what is no type at all, which is refused below
@@ -104,18 +110,18 @@ def decode_ack(payload: bytes, attachments: Sequence[bytes] = ()) -> list[Any]:
 
 def connect_message(namespace: str, sid: str) -> Message:
     """Return the reply to a CONNECT that was accepted."""
-    return Message(b"40" + prefix(namespace) + msgspec.json.encode({"sid": sid}))
+    return Message.of(b"40" + prefix(namespace) + msgspec.json.encode({"sid": sid}))
 
 
 def connect_error_message(namespace: str, message: str, data: Any = None) -> Message:
     """Return the reply to a CONNECT that was refused; `data` is left out where it is `None`."""
     error = {"message": message} if data is None else {"message": message, "data": data}
-    return Message(b"44" + prefix(namespace) + msgspec.json.encode(error))
+    return Message.of(b"44" + prefix(namespace) + msgspec.json.encode(error))
 
 
 def disconnect_message(namespace: str) -> Message:
     """Return the packet by which the server ends a namespace."""
-    return Message(b"41" + prefix(namespace))
+    return Message.of(b"41" + prefix(namespace))
 
 
 def event_message(namespace: str, *event: Any) -> Message:
@@ -143,8 +149,8 @@ def _message(text: bytes, binary: bytes, head: bytes, values: Sequence[Any]) -> 
     found: list[bytes] = []
     payload = msgspec.json.encode(take_out(values, found))
     if found:
-        return Message(b"4" + binary + b"%d-" % len(found) + head + payload, tuple(found))
-    return Message(b"4" + text + head + payload)
+        return Message.of(b"4" + binary + b"%d-" % len(found) + head + payload, tuple(found))
+    return Message.of(b"4" + text + head + payload)
 
 
 def _attachment_count(packet: bytes) -> tuple[int, int]:

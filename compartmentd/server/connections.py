@@ -54,7 +54,8 @@ class Connections:
         self.proxies = TrustedProxies(options.trusted_proxies)
         self.guests: set[Guest] = set()
         self._by_sid: dict[str, EngineConnection] = {}
-        self._dirty: list[Flushable] = []
+        self.dirty: list[Flushable] = []
+        """What has something to send at the end of this turn; `schedule` adds to it."""
         self._wheel = TimerWheel()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = inf
@@ -110,12 +111,12 @@ class Connections:
 
     def schedule(self, link: Flushable) -> None:
         """Flush the link when the sockets that are ready now have been read: their answers leave together."""
-        if not self._dirty:
+        if not self.dirty:
             self.loop.call_soon(self._flush)
-        self._dirty.append(link)
+        self.dirty.append(link)
 
     def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
+        dirty, self.dirty = self.dirty, []
         for link in dirty:
             try:
                 link.flush()

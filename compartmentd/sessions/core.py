@@ -34,6 +34,7 @@ class Core:
 
     def __init__(self, snapshot: Snapshot, clock: Clock, journal: Journal) -> None:
         self.snapshot = snapshot
+        self.generation = snapshot.generation
         self.clock = clock
         self.journal = journal
         self.registry = Registry()

@@ -96,16 +96,19 @@ class Hub:
     def event(self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
         """Handle a request: `join`, `leave`, `publish` or `refresh`."""
         core = self._core
-        if session.generation != core.snapshot.generation:
+        if session.generation != core.generation:
             self._standing.rejudge(session, Code.POLICY_CHANGED)
         if self._sweep.pending:
             self._sweep.look_at(session)
+        publishes = payload.startswith(PUBLISH)
+        if publishes and not attachments and self._publisher.remembered(session, ack, payload):
+            return
         ends_at = session.principal.ends_at
         if ends_at is not None and ends_at <= core.clock.wall():
             core.end(session, Code.TOKEN_EXPIRED)
         if session.ended:
             return
-        if payload.startswith(PUBLISH):
+        if publishes:
             self._publisher.publish(session, ack, payload, attachments)
             return
         try:
@@ -167,7 +170,7 @@ class Hub:
         what is published meanwhile waits on those that are not judged yet.
         """
         core = self._core
-        core.snapshot = snapshot
+        core.snapshot, core.generation = snapshot, snapshot.generation
         self._keep_revocations()
         core.unjudged = deque(
             session for compartment in core.registry.compartments.values() for session in compartment.sessions

@@ -25,10 +25,13 @@ class Bucket:
         An amount above the burst is granted by a full bucket, which it empties: otherwise a message larger than
         one second of a byte rate could never pass, however long its sender waited.
         """
+        # Comparisons instead of `min`, and in this order: every message passes here, and two calls of `min` cost
+        # as much as all the rest.
         level = self.level + (now - self.stamp) * self.rate
-        level = min(level, self.burst)
+        if level > self.burst:  # noqa: PLR1730
+            level = self.burst
         self.stamp = now
-        wanted = min(amount, self.burst)
+        wanted = amount if amount <= self.burst else self.burst  # noqa: FURB136
         if level < wanted:
             self.level = level
             return False

@@ -23,12 +23,12 @@ from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Allow, Facts, Publish
 from compartmentd.policy.model import Event
 from compartmentd.protocol.jsontext import MAX_DEPTH, check_depth
-from compartmentd.protocol.message import Message
+from compartmentd.protocol.message import Batch, Message
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import wire
 from compartmentd.sessions.core import Core, display_part
 from compartmentd.sessions.limits import longest_wait
-from compartmentd.sessions.registry import Grant, Membership, Session
+from compartmentd.sessions.registry import Grant, Membership, Room, Session
 
 _usual = msgspec.json.Decoder(tuple[str, str, str, msgspec.Raw]).decode
 _general = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -36,6 +36,12 @@ _room_or_null = msgspec.json.Decoder(str | None).decode
 _event_name = msgspec.json.Decoder(str).decode
 
 NULL = b"null"
+
+_SHALLOW = 2 * (MAX_DEPTH - 1)
+"""Bytes of data that cannot make a payload nest deeper than `MAX_DEPTH`, for want of room for the brackets."""
+
+_CROWD = 4
+"""Recipients from which on messages are batched: for fewer, keeping a batch costs more than it saves."""
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -76,60 +82,60 @@ def _shape(payload: bytes, attachments: Sequence[bytes]) -> _Shape | None:
 
 
 class Publisher:
-    """Handles `publish`."""
+    """Handles `publish`.
+
+    `_batch` is what `_batch_of` published last, to `_batch_room`, when `_batch_at` joins and leaves had been seen.
+    """
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._wall, self._monotonic = core.clock.wall, core.clock.monotonic
+        self._batch: Batch | None = None
+        self._batch_of: Session | None = None
+        self._batch_room: Room | None = None
+        self._batch_at = 0
+
+    def remembered(self, session: Session, ack: int | None, payload: bytes) -> bool:
+        """Handle a `publish` that a remembered permission covers; tell whether one does, else nothing happened.
+
+        INVARIANT: a permission is remembered only where nothing but its time, the size of the data and the
+        session's message rate can speak against the next message, and no longer than the session's token lasts.
+        A session that has ended has no membership, so no permission either.
+        """
+        try:
+            _, room, event, data = _usual(payload)
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        membership = session.memberships.get(room)
+        if membership is None:
+            return False
+        grant = membership.grants.get(event)
+        # Where the payload as a whole is too long or too deep, the data alone may still not be: `publish` looks
+        # closely. Counting brackets takes 0.2 µs, so it is left out where there is no room for that many pairs.
+        if (
+            grant is None
+            or grant.valid_until <= self._wall()
+            or len(payload) > grant.largest
+            or (len(payload) > grant.shallow and payload.count(b"[") + payload.count(b"{") > MAX_DEPTH)
+        ):
+            return False
+        core = self._core
+        bucket = session.messages
+        if bucket is not None and not bucket.take(self._monotonic()):
+            core.note_rate(session, held=False)
+            core.turn_down("publish", session, ack, Code.RATE_LIMITED, after=bucket.wait(), event=event)
+            return True
+        if core.floods:
+            core.note_rate(session, held=True)
+        self._relay(session, membership, grant, wire.relayed(grant.head, data, grant.tail))
+        if ack is not None:
+            session.send(wire.ok(session.namespace.prefix, ack))
+        return True
 
     def publish(
         self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]
     ) -> None:
-        """Handle one `publish` request of a session that the current snapshot has judged."""
-        if attachments:
-            self._decided(session, ack, payload, attachments)
-            return
-        try:
-            _, room, event, data = _usual(payload)
-        except (msgspec.DecodeError, RecursionError):
-            self._decided(session, ack, payload, attachments)
-            return
-        membership = session.memberships.get(room)
-        grant = None if membership is None else membership.grants.get(event)
-        if (
-            membership is None
-            or grant is None
-            or grant.schema is not None
-            or session.bytes is not None
-            or membership.own_messages is not None
-            or membership.own_bytes is not None
-            or memoryview(data).nbytes > grant.largest
-            or payload.count(b"[") + payload.count(b"{") > MAX_DEPTH
-        ):
-            self._decided(session, ack, payload, attachments)
-            return
-        core = self._core
-        if grant.valid_until <= core.clock.wall():
-            del membership.grants[event]
-            self._decided(session, ack, payload, attachments)
-            return
-        bucket = session.messages
-        if bucket is not None and not bucket.take(core.clock.monotonic()):
-            core.note_rate(session, held=False)
-            core.turn_down("publish", session, ack, Code.RATE_LIMITED, after=bucket.wait(), event=event)
-            return
-        if core.floods:
-            core.note_rate(session, held=True)
-        message = wire.relayed(grant.head, data, grant.tail, ())
-        self._send(session, membership, grant, message)
-        core.answer(session, ack, wire.OK)
-
-    def _decided(
-        self,
-        session: Session,
-        ack: int | None,
-        payload: bytes,
-        attachments: Sequence[bytes],
-    ) -> None:
+        """Handle any `publish` of a session that the current snapshot has judged, by deciding on it."""
         core = self._core
         snapshot = core.snapshot
         now = core.clock.monotonic()
@@ -177,7 +183,7 @@ class Publisher:
             moment for moment in (decision.valid_until, session.principal.ends_at) if moment is not None
         ]
         grant = self._grant(session, membership, declared, min(moments, default=inf))
-        self._send(session, membership, grant, wire.relayed(grant.head, data, grant.tail, attachments))
+        self._relay(session, membership, grant, wire.relayed_with(grant.head, data, grant.tail, attachments))
         core.answer(session, ack, wire.OK)
 
     def _declared(
@@ -209,29 +215,58 @@ class Publisher:
         namespace = self._core.snapshot.configuration.policy.namespaces[session.namespace.name]
         limits = namespace.limits if membership is None else membership.template.limits
         user = display_part(session, with_entry=len(namespace.issuers) > 1)
+        room = None if membership is None else membership.room.name
         grant = Grant(
-            wire.event_head(session.namespace.prefix, event.name),
-            wire.event_tail(None if membership is None else membership.room.name, user),
+            head=wire.event_head(session.namespace.prefix, event.name),
+            tail=wire.event_tail(room, user),
+            shallow=len(wire.encode(["publish", room, event.name, None])) - len(NULL) + _SHALLOW,
             largest=inf if limits.message_size is None else limits.message_size,
-            schema=event.schema,
             volatile=event.volatile,
             valid_until=valid_until,
         )
-        if membership is not None:
+        if (
+            membership is not None
+            and event.schema is None
+            and (session.bytes, membership.own_messages, membership.own_bytes) == (None, None, None)
+        ):
             membership.grants[event.name] = grant
         return grant
 
-    def _send(self, session: Session, membership: Membership | None, grant: Grant, message: Message) -> None:
+    def _relay(self, session: Session, membership: Membership | None, grant: Grant, message: Message) -> None:
+        """Send a message to everyone in the room, or in the namespace, who is to have it."""
         core = self._core
         core.counters.published += 1
-        recipients: Iterable[Session]
         if membership is None:
-            room, recipients, echo = None, session.namespace.sessions, False
-        else:
-            room, recipients = membership.room.name, membership.room.members
-            echo = membership.template.echo
-        sender = None if echo else session
-        core.deliver(recipients, message, sender=sender, room=room, volatile=grant.volatile)
+            recipients: Iterable[Session] = session.namespace.sessions
+            core.deliver(recipients, message, sender=session, room=None, volatile=grant.volatile)
+            return
+        room = membership.room
+        sender = None if membership.template.echo else session
+        if grant.volatile or core.unjudged:
+            core.deliver(room.members, message, sender=sender, room=room.name, volatile=grant.volatile)
+            return
+        others = len(room.members) if sender is None else len(room.members) - 1
+        core.counters.delivered += others
+        if others < _CROWD:
+            for member in tuple(room.members):
+                if member is not sender:
+                    member.send(message)
+            return
+        batch = self._batch
+        if (
+            batch is not None
+            and batch.open
+            and self._batch_room is room
+            and self._batch_of is session
+            and self._batch_at == core.registry.changes
+        ):
+            batch.add(message)
+            return
+        self._batch = batch = Batch(message)
+        self._batch_room, self._batch_of, self._batch_at = room, session, core.registry.changes
+        for member in tuple(room.members):
+            if member is not sender:
+                member.send(batch)
 
 
 def _within_own_rates(membership: Membership, now: float, size: int) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
+
 from compartmentd.names import NamespaceName, RoomName, SessionId, Subject
 from compartmentd.policy.model import Limits, RoomTemplate
 from compartmentd.policy.principal import Principal
 from compartmentd.protocol.application import Peer
-from compartmentd.protocol.message import Message
+from compartmentd.protocol.message import Batch, Message
 from compartmentd.sessions.limits import Bucket
 from compartmentd.tokens.verify import Verified
 
@@ -28,31 +30,20 @@ EXPIRING = 60.0
 """Seconds before its end at which a session is told, or at once where its first token has less."""
 
 
-class Grant:
-    """A remembered permission to publish one event to one room (or the namespace) until `valid_until`.
+class Grant(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A permission to publish one event to one room (or the namespace) until `valid_until`, a wall time.
 
     It is made from an `Allow` of `decide` and dies with the snapshot, the membership and the principal that it
-    was made for. `head` and `tail` are the bytes around the data of the outgoing packet.
+    was made for. `head` and `tail` are the bytes around the data of the outgoing packet. Requests of at most
+    `largest` bytes are within the size that is allowed, those of at most `shallow` bytes within the nesting.
     """
 
-    __slots__ = ("head", "largest", "schema", "tail", "valid_until", "volatile")
-
-    def __init__(
-        self,
-        head: bytes,
-        tail: bytes,
-        *,
-        largest: float,
-        schema: str | None,
-        volatile: bool,
-        valid_until: float,
-    ) -> None:
-        self.head = head
-        self.tail = tail
-        self.largest = largest
-        self.schema = schema
-        self.volatile = volatile
-        self.valid_until = valid_until
+    head: bytes
+    tail: bytes
+    largest: float
+    shallow: int
+    volatile: bool
+    valid_until: float
 
 
 class Membership:
@@ -125,7 +116,7 @@ class Session:
     ) -> None:
         self.sid = sid
         self.peer = peer
-        self.send: Callable[[Message], None] = peer.send
+        self.send: Callable[[Message | Batch], None] = peer.send
         self.namespace = namespace
         self.principal = principal
         self.verified = verified
@@ -186,12 +177,16 @@ class Compartment:
 
 
 class Registry:
-    """All compartments, sessions and memberships of this process."""
+    """All compartments, sessions and memberships of this process.
+
+    `changes` counts joins and leaves: as long as it stands still, every room has the members that it had.
+    """
 
     def __init__(self) -> None:
         self.compartments: dict[NamespaceName, Compartment] = {}
         self.sessions = 0
         self.memberships = 0
+        self.changes = 0
 
     def compartment(self, name: NamespaceName) -> Compartment:
         """Return the namespace's state, made at its first use."""
@@ -240,6 +235,7 @@ class Registry:
         room.members[session] = membership
         session.memberships[name] = membership
         self.memberships += 1
+        self.changes += 1
         return membership
 
     def leave(self, session: Session, membership: Membership) -> None:
@@ -249,6 +245,7 @@ class Registry:
         del room.members[session]
         _remember_rates(session, membership)
         self.memberships -= 1
+        self.changes += 1
         namespace.members_by_template[membership.template.name] -= 1
         if not room.members:
             del namespace.rooms[room.name]

@@ -25,17 +25,14 @@ class Sweep:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._wanted = False
+        self.pending = False
+        """Whether some revocation has not reached every session yet; an attribute, since every event asks."""
         self._left: deque[Session] = deque()
         self._counted: dict[Revocation, int] = {}
 
-    @property
-    def pending(self) -> bool:
-        """Whether some revocation has not reached every session yet."""
-        return self._wanted or bool(self._left)
-
     def want(self) -> None:
         """Look at all sessions once more: a revocation came in."""
-        self._wanted = True
+        self._wanted = self.pending = True
 
     def run(self, budget: float) -> bool:
         """Go on for about `budget` seconds; tell whether every revocation has reached every session."""
@@ -48,6 +45,7 @@ class Sweep:
                 self._left = deque(chain.from_iterable(place.sessions for place in compartments))
             for _ in range(min(LOOKS, len(self._left))):
                 self.look_at(self._left.popleft())
+            self.pending = self._wanted or bool(self._left)
             if clock.monotonic() >= until:
                 break
         return not self.pending

@@ -15,10 +15,12 @@ import msgspec
 
 from compartmentd.policy.codes import MEANINGS, Code
 from compartmentd.protocol.message import Message
+from compartmentd.protocol.websocket import text_frame
 
 encode = msgspec.json.Encoder().encode
 
 OK = b'{"ok":true}'
+_OK_END = b"[" + OK + b"]"
 
 
 def _refusal(code: Code, **more: int | str) -> bytes:
@@ -44,7 +46,12 @@ def refusal(code: Code, after: float | None = None, ref: str = "") -> bytes:
 
 def ack(prefix: bytes, ack_id: int, body: bytes) -> Message:
     """Build an ACK with one argument, given as JSON; `prefix` is the namespace with its comma, if not `/`."""
-    return Message(b"43%b%d[%b]" % (prefix, ack_id, body))
+    return Message.of(b"43%b%d[%b]" % (prefix, ack_id, body))
+
+
+def ok(prefix: bytes, ack_id: int) -> Message:
+    """Build the ACK that most requests get, in half the time."""
+    return Message(text_frame(b"".join((b"43", prefix, b"%d" % ack_id, _OK_END))))
 
 
 def joined_ack(room: str) -> bytes:
@@ -65,7 +72,7 @@ def refused_connect(code: Code) -> tuple[str, dict[str, Any]]:
 
 def notice(prefix: bytes, event: str, data: dict[str, Any]) -> Message:
     """Build one of the server's own events."""
-    return Message(b"42%b%b" % (prefix, encode([event, data])))
+    return Message.of(b"42%b%b" % (prefix, encode([event, data])))
 
 
 def joined(prefix: bytes, room: str) -> Message:
@@ -90,8 +97,8 @@ def closing(prefix: bytes, code: Code) -> Message:
 
 
 def event_head(prefix: bytes, event: str) -> bytes:
-    """Return what stands before the data of a relayed event, after type and attachment count."""
-    return prefix + b"[" + encode(event) + b","
+    """Return what stands before the data of a relayed event without attachments."""
+    return b"42" + prefix + b"[" + encode(event) + b","
 
 
 def event_tail(room: str | None, user: bytes) -> bytes:
@@ -99,8 +106,13 @@ def event_tail(room: str | None, user: bytes) -> bytes:
     return b',{"room":' + encode(room) + user + b"}]"
 
 
-def relayed(head: bytes, data: bytes | msgspec.Raw, tail: bytes, attachments: Sequence[bytes]) -> Message:
-    """Build an EVENT (or BINARY_EVENT) around the sender's own bytes."""
-    if attachments:
-        return Message(b"".join((b"45%d-" % len(attachments), head, data, tail)), attachments)
-    return Message(b"".join((b"42", head, data, tail)))
+def relayed(head: bytes, data: bytes | msgspec.Raw, tail: bytes) -> Message:
+    """Build an EVENT around the sender's own bytes."""
+    return Message(text_frame(b"".join((head, data, tail))))
+
+
+def relayed_with(head: bytes, data: bytes, tail: bytes, attachments: Sequence[bytes]) -> Message:
+    """Build an EVENT, or a BINARY_EVENT where there are attachments."""
+    if not attachments:
+        return relayed(head, data, tail)
+    return Message.of(b"".join((b"45%d-" % len(attachments), head[2:], data, tail)), attachments)

@@ -63,7 +63,7 @@ class BareEcho(EngineConnection):
     __slots__ = ()
 
     def _message(self, packet: bytes) -> None:
-        self.send(Message(packet))
+        self.send(Message.of(packet))
 
     def _binary(self, data: bytes) -> None:
         self.send(Blob(data))

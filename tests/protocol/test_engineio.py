@@ -57,7 +57,7 @@ def test_any_body_is_a_payload_or_an_error(body: bytes):
 
 
 messages = st.builds(
-    Message,
+    Message.of,
     st.text(st.characters(exclude_characters="\x1e", exclude_categories=["Cs"])).map(
         lambda s: b"4" + s.encode()
     ),

@@ -1,23 +1,55 @@
-"""Outgoing packets: each form is made once, whoever is sent it."""
+"""Outgoing packets: each form is made once, whoever is sent it; a batch is its messages, in order."""
 
 from __future__ import annotations
 
-from compartmentd.protocol.message import Message
+import pytest
+
+from compartmentd.protocol.message import Batch, Message
 
 
 def test_frames_and_payload():
-    message = Message(b'42["a"]')
+    message = Message.of(b'42["a"]')
     assert message.frames == b'\x81\x0742["a"]'
     assert message.payload == b'42["a"]'
 
 
 def test_attachments_follow_uninterrupted():
-    message = Message(b"452-[]", (b"\x01", b""))
+    message = Message.of(b"452-[]", (b"\x01", b""))
     assert message.frames == b"\x81\x06452-[]\x82\x01\x01\x82\x00"
     assert message.payload == b"452-[]\x1ebAQ==\x1eb"
 
 
+@pytest.mark.parametrize("length", [1, 125, 126, 65_535, 65_536])
+def test_the_packet_is_read_back_from_the_frames_whatever_its_length(length: int):
+    packet = b"4" * length
+    assert Message.of(packet, (b"more",)).packet == packet
+
+
 def test_each_form_is_made_once():
-    message = Message(b"4x", (b"y",))
-    assert message.frames is message.frames
-    assert message.payload is message.payload
+    for message in (Message.of(b"4x", (b"y",)), Batch(Message.of(b"4x"))):
+        assert message.frames is message.frames
+        assert message.payload is message.payload
+
+
+def test_a_batch_is_its_messages_in_order():
+    batch = Batch(Message.of(b"4a", (b"1",)))
+    batch.add(Message.of(b"4b"))
+    assert batch.open
+    assert batch.payload == b"4a\x1ebMQ==\x1e4b"
+    assert batch.frames == b"\x81\x024a\x82\x011\x81\x024b"
+
+
+@pytest.mark.parametrize("form", ["frames", "payload"])
+def test_a_batch_that_was_read_is_closed(form: str):
+    batch = Batch(Message.of(b"4a"))
+    getattr(batch, form)
+    assert not batch.open
+
+
+def test_a_message_is_never_open():
+    assert not Message.of(b"4a").open
+
+
+def test_a_batch_has_no_other_attributes():
+    with pytest.raises(AttributeError, match="frame_s"):
+        _ = Batch(Message.of(b"4a")).frame_s  # type: ignore[attr-defined]  # that there is none is what is tested

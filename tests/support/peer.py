@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from compartmentd.protocol.application import Handshake
-from compartmentd.protocol.message import Message
+from compartmentd.protocol.message import Batch, Message
 
 
 class RecordingPeer:
@@ -32,8 +32,9 @@ class RecordingPeer:
     def refuse(self, namespace: str, message: str, data: Any = None) -> None:
         self.sent.append(("refused", namespace, message, data))
 
-    def send(self, message: Message) -> None:
-        self.sent.append(decoded(message))
+    def send(self, message: Message | Batch) -> None:
+        messages = message.close() if isinstance(message, Batch) else [message]
+        self.sent += map(decoded, messages)
 
     def end(self, namespace: str) -> None:
         del self.sessions[namespace]

@@ -1,0 +1,191 @@
+"""Order: each client gets acks and messages in the order in which their causes were handled, batched or not."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from compartmentd.protocol.application import Handshake
+from compartmentd.protocol.connection import EngineConnection
+from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.lifecycle import Phase
+from compartmentd.protocol.multiplex import SocketConnection
+from compartmentd.protocol.options import ConnectionOptions
+from compartmentd.protocol.websocket import TEXT
+from tests.support.world import World
+
+CONFIGURATION = """
+version: 1
+namespaces:
+  /:
+    connect: public
+    rooms:
+      "room:{name}":
+        join: public
+        publish: members
+        events: [message]
+      "echo:{name}":
+        join: public
+        publish: members
+        echo: true
+        events: [message]
+"""
+ROOMS = ["room:a", "room:b", "echo:c"]
+PEOPLE = 8
+"""Enough for a room to be a crowd, whose messages of a turn are batched."""
+
+
+class Host:
+    """Time that stands still."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+
+    def now(self) -> float:
+        return 0.0
+
+    def arm(self, connection: EngineConnection, at: float) -> None:
+        """Nothing is due while time stands still."""
+
+    def forget(self, connection: EngineConnection) -> None:
+        """Nobody keeps the connection."""
+
+    def failed(self, what: str, error: Exception) -> None:
+        raise AssertionError(what) from error
+
+
+class Link:
+    """A transport that sends when the test says that the turn is over."""
+
+    clear = True
+    unsent = 0
+
+    def wake(self) -> None:
+        """The turn will end."""
+
+
+class Person:
+    """A client on a real connection: what it should have got, and how to read what it got."""
+
+    def __init__(self, world: World, binary: bool) -> None:
+        self.connection = SocketConnection(
+            Host(), "sid", Handshake("192.0.2.1", {}, {}), ConnectionOptions(), world.hub
+        )
+        self.connection.link = Link()  # type: ignore[assignment]  # it is never closed
+        self.connection.phase = Phase.WEBSOCKET
+        self.form = "frames" if binary else "payload"
+        self.expected: list[Any] = []
+        self.got: list[Any] = []
+        self._ids = itertools.count()
+        self.say("40")
+        self.turn()
+        self.got.clear()
+
+    def say(self, packet: str) -> None:
+        self.connection.receive([(TEXT, packet.encode())])
+
+    def ask(self, *event: Any) -> None:
+        number = next(self._ids)
+        self.say(f"42{number}{json.dumps(event)}")
+        self.expected.append(number)
+
+    def turn(self) -> None:
+        """Read what was sent in this turn: acks by their number, messages by their data."""
+        read = b"".join(getattr(message, self.form) + b" " for message in self.connection.out).decode(
+            "latin-1"
+        )
+        self.connection.out.clear()
+        for ack, data in re.findall(r'43(\d+)\[|42\["message",(\d+),', read):
+            self.got.append(int(ack) if ack else data)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    directory: Path = tmp_path_factory.mktemp("order")
+    return World(directory, CONFIGURATION)
+
+
+who, where = st.integers(0, PEOPLE - 1), st.sampled_from(ROOMS)
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), who, where),
+        st.tuples(st.just("burst"), who, where),
+        st.tuples(st.sampled_from(["join", "leave"]), who, where),
+        st.tuples(st.just("turn"), who, where),
+    ),
+    min_size=5,
+    max_size=60,
+)
+
+
+@given(actions)
+@settings(max_examples=200, deadline=None)
+def test_everybody_gets_everything_in_order_and_nothing_else(world: World, actions: list[Any]):
+    people = [Person(world, binary=number % 2 == 0) for number in range(PEOPLE)]
+    members: dict[str, dict[int, None]] = {room: dict.fromkeys(range(PEOPLE)) for room in ROOMS}
+    for person, room in itertools.product(people, ROOMS):
+        person.ask("join", room)
+    numbers = itertools.count()
+    for what, number, room in actions:
+        person, inside = people[number], members[room]
+        if what == "turn":
+            for anyone in people:
+                anyone.turn()
+        elif what == "join":
+            person.ask("join", room)
+            inside[number] = None
+        elif what == "leave":
+            person.ask("leave", room)
+            inside.pop(number, None)
+        else:
+            for _ in range(3 if what == "burst" else 1):
+                data = next(numbers)
+                if number in inside:
+                    for other in inside:
+                        if other != number or room.startswith("echo"):
+                            people[other].expected.append(str(data))
+                person.ask("publish", room, "message", data)
+    for person in people:
+        person.turn()
+        assert person.got == person.expected
+        person.connection.lost("transport close")
+
+
+def test_a_burst_is_queued_once(world: World):
+    people = [Person(world, binary=True) for _ in range(PEOPLE)]
+    for person in people:
+        person.ask("join", "room:a")
+        person.turn()
+    for data in range(100):
+        people[0].ask("publish", "room:a", "message", data)
+    # The very first is decided, and remembered from then on.
+    assert [len(person.connection.out) for person in people] == [100, *[1] * (PEOPLE - 1)]
+    for person in people:
+        person.connection.lost("transport close")
+
+
+@pytest.mark.parametrize(("first", "then", "expected"), [("leave", "join", ["1"]), ("join", "leave", ["0"])])
+def test_whoever_comes_or_goes_in_the_middle_of_a_burst_gets_its_part(
+    world: World, first: str, then: str, expected: list[str]
+):
+    people = [Person(world, binary=True) for _ in range(PEOPLE)]
+    for person in people:
+        person.ask("join", "room:a")
+        person.ask("publish", "room:a", "message", 9)  # decided here, remembered below
+    people[1].ask(first, "room:a")
+    for person in people:
+        person.turn()
+        person.got.clear()
+    people[0].ask("publish", "room:a", "message", 0)
+    people[1].ask(then, "room:a")
+    people[0].ask("publish", "room:a", "message", 1)
+    people[1].turn()
+    assert [got for got in people[1].got if isinstance(got, str)] == expected
+    for person in people:
+        person.connection.lost("transport close")
