@@ -76,12 +76,12 @@ class Application(Protocol):
         application does not have is refused with the message `Invalid namespace`.
         """
 
-    def event(self, session: Any, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+    def event(self, session: Any, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]) -> None:
         """Handle an EVENT: `payload` is its undecoded JSON array, of valid UTF-8.
 
         `protocol.socketio.decode_event(payload, attachments)` decodes it; a `WireError` that leaves this
         callback closes the connection as a parse error. `ack` is the id to answer by
-        `protocol.socketio.ack_message`, if the client wants an answer.
+        `protocol.socketio.ack_message`, if the client wants an answer, as digits.
         """
 
     def left(self, session: Any) -> None:

@@ -32,13 +32,15 @@ MAX_ATTACHMENTS = 10
 MAX_NAMESPACE = 512
 """Bytes of a namespace: several times what an application can declare, and a bound to what is echoed."""
 
+_ZERO = ord("0")
 _MAX_ACK_DIGITS = 16
 _MAX_ACK = 1 << 53  # beyond it JavaScript would answer another id than it was sent
 
-Packet: TypeAlias = tuple[int, bytes, int | None, bytes, int]
+Packet: TypeAlias = tuple[int, bytes, bytes | None, bytes, int]
 """Type, namespace, ack id, JSON payload (empty where there is none), number of attachments to follow.
 
-A plain tuple, and the namespace undecoded, since every event of every client passes here.
+A plain tuple, and namespace and ack id as bytes, since every event of every client passes here: to make a number of
+an id and digits of it again would be 0.1 µs of 3.
 """
 
 _ARRAYS = frozenset([EVENT, ACK, BINARY_EVENT, BINARY_ACK])
@@ -54,8 +56,8 @@ def parse(packet: bytes) -> Packet:
         # Nearly all that clients send, an event of `/` with an ack id, in half the steps of the general way below.
         start = packet.find(b"[")
         digits = packet[2:start]
-        if start > 2 and digits.isdigit() and len(digits) < _MAX_ACK_DIGITS:
-            return EVENT, b"/", int(digits), packet[start:], 0
+        if start > 2 and digits.isdigit() and len(digits) < _MAX_ACK_DIGITS and packet[2] != _ZERO:
+            return EVENT, b"/", digits, packet[start:], 0
     kind = packet[1] - 0x30 if len(packet) > 1 else -1
     position, count = 2, 0
     if kind >= BINARY_EVENT:  # and what is no type at all, which is refused below
@@ -135,9 +137,9 @@ def event_message(namespace: str, *event: Any) -> Message:
     return _message(b"2", b"5", prefix(namespace), event)
 
 
-def ack_message(namespace: str, ack_id: int, arguments: Sequence[Any]) -> Message:
+def ack_message(namespace: str, ack_id: bytes, arguments: Sequence[Any]) -> Message:
     """Return the answer to an event that asked for one."""
-    return _message(b"3", b"6", prefix(namespace) + b"%d" % ack_id, arguments)
+    return _message(b"3", b"6", prefix(namespace) + ack_id, arguments)
 
 
 def prefix(namespace: str) -> bytes:
@@ -162,10 +164,9 @@ def _attachment_count(packet: bytes) -> tuple[int, int]:
     return dash + 1, int(digits)
 
 
-def _ack_id(digits: bytes) -> int:
+def _ack_id(digits: bytes) -> bytes:
     if not digits.isdigit() or len(digits) > _MAX_ACK_DIGITS:
         raise WireError("an ack id is not a number that is taken")
-    ack_id = int(digits)
-    if ack_id > _MAX_ACK:
+    if int(digits) > _MAX_ACK:
         raise WireError("an ack id is not a number that is taken")
-    return ack_id
+    return digits.lstrip(b"0") or b"0"

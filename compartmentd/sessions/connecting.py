@@ -140,7 +140,7 @@ class Connector:
         session.valid_until = judgement.valid_until
         core.schedule(session)
 
-    def refresh(self, session: Session, ack: int | None, arguments: list[Any]) -> None:
+    def refresh(self, session: Session, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `refresh`: a newer token of the same entry and subject, in place; or nothing changes."""
         core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
@@ -153,7 +153,7 @@ class Connector:
         else:
             self._refresh(session, ack, arguments[0], patient=True)
 
-    def _refresh(self, session: Session, ack: int | None, token: str, *, patient: bool) -> None:
+    def _refresh(self, session: Session, ack: bytes | None, token: str, *, patient: bool) -> None:
         """Answer a `refresh`, unless it waits for keys first."""
         core = self._core
         namespace = core.snapshot.configuration.policy.namespaces[session.namespace.name]

@@ -88,13 +88,13 @@ class Core:
                 session.send(message)
                 self.counters.delivered += 1
 
-    def answer(self, session: Session, ack: int | None, body: bytes) -> None:
+    def answer(self, session: Session, ack: bytes | None, body: bytes) -> None:
         """Answer a request, if it asked for an answer."""
         if ack is not None:
             session.send(wire.ack(session.namespace.prefix, ack, body))
 
     def refuse(
-        self, session: Session, ack: int | None, code: Code, after: float | None = None, ref: str = ""
+        self, session: Session, ack: bytes | None, code: Code, after: float | None = None, ref: str = ""
     ) -> None:
         """Refuse a request: by its ack, or by dropping it; `after` is in how many seconds it may be repeated."""
         self.counters.refused[code] += 1
@@ -107,7 +107,7 @@ class Core:
         self,
         occasion: Occasion,
         session: Session,
-        ack: int | None,
+        ack: bytes | None,
         code: Code,
         *,
         after: float | None = None,

@@ -58,7 +58,7 @@ class Hub:
         self._sweep = Sweep(core)
         self._keep_revocations()
         self._leaving = False
-        self._requests: dict[str, Callable[[Session, int | None, list[Any]], None]] = {
+        self._requests: dict[str, Callable[[Session, bytes | None, list[Any]], None]] = {
             "join": self._joiner.join,
             "leave": self._joiner.leave,
             "refresh": self._connector.refresh,
@@ -93,7 +93,9 @@ class Hub:
             return
         self._connector.connect(peer, NamespaceName(namespace), auth)
 
-    def event(self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+    def event(
+        self, session: Session, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]
+    ) -> None:
         """Handle a request: `join`, `leave`, `publish` or `refresh`."""
         core = self._core
         if session.generation != core.generation:
@@ -127,7 +129,7 @@ class Hub:
             request(session, ack, arguments)
 
     def _refuse_message(
-        self, session: Session, ack: int | None, code: Code, event: str | None = None
+        self, session: Session, ack: bytes | None, code: Code, event: str | None = None
     ) -> None:
         """Refuse what is no request at all; it counts as a message."""
         core = self._core
@@ -202,7 +204,7 @@ class Hub:
         self._connector.leave()
         self._requests["join"] = self._refuse_join
 
-    def _refuse_join(self, session: Session, ack: int | None, _arguments: list[Any]) -> None:
+    def _refuse_join(self, session: Session, ack: bytes | None, _arguments: list[Any]) -> None:
         self._core.turn_down("join", session, ack, Code.UNAVAILABLE)
 
     def say_goodbye(self, sessions: Iterable[Session]) -> None:

@@ -29,7 +29,7 @@ class Joiner:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def join(self, session: Session, ack: int | None, arguments: list[Any]) -> None:
+    def join(self, session: Session, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `join`: one room, answered by one result, or a list, answered by a list in its order."""
         rooms = _rooms(arguments)
         most = session.limits.rooms_per_session
@@ -105,7 +105,7 @@ class Joiner:
         session.own_joins[template.name] = bucket
         return bucket.take(now)
 
-    def leave(self, session: Session, ack: int | None, arguments: list[Any]) -> None:
+    def leave(self, session: Session, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `leave`: ok also where the session is not in the room; it counts as a message."""
         core = self._core
         now = core.clock.monotonic()

@@ -95,7 +95,7 @@ class Publisher:
         self._batch_room: Room | None = None
         self._batch_at = 0
 
-    def remembered(self, session: Session, ack: int | None, payload: bytes) -> bool:
+    def remembered(self, session: Session, ack: bytes | None, payload: bytes) -> bool:
         """Handle a `publish` that a remembered permission covers; tell whether one does, else nothing happened.
 
         INVARIANT: a permission is remembered only where nothing but its time, the size of the data and the
@@ -133,7 +133,7 @@ class Publisher:
         return True
 
     def publish(
-        self, session: Session, ack: int | None, payload: bytes, attachments: Sequence[bytes]
+        self, session: Session, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]
     ) -> None:
         """Handle any `publish` of a session that the current snapshot has judged, by deciding on it."""
         core = self._core

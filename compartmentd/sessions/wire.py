@@ -44,14 +44,14 @@ def refusal(code: Code, after: float | None = None, ref: str = "") -> bytes:
     return _refusal(code, **more) if more else REFUSALS[code]
 
 
-def ack(prefix: bytes, ack_id: int, body: bytes) -> Message:
+def ack(prefix: bytes, ack_id: bytes, body: bytes) -> Message:
     """Build an ACK with one argument, given as JSON; `prefix` is the namespace with its comma, if not `/`."""
-    return Message.of(b"43%b%d[%b]" % (prefix, ack_id, body))
+    return Message.of(b"43%b%b[%b]" % (prefix, ack_id, body))
 
 
-def ok(prefix: bytes, ack_id: int) -> Message:
+def ok(prefix: bytes, ack_id: bytes) -> Message:
     """Build the ACK that most requests get, in half the time."""
-    return Message(text_frame(b"".join((b"43", prefix, b"%d" % ack_id, _OK_END))))
+    return Message(text_frame(b"".join((b"43", prefix, ack_id, _OK_END))))
 
 
 def joined_ack(room: str) -> bytes:

@@ -29,10 +29,10 @@ class Recorder:
         elif self.accepting:
             peer.accept(namespace, f"public{len(self.peers)}", (peer, namespace))
 
-    def event(self, session: Any, ack: int | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+    def event(self, session: Any, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]) -> None:
         peer, namespace = session
         event = decode_event(payload, attachments)
-        self.calls.append(("event", namespace, ack, event))
+        self.calls.append(("event", namespace, None if ack is None else int(ack), event))
         if self.on_event is not None:
             self.on_event(peer, namespace, event)
 

@@ -90,7 +90,8 @@ class Client:
         return answers[0][3]
 
     def _send(self, ack: int | None, payload: bytes, *attachments: bytes) -> None:
-        self.world.hub.event(self.session, ack, payload, attachments)
+        digits = None if ack is None else b"%d" % ack
+        self.world.hub.event(self.session, digits, payload, attachments)
 
     def code(self, *event: Any) -> str | None:
         """Send an event and return the code of its refusal, `None` if it is allowed."""
