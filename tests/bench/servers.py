@@ -136,21 +136,29 @@ def start(name: str, given: Tokens) -> Server:
 
 def _spawn(directory: Path, *command: str, **environment: str) -> subprocess.Popen[bytes]:
     """Start a process on the servers' core; what it prints goes to a file, as a service's would to the journal."""
-    ours = os.sched_getaffinity(0)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with on_the_servers_core(), (directory / "output.log").open("ab") as output:
+        return subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", *command],  # none is left behind by a run that is killed
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **environment},
+        )
+
+
+@contextlib.contextmanager
+def on_the_servers_core() -> Iterator[None]:
+    """Start what is started in here on the servers' core, with all the descriptors that there may be.
+
+    A child inherits both from its first instruction on, which nothing set afterwards would give it.
+    """
+    before, (soft, hard) = os.sched_getaffinity(0), resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    os.sched_setaffinity(0, {CORE})  # a child inherits both, from its first instruction on
+    os.sched_setaffinity(0, {CORE})
     try:
-        with (directory / "output.log").open("ab") as output:
-            return subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", *command],  # none is left behind by a run that is killed
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **environment},
-            )
+        yield
     finally:
-        os.sched_setaffinity(0, ours)
+        os.sched_setaffinity(0, before)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 

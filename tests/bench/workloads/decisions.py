@@ -1,0 +1,114 @@
+"""How long a join decision takes, and that a hundred thousand templates cost what ten do.
+
+A process of its own on the servers' core builds policies (without YAML) and decides, in turns. The templates are of
+four forms, which dispatch meets in different ways. No room is asked for twice, since a cache that knew it would be
+what is measured, and each is decided for somebody else.
+
+    python -m tests.bench.workloads.decisions ROUNDS EACH COUNT...
+
+prints the µs a decision of every round, a line of JSON a round.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from msgspec import structs
+
+from compartmentd.policy.decide import decide
+from compartmentd.policy.decision import Facts, Join
+from compartmentd.policy.model import RoomTemplate
+from compartmentd.policy.principal import Principal
+from compartmentd.policy.ruleset import Ruleset
+from tests.bench.bench import Bench
+from tests.bench.rows import DECISION, TEMPLATES, Row, row
+from tests.bench.servers import on_the_servers_core
+from tests.support.policies import HALL, NOW, namespace, person, policy, template, text
+
+FORMS = (
+    "t{n}:{{x}}",  # a literal first
+    "{{a}}:t{n}:{{x}}",  # a parameter first
+    "t{n}-{{x}}",  # no delimiter
+    "{{a}}:h{h}:{{b}}:j{j}:{{x}}",  # two literals that only together tell templates apart
+)
+RULE = {"any": [{"claim": "projects", "contains": "{x}"}, {"scope": "project:{x}:read"}, {"rule": "staff"}]}
+NAMED = {"staff": {"claim": ["realm_access", "roles"], "contains": "staff"}}
+FACTS = Facts()
+
+
+def form(number: int) -> str:
+    """Return the template with this number, with its parameters open."""
+    return FORMS[number % len(FORMS)].format(n=number, h=number // 300, j=number % 300)
+
+
+def templates(count: int) -> list[RoomTemplate]:
+    """Return templates that differ in their names and share everything else, as a large configuration would."""
+    firsts = [template(form(number), join=RULE) for number in range(len(FORMS))]
+    names = [form(number) for number in range(count)]
+    return [
+        structs.replace(firsts[number % len(FORMS)], name=name, pattern=text(name))
+        for number, name in enumerate(names)
+    ]
+
+
+class Asked(NamedTuple):
+    """A decision that is due: somebody, and a room of somebody's own project."""
+
+    who: Principal
+    request: Join
+
+
+def asked(count: int, projects: range) -> list[Asked]:
+    """Return one decision for each project, on templates drawn from so many."""
+    draw = random.Random(projects.start)
+    people = [
+        person(f"user-{x}", scope="chat", projects=[f"p{x}"], realm_access={"roles": ["user"]})
+        for x in projects
+    ]
+    rooms = [form(draw.randrange(count)).format(a="acme", b="north", x=f"p{x}") for x in projects]
+    return [Asked(who, Join(HALL, room)) for who, room in zip(people, rooms, strict=True)]
+
+
+def timed(rules: Ruleset, due: list[Asked]) -> float:
+    """Decide all that is due, and return the µs of one."""
+    start = time.process_time()
+    for who, request in due:
+        decide(rules, who, request, FACTS, NOW)
+    return (time.process_time() - start) / len(due) * 1e6
+
+
+def measure(rounds: int, each: int, counts: list[int]) -> None:
+    """Print the rounds."""
+    rules = {count: Ruleset.of(policy(namespace(*templates(count)), rules=NAMED)) for count in counts}
+    for count in counts:  # a refusal would be another, shorter way
+        who, request = asked(count, range(1))[0]
+        assert decide(rules[count], who, request, FACTS, NOW).allowed
+    for number in range(rounds):
+        due = {count: asked(count, range(number * each, (number + 1) * each)) for count in counts}
+        gc.collect()
+        gc.freeze()  # a policy lives as long as it is in force: looking for garbage in it is no part of a decision
+        print(json.dumps([timed(rules[count], due[count]) for count in counts]), flush=True)
+
+
+def rows(bench: Bench) -> Iterator[Row]:
+    """Yield a row for each number of templates: alone the smallest, and against it the others."""
+    rounds, each = max(bench.rounds, bench.scale(15, 7, 1)), bench.scale(4000, 2000, 50)
+    command = [sys.executable, "-m", __spec__.name, *map(str, (rounds, each, *TEMPLATES))]
+    with on_the_servers_core():
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    fewest, *more = zip(*(json.loads(line) for line in done.stdout.splitlines()), strict=True)
+    least = DECISION.format(TEMPLATES[0])
+    yield row(least, "µs", fewest)
+    for count, values in zip(TEMPLATES[1:], more, strict=True):
+        yield row(DECISION.format(count), "µs", values, least, fewest)
+
+
+if __name__ == "__main__":
+    measure(int(sys.argv[1]), int(sys.argv[2]), [int(count) for count in sys.argv[3:]])
