@@ -1,0 +1,180 @@
+"""The load: one process in C on core 1, with many clients; told by lines what to do, it answers each by one.
+
+By hand, against any server that listens, with the tokens of `python -m tests.bench.servers ours` or others:
+
+    python -m tests.bench.load --port 8000 --pid PID inbound                 50 rooms of 2, everyone publishes
+    python -m tests.bench.load --port 8000 --pid PID inbound --window 32
+    python -m tests.bench.load --port 8000 --pid PID fan-out --size 500                one message at a time
+    python -m tests.bench.load --port 8000 --pid PID fan-out --size 500 --window 64    saturated
+
+prints one line a round: events, acks and deliveries per second, the server's CPU in µs per event (inbound) or per
+delivery (fan-out), and how busy it was. `--rounds 5 --seconds 1` and more: see `--help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from tests.bench import compiled
+from tests.bench.servers import cpu_of
+from tests.bench.tokens import BUILD
+
+CORE = 1
+"""The load's core; the server under test has core 0 for itself."""
+
+
+class LoadFailed(RuntimeError):
+    """The load saw what must not happen: a disconnect, a refusal, a missing delivery. The text says what."""
+
+
+class Place(NamedTuple):
+    """Where clients connect."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+
+class Load:
+    """One load process. Between two commands its clients sleep, and answer pings."""
+
+    def __init__(self, core: int = CORE) -> None:
+        self._process = subprocess.Popen(
+            [compiled.program("load"), str(core)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def connect(
+        self,
+        place: Place,
+        *,
+        clients: int,
+        size: int,
+        tokens: Path,
+        room: str | None = None,
+        **more: object,
+    ) -> dict[str, Any]:
+        """Connect a group of clients, each `size` of them in a room, and return when all are in.
+
+        Args:
+            place: Where.
+            clients: How many, a multiple of `size`.
+            size: How many there are in a room.
+            tokens: A file, one token a line; client `i` has the one at `first` + `i`.
+            room: The rooms' names, {} being their number; the tokens of the harness name `room:SIZE-NUMBER`.
+            more: `first` token; `join=0`: connected is enough; `at_once`: how many are on their way at a time;
+                `protocol="nchan"`; `namespace`; `addresses`: how many loopback addresses they come from.
+        """
+        return self.command(
+            "connect",
+            host=place.host,
+            port=place.port,
+            tls=int(place.tls),
+            clients=clients,
+            size=size,
+            tokens=tokens,
+            room=room or f"room:{size}-{{}}",
+            **more,
+        )
+
+    def closed(self, **settings: object) -> dict[str, Any]:
+        """Run a round in which what is sent next waits for what was sent before to arrive.
+
+        Args:
+            settings: `group`; `senders` in each room; `window`, messages under way for each, and `batch`, how many
+                leave at once; `bytes` of an event; `seconds` or `events`; `in_turn=1`: one room after the other.
+        """
+        return self.command("closed", **settings)
+
+    def close_clients(self) -> None:
+        """Disconnect everyone."""
+        self.command("close")
+
+    def command(self, name: str, **settings: object) -> dict[str, Any]:
+        """Give a command and return its answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        words = " ".join([name, *(f"{key}={value}" for key, value in settings.items())])
+        self._process.stdin.write(f"{words}\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"error": "the load process has ended"}
+        if "error" in answer:
+            raise LoadFailed(f"{answer['error']} (in: {words})")
+        return answer
+
+    def stop(self) -> None:
+        """End the process, and with it its connections."""
+        self._process.communicate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.load", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("work", choices=["inbound", "fan-out"])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--tokens", type=Path, default=BUILD / "tokens.txt", help="a file, one token a line")
+    parser.add_argument("--pid", type=int, help="the server's process, whose CPU is shown")
+    parser.add_argument("--size", type=int, help="clients in a room; inbound 2, fan-out 500")
+    parser.add_argument("--rooms", type=int, help="how many; inbound 50, fan-out 1")
+    parser.add_argument("--room", help="their names, {} being the number; room:SIZE-{}")
+    parser.add_argument("--namespace", default="/")
+    parser.add_argument("--protocol", default="socketio", choices=["socketio", "nchan"])
+    parser.add_argument("--senders", type=int, help="in each room; inbound all, fan-out 1")
+    parser.add_argument("--window", type=int, default=1, help="messages under way for each sender")
+    parser.add_argument("--batch", type=int, help="how many leave at once; inbound all, fan-out a quarter")
+    parser.add_argument("--bytes", type=int, default=90, help="of an event")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run one workload by hand."""
+    given = _arguments()
+    inbound = given.work == "inbound"
+    size = given.size or (2 if inbound else 500)
+    rooms = given.rooms or (50 if inbound else 1)
+    senders = given.senders or (size if inbound else 1)
+    batch = given.batch or (given.window if inbound else max(1, given.window // 4))
+    unit = "events" if inbound else "deliveries"
+    with Load() as load:
+        load.connect(
+            Place(given.host, given.port, given.tls),
+            clients=rooms * size,
+            size=size,
+            tokens=given.tokens,
+            room=given.room,
+            namespace=given.namespace,
+            protocol=given.protocol,
+        )
+        for _ in range(given.rounds):
+            before = cpu_of(given.pid) if given.pid else 0
+            found = load.closed(
+                senders=senders, window=given.window, batch=batch, bytes=given.bytes, seconds=given.seconds
+            )
+            took = found["seconds"]
+            line = "  ".join(f"{found[key] / took:,.0f} {key}/s" for key in ("events", "acks", "deliveries"))
+            if given.pid:
+                used = (cpu_of(given.pid) - before) / 1000
+                line += f"  {used / found[unit]:.2f} µs CPU each of {unit}  {used / took / 1e4:.0f} % busy"
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+/* The load generator: one process, one thread, many clients.
+ *
+ *   settings.c   the words of a command, `key=value`
+ *   link.c       a TCP or TLS connection: non-blocking, watched by one epoll
+ *   websocket.c  handshake, frames out, frames in
+ *   packets.c    Engine.IO and Socket.IO: what a text means to a client
+ *   clients.c    groups of clients: connect them, join their rooms, close them
+ *   closed.c     rounds whose next event waits for the deliveries of the last
+ *   load.c       commands in, one line of JSON out for each
+ *
+ * Nothing here ever sleeps while a round runs: a receiver that sleeps makes the server pay for waking it, and the
+ * server is what is measured.
+ */
+#pragma once
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* --- settings.c ------------------------------------------------------------------------------------------------ */
+
+struct settings {
+    int count;
+    char *words[64];
+};
+
+struct settings settings_of(char *line);
+const char *text_of(const struct settings *settings, const char *key, const char *otherwise);
+double number_of(const struct settings *settings, const char *key, double otherwise);
+
+/* --- link.c ---------------------------------------------------------------------------------------------------- */
+
+struct client;
+
+struct link {
+    int fd; /* -1: there is none */
+    SSL *ssl; /* NULL: plain TCP */
+    bool open; /* TCP, and TLS where wanted, are through */
+    bool watched_for_room; /* EPOLLOUT is asked for */
+    struct client *client;
+    void (*opened)(struct link *);
+    /* Takes whole frames or answers off the front of what was read, and returns how many bytes those were. */
+    size_t (*consume)(struct link *, const unsigned char *bytes, size_t length);
+    void (*closed)(struct link *, const char *why);
+    unsigned char *rest; /* read, not whole yet */
+    size_t rest_length;
+    unsigned char *unsent; /* what the kernel had no room for */
+    size_t unsent_length;
+};
+
+struct place {
+    const char *host;
+    int port;
+    bool tls;
+    int addresses; /* from how many loopback addresses the clients come */
+};
+
+void links_start(void);
+void link_connect(struct link *link, const struct place *place, int number);
+void link_send(struct link *link, const void *bytes, size_t length);
+void link_close(struct link *link);
+/* Waits for what happens, at most so many milliseconds (0 looks and returns, -1 waits), and handles it. Returns
+ * whether a command waits on standard input. */
+bool links_turn(int milliseconds);
+
+/* --- clients.c ------------------------------------------------------------------------------------------------- */
+
+enum protocol { SOCKETIO, NCHAN };
+enum { MOST_GROUPS = 16 };
+
+struct room {
+    char name[256];
+    struct client *members; /* `size` of them, in a row; the first `senders` may publish */
+    int size;
+    uint64_t sent;
+    int64_t undelivered; /* deliveries that are owed to members */
+    struct room *next_changed; /* the rooms where something arrived in this turn, in a list */
+    bool changed;
+};
+
+struct client {
+    struct link link;
+    struct room *room;
+    struct group *group;
+    int number; /* in its group */
+    bool ready;
+    uint32_t next_id;
+    uint64_t sent, acked, received;
+};
+
+struct group {
+    struct place place;
+    enum protocol protocol;
+    int count, size, room_count;
+    int first_token;
+    bool join;
+    int started, ready;
+    struct client *clients;
+    struct room *rooms;
+    char namespace[128]; /* as it stands in a packet: "" or "/name," */
+    char delivery[160]; /* how a message to a room begins */
+    size_t delivery_length;
+};
+
+extern struct group groups[MOST_GROUPS];
+extern int group_count;
+
+void clients_connect(const struct settings *settings);
+void clients_close(void);
+void client_ready(struct client *client);
+const char *client_token(const struct client *client);
+
+/* --- websocket.c ----------------------------------------------------------------------------------------------- */
+
+void websocket_begin(struct client *client);
+/* Puts a masked text frame there and returns its length; there must be room for 14 bytes more than the text. */
+size_t websocket_frame(unsigned char *there, int opcode, const char *text, size_t length);
+void websocket_send(struct client *client, const char *text, size_t length);
+
+/* --- packets.c ------------------------------------------------------------------------------------------------- */
+
+/* Tells whether it is a message to a room; there may be ten million of them in a second. */
+static inline bool packet_is_delivery(const struct client *client, const char *text, size_t length)
+{
+    const struct group *group = client->group;
+    return length > group->delivery_length && !memcmp(text, group->delivery, group->delivery_length);
+}
+void packet_received(struct client *client, const char *text, size_t length);
+/* Writes the packet by which a client publishes, `bytes` long or a little longer, and returns its length. */
+size_t packet_publish(struct client *client, char *there, size_t bytes);
+
+/* --- closed.c -------------------------------------------------------------------------------------------------- */
+
+void acked(struct client *client);
+void delivered(struct client *client, uint64_t count);
+void closed_round(const struct settings *settings);
+
+/* --- load.c ---------------------------------------------------------------------------------------------------- */
+
+/* Ends the process, after one line of JSON that says why: a load that saw something wrong has nothing to report. */
+void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+double now(void); /* seconds of the monotonic clock */
+void *allocate(size_t count, size_t size);
