@@ -6,12 +6,14 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 JS := tests/support/js
 OIDC := tests/support/oidc
+BENCH := tests/bench
+OUT ?= $(BENCH)/build/bench.json
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 export PYTHON
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test fast check format schema-docs man lock deb clean
+.PHONY: help install install-dev run test fast check format bench bench-quick bench-tools schema-docs man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,14 +25,25 @@ install-dev: .venv/.installed-dev ## the same, with what tests, types and lint n
 run: .venv/.installed ## start the daemon with its playground on config/demo.yaml, and print the address
 	@exec $(BIN)/compartmentd serve --dev --config config/demo.yaml
 
-test: .venv/.installed-dev $(JS)/node_modules/.installed $(OIDC)/node_modules/.installed ## run every test: unit, protocol, real clients, browser
+test: .venv/.installed-dev $(JS)/node_modules/.installed $(OIDC)/node_modules/.installed $(BENCH)/peers/node/node_modules/.installed ## run every test: unit, protocol, real clients, browser
 	@.ci/need chromium libatomic1 prometheus nginx haproxy caddy
+	@.ci/need gcc libc6-dev libssl-dev
 	@.ci/need systemd debhelper debootstrap
 	@PYTHON=/usr/bin/python3 .ci/need python3-venv
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(PYTEST_ARGS)
 
 fast: .venv/.installed-dev ## run the tests that take no Node and no browser, in well under two minutes
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal -m "not slow" $(PYTEST_ARGS)
+
+bench: bench-tools ## measure ours beside its peers, in some minutes; OUT=FILE says where the JSON goes, the plot beside it
+	@$(BIN)/python -m tests.bench --out $(OUT) --plot $(basename $(OUT)).svg
+
+bench-quick: bench-tools ## the same table, in about two minutes
+	@$(BIN)/python -m tests.bench --quick --out $(OUT) --plot $(basename $(OUT)).svg
+
+bench-tools: .venv/.installed-bench $(BENCH)/peers/node/node_modules/.installed
+	@.ci/need gcc libc6-dev libssl-dev nginx libnginx-mod-nchan
+	@$(BIN)/python -m tests.bench --prepare
 
 check: .venv/.installed-dev ## types, lint and format
 	$(BIN)/mypy
@@ -63,6 +76,10 @@ man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the
 	@$(PIP) --require-hashes --only-binary :all: -r requirements-dev.lock
 	@touch $@
 
+.venv/.installed-bench: .venv/.installed requirements-bench.lock
+	@$(PIP) --require-hashes --only-binary :all: -r requirements-bench.lock
+	@touch $@
+
 # The provider runs on a Node of its own, which one of its packages is: it wants a newer one than distributions have.
 %/node_modules/.installed: %/package.json %/package-lock.json
 	@.ci/need nodejs npm
@@ -88,4 +105,5 @@ deb: ## build the Debian package, with an environment of its own, into dist/
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv .venv-lock dist $(JS)/node_modules $(OIDC)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(BENCH)/build $(BENCH)/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
