@@ -16,6 +16,11 @@ class TooMany(NamedTuple):
     retry_after: int
 
 
+_FULL = TooMany("Too many connections", 5)
+_ADDRESS = TooMany("Too many connections from this address", 5)
+_RATE = TooMany("Too many new connections", 1)
+
+
 class Admission:
     """Counts of the connections that are open; changed limits bind the next handshake and close nothing.
 
@@ -36,21 +41,32 @@ class Admission:
         return self._open
 
     def enter(self, address: str, options: ServerOptions, now: float) -> TooMany | None:
-        """Take a place, or say why there is none; a unix socket's peers, without address, share no limit."""
+        """Take a place, or say why there is none and count that."""
+        refused = self.refusal(address, options, now)
+        if refused is None:
+            self._open += 1
+            self._by_address[address] += 1
+            if options.connect_rate is not None:
+                self._tokens -= 1.0
+        elif refused is _FULL:
+            self._counters.refused_full += 1
+        elif refused is _ADDRESS:
+            self._counters.refused_address += 1
+        elif refused is _RATE:
+            self._counters.refused_rate += 1
+        return refused
+
+    def refusal(self, address: str, options: ServerOptions, now: float) -> TooMany | None:
+        """Say why there is no place, taking none; a unix socket's peers, without address, share no limit."""
         if self.closed:
             return TooMany("The server is shutting down", 5)
         if options.connections is not None and self._open >= options.connections:
-            self._counters.refused_full += 1
-            return TooMany("Too many connections", 5)
+            return _FULL
         per_address = options.connections_per_address
         if per_address is not None and address and self._by_address[address] >= per_address:
-            self._counters.refused_address += 1
-            return TooMany("Too many connections from this address", 5)
-        if options.connect_rate is not None and not self._take_token(options.connect_rate, now):
-            self._counters.refused_rate += 1
-            return TooMany("Too many new connections", 1)
-        self._open += 1
-        self._by_address[address] += 1
+            return _ADDRESS
+        if options.connect_rate is not None and not self._has_token(options.connect_rate, now):
+            return _RATE
         return None
 
     def leave(self, address: str) -> None:
@@ -60,13 +76,10 @@ class Admission:
         if not self._by_address[address]:
             del self._by_address[address]
 
-    def _take_token(self, rate: float, now: float) -> bool:
-        """Take from a bucket that holds one second of its rate, and at least one."""
+    def _has_token(self, rate: float, now: float) -> bool:
+        """Look into a bucket that holds one second of its rate, and at least one."""
         size = max(rate, 1.0)
         since = size if self._refilled is None else (now - self._refilled) * rate
         self._tokens = min(size, self._tokens + since)
         self._refilled = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
+        return self._tokens >= 1.0

@@ -1,7 +1,8 @@
 """The edge: Tornado's HTTP server, and the requests that leave it as WebSockets.
 
-`Edge` sees the head of every request. One for a WebSocket on our path is judged here, detached from Tornado
-and handed over; all others go on to Tornado's application as if nothing had been between.
+`Edge` sees the head of every request that Tornado reads (see `reception` for those that it need not read). One
+for a WebSocket on our path is judged, detached from Tornado and handed over; all others go on to Tornado's
+application as if nothing had been between.
 """
 
 from __future__ import annotations
@@ -23,27 +24,14 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError
 from tornado.web import Application
 
-from compartmentd.protocol import engineio
 from compartmentd.protocol.connection import EngineConnection
-from compartmentd.protocol.lifecycle import Phase
-from compartmentd.protocol.opening import Headers, Opening, read_opening, switching_protocols, wants_websocket
-from compartmentd.protocol.websocket import text_frame
+from compartmentd.protocol.opening import Headers, switching_protocols, wants_websocket
 from compartmentd.server.access import tell_request
 from compartmentd.server.connections import Connections
-from compartmentd.server.handlers import new_sid, transport_of
 from compartmentd.server.handover import take_over
-from compartmentd.server.polling import PollingLink
-from compartmentd.server.requests import (
-    MAX_FIELDS,
-    Asked,
-    client_address,
-    handshake_of,
-    peer_address,
-    read_headers,
-    read_query,
-)
-from compartmentd.server.upgrade import UpgradeProbe
-from compartmentd.server.websocket import WebSocketLink
+from compartmentd.server.openings import FOREIGN, Refused, Request, Wanted, begin, greeting, judge, probe
+from compartmentd.server.polls import new_sid
+from compartmentd.server.requests import MAX_FIELDS, client_address, peer_address, read_headers
 
 
 class Edge(HTTPServerConnectionDelegate):
@@ -82,7 +70,7 @@ class _Request(HTTPMessageDelegate):
             raise HTTPInputError("too many headers")
         context: Any = self._connection.context
         context.remote_ip = self._connections.proxies.client(
-            peer_address(context), headers.get_list("X-Forwarded-For")
+            peer_address(context.address), headers.get_list("X-Forwarded-For")
         )
         path, _, query = line.path.partition("?")
         if path == self._connections.options.path:
@@ -105,7 +93,7 @@ class _Request(HTTPMessageDelegate):
 
 
 class _WebSocketRequest:
-    """A request for a WebSocket: a new connection, or the upgrade of one."""
+    """A request for a WebSocket that Tornado read."""
 
     def __init__(self, connections: Connections, connection: HTTP1Connection, headers: Headers) -> None:
         self._connections = connections
@@ -113,118 +101,55 @@ class _WebSocketRequest:
         self._headers = headers
         self._line = RequestStartLine("", "", "")
 
-    async def serve(self, line: RequestStartLine, query_text: str) -> None:
+    async def serve(self, line: RequestStartLine, query: str) -> None:
         """Refuse, or answer by 101 and hand the socket over."""
         self._line = line
-        opening = read_opening(line.method, line.version, self._headers)
-        if not isinstance(opening, Opening):
-            version = {"Sec-WebSocket-Version": "13"} if opening.status == 426 else {}
-            self._answer(opening.status, "text/plain", opening.message.encode(), **version)
-            return
-        policy = self._connections.origins
-        if not policy.allows(self._first("origin"), self._first("host"), self._first("sec-fetch-site")):
-            self._connections.counters.refused_origin += 1
-            self._refuse(engineio.FORBIDDEN)
-            return
-        try:
-            query = read_query(query_text)
-        except ValueError:
-            self._refuse(engineio.BAD_REQUEST)
-            return
-        await self._judged(opening, query)
+        context: Any = self._http.context
+        address, secure = client_address(context), context.protocol == "https"
+        request = Request(line.method, line.version, query, self._headers, address, secure)
+        found = judge(self._connections, request)
+        if isinstance(found, Refused):
+            if found is FOREIGN:
+                self._connections.counters.refused_origin += 1
+            version = {"Sec-WebSocket-Version": "13"} if found.status == 426 else {}
+            self._answer(found, **version)
+        elif found.probed is None:
+            await self._open(request, found)
+        else:
+            await self._probe(found, found.probed)
 
-    async def _judged(self, opening: Opening, query: dict[str, tuple[str, ...]]) -> None:
-        asked = Asked.of(query)
-        refusal = asked.refusal(self._connections.options.transports, "GET", upgrade=True)
-        if refusal is None and asked.transport != "websocket":
-            refusal = engineio.BAD_REQUEST
-        if refusal is None and asked.sid is not None:
-            connection = self._connections.find(asked.sid)
-            if connection is None or connection.phase is Phase.CLOSED:
-                refusal = engineio.UNKNOWN_SID
-            elif asked.version != engineio.VERSION:
-                refusal = engineio.BAD_REQUEST
-            else:
-                await self._probe(opening, connection, text_only="b64" in query)
-                return
-        if refusal is not None:
-            self._refuse(refusal)
-            return
-        await self._open(opening, query)
-
-    async def _open(self, opening: Opening, query: dict[str, tuple[str, ...]]) -> None:
+    async def _open(self, request: Request, wanted: Wanted) -> None:
         """Begin a connection; its place is taken before anything is promised."""
         connections, options = self._connections, self._connections.options
-        handshake = handshake_of(self._http.context, self._headers, query)
-        refused = connections.admission.enter(handshake.address, options, connections.now())
+        refused = connections.admission.enter(request.address, options, connections.now())
         if refused is not None:
-            self._answer(
-                503, "text/plain", refused.message.encode(), **{"Retry-After": str(refused.retry_after)}
-            )
+            full = Refused(503, "text/plain", refused.message.encode())
+            self._answer(full, **{"Retry-After": str(refused.retry_after)})
             return
         sid = new_sid()
-        packet = engineio.open_packet(
-            sid,
-            upgrades=(),
-            ping_interval=options.ping_interval,
-            ping_timeout=options.ping_timeout,
-            max_payload=options.max_payload,
-        )
         try:
-            sock, early = await take_over(
-                self._http.detach(), switching_protocols(opening) + text_frame(packet)
-            )
+            sock, early = await take_over(self._http.detach(), greeting(sid, wanted, options))
         except (StreamClosedError, OSError):
-            connections.admission.leave(handshake.address)
+            connections.admission.leave(request.address)
             return
-        connection = connections.make(connections, sid, handshake, options)
-        link = WebSocketLink(
-            connections,
-            sock,
-            connection,
-            max_payload=options.max_payload,
-            send_buffer=options.send_buffer,
-            text_only="b64" in query,
-        )
-        connection.link, connection.phase = link, Phase.WEBSOCKET
-        connections.add(connection)
-        link.start(early)
+        begin(connections, sid, request.handshake(wanted), options, sock, early)
 
-    async def _probe(self, opening: Opening, connection: EngineConnection, *, text_only: bool) -> None:
-        """Let a WebSocket probe a connection; one that comes too late is closed at once, after its 101."""
-        connections = self._connections
+    async def _probe(self, wanted: Wanted, probed: EngineConnection) -> None:
         try:
-            sock, early = await take_over(self._http.detach(), switching_protocols(opening))
+            sock, early = await take_over(self._http.detach(), switching_protocols(wanted.opening))
         except (StreamClosedError, OSError):
             return
-        polling = connection.link if transport_of(connection) == "polling" else None
-        probe = UpgradeProbe(connections, connection, cast(PollingLink | None, polling))
-        link = WebSocketLink(
-            connections,
-            sock,
-            probe,
-            max_payload=connection.options.max_payload,
-            send_buffer=connections.options.send_buffer,
-            text_only=text_only,
-        )
-        probe.begin(link)
-        link.start(early)
+        probe(self._connections, probed, sock, early, text_only=wanted.text_only)
 
-    def _first(self, name: str) -> str | None:
-        values = self._headers.get(name)
-        return values[0] if values else None
-
-    def _refuse(self, refusal: engineio.Refusal) -> None:
-        self._answer(refusal.status, "application/json", refusal.body)
-
-    def _answer(self, status: int, kind: str, body: bytes, **more: str) -> None:
+    def _answer(self, refused: Refused, **more: str) -> None:
         # Tornado closes after an answer that comes before the request was read to its end; a proxy must know, or
         # it sends its next client's request into a connection that is gone.
+        size = str(len(refused.body))
         headers = HTTPHeaders(
-            {"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close", **more}
+            {"Content-Type": refused.kind, "Content-Length": size, "Connection": "close", **more}
         )
-        line = ResponseStartLine("HTTP/1.1", status, responses[status])
+        line = ResponseStartLine("HTTP/1.1", refused.status, responses[refused.status])
         address = client_address(self._http.context)
-        tell_request(self._line.method, self._line.path.partition("?")[0], status, address)
-        self._http.write_headers(line, headers, body)
+        tell_request(self._line.method, self._line.path.partition("?")[0], refused.status, address)
+        self._http.write_headers(line, headers, refused.body)
         self._http.finish()

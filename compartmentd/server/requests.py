@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -35,6 +34,28 @@ class Asked(NamedTuple):
     def of(cls, query: Mapping[str, tuple[str, ...]]) -> Asked:
         """Read the query."""
         return cls(*(_single(query, name) for name in ("transport", "sid", "EIO")))
+
+    @classmethod
+    def read(cls, query: str) -> Asked:
+        """Read a query string; the same as `of(read_query(query))`, which takes four times as long.
+
+        Raises:
+            ValueError: there are more than `MAX_FIELDS` parameters.
+        """
+        if "%" in query or "+" in query:
+            return cls.of(read_query(query))
+        if query.count("&") >= MAX_FIELDS:
+            raise ValueError("too many parameters")
+        transport = sid = version = None
+        for field in query.split("&"):
+            name, _, value = field.partition("=")
+            if name == "sid":
+                sid = value if sid is None else ""
+            elif name == "transport":
+                transport = value if transport is None else ""
+            elif name == "EIO":
+                version = value if version is None else ""
+        return cls(transport, sid, version)
 
     def refusal(self, transports: tuple[str, ...], method: str, *, upgrade: bool) -> Refusal | None:
         """Judge what can be judged without knowing the session, in the reference's order."""
@@ -75,15 +96,15 @@ def read_headers(headers: HTTPHeaders) -> dict[str, tuple[str, ...]]:
     return {name.lower(): tuple(headers.get_list(name)) for name in headers}
 
 
-def peer_address(context: Any) -> str:
-    """Return the peer's IP address from Tornado's request context; empty for a unix socket.
+def peer_address(address: object) -> str:
+    """Return the peer's IP address from what `accept` told; empty for a unix socket.
 
     IPv4 that comes in by an IPv6 listener is told as IPv4, so that one peer has one address.
     """
-    if context.address_family not in {socket.AF_INET, socket.AF_INET6}:
+    if not isinstance(address, tuple):
         return ""
-    address: str = context.address[0]
-    return address.removeprefix("::ffff:") if "." in address else address
+    host: str = address[0]
+    return host.removeprefix("::ffff:") if "." in host else host
 
 
 def client_address(context: Any) -> str:

@@ -25,6 +25,7 @@ from compartmentd.server.edge import Edge
 from compartmentd.server.handlers import PollingHandler
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.polling import PollingLink
+from compartmentd.server.reception import Reception
 from compartmentd.server.streams import Streams
 from compartmentd.server.websocket import LINGER
 
@@ -69,6 +70,7 @@ class EngineServer:
             default_handler_class=NotFoundHandler,
         )
         self._acceptor = Acceptor(self._accepted, all_but_reserve())
+        self._reception = Reception(self._connections, self._refer, _HEADER_TIMEOUT)
         self._streams = Streams()
         self._http = HTTPServer(
             Edge(self._connections, web),
@@ -122,6 +124,13 @@ class EngineServer:
         self._acceptor.add(sockets)
 
     def _accepted(self, sock: socket.socket, address: Any) -> None:
+        if self._streams.secures(sock):
+            self._refer(sock, address)
+        else:
+            self._reception.take(sock, address)
+
+    def _refer(self, sock: socket.socket, address: Any) -> None:
+        """Let Tornado serve a socket."""
         stream = self._streams.of(sock)
         if stream is not None:
             self._http.handle_stream(stream, address)
@@ -149,6 +158,7 @@ class EngineServer:
         self.stop()
         self.close_all()
         await self._connections.emptied(grace)
+        self._reception.close()
         await self._http.close_all_connections()
         self._connections.stop()
 

@@ -22,9 +22,13 @@ class Streams:
         self.context: ssl.SSLContext | None = None
         self._handshake_timeout = handshake_timeout
 
+    def secures(self, sock: socket.socket) -> bool:
+        """Tell whether a socket that is accepted now comes under TLS."""
+        return self.context is not None and sock.family != socket.AF_UNIX
+
     def of(self, sock: socket.socket) -> IOStream | None:
         """Return the stream of an accepted socket; `None`, with the socket closed, if its peer is gone."""
-        if self.context is None or sock.family == socket.AF_UNIX:
+        if self.context is None or not self.secures(sock):
             return IOStream(sock)
         sock.setblocking(False)
         try:

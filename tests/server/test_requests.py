@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from types import SimpleNamespace
-
 import pytest
 from tornado.httputil import HTTPHeaders
 
@@ -72,15 +69,16 @@ def test_headers_keep_every_value_under_one_name():
 
 
 @pytest.mark.parametrize(
-    ("family", "address", "expected"),
+    ("address", "expected"),
     [
-        (socket.AF_INET, ("127.0.0.1", 5), "127.0.0.1"),
-        (socket.AF_INET6, ("::1", 5, 0, 0), "::1"),
-        (socket.AF_INET6, ("::ffff:10.0.0.1", 5, 0, 0), "10.0.0.1"),
-        (socket.AF_INET6, ("::ffff:1", 5, 0, 0), "::ffff:1"),
-        (socket.AF_UNIX, "", ""),
-        (None, None, ""),
+        (("127.0.0.1", 5), "127.0.0.1"),
+        (("::1", 5, 0, 0), "::1"),
+        (("::ffff:10.0.0.1", 5, 0, 0), "10.0.0.1"),
+        (("::ffff:1", 5, 0, 0), "::ffff:1"),
+        ("", ""),
+        (b"", ""),
+        (None, ""),
     ],
 )
-def test_addresses(family: int | None, address: object, expected: str):
-    assert peer_address(SimpleNamespace(address_family=family, address=address)) == expected
+def test_addresses(address: object, expected: str):
+    assert peer_address(address) == expected
