@@ -38,6 +38,11 @@ class Reception:
         self._waiting: dict[socket.socket, float] = {}
         self._alarm: asyncio.TimerHandle | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many have said nothing yet."""
+        return len(self._waiting)
+
     def take(self, sock: socket.socket, address: Any) -> None:
         """Wait until a socket's peer says what it wants."""
         sock.setblocking(False)

@@ -1,0 +1,162 @@
+"""Who is served at the reception, and that everybody else leaves it as they came."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from compartmentd.protocol.multiplex import SocketConnection
+from compartmentd.server.connections import Connections
+from compartmentd.server.options import ServerOptions
+from compartmentd.server.reception import Reception
+from tests.support.recorder import Recorder
+from tests.support.timing import eventually
+from tests.support.wire import UPGRADE, head, text
+
+WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
+REQUEST = head("GET", WEBSOCKET, UPGRADE)
+
+
+class Desk:
+    """A reception, what it referred, and the clients' ends of the sockets that it was given."""
+
+    def __init__(self, options: ServerOptions, patience: float = 20.0) -> None:
+        self.recorder = Recorder()
+        self.connections = Connections(
+            lambda host, sid, handshake, options: SocketConnection(
+                host, sid, handshake, options, self.recorder
+            ),
+            options,
+        )
+        self.referred: list[tuple[socket.socket, Any]] = []
+        self.reception = Reception(
+            self.connections, lambda sock, address: self.referred.append((sock, address)), patience
+        )
+        self._sockets: list[socket.socket] = []
+
+    def client(self, address: Any = ("127.0.0.1", 1)) -> socket.socket:
+        """Give the reception one end of a connection; return the other, which blocks for ten seconds at most."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        ours = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+        listener.close()
+        ours.settimeout(10)
+        self._sockets += [ours, theirs]
+        self.reception.take(theirs, address)
+        return ours
+
+    def close(self) -> None:
+        self.reception.close()
+        self.connections.stop()
+        for sock in self._sockets:
+            sock.close()
+
+
+@asynccontextmanager
+async def opened(options: ServerOptions | None = None, patience: float = 20.0) -> AsyncIterator[Desk]:
+    """Open a desk with two places."""
+    desk = Desk(options or ServerOptions(connections=2), patience)
+    try:
+        yield desk
+    finally:
+        desk.close()
+
+
+async def test_a_websocket_is_served_and_what_comes_behind_is_read():
+    async with opened() as desk:
+        client, event = desk.client(), text('42["a"]')
+        client.sendall(REQUEST + text("40") + event[:3])
+        await eventually(lambda: bool(desk.recorder.named("connect")), "a CONNECT")
+        client.sendall(event[3:])
+        await eventually(lambda: bool(desk.recorder.named("event")), "an event")
+        assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
+        assert desk.referred == []
+        assert (len(desk.connections), desk.connections.admission.open) == (1, 1)
+
+
+async def test_the_client_is_whom_a_trusted_proxy_names():
+    async with opened(ServerOptions(trusted_proxies=("127.0.0.1/32",))) as desk:
+        desk.client().sendall(
+            head("GET", WEBSOCKET, {**UPGRADE, "X-Forwarded-For": "192.0.2.1, 198.51.100.7"})
+        )
+        await eventually(lambda: len(desk.connections) == 1, "a connection")
+        assert [connection.handshake.address for connection in desk.connections] == ["198.51.100.7"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(head("GET", "/socket.io/?EIO=4&transport=polling", {}), id="polling"),
+        pytest.param(head("POST", WEBSOCKET, UPGRADE), id="method"),
+        pytest.param(head("GET", f"/elsewhere{WEBSOCKET}", UPGRADE), id="path"),
+        pytest.param(head("GET", f"{WEBSOCKET}&sid=nobody", UPGRADE), id="unknown sid"),
+        pytest.param(head("GET", WEBSOCKET.replace("EIO=4", "EIO=3"), UPGRADE), id="version"),
+        pytest.param(head("GET", f"{WEBSOCKET}{'&a=b' * 200}", UPGRADE), id="parameters"),
+        pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "Origin": "https://evil.example"}), id="origin"),
+        pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "Sec-WebSocket-Version": "8"}), id="RFC 6455"),
+        pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "Content-Length": "3"}), id="body"),
+        pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "X": "é"}), id="not ASCII"),
+        pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "X": "y" * 5000}), id="long"),
+        pytest.param(REQUEST[:-2], id="incomplete"),
+        pytest.param(REQUEST[:1], id="one byte"),
+        pytest.param(b"\x16\x03\x01", id="TLS"),
+    ],
+)
+async def test_all_else_is_referred_with_every_byte_and_leaves_no_trace(request_: bytes):
+    async with opened() as desk:
+        client = desk.client()
+        client.sendall(request_)
+        await eventually(lambda: bool(desk.referred), "a socket that is referred")
+        ((sock, address),) = desk.referred
+        assert address == ("127.0.0.1", 1)
+        assert sock.recv(1 << 16) == request_
+        assert desk.connections.admission.open == 0
+        counters = desk.connections.counters
+        assert (counters.refused_origin, counters.refused_full, counters.opened) == (0, 0, 0)
+
+
+async def test_without_a_place_one_is_referred_and_not_counted():
+    async with opened() as desk:
+        for _ in range(2):
+            desk.client().sendall(REQUEST)
+        await eventually(lambda: len(desk.connections) == 2, "two connections")
+        desk.client().sendall(REQUEST)
+        await eventually(lambda: bool(desk.referred), "a socket that is referred")
+        assert desk.connections.admission.open == 2
+        assert desk.connections.counters.refused_full == 0
+
+
+async def test_who_says_nothing_is_sent_away_in_time():
+    async with opened(ServerOptions(), patience=0.05) as desk:
+        first, second = desk.client(), desk.client()
+        for client in (first, second):
+            assert await asyncio.to_thread(client.recv, 1) == b""
+        assert desk.referred == []
+        third = desk.client()
+        assert await asyncio.to_thread(third.recv, 1) == b""
+
+
+async def test_who_leaves_without_a_word_leaves_nothing():
+    async with opened() as desk:
+        client = desk.client()
+        client.close()
+        reset = desk.client()
+        reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        reset.close()
+        staying = desk.client()
+        staying.sendall(REQUEST)
+        await eventually(lambda: len(desk.connections) == 1, "a connection")
+        await eventually(lambda: desk.reception.waiting == 0, "nobody waiting")
+        assert desk.referred == []
+
+
+async def test_closing_sends_those_away_who_wait():
+    async with opened() as desk:
+        client = desk.client()
+        desk.reception.close()
+        assert await asyncio.to_thread(client.recv, 1) == b""
