@@ -106,7 +106,6 @@ class WebSocketLink:
         "_reader",
         "_reading",
         "_replies",
-        "_scheduled",
         "_sock",
         "_stage",
         "_text_only",
@@ -137,7 +136,6 @@ class WebSocketLink:
         self._farewell = b""  # the close frame, after everything else
         self._stage = _OPEN
         self._plain = not text_only  # open, and nothing but messages to send: see `flush`
-        self._scheduled = False
         self._reading = False
         self._choked = False
         self._ended_by_client = False
@@ -231,24 +229,23 @@ class WebSocketLink:
         return len(self._pending)
 
     def wake(self) -> None:
-        """Flush at the end of this turn."""
-        if not self._scheduled:
-            self._scheduled = True
-            dirty = self._connections.dirty
-            if dirty:
-                dirty.append(self)  # all but the first of a turn need no more, and no call
-            else:
-                self._connections.schedule(self)
+        """Flush at the end of this turn; once more than asked for does no harm."""
+        dirty = self._connections.dirty
+        if dirty:
+            dirty.append(self)  # all but the first of a turn need no more, and no call
+        else:
+            self._connections.schedule(self)
 
     def flush(self) -> None:
         """Send everything that was queued in this turn, by one call."""
-        self._scheduled = False
         if not self._plain:
             self._flush_all()
             return
         # Messages to a client that has taken everything so far, which is the case a million times for each other
         # one: one test instead of six.
         out = self.owner.out
+        if not out:
+            return
         data = out[0].frames if len(out) == 1 else b"".join([message.frames for message in out])
         out.clear()
         try:
@@ -311,7 +308,8 @@ class WebSocketLink:
         if not self._pending:
             self._connections.loop.remove_writer(self._sock)
             self._settle()
-        if self._stage is _FINISHING and not self._pending and not self._scheduled:
+        last = self._replies or self._farewell or self.owner.out
+        if self._stage is _FINISHING and not self._pending and not last:
             self._shut()  # else the flush that is coming has the last frames
         else:
             self._throttle()

@@ -129,7 +129,7 @@ class Publisher:
             core.note_rate(session, held=True)
         self._relay(session, membership, grant, wire.relayed(grant.head, data, grant.tail))
         if ack is not None:
-            session.send(wire.ok(session.namespace.prefix, ack))
+            session.peer.send(wire.ok(session.namespace.prefix, ack))
         return True
 
     def publish(
@@ -250,7 +250,7 @@ class Publisher:
         if others < _CROWD:
             for member in tuple(room.members):
                 if member is not sender:
-                    member.send(message)
+                    member.peer.send(message)
             return
         batch = self._batch
         if (
@@ -266,7 +266,7 @@ class Publisher:
         self._batch_room, self._batch_of, self._batch_at = room, session, core.registry.changes
         for member in tuple(room.members):
             if member is not sender:
-                member.send(batch)
+                member.peer.send(batch)
 
 
 def _within_own_rates(membership: Membership, now: float, size: int) -> bool:

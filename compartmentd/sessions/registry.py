@@ -7,7 +7,6 @@ members is not kept. Only `Registry` changes either side. Leaving costs what the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 import msgspec
 
@@ -15,7 +14,7 @@ from compartmentd.names import NamespaceName, RoomName, SessionId, Subject
 from compartmentd.policy.model import Limits, RoomTemplate
 from compartmentd.policy.principal import Principal
 from compartmentd.protocol.application import Peer
-from compartmentd.protocol.message import Batch, Message
+from compartmentd.protocol.message import Message
 from compartmentd.sessions.limits import Bucket
 from compartmentd.tokens.verify import Verified
 
@@ -98,7 +97,6 @@ class Session:
         "peer",
         "principal",
         "rooms_left",
-        "send",
         "sid",
         "user_tail",
         "valid_until",
@@ -116,7 +114,6 @@ class Session:
     ) -> None:
         self.sid = sid
         self.peer = peer
-        self.send: Callable[[Message | Batch], None] = peer.send
         self.namespace = namespace
         self.principal = principal
         self.verified = verified
@@ -137,6 +134,10 @@ class Session:
         self.joins: Bucket | None = None
         self.own_joins: dict[str, Bucket] | None = None
         self.rooms_left: dict[str, OwnBuckets] | None = None
+
+    def send(self, message: Message) -> None:
+        """Queue a message for the client."""
+        self.peer.send(message)
 
     @property
     def user(self) -> Subject | None:
