@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 ANY = "*"
 
+_ALLOW = "Access-Control-Allow-Origin"
+
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _HOST = r"\[[0-9a-f:.]+\]|[a-z0-9_.-]+"
 _ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://({_HOST})(?::([0-9]{{1,5}}))?", re.ASCII)
@@ -88,6 +90,15 @@ class OriginPolicy:
         if self.explicit:
             return any(pattern.matches(scheme, name, port) for pattern in self._patterns)
         return (name, port) == _authority(scheme, host)
+
+    def shared_with(self, origin: str | None) -> Sequence[tuple[str, str]]:
+        """Return the headers that let the pages of an allowed origin read an answer (Fetch, "CORS protocol")."""
+        if origin is None:
+            return ()
+        if self.any:
+            return ((_ALLOW, "*"),)
+        # With credentials, for load balancers that keep sessions together by a cookie.
+        return ((_ALLOW, origin), ("Vary", "Origin"), ("Access-Control-Allow-Credentials", "true"))
 
 
 def _port(scheme: str, port: str | None) -> int | None:

@@ -25,6 +25,11 @@ def log_request(handler: RequestHandler) -> None:
     )
 
 
+def is_told(status: int) -> bool:
+    """Tell whether the lines of answers with this status are written at all."""
+    return logger.isEnabledFor(logging.DEBUG if status < 400 else logging.INFO)
+
+
 def tell_request(method: str, path: str, status: int, address: str, seconds: float | None = None) -> None:
     """Write the line of a request that was answered; `path` is without the query.
 

@@ -1,40 +1,28 @@
-"""The HTTP side of Engine.IO: handshakes, polls, packets posted, and preflights, on Tornado's handlers."""
+"""The HTTP side of Engine.IO on Tornado's handlers: preflights, and what `keepalive` leaves to Tornado."""
 
 from __future__ import annotations
 
-import secrets
-from typing import cast
+from asyncio import Future
+from functools import partial
+from typing import TypeVar, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.web import stream_request_body
 
 from compartmentd.errors import WireError
 from compartmentd.protocol import engineio
-from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.engineio import FORBIDDEN, Refusal
 from compartmentd.server.access import QuietHandler
 from compartmentd.server.admission import TooMany
 from compartmentd.server.connections import Connections
 from compartmentd.server.polling import PollingLink
-from compartmentd.server.requests import Asked, client_address, handshake_of, read_headers, read_query
+from compartmentd.server.polls import SMALL_BODY, begin, judge
+from compartmentd.server.requests import handshake_of, read_headers, read_query
 
-_SMALL_BODY = 1 << 16
-"""A refused request whose body is no longer is read to its end: the connection can be used again."""
+_T = TypeVar("_T")
 
 _BODY_SLACK = 1 << 16
 """What Tornado may read beyond our limit, so that the answer to more is ours."""
-
-
-def new_sid() -> str:
-    """Return an Engine.IO session id: the only secret of a polling client, so never shown to others."""
-    return secrets.token_urlsafe(15)
-
-
-def transport_of(connection: EngineConnection | None) -> str | None:
-    """Return the transport that a session's requests must name."""
-    if connection is None:
-        return None
-    return "polling" if isinstance(connection.link, PollingLink) else "websocket"
 
 
 @stream_request_body
@@ -48,7 +36,6 @@ class PollingHandler(QuietHandler):
         """Take what the server's rule gives every handler."""
         self.connections = connections
         self.refusal: Refusal | None = None
-        self.connection: EngineConnection | None = None
         self.link: PollingLink | None = None
         self.body = bytearray()
         self.posting = False
@@ -66,7 +53,7 @@ class PollingHandler(QuietHandler):
         """Collect a body, up to the limit."""
         if self._finished:
             return
-        limit = _SMALL_BODY if self.connection is None else self.connection.options.max_payload
+        limit = SMALL_BODY if self.link is None else self.link.connection.options.max_payload
         if len(self.body) + len(chunk) > limit:
             self._too_long()
         else:
@@ -78,10 +65,12 @@ class PollingHandler(QuietHandler):
         """Open a session, or fetch a session's packets."""
         if self.refusal is not None:
             self._refuse(self.refusal)
-        elif self.connection is None:
+        elif self.link is None:
             self._handshake()
-        elif self.link is not None:
-            payload = await self.link.poll()
+        else:
+            answer: Future[bytes | None] = self.connections.loop.create_future()
+            self.link.poll(partial(_settle, answer))
+            payload = await answer
             if payload is None:
                 self._bad()
             else:
@@ -89,15 +78,15 @@ class PollingHandler(QuietHandler):
 
     async def post(self) -> None:
         """Take packets."""
-        connection, link = self.connection, self.link
+        link = self.link
         if self.refusal is not None:
             self._refuse(self.refusal)
-        elif connection is not None and connection.link is not link:
+        elif link is not None and link.connection.link is not link:
             self._refuse(engineio.BAD_REQUEST)  # it moved to a WebSocket while this was still coming
-        elif connection is not None and link is not None:
-            self.connections.counters.bytes_in += len(self.body)
-            self._take(connection, bytes(self.body))
-            await link.consumed()
+        elif link is not None:
+            consumed: Future[None] = self.connections.loop.create_future()
+            link.post(bytes(self.body), partial(_settle, consumed, None))
+            await consumed
             self._posted()
             if not link.failed:
                 self.set_header("Content-Type", "text/html")
@@ -140,37 +129,24 @@ class PollingHandler(QuietHandler):
         if not policy.allows(origin, headers.get("Host"), headers.get("Sec-Fetch-Site")):
             self.connections.counters.refused_origin += 1
             return FORBIDDEN
-        if origin is not None:
-            self.set_header("Access-Control-Allow-Origin", "*" if policy.any else origin)
-            if not policy.any:
-                self.add_header("Vary", "Origin")
-                # For load balancers that keep sessions together by a cookie.
-                self.set_header("Access-Control-Allow-Credentials", "true")
+        for name, value in policy.shared_with(origin):
+            self.add_header(name, value)
         return None
 
     def _refusal(self) -> Refusal | None:
         method = self.request.method or ""
         if method == "OPTIONS":
             return None if "Origin" in self.request.headers else engineio.BAD_METHOD
-        try:
-            asked = Asked.of(read_query(self.request.query))
-        except ValueError:
-            return engineio.BAD_REQUEST
-        refusal = asked.refusal(self.connections.options.transports, method, upgrade=False)
-        if refusal is not None or asked.sid is None:
-            return refusal
-        connection = self.connections.find(asked.sid)
-        refusal = asked.refusal_for(transport_of(connection))
-        if refusal is None and connection is not None and isinstance(connection.link, PollingLink):
-            if method not in {"GET", "POST"}:
-                return engineio.BAD_REQUEST
-            self.connection, self.link = connection, connection.link
-        return refusal
+        judged = judge(self.connections, method, self.request.query)
+        if isinstance(judged, Refusal):
+            return judged
+        self.link = judged
+        return None
 
     def _refuse_or_read(self, refusal: Refusal) -> None:
         """Refuse at once what brings a long body, else when its short one has been read."""
         length = self._content_length()
-        if length is None or length > _SMALL_BODY:
+        if length is None or length > SMALL_BODY:
             self._leave_unread()
             self._refuse(refusal)
         else:
@@ -184,10 +160,10 @@ class PollingHandler(QuietHandler):
         return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
     def _prepare_post(self) -> None:
-        connection, link = self.connection, self.link
-        if connection is None or link is None:
+        link = self.link
+        if link is None:
             return
-        limit = connection.options.max_payload
+        limit = link.connection.options.max_payload
         if (self._content_length() or 0) > limit:
             self._too_long()
         elif link.posting:
@@ -196,7 +172,7 @@ class PollingHandler(QuietHandler):
             self._leave_unread()
             self._bad()
         elif self.request.headers.get("Content-Type", "").startswith("application/octet-stream"):
-            connection.fail(WireError("binary bodies are of an older protocol"))
+            link.connection.fail(WireError("binary bodies are of an older protocol"))
             self._leave_unread()
             self._bad()
         else:
@@ -217,35 +193,13 @@ class PollingHandler(QuietHandler):
         return cast(HTTP1Connection, self.request.connection)  # there is no other in Tornado's server
 
     def _handshake(self) -> None:
-        connections, options = self.connections, self.connections.options
         context = self._http.context
-        refused = connections.admission.enter(client_address(context), options, connections.now())
-        if refused is not None:
-            self._unavailable(refused)
-            return
         handshake = handshake_of(context, read_headers(self.request.headers), read_query(self.request.query))
-        connection = connections.make(connections, new_sid(), handshake, options)
-        connection.link = PollingLink(connections, connection, options)
-        upgrades = [name for name in options.transports if name == "websocket"]
-        connections.add(connection)
-        self._answer(
-            engineio.open_packet(
-                connection.sid,
-                upgrades=upgrades,
-                ping_interval=options.ping_interval,
-                ping_timeout=options.ping_timeout,
-                max_payload=options.max_payload,
-            )
-        )
-
-    def _take(self, connection: EngineConnection, body: bytes) -> None:
-        """Take a body's packets; of a session that we closed they are dropped: its next poll tells it so."""
-        try:
-            packets = engineio.decode_payload(body)
-        except WireError as error:
-            connection.fail(error)
+        packet = begin(self.connections, handshake)
+        if isinstance(packet, TooMany):
+            self._unavailable(packet)
         else:
-            connection.receive(packets)
+            self._answer(packet)
 
     def _posted(self) -> None:
         if self.posting and self.link is not None:
@@ -277,3 +231,9 @@ class PollingHandler(QuietHandler):
         self.set_header("Retry-After", str(refused.retry_after))
         self.set_header("Content-Type", "text/plain")
         self.finish(refused.message)
+
+
+def _settle(future: Future[_T], value: _T) -> None:
+    """Give a handler that waits what it waits for; its client may have left meanwhile."""
+    if not future.done():
+        future.set_result(value)

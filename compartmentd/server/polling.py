@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from math import inf
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+from compartmentd.errors import WireError
+from compartmentd.protocol import engineio
 from compartmentd.protocol.connection import SLOW, TRANSPORT_ERROR, EngineConnection
 from compartmentd.protocol.engineio import CLOSE, NOOP, Outgoing
 from compartmentd.protocol.lifecycle import Phase
@@ -20,11 +22,19 @@ FAREWELL = 10.0
 """Seconds that a closed session is kept for the poll that fetches its last packets."""
 
 
+Polled: TypeAlias = Callable[[bytes | None], None]
+"""Called once with what answers a GET; `None` if that GET was out of place."""
+
+
 class Probe(Protocol):
     """A WebSocket that is about to take a connection over."""
 
     def cancel(self) -> None:
         """Close it: the connection has ended meanwhile."""
+
+
+# By a name of this module: on Python 3.11 a look-up in an Enum costs more than taking a payload.
+_PROBING = Phase.PROBING
 
 
 class PollingLink:
@@ -36,11 +46,11 @@ class PollingLink:
     __slots__ = (
         "_bytes",
         "_connections",
+        "_consumed",
         "_leaving",
         "_limit",
         "_poll",
         "_queue",
-        "_resumed",
         "_scheduled",
         "connection",
         "due",
@@ -61,8 +71,8 @@ class PollingLink:
         self._limit = options.send_buffer
         self._queue: list[Outgoing] = []
         self._bytes = 0
-        self._poll: asyncio.Future[bytes] | None = None  # the GET that is held
-        self._resumed: asyncio.Future[None] | None = None  # the POST that waits for a decision
+        self._poll: Polled | None = None  # the GET that is held
+        self._consumed: Callable[[], None] | None = None  # the POST that waits for a decision
         self._leaving = False  # closed; the last packets may still be fetched
         self._scheduled = False
 
@@ -89,16 +99,18 @@ class PollingLink:
         self._scheduled = False
         if self.connection.link is not self:
             return  # upgraded in this very turn; the WebSocket has it
-        self._collect()
         if self._poll is not None:
-            if self._queue:
+            if self.connection.out:
                 self._answer()
-        elif self._bytes > self._limit:
+            return
+        self._collect()
+        if self._bytes > self._limit:
             self._connections.counters.slow += 1
             self.connection.lost(SLOW)
             self._drop()
 
     def _collect(self) -> None:
+        """Keep what was sent for the poll that will fetch it."""
         out = self.connection.out
         self._bytes += sum(len(message.payload) + 1 for message in out)
         self._queue += out
@@ -111,28 +123,37 @@ class PollingLink:
 
     # The client's requests
 
-    async def poll(self) -> bytes | None:
-        """Return the next payload, once there is one; `None` if this poll is out of place.
+    def poll(self, polled: Polled) -> None:
+        """Answer with the next payload, now or once there is one.
 
-        Where another is held already, that is the end of the session.
+        A poll that is out of place is told so; where another is held already, that is the end of the session.
         """
         if self.connection.link is not self:
-            return None  # it ended or moved after this request was let in
-        if self._poll is not None:
+            polled(None)  # it ended or moved after this request was let in
+        elif self._poll is not None:
             self.cut()
-            return None
-        self._collect()
-        if self._queue or self.connection.phase is Phase.PROBING:
-            return self._take_payload()
-        poll: asyncio.Future[bytes] = self._connections.loop.create_future()
-        self._poll = poll
-        return await poll
+            polled(None)
+        elif self._queue or self.connection.out or self.connection.phase is _PROBING:
+            polled(self._take_payload())
+        else:
+            self._poll = polled
 
-    async def consumed(self) -> None:
-        """Wait until the packets of a POST were taken: the client sends no further one before its answer."""
+    def post(self, body: bytes, consumed: Callable[[], None]) -> None:
+        """Take the packets of a POST, and say when they were: the client sends no further one before that.
+
+        Of a session that we closed they are dropped: its next poll tells it so.
+        """
+        self._connections.counters.bytes_in += len(body)
+        try:
+            packets = engineio.decode_payload(body)
+        except WireError as error:
+            self.connection.fail(error)
+        else:
+            self.connection.receive(packets)
         if self.connection.held and self.connection.link is self:
-            self._resumed = self._connections.loop.create_future()
-            await self._resumed
+            self._consumed = consumed
+        else:
+            consumed()
 
     def probed(self) -> None:
         """A WebSocket probes: no poll may stay held from now on."""
@@ -154,12 +175,16 @@ class PollingLink:
 
     def _answer(self) -> None:
         poll, self._poll = self._poll, None
-        if poll is not None and not poll.done():
-            poll.set_result(self._take_payload())
+        if poll is not None:
+            poll(self._take_payload())
 
     def _take_payload(self) -> bytes:
-        queue = self.take_queue() or [NOOP]
+        if self._queue:
+            self._collect()
+        out = self.connection.out
+        queue = self.take_queue() or out or [NOOP]
         payload = SEPARATOR.join([message.payload for message in queue])
+        out.clear()
         self._connections.counters.bytes_out += len(payload)
         if self._leaving:
             self._drop()
@@ -210,8 +235,8 @@ class PollingLink:
         self.connection.released(self)
         self.resume()
         poll, self._poll = self._poll, None
-        if poll is not None and not poll.done():
-            poll.set_result(last.payload)
+        if poll is not None:
+            poll(last.payload)
 
     def _end_probe(self) -> None:
         probe, self.probe = self.probe, None
@@ -219,10 +244,10 @@ class PollingLink:
             probe.cancel()
 
     def pause(self) -> None:
-        """Packets that come while the connection is held are kept by it; the POST waits, see `consumed`."""
+        """Packets that come while the connection is held are kept by it; the POST waits, see `post`."""
 
     def resume(self) -> None:
         """Let the POST that waits be answered."""
-        resumed, self._resumed = self._resumed, None
-        if resumed is not None and not resumed.done():
-            resumed.set_result(None)
+        consumed, self._consumed = self._consumed, None
+        if consumed is not None:
+            consumed()
