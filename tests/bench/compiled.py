@@ -17,6 +17,7 @@ LIBRARIES = ["-lssl", "-lcrypto"]
 
 PROGRAMS = {
     "load": ("load", "settings", "link", "websocket", "packets", "clients", "closed"),
+    "floor": ("floor",),
 }
 """Each program's sources."""
 

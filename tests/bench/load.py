@@ -56,7 +56,11 @@ class Load:
         size: int,
         tokens: Path,
         room: str | None = None,
-        **more: object,
+        first: int = 0,
+        join: bool = True,
+        at_once: int = 20,
+        protocol: str = "socketio",
+        namespace: str = "/",
     ) -> dict[str, Any]:
         """Connect a group of clients, each `size` of them in a room, and return when all are in.
 
@@ -64,10 +68,13 @@ class Load:
             place: Where.
             clients: How many, a multiple of `size`.
             size: How many there are in a room.
-            tokens: A file, one token a line; client `i` has the one at `first` + `i`.
+            tokens: A file, one token a line.
             room: The rooms' names, {} being their number; the tokens of the harness name `room:SIZE-NUMBER`.
-            more: `first` token; `join=0`: connected is enough; `at_once`: how many are on their way at a time;
-                `protocol="nchan"`; `namespace`; `addresses`: how many loopback addresses they come from.
+            first: The token of the first client, a multiple of `size`; the next one has the next.
+            join: Whether they join their rooms; else they are in when they have their sessions.
+            at_once: How many are on their way at a time.
+            protocol: "socketio", or "nchan", which knows no sessions.
+            namespace: Where their sessions are.
         """
         return self.command(
             "connect",
@@ -78,7 +85,11 @@ class Load:
             size=size,
             tokens=tokens,
             room=room or f"room:{size}-{{}}",
-            **more,
+            first=first,
+            join=int(join),
+            at_once=at_once,
+            protocol=protocol,
+            namespace=namespace,
         )
 
     def closed(self, **settings: object) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+"""Idle memory: what the server's process has grown by, for each connection that does nothing.
+
+Every server is a new one for it: memory that was given back to the allocator would be counted as never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.bench.bench import Bench
+from tests.bench.load import Load, Place
+from tests.bench.rows import MEMORY_WEBSOCKET, Row
+from tests.bench.workloads.rounds import OURS, compared
+
+FIRST = 500
+"""So many connect before it is looked the first time: what a server makes once is not a connection's."""
+
+
+def _each(bench: Bench, name: str, count: int) -> float:
+    """Return how many KiB a connection is."""
+    with bench.fresh(name) as server, Load() as load:
+        place = Place(server.host, server.port)
+        load.connect(place, clients=FIRST, size=1, join=False, tokens=bench.tokens.file)
+        before = server.memory()
+        load.connect(place, clients=count, size=1, first=FIRST, join=False, tokens=bench.tokens.file)
+        return (server.memory() - before) / count / 1024
+
+
+def rows(bench: Bench) -> Iterator[Row]:
+    """Yield the rows of idle memory."""
+    count = bench.scale(10_000, 2_000, 10)
+    names = [OURS, *(name for name in ("node", "python-socketio") if name in bench.peers)]
+    yield from compared(
+        MEMORY_WEBSOCKET, "KiB/connection", {name: [_each(bench, name, count)] for name in names}
+    )

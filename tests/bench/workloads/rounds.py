@@ -1,0 +1,87 @@
+"""What the workloads on sockets share: a load for each server, and rounds in turns."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from tests.bench.bench import Bench
+from tests.bench.load import Load, Place
+from tests.bench.rows import Row, row
+from tests.bench.servers import Server
+
+OURS = "ours"
+
+
+class Side(NamedTuple):
+    """A server, and the load that is connected to it alone."""
+
+    server: Server
+    load: Load
+
+    @property
+    def name(self) -> str:
+        return self.server.name
+
+    @property
+    def place(self) -> Place:
+        """Where its clients connect."""
+        return Place(self.server.host, self.server.port)
+
+    @property
+    def protocol(self) -> str:
+        """What its clients speak."""
+        return "nchan" if self.name == "nchan" else "socketio"
+
+
+@contextlib.contextmanager
+def sides(bench: Bench, *wanted: str) -> Iterator[list[Side]]:
+    """Give a side for ours, and one for each of the wanted servers that takes part, ours first.
+
+    The floor takes part as "c", whichever of its modes is wanted.
+    """
+    names = [OURS, *(name for name in wanted if name.partition("-joined")[0] in bench.peers)]
+    with contextlib.ExitStack() as stack:
+        yield [Side(bench.server(name), stack.enter_context(Load())) for name in names]
+
+
+def cost(server: Server, work: Callable[[], Mapping[str, Any]], unit: str) -> float:
+    """Return what some work costs a server, in µs of CPU for each of what the load counted."""
+    before = server.cpu()
+    counted = work()[unit]
+    return (server.cpu() - before) / float(counted) / 1000
+
+
+def in_turns(
+    bench: Bench,
+    taking_part: Iterable[Side],
+    measure: Callable[[Side], float],
+    warm: Callable[[Side], object],
+) -> dict[str, list[float]]:
+    """Measure all sides round by round, and return each one's values by its name.
+
+    Each is warmed up once before. A round begins with another side than the last one, so that none is always the
+    one that comes after whom.
+    """
+    order = list(taking_part)
+    values: dict[str, list[float]] = {side.name: [] for side in order}
+    for side in order:
+        warm(side)
+    for _ in range(bench.rounds):
+        for side in order:
+            values[side.name].append(measure(side))
+        order.append(order.pop(0))
+    return values
+
+
+def compared(work: str, unit: str, values: Mapping[str, list[float]]) -> Iterator[Row]:
+    """Yield the row of each peer."""
+    for peer, theirs in values.items():
+        if peer != OURS:
+            yield row(work, unit, values[OURS], peer, theirs)
+
+
+def per_second(values: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    """Return what is done in a second of CPU, of costs in µs."""
+    return {name: [1e6 / each for each in costs] for name, costs in values.items()}
