@@ -59,6 +59,7 @@ MEMORY_POLLING = "idle memory, polling"
 POLLING = "fan-out over polling"
 DECISION = "join decision, {:,} templates"
 RELOAD = "reload, 10,000 sessions and templates: longest pause"
+RELOAD_SEEN = "reload, likewise: longest wait for an ack"
 LATENCY = "latency {} at half of Node's saturation"
 FAIRNESS = "p99 of others beside a flooding sender"
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.bench import tokens
+from tests.bench import compiled, tokens
 from tests.bench.tokens import Tokens
 from tests.support import certificates
 
@@ -237,7 +237,7 @@ def configuration(given: Tokens, directory: Path, listen: list[str], **server: o
 def serve(directory: Path, settings: dict[str, object]) -> subprocess.Popen[bytes]:
     """Start `compartmentd serve` on a configuration."""
     file = directory / "compartments.yaml"
-    file.write_text(yaml.safe_dump(settings, sort_keys=False))
+    file.write_text(yaml.dump(settings, Dumper=yaml.CSafeDumper, sort_keys=False))
     return _spawn(directory, sys.executable, "-m", "compartmentd", "serve", "-c", str(file))
 
 
@@ -252,6 +252,19 @@ def _ours(directory: Path, given: Tokens) -> Server:
         secure, configuration(given, secure, [f"{HOST}:{tls_port}"], tls={"cert": cert, "key": key})
     )
     return Server("ours", port, [plain, with_tls], directory, tls_port)
+
+
+@contextlib.contextmanager
+def ours_with(given: Tokens, settings: Callable[[Tokens, Path, int], dict[str, object]]) -> Iterator[Server]:
+    """Give ours with another configuration, made of the tokens, its directory and the port to listen on."""
+    directory = Path(tempfile.mkdtemp(prefix="compartmentd-bench-ours-"))
+    [port] = _ports(1)
+    server = Server("ours", port, [serve(directory, settings(given, directory, port))], directory)
+    try:
+        _wait(server, port)
+        yield server
+    finally:
+        server.stop()
 
 
 def _node(directory: Path, given: Tokens) -> Server:
@@ -287,11 +300,25 @@ def _nchan(directory: Path, given: Tokens) -> Server:
     return Server("nchan", port, [process], directory)
 
 
+def _floor(mode: str) -> Callable[[Path, Tokens], Server]:
+    """Return how to start the floor in C: a send() for `each` message and recipient, or messages `joined`."""
+
+    def start(directory: Path, _: Tokens) -> Server:
+        [port] = _ports(1)
+        return Server(
+            "c", port, [_spawn(directory, str(compiled.program("floor")), str(port), mode)], directory
+        )
+
+    return start
+
+
 STARTERS: dict[str, Callable[[Path, Tokens], Server]] = {
     "ours": _ours,
     "node": _node,
     "python-socketio": _python_socketio,
     "nchan": _nchan,
+    "c": _floor("each"),
+    "c-joined": _floor("joined"),
 }
 
 
