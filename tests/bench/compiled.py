@@ -16,7 +16,7 @@ LIBRARIES = ["-lssl", "-lcrypto"]
 """What Debian's libssl-dev brings."""
 
 PROGRAMS = {
-    "load": ("load", "settings", "link", "websocket", "packets", "clients", "closed"),
+    "load": ("load", "settings", "link", "http", "websocket", "polling", "packets", "clients", "closed"),
     "floor": ("floor",),
 }
 """Each program's sources."""

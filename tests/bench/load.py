@@ -61,6 +61,9 @@ class Load:
         at_once: int = 20,
         protocol: str = "socketio",
         namespace: str = "/",
+        polling: bool = False,
+        websocket_senders: int = 0,
+        keep_post: bool = True,
     ) -> dict[str, Any]:
         """Connect a group of clients, each `size` of them in a room, and return when all are in.
 
@@ -75,6 +78,9 @@ class Load:
             at_once: How many are on their way at a time.
             protocol: "socketio", or "nchan", which knows no sessions.
             namespace: Where their sessions are.
+            polling: They come by HTTP polling, but for the first `websocket_senders` of each room.
+            websocket_senders: How many of a room's members those are.
+            keep_post: Polling clients keep the connection of a POST that was answered.
         """
         return self.command(
             "connect",
@@ -90,6 +96,9 @@ class Load:
             at_once=at_once,
             protocol=protocol,
             namespace=namespace,
+            polling=int(polling),
+            websocket_senders=websocket_senders,
+            keep_post=int(keep_post),
         )
 
     def closed(self, **settings: object) -> dict[str, Any]:
@@ -146,6 +155,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--room", help="their names, {} being the number; room:SIZE-{}")
     parser.add_argument("--namespace", default="/")
     parser.add_argument("--protocol", default="socketio", choices=["socketio", "nchan"])
+    parser.add_argument(
+        "--polling", action="store_true", help="the receivers poll; with inbound, everyone does"
+    )
     parser.add_argument("--senders", type=int, help="in each room; inbound all, fan-out 1")
     parser.add_argument("--window", type=int, default=1, help="messages under way for each sender")
     parser.add_argument("--batch", type=int, help="how many leave at once; inbound all, fan-out a quarter")
@@ -173,6 +185,8 @@ def main() -> None:
             room=given.room,
             namespace=given.namespace,
             protocol=given.protocol,
+            polling=given.polling,
+            websocket_senders=0 if inbound else senders,
         )
         for _ in range(given.rounds):
             before = cpu_of(given.pid) if given.pid else 0

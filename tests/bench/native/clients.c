@@ -81,6 +81,9 @@ static struct group *new_group(const struct settings *settings)
         .size = number_of(settings, "size", 1),
         .first_token = number_of(settings, "first", 0),
         .join = number_of(settings, "join", 1),
+        .polling = number_of(settings, "polling", 0),
+        .websocket_senders = number_of(settings, "websocket_senders", 0),
+        .keep_post = number_of(settings, "keep_post", 1),
     };
     if (group->size < 1 || group->count < 1 || group->count % group->size || group->first_token % group->size)
         fail("clients and first must be multiples of size");
@@ -108,8 +111,10 @@ static void place_clients(struct group *group, const char *pattern)
             .group = group,
             .room = &group->rooms[i / group->size],
             .number = i,
+            .polls = group->polling && i % group->size >= group->websocket_senders,
             .next_id = 1,
             .link.fd = -1,
+            .post.link.fd = -1,
         };
 }
 
@@ -117,6 +122,30 @@ void client_ready(struct client *client)
 {
     client->ready = true;
     client->group->ready++;
+}
+
+void client_queue(struct client *client, const char *text, size_t length)
+{
+    if (client->polls)
+        polling_queue(client, text, length);
+    else
+        websocket_queue(text, length);
+}
+
+void client_flush(struct client *client)
+{
+    if (client->polls)
+        polling_flush(client);
+    else
+        websocket_flush(client);
+}
+
+static void begin(struct client *client)
+{
+    if (client->polls)
+        polling_begin(client);
+    else
+        websocket_begin(client);
 }
 
 /* `at_once` of them are on their way at any time, as long as there are so many. */
@@ -130,7 +159,7 @@ void clients_connect(const struct settings *settings)
     int seen = 0;
     while (group->ready < group->count) {
         while (group->started < group->count && group->started - group->ready < at_once)
-            websocket_begin(&group->clients[group->started++]);
+            begin(&group->clients[group->started++]);
         links_turn(0);
         if (group->ready > seen) {
             seen = group->ready;
@@ -147,8 +176,11 @@ void clients_close(void)
     int closed = 0;
     for (; group_count; group_count--) {
         struct group *group = &groups[group_count - 1];
-        for (int i = 0; i < group->count; i++, closed++)
+        for (int i = 0; i < group->count; i++, closed++) {
             link_close(&group->clients[i].link);
+            link_close(&group->clients[i].post.link);
+            free(group->clients[i].post.body);
+        }
         free((char *)group->place.host);
         free(group->clients);
         free(group->rooms);

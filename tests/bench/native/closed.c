@@ -6,7 +6,6 @@
  * window of many keeps the server saturated.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "load.h"
 
@@ -62,17 +61,13 @@ static uint64_t unacked(const struct client *client)
 
 static void send_batch(struct client *client)
 {
-    unsigned char *frames = malloc(round.batch * (round.bytes + 512)), *at = frames;
     char text[round.bytes + 512];
-    if (!frames)
-        fail("no memory");
     for (int i = 0; i < round.batch; i++, client->sent++)
-        at += websocket_frame(at, 1, text, packet_publish(client, text, round.bytes));
+        client_queue(client, text, packet_publish(client, text, round.bytes));
     client->room->sent += round.batch;
     client->room->undelivered += (int64_t)round.batch * recipients(client->room);
     round.events += round.batch;
-    link_send(&client->link, frames, at - frames);
-    free(frames);
+    client_flush(client);
 }
 
 /* The bound on a room's deliveries leaves its other senders their windows. */

@@ -2,7 +2,9 @@
  *
  *   settings.c   the words of a command, `key=value`
  *   link.c       a TCP or TLS connection: non-blocking, watched by one epoll
+ *   http.c       requests as browsers make them, and their answers
  *   websocket.c  handshake, frames out, frames in
+ *   polling.c    the same by GET and POST
  *   packets.c    Engine.IO and Socket.IO: what a text means to a client
  *   clients.c    groups of clients: connect them, join their rooms, close them
  *   closed.c     rounds whose next event waits for the deliveries of the last
@@ -80,8 +82,19 @@ struct room {
     bool changed;
 };
 
-struct client {
+/* What a polling client sends: what waits for the POST that is under way goes with the next one. */
+struct post {
     struct link link;
+    bool under_way;
+    char *body;
+    size_t length;
+};
+
+struct client {
+    struct link link; /* what it receives by; the WebSocket, or the GET of polling */
+    bool polls;
+    struct post post; /* of polling alone */
+    char sid[64];
     struct room *room;
     struct group *group;
     int number; /* in its group */
@@ -96,6 +109,9 @@ struct group {
     int count, size, room_count;
     int first_token;
     bool join;
+    bool polling; /* the transport, but for the first `websocket_senders` of a room */
+    int websocket_senders;
+    bool keep_post; /* a connection whose POST was answered stays open */
     int started, ready;
     struct client *clients;
     struct room *rooms;
@@ -111,13 +127,34 @@ void clients_connect(const struct settings *settings);
 void clients_close(void);
 void client_ready(struct client *client);
 const char *client_token(const struct client *client);
+/* Sends what was queued for this client since the last flush, in one write or POST. */
+void client_queue(struct client *client, const char *text, size_t length);
+void client_flush(struct client *client);
+
+/* --- http.c ---------------------------------------------------------------------------------------------------- */
+
+struct answer {
+    size_t length; /* of all of it; 0: it is not whole yet */
+    int status;
+    const char *body;
+    size_t body_length;
+};
+
+void http_request(struct link *link, const char *method, const char *path, const char *headers, const char *body,
+                  size_t length);
+struct answer http_answer(const struct link *link, const unsigned char *bytes, size_t length);
 
 /* --- websocket.c ----------------------------------------------------------------------------------------------- */
 
 void websocket_begin(struct client *client);
-/* Puts a masked text frame there and returns its length; there must be room for 14 bytes more than the text. */
-size_t websocket_frame(unsigned char *there, int opcode, const char *text, size_t length);
-void websocket_send(struct client *client, const char *text, size_t length);
+void websocket_queue(const char *text, size_t length);
+void websocket_flush(struct client *client);
+
+/* --- polling.c ------------------------------------------------------------------------------------------------- */
+
+void polling_begin(struct client *client);
+void polling_queue(struct client *client, const char *text, size_t length);
+void polling_flush(struct client *client);
 
 /* --- packets.c ------------------------------------------------------------------------------------------------- */
 

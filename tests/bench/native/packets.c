@@ -19,18 +19,24 @@ static bool begins(const char *text, size_t length, const char *with)
     return length >= size && !memcmp(text, with, size);
 }
 
+static void send_packet(struct client *client, const char *text, size_t length)
+{
+    client_queue(client, text, length);
+    client_flush(client);
+}
+
 static void connect_session(struct client *client)
 {
     const char *token = client_token(client);
     char text[strlen(token) + sizeof client->group->namespace + 32];
-    websocket_send(client, text, sprintf(text, "40%s{\"token\":\"%s\"}", client->group->namespace, token));
+    send_packet(client, text, sprintf(text, "40%s{\"token\":\"%s\"}", client->group->namespace, token));
 }
 
 static void join(struct client *client)
 {
     char text[sizeof client->room->name + sizeof client->group->namespace + 32];
-    websocket_send(client, text,
-                   sprintf(text, "42%s0[\"join\",\"%s\",{}]", client->group->namespace, client->room->name));
+    send_packet(client, text,
+                sprintf(text, "42%s0[\"join\",\"%s\",{}]", client->group->namespace, client->room->name));
 }
 
 static void ack_received(struct client *client, const char *text, size_t length)
@@ -51,7 +57,7 @@ void packet_received(struct client *client, const char *text, size_t length)
     if (begins(text, length, "43"))
         ack_received(client, text, length);
     else if (begins(text, length, "2"))
-        websocket_send(client, "3", 1);
+        send_packet(client, "3", 1);
     else if (begins(text, length, "0"))
         connect_session(client);
     else if (begins(text, length, "40")) {

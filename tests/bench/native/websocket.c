@@ -1,8 +1,7 @@
 /* WebSocket (RFC 6455), the client's side: one text frame is one packet. */
-#define _GNU_SOURCE /* memmem */
 #include <endian.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "load.h"
 
@@ -18,7 +17,8 @@ static uint32_t new_mask(void)
     return state ^= state << 5;
 }
 
-size_t websocket_frame(unsigned char *there, int opcode, const char *text, size_t length)
+/* Puts a masked frame there and returns its length, which is at most 14 bytes more than the text's. */
+static size_t frame(unsigned char *there, int opcode, const char *text, size_t length)
 {
     unsigned char *at = there;
     *at++ = FINAL | opcode;
@@ -44,10 +44,29 @@ size_t websocket_frame(unsigned char *there, int opcode, const char *text, size_
     return at + length - there;
 }
 
-void websocket_send(struct client *client, const char *text, size_t length)
+/* Frames that leave in one write. There is one such buffer, since a client is flushed before the next one queues. */
+static struct {
+    unsigned char *bytes;
+    size_t length, capacity;
+} outbox;
+
+void websocket_queue(const char *text, size_t length)
 {
-    unsigned char frame[length + 14];
-    link_send(&client->link, frame, websocket_frame(frame, TEXT, text, length));
+    if (outbox.length + length + 14 > outbox.capacity) {
+        outbox.capacity = (outbox.length + length + 14) * 2;
+        outbox.bytes = realloc(outbox.bytes, outbox.capacity);
+        if (!outbox.bytes)
+            fail("no memory");
+    }
+    outbox.length += frame(outbox.bytes + outbox.length, TEXT, text, length);
+}
+
+void websocket_flush(struct client *client)
+{
+    size_t length = outbox.length;
+    outbox.length = 0;
+    if (length)
+        link_send(&client->link, outbox.bytes, length);
 }
 
 /* --- in -------------------------------------------------------------------------------------------------------- */
@@ -55,8 +74,8 @@ void websocket_send(struct client *client, const char *text, size_t length)
 static void control(struct client *client, int opcode, const unsigned char *payload, size_t length)
 {
     if (opcode == PING) {
-        unsigned char frame[length + 14];
-        link_send(&client->link, frame, websocket_frame(frame, PONG, (const char *)payload, length));
+        unsigned char pong[length + 14];
+        link_send(&client->link, pong, frame(pong, PONG, (const char *)payload, length));
     } else if (opcode == CLOSE)
         fail("client %d: the server sent a close frame, code %d: %.*s", client->number,
              length >= 2 ? payload[0] << 8 | payload[1] : 0, length > 2 ? (int)length - 2 : 0,
@@ -108,50 +127,36 @@ static size_t walk_frames(struct link *link, const unsigned char *bytes, size_t 
 
 /* --- the handshake --------------------------------------------------------------------------------------------- */
 
-static size_t read_answer(struct link *link, const unsigned char *bytes, size_t length)
+static size_t read_handshake(struct link *link, const unsigned char *bytes, size_t length)
 {
-    static const char upgraded[] = "HTTP/1.1 101 ";
-    const unsigned char *end = memmem(bytes, length, "\r\n\r\n", 4);
-    if (!end)
+    struct answer answer = http_answer(link, bytes, length);
+    if (!answer.length)
         return 0;
-    if (memcmp(bytes, upgraded, sizeof upgraded - 1))
+    if (answer.status != 101)
         fail("client %d: the handshake was answered %.*s", link->client->number, (int)length, (const char *)bytes);
-    size_t head = end + 4 - bytes;
     link->consume = walk_frames;
     if (link->client->group->protocol == NCHAN)
         client_ready(link->client); /* the path was the room */
-    return head + walk_frames(link, bytes + head, length - head);
+    return answer.length + walk_frames(link, bytes + answer.length, length - answer.length);
 }
 
 static void request_upgrade(struct link *link)
 {
     struct client *client = link->client;
-    const struct place *place = &client->group->place;
-    const char *scheme = place->tls ? "https" : "http";
-    char path[512], request[2048];
+    char path[512] = "/socket.io/?EIO=4&transport=websocket", headers[512];
     if (client->group->protocol == NCHAN)
         snprintf(path, sizeof path, "/room/%s", client->room->name);
-    else
-        snprintf(path, sizeof path, "/socket.io/?EIO=4&transport=websocket");
-    int length = snprintf(
-        request, sizeof request,
-        "GET %s HTTP/1.1\r\n"
-        "Host: %s:%d\r\n"
-        "Connection: Upgrade\r\n"
-        "Pragma: no-cache\r\n"
-        "Cache-Control: no-cache\r\n"
-        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 "
-        "Safari/537.36\r\n"
-        "Upgrade: websocket\r\n"
-        "Origin: %s://%s:%d\r\n"
-        "Sec-WebSocket-Version: 13\r\n"
-        "Accept-Encoding: gzip, deflate, br, zstd\r\n"
-        "Accept-Language: en-US,en;q=0.9\r\n"
-        "Sec-WebSocket-Key: %08x7bJqJvyxOWdmDw==\r\n"
-        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n",
-        path, place->host, place->port, scheme, place->host, place->port, client->number);
-    link->consume = read_answer;
-    link_send(link, request, length);
+    snprintf(headers, sizeof headers,
+             "Connection: Upgrade\r\n"
+             "Pragma: no-cache\r\n"
+             "Cache-Control: no-cache\r\n"
+             "Upgrade: websocket\r\n"
+             "Sec-WebSocket-Version: 13\r\n"
+             "Sec-WebSocket-Key: %08x7bJqJvyxOWdmDw==\r\n"
+             "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n",
+             client->number);
+    link->consume = read_handshake;
+    http_request(link, "GET", path, headers, "", 0);
 }
 
 static void lost(struct link *link, const char *why)

@@ -63,7 +63,7 @@ def _rows_of(bench: Bench, size: int) -> Iterator[Row]:
 def _small_rooms(bench: Bench) -> Iterator[Row]:
     """Messages that come one at a time, each to another of many rooms."""
     seconds = bench.scale(1.0, 0.15, 0.01)
-    with sides(bench, "node", "python-socketio", "nchan", "c") as taking_part:
+    with sides(bench, "node", "nchan", "c") as taking_part:
         for side in taking_part:
             _connect(bench, side, 2, 500)
 
@@ -78,7 +78,7 @@ def _small_rooms(bench: Bench) -> Iterator[Row]:
 def _sender_per_room(bench: Bench) -> Iterator[Row]:
     """A message at a time in each of many rooms at once, from as many senders."""
     seconds = bench.scale(1.0, 0.15, 0.01)
-    with sides(bench, "node", "python-socketio", "nchan", "c") as taking_part:
+    with sides(bench, "node", "nchan", "c") as taking_part:
         for side in taking_part:
             _connect(bench, side, 50, 50)
 

@@ -9,20 +9,33 @@ from collections.abc import Iterator
 
 from tests.bench.bench import Bench
 from tests.bench.load import Load, Place
-from tests.bench.rows import MEMORY_WEBSOCKET, Row
+from tests.bench.rows import MEMORY_POLLING, MEMORY_WEBSOCKET, Row
 from tests.bench.workloads.rounds import OURS, compared
 
 FIRST = 500
 """So many connect before it is looked the first time: what a server makes once is not a connection's."""
 
 
-def _each(bench: Bench, name: str, count: int) -> float:
-    """Return how many KiB a connection is."""
+def _each(bench: Bench, name: str, count: int, *, polling: bool) -> float:
+    """Return how many KiB a connection is. Who polls has a GET open, and no connection beside it."""
     with bench.fresh(name) as server, Load() as load:
         place = Place(server.host, server.port)
-        load.connect(place, clients=FIRST, size=1, join=False, tokens=bench.tokens.file)
+
+        def connect(clients: int, first: int) -> None:
+            load.connect(
+                place,
+                clients=clients,
+                size=1,
+                first=first,
+                join=False,
+                polling=polling,
+                keep_post=False,
+                tokens=bench.tokens.file,
+            )
+
+        connect(FIRST, 0)
         before = server.memory()
-        load.connect(place, clients=count, size=1, first=FIRST, join=False, tokens=bench.tokens.file)
+        connect(count, FIRST)
         return (server.memory() - before) / count / 1024
 
 
@@ -30,6 +43,6 @@ def rows(bench: Bench) -> Iterator[Row]:
     """Yield the rows of idle memory."""
     count = bench.scale(10_000, 2_000, 10)
     names = [OURS, *(name for name in ("node", "python-socketio") if name in bench.peers)]
-    yield from compared(
-        MEMORY_WEBSOCKET, "KiB/connection", {name: [_each(bench, name, count)] for name in names}
-    )
+    for work, polling in ((MEMORY_WEBSOCKET, False), (MEMORY_POLLING, True)):
+        values = {name: [_each(bench, name, count, polling=polling)] for name in names}
+        yield from compared(work, "KiB/connection", values)
