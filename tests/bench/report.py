@@ -92,7 +92,7 @@ class Bar:
             next((each for each in bounds if each.of == "ratio"), None) if row.peer else next(iter(bounds))
         )
         scale = 1.0 if row.peer or bound is None else bound.must
-        self.more_is_better = row.unit.endswith("/CPU s")
+        self.more_is_better = row.unit.endswith("/CPU-s")
         value = row.ours / scale if row.ratio is None else row.ratio
         self.value = self._better(value)
         self.ends = sorted(self._better(each / scale) for each in row.spread)
