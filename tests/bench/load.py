@@ -1,4 +1,4 @@
-"""The load: one process in C on core 1, with many clients; told by lines what to do, it answers each by one.
+"""The load: one process in C on its own core, with many clients; told by lines what to do, it answers each by one.
 
 By hand, against any server that listens, with the tokens of `python -m tests.bench.servers ours` or others:
 
@@ -6,6 +6,8 @@ By hand, against any server that listens, with the tokens of `python -m tests.be
     python -m tests.bench.load --port 8000 --pid PID inbound --window 32
     python -m tests.bench.load --port 8000 --pid PID fan-out --size 500                one message at a time
     python -m tests.bench.load --port 8000 --pid PID fan-out --size 500 --window 64    saturated
+    python -m tests.bench.load --port 8000 --pid PID paced --rate 1000 --rooms 10 --size 50    latencies
+    python -m tests.bench.load --port 8000 --pid PID paced --rate 1000 --flood 4096       beside a flooding sender
 
 prints one line a round: events, acks and deliveries per second, the server's CPU in µs per event (inbound) or per
 delivery (fan-out), and how busy it was. `--rounds 5 --seconds 1` and more: see `--help`.
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +27,8 @@ from tests.bench import compiled
 from tests.bench.servers import cpu_of
 from tests.bench.tokens import BUILD
 
-CORE = 1
-"""The load's core; the server under test has core 0 for itself."""
+CORE = max(os.sched_getaffinity(0))
+"""The load's core: the last that there is; the servers have the first for themselves."""
 
 
 class LoadFailed(RuntimeError):
@@ -110,6 +113,15 @@ class Load:
         """
         return self.command("closed", **settings)
 
+    def paced(self, **settings: object) -> dict[str, Any]:
+        """Run a round at a fixed rate, and return the deliveries' latencies in µs: p50, p99, p99.9, longest.
+
+        Args:
+            settings: `group`, whose rooms take turns; `rate` of messages a second; `bytes` of an event; `seconds`;
+                `flood`, a group of rooms where meanwhile a closed round runs with `window` and `batch`.
+        """
+        return self.command("paced", **settings)
+
     def close_clients(self) -> None:
         """Disconnect everyone."""
         self.command("close")
@@ -144,61 +156,95 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.load", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("work", choices=["inbound", "fan-out"])
+    parser.add_argument("work", choices=["inbound", "fan-out", "paced"])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--tokens", type=Path, default=BUILD / "tokens.txt", help="a file, one token a line")
     parser.add_argument("--pid", type=int, help="the server's process, whose CPU is shown")
-    parser.add_argument("--size", type=int, help="clients in a room; inbound 2, fan-out 500")
-    parser.add_argument("--rooms", type=int, help="how many; inbound 50, fan-out 1")
+    parser.add_argument("--size", type=int, help="clients in a room; fan-out 500, else 2")
+    parser.add_argument("--rooms", type=int, help="how many; fan-out 1, else 50")
     parser.add_argument("--room", help="their names, {} being the number; room:SIZE-{}")
     parser.add_argument("--namespace", default="/")
     parser.add_argument("--protocol", default="socketio", choices=["socketio", "nchan"])
     parser.add_argument(
-        "--polling", action="store_true", help="the receivers poll; with inbound, everyone does"
+        "--polling", action="store_true", help="who receives polls; with inbound, everyone does"
     )
-    parser.add_argument("--senders", type=int, help="in each room; inbound all, fan-out 1")
+    parser.add_argument("--senders", type=int, help="in each room; inbound all, else 1")
     parser.add_argument("--window", type=int, default=1, help="messages under way for each sender")
-    parser.add_argument("--batch", type=int, help="how many leave at once; inbound all, fan-out a quarter")
+    parser.add_argument("--batch", type=int, help="how many leave at once; inbound all, else a quarter")
+    parser.add_argument("--rate", type=float, default=1000, help="paced messages a second")
+    parser.add_argument(
+        "--flood", type=int, help="paced: the window of one more sender, in a room of its own"
+    )
     parser.add_argument("--bytes", type=int, default=90, help="of an event")
     parser.add_argument("--seconds", type=float, default=1.0, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
-    return parser.parse_args()
+    given = parser.parse_args()
+    inbound, fan_out = given.work == "inbound", given.work == "fan-out"
+    given.size = given.size or (500 if fan_out else 2)
+    given.rooms = given.rooms or (1 if fan_out else 50)
+    given.senders = given.senders or (given.size if inbound else 1)
+    given.batch = given.batch or (given.window if inbound else max(1, given.window // 4))
+    return given
 
 
-def main() -> None:
-    """Run one workload by hand."""
-    given = _arguments()
-    inbound = given.work == "inbound"
-    size = given.size or (2 if inbound else 500)
-    rooms = given.rooms or (50 if inbound else 1)
-    senders = given.senders or (size if inbound else 1)
-    batch = given.batch or (given.window if inbound else max(1, given.window // 4))
-    unit = "events" if inbound else "deliveries"
-    with Load() as load:
+def _connect(load: Load, given: argparse.Namespace) -> None:
+    """Connect the group 0 of the work, and 1 of the room that floods."""
+    for clients, size, first in (
+        (given.rooms * given.size, given.size, 0),
+        *([(2, 2, given.rooms * given.size)] if given.flood else []),
+    ):
         load.connect(
             Place(given.host, given.port, given.tls),
-            clients=rooms * size,
+            clients=clients,
             size=size,
+            first=first,
             tokens=given.tokens,
             room=given.room,
             namespace=given.namespace,
             protocol=given.protocol,
             polling=given.polling,
-            websocket_senders=0 if inbound else senders,
+            websocket_senders=0 if given.work == "inbound" else given.senders,
         )
+
+
+def _round(load: Load, given: argparse.Namespace) -> dict[str, Any]:
+    if given.work != "paced":
+        return load.closed(
+            senders=given.senders,
+            window=given.window,
+            batch=given.batch,
+            bytes=given.bytes,
+            seconds=given.seconds,
+        )
+    flood = {"flood": 1, "window": given.flood, "batch": max(1, given.flood // 16)} if given.flood else {}
+    return load.paced(rate=given.rate, bytes=given.bytes, seconds=given.seconds, **flood)
+
+
+def _line(given: argparse.Namespace, found: dict[str, Any], used: float) -> str:
+    """Return what is printed of a round that used so many µs of CPU."""
+    took = found["seconds"]
+    counts = ("events", "acks", "deliveries", "flood")
+    line = "  ".join(f"{found[key] / took:,.0f} {key}/s" for key in counts if key in found)
+    if "p50" in found:
+        line += "  " + "  ".join(f"{key} {found[key]:,.0f} µs" for key in ("p50", "p99", "p99.9", "longest"))
+    if given.pid:
+        unit = "events" if given.work == "inbound" else "deliveries"
+        line += f"  {used / found[unit]:.2f} µs CPU each of {unit}  {used / took / 1e4:.0f} % busy"
+    return line
+
+
+def main() -> None:
+    """Run one workload by hand."""
+    given = _arguments()
+    with Load() as load:
+        _connect(load, given)
         for _ in range(given.rounds):
             before = cpu_of(given.pid) if given.pid else 0
-            found = load.closed(
-                senders=senders, window=given.window, batch=batch, bytes=given.bytes, seconds=given.seconds
-            )
-            took = found["seconds"]
-            line = "  ".join(f"{found[key] / took:,.0f} {key}/s" for key in ("events", "acks", "deliveries"))
-            if given.pid:
-                used = (cpu_of(given.pid) - before) / 1000
-                line += f"  {used / found[unit]:.2f} µs CPU each of {unit}  {used / took / 1e4:.0f} % busy"
-            print(line, flush=True)
+            found = _round(load, given)
+            used = (cpu_of(given.pid) - before) / 1000 if given.pid else 0
+            print(_line(given, found, used), flush=True)
 
 
 if __name__ == "__main__":
