@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from compartmentd.names import RoomName
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Facts, Join
 from compartmentd.policy.model import RoomTemplate
@@ -73,7 +74,7 @@ def asked(count: int, projects: range) -> list[Asked]:
         for x in projects
     ]
     rooms = [form(draw.randrange(count)).format(a="acme", b="north", x=f"p{x}") for x in projects]
-    return [Asked(who, Join(HALL, room)) for who, room in zip(people, rooms, strict=True)]
+    return [Asked(who, Join(HALL, RoomName(room))) for who, room in zip(people, rooms, strict=True)]
 
 
 def timed(rules: Ruleset, due: list[Asked]) -> float:

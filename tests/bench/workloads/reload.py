@@ -199,7 +199,9 @@ def rounds(bench: Bench, server: Server) -> Iterator[tuple[Waits, Waits]]:
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield the longest pause by the daemon's CPU clock, and the longest wait beside that without a reload."""
     count = bench.scale(10_000, 10_000, 200)
-    with servers.ours_with(bench.tokens, lambda *where: settings(*where, count)) as server:
+    with servers.ours_with(
+        bench.tokens, lambda given, directory, port: settings(given, directory, port, count)
+    ) as server:
         quiet, reloading = zip(*rounds(bench, server), strict=True)
     yield row(RELOAD, "ms", [each.cpu for each in reloading])
     yield row(
