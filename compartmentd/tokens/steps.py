@@ -23,7 +23,10 @@ from compartmentd.tokens.signing import candidates_for, signer
 
 
 class Judging:
-    """One token being judged: what it is judged by, and what the steps have found so far."""
+    """One token being judged: what it is judged by, and what the steps have found so far.
+
+    `said` is what the checks of claims look at; it is there once the first of them may run.
+    """
 
     __slots__ = (
         "accept",
@@ -34,6 +37,7 @@ class Judging:
         "key",
         "keys",
         "now",
+        "said",
         "segments",
         "token",
         "use",
@@ -54,11 +58,7 @@ class Judging:
         self.use = use
         self.now = now
         self.accept = accept
-
-    @property
-    def said(self) -> Said:
-        """What the checks of claims look at; there once `header`, `payload` and `issuer` have passed."""
-        return Said(self.claims, self.header.typ, self.entry, self.now)
+        self.said: Said | None = None
 
 
 class Step(NamedTuple):
@@ -107,7 +107,12 @@ def _keep(judging: Judging, name: str, found: Any) -> Rejected | None:
 
 
 def _of_claims(check: ClaimCheck) -> Step:
-    return Step(check.name, lambda judging: check.refuses(judging.said), ("header", "issuer", *check.needs))
+    def take(judging: Judging) -> Rejected | None:
+        if judging.said is None:
+            judging.said = Said(judging.claims, judging.header.typ, judging.entry, judging.now)
+        return check.refuses(judging.said)
+
+    return Step(check.name, take, ("header", "issuer", *check.needs))
 
 
 STEPS = (

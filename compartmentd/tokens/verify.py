@@ -21,13 +21,12 @@ from compartmentd.tokens.steps import STEPS, Judging
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """A token that counts. `ends_at` is wall time in seconds, the earlier of `exp` and `iat` + `max_age`.
 
-    `payload` is the JSON text of the claims, `typ` the header's; with them the token can be judged again
-    under another key set, without the token itself.
+    `typ` is the header's; with it and the claims the token can be judged again under another key set, without
+    the token itself.
     """
 
     subject: Subject
     claims: dict[str, Any]
-    payload: bytes
     typ: str | None
     algorithm: str
     thumbprint: str
@@ -59,7 +58,6 @@ def verified_by(judging: Judging) -> Verified:
     return Verified(
         subject=Subject(entry.name, subject_of(claims, entry)),
         claims=claims,
-        payload=judging.segments.payload,
         typ=judging.header.typ,
         algorithm=judging.header.algorithm,
         thumbprint=judging.key.thumbprint,

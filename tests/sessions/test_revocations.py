@@ -28,7 +28,6 @@ def verified(iat: float = NOW, subject: str | None = None, **claims: Any) -> Ver
     return Verified(
         subject=Subject(EntryName("corp"), subject or claims.get("sub", "nobody")),
         claims={"iat": iat, **claims},
-        payload=b"",
         typ=None,
         algorithm="HS256",
         thumbprint="",

@@ -103,7 +103,6 @@ def test_what_a_verified_token_tells() -> None:
     body = claims(scope="a b", nested={"roles": ["x"]})
     verified = accepted(sign({"alg": "HS256", "typ": "at+jwt"}, body))
     assert verified.claims == body
-    assert json.loads(verified.payload) == body
     assert verified.typ == "at+jwt"
     assert verified.ends_at == body["exp"]
     assert "alice" not in repr(verified)
