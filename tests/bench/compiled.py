@@ -12,11 +12,14 @@ BUILD = Path(__file__).parent / "build"
 """Git does not see it."""
 
 COMMAND = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-LIBRARIES = ["-lssl", "-lcrypto"]
+LIBRARIES = ["-lssl", "-lcrypto", "-lm"]
 """What Debian's libssl-dev brings."""
 
 PROGRAMS = {
-    "load": ("load", "settings", "link", "http", "websocket", "polling", "packets", "clients", "closed"),
+    "load": (
+        *("load", "settings", "link", "http", "websocket", "polling", "packets"),
+        *("clients", "traffic", "closed", "paced"),
+    ),
     "floor": ("floor",),
 }
 """Each program's sources."""

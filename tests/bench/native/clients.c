@@ -118,6 +118,14 @@ static void place_clients(struct group *group, const char *pattern)
         };
 }
 
+struct group *group_of(const struct settings *settings, const char *key)
+{
+    int number = number_of(settings, key, 0);
+    if (number < 0 || number >= group_count)
+        fail("there is no group %d", number);
+    return &groups[number];
+}
+
 void client_ready(struct client *client)
 {
     client->ready = true;

@@ -9,169 +9,73 @@
 
 #include "load.h"
 
-enum { PATIENCE = 20 }; /* seconds in which nothing arrives although something is owed */
-
 static struct {
+    struct group *group;
     int senders, window, batch;
     size_t bytes;
-    uint64_t events, most_events, acks, deliveries;
-    struct room *changed;
+    uint64_t left; /* events that may still be sent */
     bool in_turn; /* one room after the other, instead of all at once */
     int turn;
 } round;
-
-/* --- what arrives ---------------------------------------------------------------------------------------------- */
-
-static void mark(struct room *room)
-{
-    if (room->changed)
-        return;
-    room->changed = true;
-    room->next_changed = round.changed;
-    round.changed = room;
-}
-
-void acked(struct client *client)
-{
-    client->acked++;
-    round.acks++;
-    mark(client->room);
-}
-
-void delivered(struct client *client, uint64_t count)
-{
-    client->received += count;
-    client->room->undelivered -= count;
-    round.deliveries += count;
-    mark(client->room);
-}
-
-/* --- what is sent ---------------------------------------------------------------------------------------------- */
-
-/* How many deliveries a message makes: nchan sends it to its sender, too. */
-static int recipients(const struct room *room)
-{
-    return room->members->group->protocol == NCHAN ? room->size : room->size - 1;
-}
-
-static uint64_t unacked(const struct client *client)
-{
-    return client->group->protocol == NCHAN ? 0 : client->sent - client->acked;
-}
-
-static void send_batch(struct client *client)
-{
-    char text[round.bytes + 512];
-    for (int i = 0; i < round.batch; i++, client->sent++)
-        client_queue(client, text, packet_publish(client, text, round.bytes));
-    client->room->sent += round.batch;
-    client->room->undelivered += (int64_t)round.batch * recipients(client->room);
-    round.events += round.batch;
-    client_flush(client);
-}
 
 /* The bound on a room's deliveries leaves its other senders their windows. */
 static void refill(struct room *room)
 {
     int64_t others = (int64_t)(round.senders - 1) * round.window;
     int64_t owed = (others + round.window - round.batch) * recipients(room);
-    for (int i = 0; i < round.senders && round.events < round.most_events; i++) {
+    for (int i = 0; i < round.senders && round.left; i++) {
         struct client *client = &room->members[i];
-        if (unacked(client) + round.batch <= (uint64_t)round.window && room->undelivered <= owed)
-            send_batch(client);
+        if (client->sent - client->acked + round.batch > (uint64_t)round.window || room->undelivered > owed)
+            continue;
+        publish(client, round.batch, round.bytes, 0);
+        round.left -= round.left < (uint64_t)round.batch ? round.left : (uint64_t)round.batch;
     }
 }
 
-/* Who was just given something may send again; one room in turn hands over to the next when all has arrived. */
-static void refill_changed(struct group *group)
+void closed_turn(void)
 {
-    while (round.changed) {
-        struct room *room = round.changed;
-        round.changed = room->next_changed;
-        room->changed = false;
+    struct room *room;
+    while ((room = next_changed_room())) {
+        if (room->members->group != round.group)
+            continue;
         if (!round.in_turn)
             refill(room);
-        else if (room == &group->rooms[round.turn] && !room->undelivered && !unacked(room->members)) {
-            round.turn = (round.turn + 1) % group->room_count;
-            refill(&group->rooms[round.turn]);
+        else if (room == &round.group->rooms[round.turn] && !room->undelivered && !round.group->unacked) {
+            round.turn = (round.turn + 1) % round.group->room_count;
+            refill(&round.group->rooms[round.turn]);
         }
     }
 }
 
-/* --- the round ------------------------------------------------------------------------------------------------- */
-
-static bool outstanding(const struct group *group)
+void closed_start(struct group *group, const struct settings *settings)
 {
-    for (int i = 0; i < group->room_count; i++) {
-        struct room *room = &group->rooms[i];
-        if (room->undelivered)
-            return true;
-        for (int j = 0; j < round.senders; j++)
-            if (unacked(&room->members[j]))
-                return true;
-    }
-    return false;
-}
-
-static void check_received(const struct group *group)
-{
-    for (int i = 0; i < group->count; i++) {
-        const struct client *client = &group->clients[i];
-        uint64_t own = group->protocol == NCHAN ? 0 : client->sent;
-        uint64_t due = client->room->sent - own;
-        if (client->received != due)
-            fail("client %d of %s received %lu of %lu messages, and %lu acks of %lu", client->number,
-                 client->room->name, client->received, due, client->acked, client->sent);
-    }
-}
-
-static void run(struct group *group, double ends)
-{
-    double moved = now();
-    uint64_t arrived = 0;
-    if (round.in_turn)
-        refill(&group->rooms[round.turn]);
-    else
-        for (int i = 0; i < group->room_count; i++)
-            refill(&group->rooms[i]);
-    for (;;) {
-        links_turn(0);
-        double time = now();
-        if (time < ends && round.events < round.most_events)
-            refill_changed(group);
-        else if (!outstanding(group))
-            return;
-        if (round.acks + round.deliveries != arrived) {
-            arrived = round.acks + round.deliveries;
-            moved = time;
-        } else if (time > moved + PATIENCE) {
-            check_received(group);
-            fail("nothing arrives any more");
-        }
-    }
-}
-
-void closed_round(const struct settings *settings)
-{
-    int number = number_of(settings, "group", 0);
-    if (number >= group_count)
-        fail("there is no group %d", number);
-    struct group *group = &groups[number];
     round = (typeof(round)){
+        .group = group,
         .senders = number_of(settings, "senders", 1),
         .window = number_of(settings, "window", 1),
         .batch = number_of(settings, "batch", 1),
         .bytes = number_of(settings, "bytes", 90),
-        .most_events = number_of(settings, "events", 1e18),
+        .left = number_of(settings, "events", 1e18),
         .in_turn = number_of(settings, "in_turn", 0),
     };
     if (round.senders > group->size || round.batch > round.window)
         fail("at most as many senders as members, and batches within the window");
-    for (int i = 0; i < group->room_count; i++)
-        group->rooms[i].changed = false; /* what came last in the round before was not asked about any more */
-    double began = now();
-    run(group, began + number_of(settings, "seconds", 2));
+    for (int i = 0; i < (round.in_turn ? 1 : group->room_count); i++)
+        refill(&group->rooms[i]);
+}
+
+void closed_round(const struct settings *settings)
+{
+    struct group *group = group_of(settings, "group");
+    traffic_begin();
+    double began = now(), ends = began + number_of(settings, "seconds", 2), time = began;
+    for (closed_start(group, settings); (time < ends && round.left) || outstanding(group); time = now()) {
+        links_turn(0);
+        if (time < ends)
+            closed_turn();
+        check_moves(group, time);
+    }
     check_received(group);
-    printf("{\"seconds\":%.6f,\"events\":%lu,\"acks\":%lu,\"deliveries\":%lu}\n", now() - began, round.events,
-           round.acks, round.deliveries);
+    printf("{\"seconds\":%.6f,\"events\":%lu,\"acks\":%lu,\"deliveries\":%lu}\n", time - began, traffic.events,
+           traffic.acks, traffic.deliveries);
 }

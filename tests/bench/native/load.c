@@ -2,6 +2,7 @@
  *
  *   connect host= port= tokens= clients= size= room=  ...   a group of clients, in rooms of `size`
  *   closed group= senders= window= batch= bytes= seconds= events= in_turn=
+ *   paced group= rate= bytes= seconds= flood= window= batch=
  *   close                                                   all groups
  *
  * Between two commands it sleeps, and answers what servers ask of idle clients.
@@ -56,6 +57,8 @@ static void execute(char *line)
         clients_connect(&settings);
     else if (!strcmp(command, "closed"))
         closed_round(&settings);
+    else if (!strcmp(command, "paced"))
+        paced_round(&settings);
     else if (!strcmp(command, "close"))
         clients_close();
     else

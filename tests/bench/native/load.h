@@ -7,7 +7,9 @@
  *   polling.c    the same by GET and POST
  *   packets.c    Engine.IO and Socket.IO: what a text means to a client
  *   clients.c    groups of clients: connect them, join their rooms, close them
+ *   traffic.c    what was published and what has arrived
  *   closed.c     rounds whose next event waits for the deliveries of the last
+ *   paced.c      rounds at a fixed rate, and their latencies
  *   load.c       commands in, one line of JSON out for each
  *
  * Nothing here ever sleeps while a round runs: a receiver that sleeps makes the server pay for waking it, and the
@@ -101,6 +103,7 @@ struct client {
     bool ready;
     uint32_t next_id;
     uint64_t sent, acked, received;
+    uint64_t last_number; /* of the messages whose latency was noted */
 };
 
 struct group {
@@ -113,6 +116,8 @@ struct group {
     int websocket_senders;
     bool keep_post; /* a connection whose POST was answered stays open */
     int started, ready;
+    int64_t undelivered, unacked;
+    bool timed; /* each delivery's latency is noted */
     struct client *clients;
     struct room *rooms;
     char namespace[128]; /* as it stands in a packet: "" or "/name," */
@@ -123,6 +128,7 @@ struct group {
 extern struct group groups[MOST_GROUPS];
 extern int group_count;
 
+struct group *group_of(const struct settings *settings, const char *key);
 void clients_connect(const struct settings *settings);
 void clients_close(void);
 void client_ready(struct client *client);
@@ -158,21 +164,52 @@ void polling_flush(struct client *client);
 
 /* --- packets.c ------------------------------------------------------------------------------------------------- */
 
-/* Tells whether it is a message to a room; there may be ten million of them in a second. */
-static inline bool packet_is_delivery(const struct client *client, const char *text, size_t length)
-{
-    const struct group *group = client->group;
-    return length > group->delivery_length && !memcmp(text, group->delivery, group->delivery_length);
-}
 void packet_received(struct client *client, const char *text, size_t length);
 /* Writes the packet by which a client publishes, `bytes` long or a little longer, and returns its length. */
-size_t packet_publish(struct client *client, char *there, size_t bytes);
+size_t packet_publish(struct client *client, char *there, size_t bytes, uint64_t due);
+
+/* --- traffic.c ------------------------------------------------------------------------------------------------- */
+
+struct traffic {
+    uint64_t events, acks, deliveries;
+    uint64_t arrived; /* acks and deliveries when it was last looked, */
+    double moved; /* and since when they are no more */
+};
+
+extern struct traffic traffic;
+
+void traffic_begin(void);
+int recipients(const struct room *room);
+/* Lets a client publish so many events at once; `due`, in nanoseconds, stands in each unless it is 0. */
+void publish(struct client *client, int count, size_t bytes, uint64_t due);
+void acked(struct client *client);
+void delivered(struct client *client, uint64_t count);
+struct room *next_changed_room(void); /* each room where something arrived since it was last returned */
+bool outstanding(const struct group *group);
+void check_received(const struct group *group);
+void check_moves(const struct group *group, double time);
 
 /* --- closed.c -------------------------------------------------------------------------------------------------- */
 
-void acked(struct client *client);
-void delivered(struct client *client, uint64_t count);
 void closed_round(const struct settings *settings);
+void closed_start(struct group *group, const struct settings *settings);
+void closed_turn(void);
+
+/* --- paced.c --------------------------------------------------------------------------------------------------- */
+
+void paced_round(const struct settings *settings);
+void delivery_timed(struct client *client, const char *text, size_t length);
+
+/* Tells whether a text is a message to a room; there may be ten million of them in a second. */
+static inline bool is_delivery(struct client *client, const char *text, size_t length)
+{
+    const struct group *group = client->group;
+    if (length <= group->delivery_length || memcmp(text, group->delivery, group->delivery_length))
+        return false;
+    if (group->timed)
+        delivery_timed(client, text, length);
+    return true;
+}
 
 /* --- load.c ---------------------------------------------------------------------------------------------------- */
 

@@ -69,7 +69,7 @@ void packet_received(struct client *client, const char *text, size_t length)
         fail("client %d received %.*s", client->number, (int)length, text);
 }
 
-size_t packet_publish(struct client *client, char *there, size_t bytes)
+size_t packet_publish(struct client *client, char *there, size_t bytes, uint64_t due)
 {
     static const char padding[] = "the quick brown fox jumps over the lazy dog, and does so again, and then once more, "
                                   "because every event has to have a certain length, whatever is in it";
@@ -78,7 +78,10 @@ size_t packet_publish(struct client *client, char *there, size_t bytes)
     if (client->group->protocol == SOCKETIO)
         length = sprintf(there, "42%s%u[\"publish\",\"%s\",\"message\",", client->group->namespace,
                          client->next_id++, client->room->name);
-    length += sprintf(there + length, "{\"n\":%lu,\"text\":\"", number);
+    length += sprintf(there + length, "{\"n\":%lu,", number);
+    if (due)
+        length += sprintf(there + length, "\"t\":%lu,", due);
+    length += sprintf(there + length, "\"text\":\"");
     size_t foot = client->group->protocol == SOCKETIO ? 3 : 2;
     if (length + foot < bytes) {
         size_t text = bytes - length - foot;

@@ -110,7 +110,7 @@ static void read_packets(struct client *client, const char *body, size_t length)
     while (body < end) {
         const char *next = memchr(body, SEPARATOR, end - body);
         size_t size = (next ? next : end) - body;
-        if (packet_is_delivery(client, body, size))
+        if (is_delivery(client, body, size))
             deliveries++;
         else {
             if (!*client->sid)

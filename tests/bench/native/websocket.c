@@ -114,7 +114,7 @@ static size_t walk_frames(struct link *link, const unsigned char *bytes, size_t 
             if (!(at[0] & FINAL) || at[0] & 0x70)
                 fail("client %d: a fragment or a compressed frame", client->number);
             control(client, at[0] & 15, at + head, size);
-        } else if (packet_is_delivery(client, text, size))
+        } else if (is_delivery(client, text, size))
             deliveries++;
         else
             packet_received(client, text, size);

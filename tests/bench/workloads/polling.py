@@ -1,4 +1,4 @@
-"""Fan-out over polling: the receivers poll, the sender has a WebSocket, so that a figure holds nothing but deliveries.
+"""Fan-out over polling: the receivers poll, the sender has a WebSocket, so that a figure is of deliveries alone.
 
 One message at a time is the row with a target, since there each delivery is a request; where there are more, a
 request brings many.

@@ -1,0 +1,101 @@
+/* Paced rounds: messages leave at a fixed rate, whatever arrives, and a delivery's latency is counted from when its
+ * message was due. A load that waited for a slow server would not see how long others wait behind it.
+ *
+ * The rooms take turns, each with its first member as the sender. Another group may flood the server meanwhile, as
+ * a closed round does: what its own latency is, it has chosen; the others' is what is looked at.
+ */
+#define _GNU_SOURCE /* memmem */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "load.h"
+
+/* --- latencies, in nanoseconds --------------------------------------------------------------------------------- */
+
+static struct {
+    uint64_t *values;
+    size_t count, capacity;
+} latencies;
+
+static uint64_t value_of(const char *text, size_t length, const char *key)
+{
+    const char *at = memmem(text, length, key, strlen(key));
+    if (!at)
+        fail("a message without %s: %.*s", key, (int)length, text);
+    return strtoull(at + strlen(key), NULL, 10);
+}
+
+void delivery_timed(struct client *client, const char *text, size_t length)
+{
+    uint64_t number = value_of(text, length, "\"n\":"), due = value_of(text, length, "\"t\":");
+    if (number <= client->last_number)
+        fail("client %d: message %lu came after %lu", client->number, number, client->last_number);
+    client->last_number = number;
+    if (latencies.count == latencies.capacity) {
+        latencies.capacity = latencies.capacity ? latencies.capacity * 2 : 1 << 16;
+        latencies.values = realloc(latencies.values, latencies.capacity * sizeof *latencies.values);
+        if (!latencies.values)
+            fail("no memory");
+    }
+    uint64_t time = now() * 1e9;
+    latencies.values[latencies.count++] = time > due ? time - due : 0;
+}
+
+static int by_value(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* By nearest rank, in microseconds; they must be sorted. */
+static double percentile(double share)
+{
+    return latencies.values[(size_t)ceil(share * latencies.count) - 1] / 1e3;
+}
+
+/* --- the round ------------------------------------------------------------------------------------------------- */
+
+/* Sends what is due by now; returns how many messages have been sent. */
+static uint64_t send_due(struct group *group, uint64_t sent, double began, double rate, size_t bytes, double time)
+{
+    for (; began + sent / rate <= time; sent++) {
+        struct room *room = &group->rooms[sent % group->room_count];
+        publish(room->members, 1, bytes, (began + sent / rate) * 1e9);
+    }
+    return sent;
+}
+
+void paced_round(const struct settings *settings)
+{
+    struct group *group = group_of(settings, "group");
+    struct group *flood = text_of(settings, "flood", NULL) ? group_of(settings, "flood") : NULL;
+    double rate = number_of(settings, "rate", 1000);
+    size_t bytes = number_of(settings, "bytes", 90);
+    traffic_begin();
+    latencies.count = 0;
+    group->timed = true;
+    if (flood)
+        closed_start(flood, settings);
+    uint64_t sent = 0;
+    double began = now(), ends = began + number_of(settings, "seconds", 2), time = began;
+    for (; time < ends || outstanding(group) || (flood && outstanding(flood)); time = now()) {
+        if (time < ends)
+            sent = send_due(group, sent, began, rate, bytes, time);
+        links_turn(0);
+        if (flood && time < ends)
+            closed_turn();
+        check_moves(group, time);
+    }
+    group->timed = false;
+    check_received(group);
+    if (flood)
+        check_received(flood);
+    if (!latencies.count)
+        fail("nothing was delivered");
+    qsort(latencies.values, latencies.count, sizeof *latencies.values, by_value);
+    printf("{\"seconds\":%.6f,\"events\":%lu,\"deliveries\":%zu,\"flood\":%lu,\"p50\":%.1f,\"p99\":%.1f,"
+           "\"p99.9\":%.1f,\"longest\":%.1f}\n",
+           time - began, sent, latencies.count, traffic.events - sent, percentile(0.5), percentile(0.99),
+           percentile(0.999), percentile(1));
+}
