@@ -61,19 +61,20 @@ def read_head(data: bytes) -> Head | None:
     if not head.isascii():
         return None
     first, *lines = head.decode("ascii").split("\r\n")
-    if len(lines) > MAX_FIELDS or not "".join(lines).isprintable():
-        return None
     words = first.split(" ")
     if len(words) != 3 or words[2] != "HTTP/1.1" or not first.isprintable():
         return None
-    headers = _read_fields(lines)
+    headers = read_fields(lines)
     if headers is None:
         return None
     path, _, query = words[1].partition("?")
     return Head(path, query, headers, end + 4)
 
 
-def _read_fields(lines: list[str]) -> dict[str, tuple[str, ...]] | None:
+def read_fields(lines: list[str]) -> dict[str, tuple[str, ...]] | None:
+    """Return what header lines say, `None` where they are not plain."""
+    if len(lines) > MAX_FIELDS or not "".join(lines).isprintable():
+        return None
     headers: dict[str, tuple[str, ...]] = {}
     for line in lines:
         spelled, colon, value = line.partition(":")

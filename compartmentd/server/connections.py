@@ -13,6 +13,7 @@ from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.forwarded import TrustedProxies
+from compartmentd.protocol.http1 import request_line
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.origins import OriginPolicy
 from compartmentd.server.admission import Admission
@@ -34,7 +35,10 @@ class Flushable(Protocol):
 
 
 class Guest(Protocol):
-    """A WebSocket that carries no connection: it probes one, or came too late for it."""
+    """What holds a socket and carries no connection.
+
+    A WebSocket that probes one or came too late for it, and HTTP whose requests may be for any (`keepalive`).
+    """
 
     def abort(self) -> None:
         """Close it at once."""
@@ -52,6 +56,7 @@ class Connections:
         self.options = options
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
         self.proxies = TrustedProxies(options.trusted_proxies)
+        self.request_line = request_line(options.path)  # of what `keepalive` serves
         self.guests: set[Guest] = set()
         self._by_sid: dict[str, EngineConnection] = {}
         self.dirty: list[Flushable] = []

@@ -7,9 +7,9 @@ application as if nothing had been between.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from http.client import responses
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
@@ -25,6 +25,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Application
 
 from compartmentd.protocol.connection import EngineConnection
+from compartmentd.protocol.http1 import is_plain
 from compartmentd.protocol.opening import Headers, switching_protocols, wants_websocket
 from compartmentd.server.access import tell_request
 from compartmentd.server.connections import Connections
@@ -32,19 +33,25 @@ from compartmentd.server.handover import take_over
 from compartmentd.server.openings import FOREIGN, Refused, Request, Wanted, begin, greeting, judge, probe
 from compartmentd.server.polls import new_sid
 from compartmentd.server.requests import MAX_FIELDS, client_address, peer_address, read_headers
+from compartmentd.server.streams import Resumed
+from compartmentd.server.websocket import Sock
+
+Keep: TypeAlias = Callable[[Sock, Any, bytes], None]
+"""Serve a socket of this address from here on; the bytes were read of it."""
 
 
 class Edge(HTTPServerConnectionDelegate):
     """Every request of the public listeners."""
 
-    def __init__(self, connections: Connections, application: Application) -> None:
+    def __init__(self, connections: Connections, application: Application, keep: Keep) -> None:
         self.connections = connections
         self.application = application
+        self.keep = keep
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Return who takes the request."""
         inner = self.application.start_request(server_conn, request_conn)
-        return _Request(self.connections, inner, cast(HTTP1Connection, request_conn))
+        return _Request(self, inner, cast(HTTP1Connection, request_conn))
 
     def on_close(self, server_conn: object) -> None:
         """Pass on that Tornado's connection has ended."""
@@ -54,10 +61,9 @@ class Edge(HTTPServerConnectionDelegate):
 class _Request(HTTPMessageDelegate):
     """One request: looked at once, then either ours or passed through."""
 
-    def __init__(
-        self, connections: Connections, inner: HTTPMessageDelegate, connection: HTTP1Connection
-    ) -> None:
-        self._connections = connections
+    def __init__(self, edge: Edge, inner: HTTPMessageDelegate, connection: HTTP1Connection) -> None:
+        self._edge = edge
+        self._connections = edge.connections
         self._inner = inner
         self._connection = connection
         self._ours = False
@@ -78,7 +84,30 @@ class _Request(HTTPMessageDelegate):
             if wants_websocket(values):
                 self._ours = True
                 return _WebSocketRequest(self._connections, self._connection, values).serve(line, query)
+            if not self._is_returned() and is_plain(line.method, line.version, values):
+                self._ours = True
+                return self._keep(line, headers)
         return self._inner.headers_received(start_line, headers)
+
+    def _is_returned(self) -> bool:
+        """Tell whether this request was given to Tornado by `keepalive`, which must not get it once more."""
+        stream = self._connection.stream
+        returned = isinstance(stream, Resumed) and stream.fresh
+        if returned:
+            cast(Resumed, stream).fresh = False
+        return returned
+
+    async def _keep(self, line: RequestStartLine, headers: HTTPHeaders) -> None:
+        """Let `keepalive` serve the connection, from this request on."""
+        address = cast(Any, self._connection.context).address
+        lines = [f"{line.method} {line.path} {line.version}"]
+        lines += [f"{name}: {value}" for name, value in headers.get_all()]
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        try:
+            sock, early = await take_over(self._connection.detach(), b"")
+        except (StreamClosedError, OSError):
+            return
+        self._edge.keep(sock, address, head + early)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return None if self._ours else self._inner.data_received(chunk)

@@ -1,4 +1,4 @@
-"""Taking a socket over from Tornado once its request has been answered by 101."""
+"""Taking a socket over from Tornado, once its request has been answered by 101 or to serve it ourselves."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ _MAX_EARLY = 1 << 20
 
 
 async def take_over(stream: IOStream, greeting: bytes) -> tuple[Sock, bytes]:
-    """Send the answer, and return the socket, non-blocking, with the bytes that came behind the request.
+    """Send the answer, if any, and return the socket, non-blocking, with the bytes that came behind the request.
 
     Raises:
         StreamClosedError: the client is gone, or sent more than anyone would before being answered.
     """
     stream.set_nodelay(True)
-    written = stream.write(greeting)
-    if stream.writing():
-        await written
+    if greeting:
+        written = stream.write(greeting)
+        if stream.writing():
+            await written
     # No await from here on: the idle stream would go on listening, and swallow bytes.
     early = _buffered(stream)
     theirs = stream.socket

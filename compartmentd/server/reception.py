@@ -1,9 +1,9 @@
-"""Accepted sockets: who only wants a WebSocket gets it here, everybody else goes on to Tornado untouched.
+"""Accepted sockets: who only wants a WebSocket gets it here, who polls goes on to `keepalive`, others to Tornado.
 
 What a client has sent is looked at and left in the kernel (`MSG_PEEK`) until it is sure that it is served here:
 the whole head in one piece, plain (`protocol.head`), acceptable, and with a place for it. Otherwise Tornado gets
-the socket with every byte of it, and answers as it would have: it alone refuses, speaks TLS, serves polling and
-second requests, and bounds slow and long heads. What is checked is checked by the same code (`openings.judge`).
+the socket with every byte of it, and answers as it would have: it alone refuses, speaks TLS, serves other paths
+and second requests, and bounds slow and long heads. What is checked is checked by the same code (`openings.judge`).
 
 It is worth this module: of the 330 µs of CPU that a connection cost, from its acceptance to its session, 210 went
 into Tornado's stream, parser and coroutines, and Node's whole set-up takes 300.
@@ -25,13 +25,21 @@ from compartmentd.server.requests import peer_address
 
 
 class Reception:
-    """Takes plain sockets as they are accepted; `refer` is who serves what is not served here."""
+    """Takes plain sockets as they are accepted.
+
+    `keep` serves those whose first request begins as one to our path does, `refer` all others.
+    """
 
     def __init__(
-        self, connections: Connections, refer: Callable[[socket.socket, Any], None], patience: float
+        self,
+        connections: Connections,
+        keep: Callable[[socket.socket, Any], None],
+        refer: Callable[[socket.socket, Any], None],
+        patience: float,
     ) -> None:
         """Wait `patience` seconds for a client's first bytes; whoever begins by then is bounded by others."""
         self._connections = connections
+        self._keep = keep
         self._refer = refer
         self._patience = patience
         # Who has said nothing yet, and until when it may. All may wait as long, so the oldest stands first.
@@ -72,15 +80,20 @@ class Reception:
             return
         del self._waiting[sock]
         head = read_head(data)
-        if head is None or not self._serve(sock, address, head):
-            self._connections.loop.remove_reader(sock)
+        wants = head is not None and wants_websocket(head.headers)
+        if head is not None and wants and self._serve(sock, address, head):
+            return
+        self._connections.loop.remove_reader(sock)
+        if not wants and self._connections.request_line.match(data):
+            self._keep(sock, address)
+        else:
             self._refer(sock, address)
 
     def _serve(self, sock: socket.socket, address: Any, head: Head) -> bool:
         """Begin a connection if that is what is asked for, and nothing speaks against it."""
         connections = self._connections
         options = connections.options
-        if head.path != options.path or not wants_websocket(head.headers):
+        if head.path != options.path:
             return False
         peer = peer_address(address)
         client = connections.proxies.client(peer, head.headers.get("x-forwarded-for", ()))

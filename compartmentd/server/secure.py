@@ -28,6 +28,11 @@ class SecureSocket:
     def __init__(self, sock: ssl.SSLSocket) -> None:
         self._sock = sock
 
+    @property
+    def bare(self) -> ssl.SSLSocket:
+        """The socket itself, for others to read and write."""
+        return self._sock
+
     def fileno(self) -> int:
         """Return the descriptor; -1 once it is closed."""
         return self._sock.fileno()
@@ -39,7 +44,9 @@ class SecureSocket:
         except _LATER:
             raise BlockingIOError from None
         except ValueError:
-            return self._sock.recv_into(buffer)  # `shutdown` has taken TLS off: what still comes is bare bytes
+            return self._sock.recv_into(
+                buffer
+            )  # `shutdown` has taken TLS off: what still comes is bare bytes
 
     def send(self, data: bytes | bytearray) -> int:
         """Send, record by record, until all is sent or the kernel takes no more; return how many bytes it took.

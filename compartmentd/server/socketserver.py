@@ -15,6 +15,7 @@ from tornado.web import Application as WebApplication, url
 from compartmentd.protocol.application import Application, Handshake
 from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.http1 import MAX_HEAD
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.server.acceptor import Acceptor, all_but_reserve
@@ -23,16 +24,13 @@ from compartmentd.server.connections import Connections, MakeConnection
 from compartmentd.server.draining import SHUTTING_DOWN, Draining
 from compartmentd.server.edge import Edge
 from compartmentd.server.handlers import PollingHandler
+from compartmentd.server.keepalive import BODY_TIMEOUT, HEAD_TIMEOUT, KeptAlive
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.polling import PollingLink
 from compartmentd.server.reception import Reception
 from compartmentd.server.streams import Streams
-from compartmentd.server.websocket import LINGER
+from compartmentd.server.websocket import LINGER, Sock
 
-_HEADER_BYTES = 16 * 1024
-_HEADER_TIMEOUT = 20.0
-"""Seconds for a request's head, and between two requests of one connection."""
-_BODY_TIMEOUT = 15.0
 _BODY_BYTES = 64 * 1024
 """The longest body where a handler does not allow more for itself."""
 
@@ -70,13 +68,13 @@ class EngineServer:
             default_handler_class=NotFoundHandler,
         )
         self._acceptor = Acceptor(self._accepted, all_but_reserve())
-        self._reception = Reception(self._connections, self._refer, _HEADER_TIMEOUT)
+        self._reception = Reception(self._connections, self._keep, self._refer, HEAD_TIMEOUT)
         self._streams = Streams()
         self._http = HTTPServer(
-            Edge(self._connections, web),
-            max_header_size=_HEADER_BYTES,
-            idle_connection_timeout=_HEADER_TIMEOUT,
-            body_timeout=_BODY_TIMEOUT,
+            Edge(self._connections, web, self._keep),
+            max_header_size=MAX_HEAD,
+            idle_connection_timeout=HEAD_TIMEOUT,
+            body_timeout=BODY_TIMEOUT,
             max_body_size=_BODY_BYTES,
         )
 
@@ -134,6 +132,14 @@ class EngineServer:
         stream = self._streams.of(sock)
         if stream is not None:
             self._http.handle_stream(stream, address)
+
+    def _keep(self, sock: Sock, address: Any, early: bytes = b"") -> None:
+        """Serve a socket by ourselves while its requests are those of polling; `early` was read already."""
+        KeptAlive(self._connections, sock, address, self._give_back).start(early)
+
+    def _give_back(self, sock: Sock, early: bytes, address: Any) -> None:
+        """Let Tornado serve a socket that we read."""
+        self._http.handle_stream(self._streams.resumed(sock, early), address)
 
     def stop_accepting(self) -> None:
         """Accept no more connections, and close the listening sockets; who was accepted is served on."""

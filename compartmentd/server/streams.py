@@ -5,11 +5,37 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from typing import cast
 
 from tornado.iostream import IOStream, SSLIOStream
 
+from compartmentd.server.secure import SecureSocket
+from compartmentd.server.websocket import Sock
+
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds within which a client must finish the handshake of TLS; a request's head has its own time after it."""
+
+
+class Resumed(IOStream):
+    """The stream of a socket that was read before, by somebody who leaves what he has read to this one."""
+
+    def __init__(self, sock: socket.socket, early: bytes) -> None:
+        """Read `early` first; `fresh` until a request has been read."""
+        self._early = early
+        self.fresh = True
+        super().__init__(sock)
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        """Read into the buffer, as streams do."""
+        if not self._early:
+            return super().read_from_fd(buf)
+        count = min(len(buf), len(self._early))
+        buf[:count], self._early = self._early[:count], self._early[count:]
+        return count
+
+
+class _SecureResumed(Resumed, SSLIOStream):
+    """The same under TLS, whose handshake was done long ago."""
 
 
 class Streams:
@@ -39,6 +65,13 @@ class Streams:
         stream = SSLIOStream(secured)
         self._bound(stream)
         return stream
+
+    @staticmethod
+    def resumed(sock: Sock, early: bytes) -> IOStream:
+        """Return the stream of a socket that was read by us."""
+        if isinstance(sock, SecureSocket):
+            return _SecureResumed(sock.bare, early)
+        return Resumed(cast(socket.socket, sock), early)  # the other kind that there is
 
     def _bound(self, stream: SSLIOStream) -> None:
         """Close the stream if its handshake is not done in time."""

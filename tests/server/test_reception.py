@@ -1,4 +1,4 @@
-"""Who is served at the reception, and that everybody else leaves it as they came."""
+"""Who is served at the reception, who is sent where, and that everybody else leaves it as they came."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REQUEST = head("GET", WEBSOCKET, UPGRADE)
 
 
 class Desk:
-    """A reception, what it referred, and the clients' ends of the sockets that it was given."""
+    """A reception, what it kept or referred, and the clients' ends of the sockets that it was given."""
 
     def __init__(self, options: ServerOptions, patience: float = 20.0) -> None:
         self.recorder = Recorder()
@@ -33,9 +33,13 @@ class Desk:
             ),
             options,
         )
+        self.kept: list[tuple[socket.socket, Any]] = []
         self.referred: list[tuple[socket.socket, Any]] = []
         self.reception = Reception(
-            self.connections, lambda sock, address: self.referred.append((sock, address)), patience
+            self.connections,
+            lambda sock, address: self.kept.append((sock, address)),
+            lambda sock, address: self.referred.append((sock, address)),
+            patience,
         )
         self._sockets: list[socket.socket] = []
 
@@ -91,8 +95,6 @@ async def test_the_client_is_whom_a_trusted_proxy_names():
 @pytest.mark.parametrize(
     "request_",
     [
-        pytest.param(head("GET", "/socket.io/?EIO=4&transport=polling", {}), id="polling"),
-        pytest.param(head("POST", WEBSOCKET, UPGRADE), id="method"),
         pytest.param(head("GET", f"/elsewhere{WEBSOCKET}", UPGRADE), id="path"),
         pytest.param(head("GET", f"{WEBSOCKET}&sid=nobody", UPGRADE), id="unknown sid"),
         pytest.param(head("GET", WEBSOCKET.replace("EIO=4", "EIO=3"), UPGRADE), id="version"),
@@ -100,24 +102,42 @@ async def test_the_client_is_whom_a_trusted_proxy_names():
         pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "Origin": "https://evil.example"}), id="origin"),
         pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "Sec-WebSocket-Version": "8"}), id="RFC 6455"),
         pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "Content-Length": "3"}), id="body"),
-        pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "X": "é"}), id="not ASCII"),
-        pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "X": "y" * 5000}), id="long"),
-        pytest.param(REQUEST[:-2], id="incomplete"),
         pytest.param(REQUEST[:1], id="one byte"),
         pytest.param(b"\x16\x03\x01", id="TLS"),
     ],
 )
 async def test_all_else_is_referred_with_every_byte_and_leaves_no_trace(request_: bytes):
     async with opened() as desk:
-        client = desk.client()
-        client.sendall(request_)
-        await eventually(lambda: bool(desk.referred), "a socket that is referred")
-        ((sock, address),) = desk.referred
-        assert address == ("127.0.0.1", 1)
-        assert sock.recv(1 << 16) == request_
-        assert desk.connections.admission.open == 0
-        counters = desk.connections.counters
-        assert (counters.refused_origin, counters.refused_full, counters.opened) == (0, 0, 0)
+        await passed_on(desk, request_, desk.referred)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(head("GET", "/socket.io/?EIO=4&transport=polling", {}), id="polling"),
+        pytest.param(head("POST", "/socket.io/", {"Content-Length": "1"}) + b"x", id="post"),
+        pytest.param(head("POST", WEBSOCKET, UPGRADE), id="method"),
+        pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "X": "é"}), id="not ASCII"),
+        pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "X": "y" * 5000}), id="long"),
+        pytest.param(REQUEST[:-2], id="incomplete"),
+    ],
+)
+async def test_what_begins_as_polling_does_is_kept_with_every_byte_and_leaves_no_trace(request_: bytes):
+    async with opened() as desk:
+        await passed_on(desk, request_, desk.kept)
+
+
+async def passed_on(desk: Desk, request: bytes, to: list[tuple[socket.socket, Any]]) -> None:
+    client = desk.client()
+    client.sendall(request)
+    await eventually(lambda: bool(to), "a socket that is passed on")
+    ((sock, address),) = to
+    assert len(desk.kept) + len(desk.referred) == 1
+    assert address == ("127.0.0.1", 1)
+    assert sock.recv(1 << 16) == request
+    assert desk.connections.admission.open == 0
+    counters = desk.connections.counters
+    assert (counters.refused_origin, counters.refused_full, counters.opened) == (0, 0, 0)
 
 
 async def test_without_a_place_one_is_referred_and_not_counted():
