@@ -37,6 +37,9 @@ class Peer(Protocol):
 
     handshake: Handshake
 
+    memo: Any
+    """The application's own note about the connection; `None` until it makes one."""
+
     def accept(self, namespace: str, sid: str, session: Any) -> None:
         """Answer a CONNECT with success; `session` comes back with every later packet of the namespace."""
 

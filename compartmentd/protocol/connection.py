@@ -143,7 +143,7 @@ class EngineConnection(ABC):
         self._deadline = inf  # the subclass's, see `_overdue`
         self._held = False
         self._stopped = False  # held or closed: one test for each packet instead of two
-        self._kept: list[Data] = []  # packets that arrived while held
+        self._kept: list[Data] | None = None  # packets that arrived while held, there while it is
 
     def opened(self) -> None:
         """Start the clock: the client has been sent its open packet."""
@@ -175,7 +175,7 @@ class EngineConnection(ABC):
     def receive(self, packets: Iterable[Data]) -> None:
         """Take packets in order; what arrives while the connection is held is kept."""
         if self._stopped:
-            if self._held:
+            if self._kept is not None:
                 self._kept.extend(packets)
             return
         coming = iter(packets)
@@ -195,7 +195,7 @@ class EngineConnection(ABC):
             self._host.failed("a connection is closed for an error while its packets were handled", error)
             self._end(TRANSPORT_ERROR, _INTERNAL_ERROR)
         else:
-            if self._held:
+            if self._kept is not None:
                 self._kept.extend(coming)
 
     def _control(self, packet: bytes) -> None:
@@ -224,6 +224,7 @@ class EngineConnection(ABC):
         """Stop taking packets (a decision is awaited); what has arrived is kept."""
         if self.phase is not _CLOSED and not self._held:
             self._held = self._stopped = True
+            self._kept = []
             self.link.pause()
 
     def resume(self) -> None:
@@ -231,8 +232,8 @@ class EngineConnection(ABC):
         if not self._held or self.phase is _CLOSED:
             return
         self._held = self._stopped = False
-        kept, self._kept = self._kept, []
-        self.receive(kept)
+        kept, self._kept = self._kept, None
+        self.receive(kept or ())
         if not self._held:
             self.link.resume()
 
@@ -308,7 +309,7 @@ class EngineConnection(ABC):
         if not self.move(Move.END):
             return False
         self._stopped, self._held = True, False
-        self._kept = []
+        self._kept = None
         try:
             self._left(reason)
         except Exception as error:  # noqa: BLE001 - the connection has ended all the same

@@ -33,14 +33,19 @@ class _Assembly:
         self.size = 0
 
 
+_NO_OTHERS: dict[bytes, State] = {}
+"""What every connection has whose namespaces are all CONNECTED. Never written to."""
+
+
 class SocketConnection(EngineConnection):
     """A client's connection as `application.Peer`: sessions by namespace, and packets to the application.
 
-    INVARIANT: `_sessions` holds exactly the namespaces that are CONNECTED in `_states`, so that an event
-    finds its session in one look-up. Both are keyed by the bytes on the wire.
+    INVARIANT: `_sessions` holds exactly the namespaces that are CONNECTED, so that an event finds its session in
+    one look-up; `_others` has the state of those that are neither that nor ABSENT. Both are keyed by the bytes on
+    the wire.
     """
 
-    __slots__ = ("_application", "_assembly", "_lonely_until", "_sessions", "_states")
+    __slots__ = ("_application", "_assembly", "_lonely_until", "_others", "_sessions", "memo")
 
     def __init__(
         self,
@@ -53,7 +58,8 @@ class SocketConnection(EngineConnection):
         super().__init__(host, sid, handshake, options)
         self._application = application
         self._sessions: dict[bytes, Any] = {}
-        self._states: dict[bytes, State] = {}
+        self._others = _NO_OTHERS
+        self.memo: Any = None
         self._assembly: _Assembly | None = None
         self._lonely_until = self._deadline = host.now() + options.connect_timeout
 
@@ -115,7 +121,7 @@ class SocketConnection(EngineConnection):
 
     def _connect(self, namespace: bytes, payload: bytes) -> None:
         self._step(namespace, Step.CONNECT)
-        if len(self._states) > self.options.namespaces:
+        if len(self._sessions) + len(self._others) > self.options.namespaces:
             raise WireError("too many namespaces on one connection")
         if payload:
             decode(payload)
@@ -138,15 +144,29 @@ class SocketConnection(EngineConnection):
 
     def _step(self, namespace: bytes, step: Step) -> State:
         """Take a step of the table; return the state before it."""
-        before = self._states.get(namespace, State.ABSENT)
+        before = self._state(namespace)
         after = STATES.get((before, step))
         if after is None:
             raise WireError(f"{step.name} for a namespace that is {before.name}")
-        if after is State.ABSENT:
-            del self._states[namespace]
-        else:
-            self._states[namespace] = after
+        self._enter(namespace, after)
         return before
+
+    def _state(self, namespace: bytes) -> State:
+        if namespace in self._sessions:
+            return State.CONNECTED
+        return self._others.get(namespace, State.ABSENT)
+
+    def _enter(self, namespace: bytes, state: State) -> None:
+        """Note a namespace's new state; whoever makes it CONNECTED, or ends that, changes `_sessions`."""
+        others = self._others
+        if state is State.ABSENT or state is State.CONNECTED:
+            others.pop(namespace, None)
+            if not others:
+                self._others = _NO_OTHERS
+        elif others is _NO_OTHERS:
+            self._others = {namespace: state}
+        else:
+            others[namespace] = state
 
     # The application's answers
 
@@ -176,10 +196,10 @@ class SocketConnection(EngineConnection):
         fault and have no effect.
         """
         key = namespace.encode()
-        possible = (self._states.get(key, State.ABSENT), step) in STATES
-        if self.phase is Phase.CLOSED or not possible:
+        after = STATES.get((self._state(key), step))
+        if self.phase is Phase.CLOSED or after is None:
             return False
-        self._step(key, step)
+        self._enter(key, after)
         return True
 
     # Time and the end
@@ -210,6 +230,6 @@ class SocketConnection(EngineConnection):
     def _left(self, reason: str) -> None:
         sessions = tuple(self._sessions.values())
         self._sessions.clear()
-        self._states.clear()
+        self._others = _NO_OTHERS
         self._assembly = None
         self._application.closed(self, sessions, reason)

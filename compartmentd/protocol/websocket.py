@@ -91,7 +91,9 @@ class MessageReader:
 
     A violation is not raised but kept in `failure`: what was whole before it is still returned, so that it
     makes no difference how the bytes were cut. After a failure or a close frame (`closed` is its code) no
-    more is read. Pings are answered by frames in `replies`, for the caller to send and clear.
+    more is read. Pings are answered by frames in `replies`, for the caller to send and take away.
+
+    An idle one holds no list or buffer: there are as many of them as connections.
     """
 
     __slots__ = (
@@ -111,7 +113,7 @@ class MessageReader:
         """Take messages of up to `limit` bytes each, whatever number of fragments they come in."""
         self.closed: int | None = None
         self.failure: WireError | None = None
-        self.replies: list[bytes] = []
+        self.replies: list[bytes] | None = None
         self._limit = limit
         self._unmask = unmask
         # The second byte of the longest frame that the fast path takes: masked, short, within the limit.
@@ -119,7 +121,7 @@ class MessageReader:
         self._tail: bytearray | None = None  # the start of an incomplete frame, none while idle
         self._need = 0  # bytes that `_tail` must hold before it is worth another look
         self._opcode = 0  # of the fragmented message under way
-        self._fragments = bytearray()
+        self._fragments: bytearray | None = None  # what has come of it
 
     def receive(self, data: bytes) -> Sequence[Data]:
         """Take the next bytes; return the messages that they complete, in order."""
@@ -193,7 +195,7 @@ class MessageReader:
                 self._need = start - position
                 return None
             size = int.from_bytes(data[start - width : start], "big")
-        if size + len(self._fragments) * (opcode < CLOSE) > self._limit and opcode < CLOSE:
+        if opcode < CLOSE and size + len(self._fragments or b"") > self._limit:
             raise WireError("a message is longer than the limit", TOO_BIG)
         start += 4
         stop = start + size
@@ -222,20 +224,23 @@ class MessageReader:
 
     def _take_control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:
+            if self.replies is None:
+                self.replies = []
             self.replies.append(frame(PONG, payload))
         elif opcode == CLOSE:
             self.closed = _close_code(payload)
 
     def _take_data(self, opcode: int, payload: bytes, append: Callable[[Data], None], *, final: bool) -> None:
-        if not final:
-            self._opcode = self._opcode or opcode
-            self._fragments += payload
+        fragments = self._fragments
+        if not final and fragments is None:
+            self._opcode, self._fragments = opcode, bytearray(payload)
             return
-        if self._opcode:
-            opcode, self._opcode = self._opcode, 0
-            self._fragments += payload
-            payload = bytes(self._fragments)
-            self._fragments.clear()
+        if fragments is not None:
+            fragments += payload
+            if not final:
+                return
+            opcode, payload = self._opcode, bytes(fragments)
+            self._opcode, self._fragments = 0, None
         if opcode == TEXT and not payload.isascii():
             _check_utf8(payload)
         append((opcode, payload))

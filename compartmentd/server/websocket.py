@@ -92,6 +92,10 @@ class Stage(Enum):
 _OPEN, _FINISHING, _LINGERING, _GONE = Stage
 
 
+_NOTHING = bytearray()
+"""The pending bytes of every link that has none, so that an idle one holds no buffer. Never written to."""
+
+
 class WebSocketLink:
     """One WebSocket, as `protocol.connection.Link`."""
 
@@ -105,7 +109,6 @@ class WebSocketLink:
         "_plain",
         "_reader",
         "_reading",
-        "_replies",
         "_sock",
         "_stage",
         "_text_only",
@@ -131,8 +134,7 @@ class WebSocketLink:
         self._reader = MessageReader(max_payload, unmask)
         self._limit = send_buffer
         self._text_only = text_only
-        self._pending = bytearray()  # what the kernel did not take; a writer is registered while there is any
-        self._replies: list[bytes] = []  # pongs
+        self._pending = _NOTHING  # what the kernel did not take; a writer is registered while there is any
         self._farewell = b""  # the close frame, after everything else
         self._stage = _OPEN
         self._plain = not text_only  # open, and nothing but messages to send: see `flush`
@@ -169,10 +171,8 @@ class WebSocketLink:
             packets = reader.receive(data)
             if packets:
                 self.owner.receive(packets)
-            if reader.replies:
-                self._replies += reader.replies
+            if reader.replies is not None:
                 self._plain = False
-                reader.replies.clear()
                 self.wake()
             if reader.failure is not None:
                 self.owner.fail(reader.failure)
@@ -266,8 +266,8 @@ class WebSocketLink:
         out = self.owner.out
         messages = [_as_text(message) if self._text_only else message.frames for message in out]
         out.clear()
-        data = b"".join([*self._replies, *messages, self._farewell])
-        self._replies.clear()
+        data = b"".join([*(self._reader.replies or ()), *messages, self._farewell])
+        self._reader.replies = None
         self._farewell = b""
         if self._pending:
             self._keep(data, 0)
@@ -283,13 +283,14 @@ class WebSocketLink:
 
     def _settle(self) -> None:
         """Note whether the next flush is a plain one."""
-        unusual = self._pending or self._replies or self._text_only
+        unusual = self._pending or self._reader.replies or self._text_only
         self._plain = self._stage is _OPEN and not unusual
 
     def _keep(self, data: bytes, sent: int) -> None:
         """Keep what the kernel did not take; let go of a client for which that is too much."""
         pending = self._pending
         if not pending:
+            pending = self._pending = bytearray()
             self._connections.loop.add_writer(self._sock, self._writable)
             self._plain = False
         pending += memoryview(data)[sent:]
@@ -306,9 +307,10 @@ class WebSocketLink:
             return
         del self._pending[:sent]
         if not self._pending:
+            self._pending = _NOTHING
             self._connections.loop.remove_writer(self._sock)
             self._settle()
-        last = self._replies or self._farewell or self.owner.out
+        last = self._reader.replies or self._farewell or self.owner.out
         if self._stage is _FINISHING and not self._pending and not last:
             self._shut()  # else the flush that is coming has the last frames
         else:
@@ -405,7 +407,7 @@ class WebSocketLink:
             self._reading = False
         if self._pending:
             loop.remove_writer(self._sock)
-            self._pending.clear()
+            self._pending = _NOTHING
         self._sock.close()
         self.owner.out.clear()
         self.owner.released(self)

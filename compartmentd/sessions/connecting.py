@@ -15,6 +15,7 @@ from compartmentd.sessions.core import Core
 from compartmentd.sessions.credentials import Credential, credential
 from compartmentd.sessions.keyhelp import KeyHelp, Patience
 from compartmentd.sessions.limits import longest_wait
+from compartmentd.sessions.rates import ConnectionRates
 from compartmentd.sessions.registry import EXPIRING, Compartment, Session
 from compartmentd.sessions.standing import Standing
 from compartmentd.tokens.memory import TokenMemory
@@ -42,7 +43,7 @@ class Connector:
 
     def connect(self, peer: Peer, name: NamespaceName, auth: bytes | None) -> None:
         """Answer a CONNECT, at once or when the keys that its token needs have been fetched."""
-        if not self._core.rates_of(peer).connects.take(self._core.clock.monotonic()):
+        if not self._core.take_connect(peer):
             self._refuse(peer, name, Code.RATE_LIMITED)
             return
 
@@ -132,7 +133,8 @@ class Connector:
         session.namespace = core.registry.compartment(name)
         session.generation = core.snapshot.generation
         core.registry.add(session)
-        core.rates_of(peer).give(session)
+        if isinstance(peer.memo, ConnectionRates):
+            peer.memo.give(session)
         self._standing.apply_limits(session, namespace)
         peer.accept(name, session.sid, session)
         self._standing.auto_join(session, judgement)

@@ -18,7 +18,7 @@ from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.journal import Journal, Occasion, Record
 from compartmentd.sessions.limits import Flood
-from compartmentd.sessions.rates import ConnectionRates
+from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
 from compartmentd.sessions.registry import Compartment, Registry, Session
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.snapshot import Snapshot
@@ -44,7 +44,6 @@ class Core:
         self.unjudged: deque[Session] = deque()
         """Sessions that the current snapshot has not judged yet; empty except during a reload."""
         self.floods: dict[int, Flood] = {}
-        self.rates: dict[Peer, ConnectionRates] = {}
 
     # --- telling ---------------------------------------------------------------------------------------------
 
@@ -69,6 +68,8 @@ class Core:
             if session is sender:
                 continue
             if generation is not None and session.generation != generation:
+                if session.held is None:
+                    session.held = []
                 session.held.append((room, message, volatile))
             elif volatile and not session.peer.clear:
                 counters.volatile_dropped += 1
@@ -78,8 +79,8 @@ class Core:
 
     def release(self, session: Session) -> None:
         """Send what waited for the session's judgement, in order, without the rooms that it lost."""
-        held, session.held = session.held, []
-        for room, message, volatile in held:
+        held, session.held = session.held, None
+        for room, message, volatile in held or ():
             if room is not None and room not in session.memberships:
                 continue
             if volatile and not session.peer.clear:
@@ -193,12 +194,18 @@ class Core:
 
     # --- rates -----------------------------------------------------------------------------------------------
 
-    def rates_of(self, peer: Peer) -> ConnectionRates:
-        """Return the rates of a connection, made at its first CONNECT."""
-        found = self.rates.get(peer)
-        if found is None:
-            found = self.rates[peer] = ConnectionRates(self.clock.monotonic())
-        return found
+    def take_connect(self, peer: Peer) -> bool:
+        """Take one from the rate of a connection's CONNECTs."""
+        if peer.memo is None:
+            peer.memo = CONNECTED_ONCE
+            return True
+        return self._rates_of(peer).connects.take(self.clock.monotonic())
+
+    def _rates_of(self, peer: Peer) -> ConnectionRates:
+        if peer.memo is CONNECTED_ONCE:
+            peer.memo = ConnectionRates(self.clock.monotonic())
+        rates: ConnectionRates = peer.memo
+        return rates
 
     def note_rate(self, session: Session, *, held: bool) -> None:
         """Follow a connection's run of rate refusals; close it when it does nothing else for long."""
@@ -230,11 +237,11 @@ class Core:
     def forget(self, session: Session) -> None:
         """Take a session out of everything; what waited for it is dropped."""
         session.ended = True
-        session.held.clear()
+        session.held = None
         self.agenda.move(session, None)
         self.registry.remove(session)
-        if session.peer in self.rates:
-            self.rates[session.peer].keep(session)
+        if session.peer.memo is not None:
+            self._rates_of(session.peer).keep(session)
 
     def schedule(self, session: Session) -> None:
         """File the session under the next moment at which time alone concerns it."""

@@ -148,10 +148,10 @@ class Hub:
         self._connector.gone(peer)
         if reason == "slow":
             self._core.counters.ended[Code.SLOW] += len(sessions)
+        peer.memo = None
         for session in sessions:
             if not session.ended:
                 self._core.forget(session)
-        self._core.rates.pop(peer, None)
 
     # --- reload ----------------------------------------------------------------------------------------------
 

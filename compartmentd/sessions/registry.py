@@ -70,6 +70,12 @@ class Room:
         self.members: dict[Session, Membership] = {}
 
 
+_NOWHERE: dict[str, Membership] = {}
+"""The memberships of every session that has none. Never written to."""
+
+_UNLIMITED = Limits()
+
+
 class Session:
     """One namespace on one connection, with a principal of its own.
 
@@ -86,7 +92,6 @@ class Session:
         "ended",
         "expiring_told",
         "generation",
-        "grants",
         "held",
         "joins",
         "limits",
@@ -98,7 +103,6 @@ class Session:
         "principal",
         "rooms_left",
         "sid",
-        "user_tail",
         "valid_until",
         "verified",
         "warning",
@@ -117,18 +121,16 @@ class Session:
         self.namespace = namespace
         self.principal = principal
         self.verified = verified
-        self.memberships: dict[str, Membership] = {}
-        self.grants: dict[str, Grant] = {}
+        self.memberships = _NOWHERE
         self.generation = 0
-        self.held: list[tuple[RoomName | None, Message, bool]] = []
+        self.held: list[tuple[RoomName | None, Message, bool]] | None = None
         self.declined: set[RoomName] | None = None
         self.deadline: float | None = None
         self.valid_until: float | None = None
         self.expiring_told = False
         self.warning = EXPIRING
         self.ended = False
-        self.user_tail = b""
-        self.limits = Limits()
+        self.limits = _UNLIMITED
         self.messages: Bucket | None = None
         self.bytes: Bucket | None = None
         self.joins: Bucket | None = None
@@ -234,6 +236,8 @@ class Registry:
         if session.rooms_left:
             membership.own_messages, membership.own_bytes = session.rooms_left.pop(name, (None, None))
         room.members[session] = membership
+        if session.memberships is _NOWHERE:
+            session.memberships = {}
         session.memberships[name] = membership
         self.memberships += 1
         self.changes += 1

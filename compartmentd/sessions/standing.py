@@ -150,7 +150,6 @@ class Standing:
 
     def _rebind(self, session: Session) -> None:
         """Point the memberships that stay at the current templates; what was granted before is forgotten."""
-        session.grants.clear()
         for membership in session.memberships.values():
             found = self._core.snapshot.rules.find(session.namespace.name, membership.room.name)
             if found is not None:

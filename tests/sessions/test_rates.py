@@ -103,4 +103,4 @@ def test_nothing_is_kept_of_a_connection_that_is_gone(world: World) -> None:
     ann = world.connect("/")
     assert ann.code("join", "slow:a") is None
     world.hub.closed(ann.peer, [ann.session], "transport close")
-    assert not world.hub._core.rates
+    assert ann.peer.memo is None

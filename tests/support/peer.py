@@ -18,6 +18,7 @@ class RecordingPeer:
             headers={name.replace("_", "-"): (value,) for name, value in headers.items()},
             query={},
         )
+        self.memo: Any = None
         self.sessions: dict[str, Any] = {}
         self.sent: list[Any] = []
         self.closed_for: str | None = None
