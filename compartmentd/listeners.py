@@ -48,6 +48,11 @@ def page_origins(sockets: Iterable[socket.socket], scheme: str) -> Iterator[str]
             yield f"{scheme}://localhost:{sock.getsockname()[1]}"
 
 
+_TOKEN_HEADERS = ("authorization", "cookie")
+"""Header fields that may hold a token, whatever `token_from` says when the connection begins: a reload may change
+it, and a later CONNECT looks again."""
+
+
 def server_options(configuration: Configuration, own_origins: tuple[str, ...] = ()) -> ServerOptions:
     """Return what the Socket.IO server is told by a configuration.
 
@@ -70,4 +75,5 @@ def server_options(configuration: Configuration, own_origins: tuple[str, ...] = 
         connections=server.connections,
         connections_per_address=server.connections_per_address,
         connect_rate=server.connect_rate,
+        kept_headers=_TOKEN_HEADERS,
     )

@@ -11,7 +11,8 @@ class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
     `origins` holds patterns as `protocol.origins` reads them, `None` being the default policy;
     `strict_origins` is for servers that take tokens from cookies. `send_buffer` bounds what waits for one
     client. `trusted_proxies` is what `protocol.forwarded` reads. `connect_rate` counts handshakes of the whole
-    server.
+    server. `kept_headers` are those of a handshake that the application reads; Engine.IO's own parameters are
+    not kept, either, where these are given.
     """
 
     path: str = "/socket.io/"
@@ -24,3 +25,4 @@ class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
     connections: int | None = 16000
     connections_per_address: int | None = None
     connect_rate: float | None = None
+    kept_headers: tuple[str, ...] | None = None

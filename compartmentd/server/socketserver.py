@@ -28,6 +28,7 @@ from compartmentd.server.keepalive import BODY_TIMEOUT, HEAD_TIMEOUT, KeptAlive
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.polling import PollingLink
 from compartmentd.server.reception import Reception
+from compartmentd.server.requests import trimmed
 from compartmentd.server.streams import Streams
 from compartmentd.server.websocket import LINGER, Sock
 
@@ -182,6 +183,7 @@ class SocketServer(EngineServer):
         """Serve the application; see `EngineServer`."""
 
         def make(host: Host, sid: str, handshake: Handshake, options: ConnectionOptions) -> EngineConnection:
-            return SocketConnection(host, sid, handshake, options, application)
+            kept = trimmed(handshake, self.options.kept_headers)
+            return SocketConnection(host, sid, kept, options, application)
 
         super().__init__(make, options, handlers=handlers)

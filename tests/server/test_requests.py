@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 import pytest
+from hypothesis import given, strategies as st
 from tornado.httputil import HTTPHeaders
 
 from compartmentd.protocol.engineio import (
@@ -54,10 +57,22 @@ def test_what_is_judged_of_a_session(query: str, transport: str | None, expected
     assert Asked.of(read_query(query)).refusal_for(transport) == expected
 
 
+@given(
+    st.lists(st.sampled_from(["a", "bc", "&", "=", "EIO", "é", ";", "+", "%41"]), max_size=12).map("".join)
+)
+def test_queries_are_read_as_forms_are(query: str):
+    found = read_query(query)
+    assert [(name, value) for name in found for value in found[name]] == sorted(
+        parse_qsl(query, keep_blank_values=True), key=lambda pair: list(found).index(pair[0])
+    )
+
+
 def test_queries_keep_every_value():
     assert read_query("a=1&b=&a=2&c=%E2%82%AC+x") == {"a": ("1", "2"), "b": ("",), "c": ("€ x",)}
     with pytest.raises(ValueError, match="fields"):
         read_query("&".join(["a=1"] * 101))
+    with pytest.raises(ValueError, match="fields"):
+        read_query("&".join(["a=%41"] * 101))
 
 
 def test_headers_keep_every_value_under_one_name():

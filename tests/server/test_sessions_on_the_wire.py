@@ -562,6 +562,21 @@ async def test_handshakes_show_the_first_request():
         client.close()
 
 
+async def test_of_a_handshake_only_what_the_application_reads_is_kept():
+    app = Recorder()
+    async with serving(app, ServerOptions(kept_headers=("cookie", "authorization"))) as served:
+        headers = {"X-Custom": "yes", "Authorization": "Bearer x"}
+        for target in (f"{TARGET}websocket&b64=1&a=1", f"{TARGET}websocket"):
+            client = await WebSocket.open(served.port, target, headers)
+            client.send("40")
+            await eventually(lambda target=target: len(app.peers) == 1 + (target[-1] != "1"), "the peer")
+            client.close()
+        first, second = (peer.handshake for peer in app.peers)
+        assert first.headers == second.headers == {"authorization": ("Bearer x",)}
+        assert (first.query, second.query) == ({"a": ("1",)}, {})
+        assert first.address == "127.0.0.1"
+
+
 async def test_the_auth_payload_is_handed_on_as_it_came():
     app = Recorder()
     async with serving(app) as served:
