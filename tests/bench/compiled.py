@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def program(name: str) -> Path:
     if path.exists():
         return path
     BUILD.mkdir(exist_ok=True)
-    made = path.with_suffix(".new")
+    made = path.with_suffix(f".{os.getpid()}")  # others may compile it at the same time
     try:
         done = subprocess.run(
             [*COMMAND, "-o", str(made), *map(str, files), *LIBRARIES],
@@ -52,5 +53,5 @@ def program(name: str) -> Path:
         raise CompilationFailed("there is no C compiler; .ci/need gcc libssl-dev brings one") from error
     if done.returncode:
         raise CompilationFailed(f"{name} does not compile; does .ci/need libssl-dev help?\n{done.stderr}")
-    made.rename(path)  # another run may do the same at the same time
+    made.rename(path)
     return path

@@ -16,6 +16,7 @@ delivery (fan-out), and how busy it was. `--rounds 5 --seconds 1` and more: see 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -109,7 +110,8 @@ class Load:
 
         Args:
             settings: `group`; `senders` in each room; `window`, messages under way for each, and `batch`, how many
-                leave at once; `bytes` of an event; `seconds` or `events`; `in_turn=1`: one room after the other.
+                leave at once; `bytes` of an event; `seconds` or `events`; `in_turn=1`: one room after the other;
+                `patience`: seconds in which something has to arrive.
         """
         return self.command("closed", **settings)
 
@@ -131,8 +133,9 @@ class Load:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         words = " ".join([name, *(f"{key}={value}" for key, value in settings.items())])
-        self._process.stdin.write(f"{words}\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and its last line says why
+            self._process.stdin.write(f"{words}\n")
+            self._process.stdin.flush()
         line = self._process.stdout.readline()
         answer: dict[str, Any] = json.loads(line) if line else {"error": "the load process has ended"}
         if "error" in answer:
@@ -141,7 +144,12 @@ class Load:
 
     def stop(self) -> None:
         """End the process, and with it its connections."""
-        self._process.communicate()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
 
     def __enter__(self) -> Self:
         return self

@@ -5,8 +5,6 @@
 
 #include "load.h"
 
-enum { PATIENCE = 20 }; /* seconds in which nobody new becomes ready, or something is wrong */
-
 struct group groups[MOST_GROUPS];
 int group_count;
 
@@ -160,6 +158,7 @@ static void begin(struct client *client)
 void clients_connect(const struct settings *settings)
 {
     int at_once = number_of(settings, "at_once", 20);
+    double patience = number_of(settings, "patience", 20); /* seconds in which somebody has to become ready */
     read_tokens(text_of(settings, "tokens", NULL));
     struct group *group = new_group(settings);
     place_clients(group, text_of(settings, "room", "room-{}"));
@@ -172,7 +171,7 @@ void clients_connect(const struct settings *settings)
         if (group->ready > seen) {
             seen = group->ready;
             moved = now();
-        } else if (now() > moved + PATIENCE)
+        } else if (now() > moved + patience)
             fail("only %d of %d clients became ready", group->ready, group->count);
     }
     printf("{\"group\":%d,\"clients\":%d,\"rooms\":%d,\"seconds\":%.6f}\n", group_count - 1, group->count,

@@ -67,7 +67,7 @@ void closed_start(struct group *group, const struct settings *settings)
 void closed_round(const struct settings *settings)
 {
     struct group *group = group_of(settings, "group");
-    traffic_begin();
+    traffic_begin(settings);
     double began = now(), ends = began + number_of(settings, "seconds", 2), time = began;
     for (closed_start(group, settings); (time < ends && round.left) || outstanding(group); time = now()) {
         links_turn(0);

@@ -174,11 +174,12 @@ struct traffic {
     uint64_t events, acks, deliveries;
     uint64_t arrived; /* acks and deliveries when it was last looked, */
     double moved; /* and since when they are no more */
+    double patience; /* seconds in which something must arrive while something is owed */
 };
 
 extern struct traffic traffic;
 
-void traffic_begin(void);
+void traffic_begin(const struct settings *settings);
 int recipients(const struct room *room);
 /* Lets a client publish so many events at once; `due`, in nanoseconds, stands in each unless it is 0. */
 void publish(struct client *client, int count, size_t bytes, uint64_t due);

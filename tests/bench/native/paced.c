@@ -72,7 +72,7 @@ void paced_round(const struct settings *settings)
     struct group *flood = text_of(settings, "flood", NULL) ? group_of(settings, "flood") : NULL;
     double rate = number_of(settings, "rate", 1000);
     size_t bytes = number_of(settings, "bytes", 90);
-    traffic_begin();
+    traffic_begin(settings);
     latencies.count = 0;
     group->timed = true;
     if (flood)

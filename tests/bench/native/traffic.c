@@ -4,15 +4,13 @@
 
 #include "load.h"
 
-enum { PATIENCE = 20 }; /* seconds in which nothing arrives although something is owed */
-
 struct traffic traffic;
 
-void traffic_begin(void)
+void traffic_begin(const struct settings *settings)
 {
     while (next_changed_room()) /* what came last in the round before was not asked about any more */
         ;
-    traffic = (struct traffic){.moved = now()};
+    traffic = (struct traffic){.moved = now(), .patience = number_of(settings, "patience", 20)};
 }
 
 /* How many deliveries a message makes: nchan sends it to its sender, too. */
@@ -103,8 +101,8 @@ void check_moves(const struct group *group, double time)
     if (arrived != traffic.arrived) {
         traffic.arrived = arrived;
         traffic.moved = time;
-    } else if (time > traffic.moved + PATIENCE) {
+    } else if (time > traffic.moved + traffic.patience) {
         check_received(group);
-        fail("for %d s nothing arrived", PATIENCE);
+        fail("nothing arrives any more");
     }
 }
