@@ -25,17 +25,18 @@ class Bucket:
         An amount above the burst is granted by a full bucket, which it empties: otherwise a message larger than
         one second of a byte rate could never pass, however long its sender waited.
         """
-        # Comparisons instead of `min`, and in this order: every message passes here, and two calls of `min` cost
-        # as much as all the rest.
+        # Every message passes here. Two calls of `min` would take as long as all the rest, 0.1 µs.
+        burst = self.burst
         level = self.level + (now - self.stamp) * self.rate
-        if level > self.burst:  # noqa: PLR1730
-            level = self.burst
+        if level > burst:  # noqa: PLR1730 - see above
+            level = burst
         self.stamp = now
-        wanted = amount if amount <= self.burst else self.burst  # noqa: FURB136
-        if level < wanted:
+        if amount > burst:  # noqa: PLR1730 - see above
+            amount = burst
+        if level < amount:
             self.level = level
             return False
-        self.level = level - wanted
+        self.level = level - amount
         return True
 
     def holds(self, now: float) -> bool:
