@@ -31,7 +31,7 @@ CROWD = 50
 PAUSE = 0.001
 """Seconds between two events of the probe."""
 
-QUIET = 0.5
+QUIET = 0.3
 """Seconds before each reload in which the probe learns what it waits without one."""
 
 
