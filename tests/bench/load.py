@@ -49,7 +49,11 @@ class Load:
 
     def __init__(self, core: int = CORE) -> None:
         self._process = subprocess.Popen(
-            [compiled.program("load"), str(core)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [compiled.program("load"), str(core)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
         )
 
     def connect(

@@ -112,6 +112,15 @@ def test_clients_leave_and_come_again(tmp_path: Path, tokens: Path) -> None:
             load.close_clients()
 
 
+@pytest.mark.parametrize("polling", [False, True])
+def test_idle_clients_answer_pings(tmp_path: Path, tokens: Path, polling: bool) -> None:
+    server = {"ping_interval": "1s", "ping_timeout": "1s"}
+    with daemon(tmp_path, server=server) as running, Load() as load:
+        load.connect(place(running), clients=12, size=3, tokens=tokens, polling=polling, keep_post=False)
+        time.sleep(3)  # three pings, of which one that is not answered ends the connection
+        assert load.closed(**ROUND)["events"] > 0
+
+
 @pytest.mark.parametrize("mode", ["each", "joined"])
 def test_the_floor_answers_as_a_server_does(mode: str, tokens: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:

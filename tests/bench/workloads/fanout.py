@@ -28,7 +28,7 @@ def _connect(bench: Bench, side: Side, size: int, count: int) -> int:
 
 def _rows_of(bench: Bench, size: int) -> Iterator[Row]:
     peers = ["node", "nchan", "c"] if size > CLIENTS else ["node", "python-socketio", "nchan", "c"]
-    seconds = bench.scale(1.0, 0.15, 0.01)
+    seconds = bench.scale(1.0, 0.07, 0.01)
     with sides(bench, *peers) as taking_part:
         one = {side.name: _connect(bench, side, size, 1) for side in taking_part}
 
@@ -47,7 +47,7 @@ def _rows_of(bench: Bench, size: int) -> Iterator[Row]:
             many = {side.name: _connect(bench, side, size, CLIENTS // size) for side in taking_part}
 
         def saturated(side: Side) -> float:
-            window = 8 if side.name == SLOW or size > CLIENTS else 64
+            window = 8 if side.name == SLOW else 16 if size > CLIENTS else 64
             return cost(
                 side.server,
                 lambda: side.load.closed(
@@ -62,7 +62,7 @@ def _rows_of(bench: Bench, size: int) -> Iterator[Row]:
 
 def _small_rooms(bench: Bench) -> Iterator[Row]:
     """Messages that come one at a time, each to another of many rooms."""
-    seconds = bench.scale(1.0, 0.15, 0.01)
+    seconds = bench.scale(1.0, 0.07, 0.01)
     with sides(bench, "node", "nchan", "c") as taking_part:
         for side in taking_part:
             _connect(bench, side, 2, 500)
@@ -77,7 +77,7 @@ def _small_rooms(bench: Bench) -> Iterator[Row]:
 
 def _sender_per_room(bench: Bench) -> Iterator[Row]:
     """A message at a time in each of many rooms at once, from as many senders."""
-    seconds = bench.scale(1.0, 0.15, 0.01)
+    seconds = bench.scale(1.0, 0.07, 0.01)
     with sides(bench, "node", "nchan", "c") as taking_part:
         for side in taking_part:
             _connect(bench, side, 50, 50)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from tests.bench.rows import Row, row
 from tests.bench.servers import Server
 
 OURS = "ours"
+
+IDLE = 400_000
+"""Who used less CPU than this, in ns, within 20 ms has nothing to do but its timers."""
 
 
 class Side(NamedTuple):
@@ -44,6 +48,15 @@ def sides(bench: Bench, *wanted: str) -> Iterator[list[Side]]:
     names = [OURS, *(name for name in wanted if name.partition("-joined")[0] in bench.peers)]
     with contextlib.ExitStack() as stack:
         yield [Side(bench.server(name), stack.enter_context(Load())) for name in names]
+
+
+def settle(server: Server) -> None:
+    """Wait, for two seconds at most, until a server has done what comes after its clients have left."""
+    for _ in range(100):
+        before = server.cpu()
+        time.sleep(0.02)
+        if server.cpu() - before < IDLE:
+            return
 
 
 def cost(server: Server, work: Callable[[], Mapping[str, Any]], unit: str) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tests.bench.bench import Bench
 from tests.bench.rows import SETUP_DISTINCT, SETUP_KNOWN, Row
-from tests.bench.workloads.rounds import Side, compared, cost, in_turns, sides
+from tests.bench.workloads.rounds import Side, compared, cost, in_turns, settle, sides
 
 FIRST = 10_000
 """The first token that no other workload uses."""
@@ -32,6 +32,7 @@ def rows(bench: Bench) -> Iterator[Row]:
                 "clients",
             )
             side.load.close_clients()
+            settle(side.server)  # the next round pays for nobody's leave
             return used
 
         def measure(side: Side) -> float:
