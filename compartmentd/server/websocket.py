@@ -171,17 +171,22 @@ class WebSocketLink:
             packets = reader.receive(data)
             if packets:
                 self.owner.receive(packets)
-            if reader.replies is not None:
-                self._plain = False
-                self.wake()
-            if reader.failure is not None:
-                self.owner.fail(reader.failure)
-            elif reader.closed is not None:
-                self.owner.lost(TRANSPORT_CLOSE)
-                self.farewell()
+            if reader.notable:
+                self._heed(reader)
         except Exception as error:  # noqa: BLE001 - the loop would go on with a connection that is half read
             self._connections.failed("a connection is closed for an error while it was read", error)
             self.broken()
+
+    def _heed(self, reader: MessageReader) -> None:
+        """See to what has come beside messages."""
+        if reader.replies is not None:
+            self._plain = False
+            self.wake()
+        if reader.failure is not None:
+            self.owner.fail(reader.failure)
+        elif reader.closed is not None:
+            self.owner.lost(TRANSPORT_CLOSE)
+            self.farewell()
 
     def _eof(self) -> None:
         """The client has closed its side; it may still read, so what is queued is sent."""
@@ -266,8 +271,7 @@ class WebSocketLink:
         out = self.owner.out
         messages = [_as_text(message) if self._text_only else message.frames for message in out]
         out.clear()
-        data = b"".join([*(self._reader.replies or ()), *messages, self._farewell])
-        self._reader.replies = None
+        data = b"".join([*self._reader.take_replies(), *messages, self._farewell])
         self._farewell = b""
         if self._pending:
             self._keep(data, 0)
