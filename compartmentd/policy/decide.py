@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import (
     Allow,
@@ -25,11 +27,11 @@ from compartmentd.policy.decision import (
     Request,
     Truth,
 )
-from compartmentd.policy.matching import Match
 from compartmentd.policy.model import ByServer, Event, Limits, Namespace, Nobody, RoomTemplate, Rule
 from compartmentd.policy.principal import Principal
-from compartmentd.policy.rules import Scene, Verdict, all_of, earliest, evaluate
+from compartmentd.policy.rules import all_of
 from compartmentd.policy.ruleset import Ruleset
+from compartmentd.policy.scene import Scene, Verdict
 from compartmentd.policy.walk import resolved
 from compartmentd.problems import Span
 
@@ -42,7 +44,7 @@ def decide(rules: Ruleset, who: Principal, request: Request, facts: Facts, now: 
     A namespace that is not declared is refused like a rule that does not hold.
     """
     try:
-        return _Case(rules, who, facts, now).of(request)
+        return _Case(rules, Scene(rules.book, who, now), facts).of(request)
     except Exception:  # noqa: BLE001 - an error while deciding is a refusal, whatever it was
         return _UNDECIDED
 
@@ -50,25 +52,21 @@ def decide(rules: Ruleset, who: Principal, request: Request, facts: Facts, now: 
 def decide_admin(rules: Ruleset, who: Principal, now: float) -> Decision:
     """Decide whether the bearer of a token may use the admin API over TCP; never raises."""
     try:
-        case = _Case(rules, who, Facts(), now)
+        case = _Case(rules, Scene(rules.book, who, now), Facts())
         rule = rules.policy.admin_access
-        return case.expired("admin_access", rule.span) or case.ruled("admin_access", (rule,), rule.span)
+        return case.expired("admin_access", rule.span) or case.ruled("admin_access", rule, rule.span)
     except Exception:  # noqa: BLE001 - an error while deciding is a refusal, whatever it was
         return _UNDECIDED
 
 
-class _Case:
+class _Case(msgspec.Struct, gc=False):
     """One request with all that is needed to decide it; each check returns a refusal, or `None` to go on."""
 
-    __slots__ = ("facts", "match", "now", "rules", "scene", "who")
-
-    def __init__(self, rules: Ruleset, who: Principal, facts: Facts, now: float) -> None:
-        self.rules = rules
-        self.who = who
-        self.facts = facts
-        self.now = now
-        self.scene = Scene(who, now, rules.policy.rules, rules.uses)
-        self.match: Match | None = None
+    rules: Ruleset
+    scene: Scene
+    facts: Facts
+    allow: Allow = Allow()
+    """What is answered where nothing refuses."""
 
     def of(self, request: Request) -> Decision:
         namespace = self.rules.policy.namespaces.get(request.namespace)
@@ -77,24 +75,24 @@ class _Case:
         refused = self._token(namespace) or self._shape_and_rate(namespace)
         if refused is not None:
             return refused
-        if isinstance(request, Connect):
-            return self._connect(namespace)
         if isinstance(request, Join):
             return self._join(namespace, request)
         if isinstance(request, Publish):
             return self._publish(namespace, request)
+        if isinstance(request, Connect):
+            return self._connect(namespace)
         return _UNDECIDED
 
     # --- the three requests ---
 
     def _connect(self, namespace: Namespace) -> Decision:
-        allowed = self.ruled(f"connect to {namespace.name}", (namespace.connect,), namespace.span)
+        allowed = self.ruled(f"connect to {namespace.name}", namespace.connect, namespace.span)
         most = namespace.limits.sessions_per_user
         # A session without a token has no user to count by; it is bounded by address.
         if (
             allowed.allowed
             and most is not None
-            and self.who.subject is not None
+            and self.scene.who.subject is not None
             and self.facts.sessions >= most
         ):
             return self._instead(allowed, Code.TOO_MANY, f"sessions_per_user {most}", namespace.span)
@@ -105,8 +103,9 @@ class _Case:
         if isinstance(template, Decision):
             return template
         self.scene.by_server = request.by_server
-        place = f"join room {template.name}"
-        decision = self._room_rate(template) or self.ruled(place, (template.join,), template.span)
+        if not self.facts.within_room_rate:
+            return self._over_room_rate(template)
+        decision = self.ruled(f"join room {template.name}", template.join, template.span)
         if not decision.allowed or request.room in self.facts.memberships:
             return decision  # who is in the room already takes no place
         return self._place_left(namespace, template, decision)
@@ -128,15 +127,18 @@ class _Case:
             return template
         if request.room not in self.facts.memberships:
             return self._refused(Code.NOT_A_MEMBER, "this session is not in the room", template.span)
-        return self._room_rate(template) or self._message(
-            f"publish to room {template.name}", request.event, template
-        )
+        if not self.facts.within_room_rate:
+            return self._over_room_rate(template)
+        return self._message(f"publish to room {template.name}", request.event, template)
 
     def _message(self, place: str, name: str, at: Namespace | RoomTemplate) -> Decision:
         event = at.events.get(name)
         if event is None:
             return self._refused(Code.UNKNOWN_EVENT, "the event is not declared here", at.span)
-        decision = self._size(at.limits, event) or self.ruled(place, _publish_rules(at, event), at.span)
+        too_large = self._too_large(at.limits, event)
+        if too_large is not None:
+            return too_large
+        decision = self.ruled(place, at.publish, at.span, event.publish)
         if decision.allowed and not self._payload_holds():
             return self._instead(decision, Code.INVALID_PAYLOAD, f"schema of event {event.name}", event.span)
         return decision
@@ -144,16 +146,19 @@ class _Case:
     # --- the checks ---
 
     def _token(self, namespace: Namespace) -> Decision | None:
-        entry = self.who.entry
-        if entry is not None and entry not in namespace.issuers:
+        subject = self.scene.who.subject
+        if subject is not None and subject.entry not in namespace.issuers:
             return self._refused(
-                Code.TOKEN_INVALID, f"tokens of {entry} are not accepted in {namespace.name}", namespace.span
+                Code.TOKEN_INVALID,
+                f"tokens of {subject.entry} are not accepted in {namespace.name}",
+                namespace.span,
             )
         return self.expired(f"namespace {namespace.name}", namespace.span)
 
     def expired(self, place: str, span: Span) -> Decision | None:
         """Refuse who has a token that has ended; `exp` is exact (RFC 7519, 4.1.4)."""
-        if self.who.ends_at is None or self.now < self.who.ends_at:
+        ends_at = self.scene.who.ends_at
+        if ends_at is None or self.scene.now < ends_at:
             return None
         reason = Reason(place, Truth.FALSE, span, (Reason("the token has expired", Truth.FALSE),))
         return Decision(Deny(Code.TOKEN_EXPIRED), (reason,))
@@ -173,20 +178,18 @@ class _Case:
             return self._refused(
                 Code.UNKNOWN_ROOM, f"no room of {namespace.name} has this form", namespace.span
             )
-        template = match.template
-        self.match = match
-        self.scene.room = room
-        self.scene.memberships = self.facts.memberships
-        self.scene.params = template.params
-        self.scene.values = dict(zip((param.name for param in template.params), match.values, strict=True))
-        return template
+        scene = self.scene
+        scene.room = room
+        scene.memberships = self.facts.memberships
+        scene.signature = match.signature
+        scene.values = match.values
+        self.allow = Allow(match.template, match.values)
+        return match.template
 
-    def _room_rate(self, template: RoomTemplate) -> Decision | None:
-        if self.facts.within_room_rate:
-            return None
+    def _over_room_rate(self, template: RoomTemplate) -> Decision:
         return self._refused(Code.RATE_LIMITED, "the session is over the room's own rate", template.span)
 
-    def _size(self, limits: Limits, event: Event) -> Decision | None:
+    def _too_large(self, limits: Limits, event: Event) -> Decision | None:
         size, most = self.facts.size, limits.message_size
         if size is None or most is None or size <= most:
             return None
@@ -198,37 +201,34 @@ class _Case:
         except Exception:  # noqa: BLE001 - data that makes the check fail does not fit
             return False
 
-    def ruled(self, place: str, rules: Sequence[Rule], span: Span) -> Decision:
-        """Decide by rules, all of which must hold."""
-        verdicts = [evaluate(rule, self.scene) for rule in rules]
-        verdict = all_of(verdicts, lambda truth, parts: Reason(place, truth, span, parts))
-        outcome: Allow | Deny
+    def ruled(self, place: str, rule: Rule, span: Span, further: Rule | None = None) -> Decision:
+        """Decide by a rule, and by a further one where there is one: then both must hold."""
+        scene = self.scene
+        rules = (rule,) if further is None else (rule, further)
+        verdicts = [scene.book.ready(each).judge(scene) for each in rules]
+        verdict = all_of(verdicts, place, span)
+        outcome: Allow | Deny = self.allow
         if verdict.truth is not Truth.TRUE:
             outcome = Deny(self._code(verdict, rules, verdicts))
-        elif self.match is None:
-            outcome = Allow()
-        else:
-            outcome = Allow(self.match.template, self.match.values)
-        return Decision(outcome, (verdict.reason,), earliest((verdict.until, self.who.ends_at)))
+        until, ends_at = verdict.until, scene.who.ends_at
+        if until is None or (ends_at is not None and ends_at < until):
+            until = ends_at
+        return Decision(outcome, (verdict.reason,), until)
 
     def _code(self, verdict: Verdict, rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Code:
         for rule, each in zip(rules, verdicts, strict=True):
             closed = isinstance(resolved(rule, self.rules.policy.rules), (Nobody, ByServer))
             if closed and each.truth is not Truth.TRUE:
                 return Code.RULE_DENIED
-        if self.who.subject is None:
+        if self.scene.who.subject is None:
             return Code.TOKEN_MISSING
         return Code.SCOPE_MISSING if verdict.scopes_alone else Code.RULE_DENIED
 
     # --- refusals beside the rule ---
 
     def _refused(self, code: Code, text: str, span: Span) -> Decision:
-        return Decision(Deny(code), (Reason(text, Truth.FALSE, span),), self.who.ends_at)
+        return Decision(Deny(code), (Reason(text, Truth.FALSE, span),), self.scene.who.ends_at)
 
     def _instead(self, allowed: Decision, code: Code, text: str, span: Span) -> Decision:
         """Refuse what the rules allow, for as long as they do: they are no reason of this refusal."""
         return Decision(Deny(code), (Reason(text, Truth.FALSE, span),), allowed.valid_until)
-
-
-def _publish_rules(at: Namespace | RoomTemplate, event: Event) -> tuple[Rule, ...]:
-    return (at.publish,) if event.publish is None else (at.publish, event.publish)

@@ -22,7 +22,7 @@ class Truth(Enum):
     TRUE = "true"
 
 
-class Reason(msgspec.Struct, frozen=True):
+class Reason(msgspec.Struct, frozen=True, gc=False):
     """One step of the chain that led to a decision: a rule or check, what it came to, and where it stands.
 
     `text` names the rule as the operator wrote it (`scope chat:write`) and never a claim's value; `parts` are
@@ -84,14 +84,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     occupancy: int = 0
 
 
-class Allow(msgspec.Struct, frozen=True):
+class Allow(msgspec.Struct, frozen=True, gc=False):
     """The request is allowed; `template` and `values` say which room template, for a join or publish."""
 
     template: RoomTemplate | None = None
     values: tuple[str, ...] = ()
 
 
-class Deny(msgspec.Struct, frozen=True):
+class Deny(msgspec.Struct, frozen=True, gc=False):
     """The request is refused."""
 
     code: Code
@@ -113,7 +113,7 @@ class Pending(msgspec.Struct, frozen=True):
 Outcome: TypeAlias = Allow | Deny | Pending
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """An outcome with the chain of reasons, outermost first.
 
     `valid_until` is the first moment (wall time, seconds) at which time alone could change the outcome, or

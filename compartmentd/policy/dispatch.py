@@ -7,7 +7,7 @@ view of the room (see `views`) and goes on with those templates whose key is the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 from compartmentd.policy.charset import valid_room_name
@@ -55,15 +55,15 @@ class _Leaf:
 class _Branch:
     """The templates by their key in one view; `lengths` are those of the keys that are not closed."""
 
-    __slots__ = ("by_key", "lengths", "view")
+    __slots__ = ("by_key", "key_of", "lengths")
 
-    def __init__(self, view: View, by_key: dict[str, _Node], lengths: set[int]) -> None:
-        self.view = view
+    def __init__(self, key_of: Callable[[str], str], by_key: dict[str, _Node], lengths: set[int]) -> None:
+        self.key_of = key_of
         self.by_key = by_key
         self.lengths = tuple(sorted(lengths, reverse=True))
 
     def find(self, room: str) -> Match | None:
-        key = self.view.of_room(room)
+        key = self.key_of(room)
         closed = self.by_key.get(key)
         if closed is not None:
             match = closed.find(room)
@@ -120,6 +120,7 @@ class _Builder:
 
     def __init__(self) -> None:
         self._readers = Readers()
+        self._keys: dict[View, Callable[[str], str]] = {}
         self._done = 0
 
     def build(self, templates: Sequence[RoomTemplate]) -> Generator[None, None, Dispatch]:
@@ -149,7 +150,10 @@ class _Builder:
             by_key[key] = yield from self._tree(part)
             if not key.endswith(CLOSED):
                 lengths.add(len(key))
-        return _Branch(view, by_key, lengths)
+        key_of = self._keys.get(view)
+        if key_of is None:
+            key_of = self._keys[view] = view.of_rooms()
+        return _Branch(key_of, by_key, lengths)
 
     def _leaf(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
         readers = []

@@ -7,10 +7,11 @@ template reads a room in one way only (the compiler refuses any other), so both 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import msgspec
 import re2  # type: ignore[import-untyped]  # it ships no types
 
 from compartmentd.policy.charset import MAX_ROOM_BYTES, Ranges, contains
@@ -23,14 +24,31 @@ Check: TypeAlias = Callable[[str], bool]
 """Tells whether a string is a value of a parameter."""
 
 _FEW_CHARACTERS = 512
-"""Classes up to this size are checked as a set of characters, larger ones by their ranges."""
+"""Classes up to this size are checked as a string of characters, larger ones by their ranges."""
 
 
-class Match(NamedTuple):
-    """The template that a room belongs to, and its values in the order of `template.params`."""
+class Signature(NamedTuple):
+    """The names of a template's parameters in order, and which of them are integers; many templates share one."""
+
+    names: tuple[str, ...]
+    integers: frozenset[str]
+
+    @classmethod
+    def of(cls, params: Sequence[Param]) -> Signature:
+        """Return the signature of these parameters."""
+        integers = frozenset(param.name for param in params if isinstance(param, IntegerParam))
+        return cls(tuple(param.name for param in params), integers)
+
+
+NO_PARAMETERS = Signature.of(())
+
+
+class Match(msgspec.Struct, frozen=True, gc=False):
+    """The template that a room belongs to, and its values in the order of `signature`."""
 
     template: RoomTemplate
     values: tuple[str, ...]
+    signature: Signature = NO_PARAMETERS
 
 
 class Reader(Protocol):
@@ -40,43 +58,75 @@ class Reader(Protocol):
         """Return the room's values, or `None` where it does not have the template's form."""
 
 
-class Cutting:
-    """Reads a template whose delimiters are no part of the parameters before them."""
+class Between:
+    """Reads a template with one parameter, as most are: what stands between its two literals."""
 
-    __slots__ = ("checks", "template")
+    __slots__ = ("check", "first", "last", "signature", "template")
 
-    def __init__(self, template: RoomTemplate, checks: tuple[Check, ...]) -> None:
+    def __init__(self, template: RoomTemplate, signature: Signature, check: Check) -> None:
         self.template = template
+        self.signature = signature
+        self.first, _, self.last = template.pattern
+        self.check = check
+
+    def find(self, room: str) -> Match | None:
+        """Check what is left without the literals."""
+        first, last = self.first, self.last
+        value = room[len(first) : len(room) - len(last)]
+        # Putting it together again is the quickest comparison: 60 ns, where looking at both ends takes 170.
+        if f"{first}{value}{last}" != room or not self.check(value):
+            return None
+        return Match(self.template, (value,), self.signature)
+
+
+class Cutting:
+    """Reads a template with more parameters, whose delimiters are no part of the parameters before them."""
+
+    __slots__ = ("checks", "delimiters", "first", "last", "signature", "template")
+
+    def __init__(
+        self,
+        template: RoomTemplate,
+        signature: Signature,
+        literals: Sequence[str],
+        checks: tuple[Check, ...],
+    ) -> None:
+        self.template = template
+        self.signature = signature
+        self.first, *delimiters, self.last = literals
+        self.delimiters = tuple(delimiters)
         self.checks = checks
 
     def find(self, room: str) -> Match | None:
         """Cut the room at the delimiters, and check each value."""
-        first, *middle, last = self.template.pattern[::2]
+        first, last = self.first, self.last
         at, end = len(first), len(room) - len(last)
         if at > end or not (room.startswith(first) and room.endswith(last)):
             return None
-        values = []
-        for delimiter in middle:
+        checks = self.checks
+        values: list[str] = []
+        for delimiter in self.delimiters:
             # The first place is the only one: a value that went on beyond it would hold the delimiter.
             cut = room.find(delimiter, at, end)
-            if cut < 0:
+            value = room[at:cut]
+            if cut < 0 or not checks[len(values)](value):
                 return None
-            values.append(room[at:cut])
+            values.append(value)
             at = cut + len(delimiter)
-        values.append(room[at:end])
-        for check, value in zip(self.checks, values, strict=True):
-            if not check(value):
-                return None
-        return Match(self.template, tuple(values))
+        value = room[at:end]
+        if not checks[-1](value):
+            return None
+        return Match(self.template, (*values, value), self.signature)
 
 
 class Searching:
     """Reads any other template, by RE2; the expression is compiled when a room first needs it."""
 
-    __slots__ = ("template",)
+    __slots__ = ("signature", "template")
 
-    def __init__(self, template: RoomTemplate) -> None:
+    def __init__(self, template: RoomTemplate, signature: Signature) -> None:
         self.template = template
+        self.signature = signature
 
     def find(self, room: str) -> Match | None:
         """Match the whole room against the template's expression."""
@@ -84,7 +134,7 @@ class Searching:
         if not found:
             return None
         values = dict(zip(self.template.pattern[1::2], found.groups(), strict=True))
-        return Match(self.template, tuple(values[param.name] for param in self.template.params))
+        return Match(self.template, tuple(values[name] for name in self.signature.names), self.signature)
 
 
 class Readers:
@@ -93,14 +143,21 @@ class Readers:
     def __init__(self) -> None:
         self._checks: dict[object, Check] = {}
         self._together: dict[tuple[Check, ...], tuple[Check, ...]] = {}
+        self._signatures: dict[Signature, Signature] = {}
+        self._literals: dict[str, str] = {}
 
     def of(self, template: RoomTemplate, form: Shape) -> Reader:
         """Return the reader of a template with parameters, whose shape is `form`."""
-        in_order = tuple(param.name for param in template.params) == template.pattern[1::2]
-        if in_order and form.can_be_cut():
-            checks = tuple(self._check(param) for param in template.params)
-            return Cutting(template, self._together.setdefault(checks, checks))
-        return Searching(template)
+        own = Signature.of(template.params)
+        signature = self._signatures.setdefault(own, own)
+        if signature.names != template.pattern[1::2] or not form.can_be_cut():
+            return Searching(template, signature)
+        checks = tuple(self._check(param) for param in template.params)
+        if len(checks) == 1:
+            return Between(template, signature, checks[0])
+        # One string for equal literals, too: what many templates share stays in the processor's cache.
+        literals = [self._literals.setdefault(literal, literal) for literal in template.pattern[::2]]
+        return Cutting(template, signature, literals, self._together.setdefault(checks, checks))
 
     def _check(self, param: Param) -> Check:
         key: object
@@ -132,13 +189,14 @@ def _check_of_class(item: CharClass) -> Check:
     least, most, ranges = item.least, MAX_ROOM_BYTES if item.most is None else item.most, item.ranges
     if sum(high - low + 1 for low, high in ranges) <= _FEW_CHARACTERS:
         characters = _characters(ranges)
-        return lambda value: least <= len(value) <= most and characters.issuperset(value)
+        # Nothing is left of a value whose characters are all of these: 100 ns, half of what a set's answer takes.
+        return lambda value: least <= len(value) <= most and not value.strip(characters)
     return lambda value: least <= len(value) <= most and all(contains(ranges, ord(c)) for c in value)
 
 
 @lru_cache(maxsize=1024)
-def _characters(ranges: Ranges) -> frozenset[str]:
-    return frozenset(chr(code) for low, high in ranges for code in range(low, high + 1))
+def _characters(ranges: Ranges) -> str:
+    return "".join(chr(code) for low, high in ranges for code in range(low, high + 1))
 
 
 # --- expressions ---

@@ -8,6 +8,7 @@ from compartmentd.names import NamespaceName
 from compartmentd.policy.dispatch import Dispatch, run
 from compartmentd.policy.matching import Match
 from compartmentd.policy.model import Policy, RoomTemplate
+from compartmentd.policy.rules import Book
 from compartmentd.policy.walk import asks_membership, names_used, names_with_member_of
 
 _SLICE = 100
@@ -17,19 +18,19 @@ _SLICE = 100
 class Ruleset:
     """Immutable once built; made by `build` or `of`."""
 
-    __slots__ = ("_auto_joined", "_behind", "_dispatch", "policy", "uses")
+    __slots__ = ("_auto_joined", "_behind", "_dispatch", "book", "policy")
 
     def __init__(
         self,
         policy: Policy,
-        uses: Mapping[str, Sequence[str]],
+        book: Book,
         dispatch: Mapping[NamespaceName, Dispatch],
         behind: frozenset[tuple[NamespaceName, str]],
         auto_joined: Mapping[NamespaceName, Sequence[RoomTemplate]],
     ) -> None:
         self.policy = policy
-        self.uses = uses
-        """The named rules that each named rule refers to."""
+        self.book = book
+        """The policy's rules, ready to be judged."""
         self._dispatch = dispatch
         self._behind = behind
         self._auto_joined = auto_joined
@@ -55,7 +56,7 @@ class Ruleset:
                     auto_joined[name].append(template)
                 if count % _SLICE == 0:
                     yield
-        return cls(policy, uses, dispatch, frozenset(behind), auto_joined)
+        return cls(policy, Book(policy.rules, uses), dispatch, frozenset(behind), auto_joined)
 
     @classmethod
     def of(cls, policy: Policy) -> Ruleset:

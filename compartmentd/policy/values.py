@@ -8,19 +8,32 @@ turn a claim of an unexpected type into permission.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, TypeAlias
 
 from compartmentd.policy.decision import Truth
 from compartmentd.policy.expressions import full_match
-from compartmentd.policy.model import Bound, Contains, Equals, Exists, Matches, Moment, Test, Value
+from compartmentd.policy.model import (
+    Bound,
+    Contains,
+    Equals,
+    Exists,
+    Filled,
+    Matches,
+    Moment,
+    Test,
+    Value,
+)
 
 Readings: TypeAlias = tuple[Any, ...]
 """What one value can be taken for; all of them JSON values."""
 
-Filler: TypeAlias = Callable[[Value], Readings]
-"""Puts parameters into a test's value and returns what it can be taken for."""
+Wanted: TypeAlias = Callable[[Any], Readings]
+"""Gives, in a scene, what the values of a test can be taken for."""
+
+Reader: TypeAlias = Callable[[Value], Wanted]
+"""Makes one value ready to be put into scenes."""
 
 _FAR_FUTURE = 1e15
 """A moment beyond this many seconds (thirty million years) does not come."""
@@ -35,7 +48,8 @@ class Kind(Enum):
     OTHER = "other"
 
 
-_KINDS = {str: Kind.STRING, bool: Kind.BOOLEAN, int: Kind.NUMBER, float: Kind.NUMBER}
+_STRING, _NUMBER, _OTHER = Kind.STRING, Kind.NUMBER, Kind.OTHER
+_KINDS = {str: _STRING, bool: Kind.BOOLEAN, int: _NUMBER, float: _NUMBER}
 
 
 class Result(NamedTuple):
@@ -46,101 +60,147 @@ class Result(NamedTuple):
     until: float | None = None
 
 
+Holds: TypeAlias = Callable[[Readings, Any, float], Result]
+"""Tests a value that is present, in a scene, at a wall time in seconds."""
+
+HELD = Result(Truth.TRUE)
+NOT_HELD = Result(Truth.FALSE)
 WRONG_TYPE = Result(Truth.UNKNOWN, "the value is of a type that this test cannot compare")
 _WRONG_ITEM = Result(Truth.UNKNOWN, "an item is of a type that this test cannot compare")
-_TRUE = Result(Truth.TRUE)
-_FALSE = Result(Truth.FALSE)
 
 
 def kind(value: object) -> Kind:
     """Return the JSON type of a value: booleans are no numbers, and neither is what JSON cannot write."""
-    known = _KINDS.get(type(value), Kind.OTHER)
-    return Kind.OTHER if type(value) is float and not math.isfinite(value) else known
+    known = _KINDS.get(type(value), _OTHER)
+    return _OTHER if type(value) is float and not math.isfinite(value) else known
 
 
 def absent(test: Test, why: str) -> Result:
     """Return what a test of an absent claim comes to: false, and why, but for `exists: false`."""
-    return _TRUE if type(test) is Exists and not test.wanted else Result(Truth.FALSE, why)
+    return HELD if type(test) is Exists and not test.wanted else Result(Truth.FALSE, why)
 
 
-def hold(test: Test, readings: Readings, fill: Filler, now: float) -> Result:
-    """Test a value that is present; `now` is wall time in seconds."""
-    return _TESTS[type(test)](test, readings, fill, now)
+def prepared(test: Test, reader: Reader) -> Holds:
+    """Return the test as a function, with everything worked out that is the same each time.
+
+    `reader` knows how values with placeholders are put into a scene; what a scene is, tests need not know.
+    """
+    return _TESTS[type(test)](test, reader)
 
 
-def _equals(test: Equals, readings: Readings, fill: Filler, _now: float) -> Result:
-    return _compare(readings, _wanted(test, fill))
+def _wanted(values: Sequence[Value], reader: Reader) -> Wanted:
+    if not any(isinstance(value, Filled) for value in values):
+        fixed: Readings = values if isinstance(values, tuple) else tuple(values)
+        return lambda _scene: fixed
+    each = [reader(value) for value in values]
+    if len(each) == 1:
+        return each[0]
+    return lambda scene: tuple([reading for readings in each for reading in readings(scene)])
 
 
-def _wanted(test: Equals | Contains, fill: Filler) -> list[tuple[Kind, Any]]:
-    return [(kind(reading), reading) for value in test.values for reading in fill(value)]
+def _equals(test: Equals, reader: Reader) -> Holds:
+    wanted = _wanted(test.values, reader)
+    return lambda readings, scene, _now: _compare(readings, wanted(scene))
 
 
-def _compare(readings: Readings, wanted: list[tuple[Kind, Any]]) -> Result:
+def _compare(readings: Readings, wanted: Readings) -> Result:
+    for reading in readings:
+        if type(reading) is str and reading in wanted:  # nothing else in JSON equals a string
+            return HELD
     comparable = False
     for reading in readings:
         own = kind(reading)
-        for other, value in wanted:
-            if own is other and own is not Kind.OTHER:
+        for value in wanted:
+            if kind(value) is own and own is not _OTHER:
                 if reading == value:
-                    return _TRUE
+                    return HELD
                 comparable = True
-    return _FALSE if comparable else WRONG_TYPE
+    return NOT_HELD if comparable else WRONG_TYPE
 
 
-def _contains(test: Contains, readings: Readings, fill: Filler, _now: float) -> Result:
-    value = readings[0]
-    if not isinstance(value, (list, dict)):
-        return WRONG_TYPE
-    wanted, result = _wanted(test, fill), _FALSE
-    for item in value:  # of an object, its keys
+def _contains(test: Contains, reader: Reader) -> Holds:
+    wanted_of = _wanted(test.values, reader)
+
+    def holds(readings: Readings, scene: Any, _now: float) -> Result:
+        value = readings[0]
+        if not isinstance(value, (list, dict)):
+            return WRONG_TYPE
+        wanted = wanted_of(scene)
+        for each in wanted:
+            if type(each) is str and each in value:
+                return HELD
+        if wanted and _TEXT.issuperset(map(type, wanted)) and _TEXT.issuperset(map(type, value)):
+            return NOT_HELD  # the usual case, told without a look at each pair
+        return _hold_one(value, wanted)
+
+    return holds
+
+
+_TEXT = frozenset({str})
+
+
+def _hold_one(value: list[Any] | dict[str, Any], wanted: Readings) -> Result:
+    """Look for one of the wanted among a list's items or an object's keys, of whatever type they are."""
+    result = NOT_HELD
+    for item in value:
         compared = _compare((item,), wanted)
-        if compared is _TRUE:
-            return _TRUE
+        if compared is HELD:
+            return HELD
         if compared is WRONG_TYPE:
             result = _WRONG_ITEM
     return result
 
 
-def _matches(test: Matches, readings: Readings, _fill: Filler, _now: float) -> Result:
-    for reading in readings:
-        if isinstance(reading, str):
-            return _TRUE if full_match(test.pattern, reading) else _FALSE
-    return WRONG_TYPE
+def _matches(test: Matches, _reader: Reader) -> Holds:
+    def holds(readings: Readings, _scene: Any, _now: float) -> Result:
+        for reading in readings:
+            if isinstance(reading, str):
+                return HELD if full_match(test.pattern, reading) else NOT_HELD
+        return WRONG_TYPE
+
+    return holds
 
 
 def _number(readings: Readings) -> int | float | None:
-    return next((reading for reading in readings if kind(reading) is Kind.NUMBER), None)
+    return next((reading for reading in readings if kind(reading) is _NUMBER), None)
 
 
-def _bound(test: Bound, readings: Readings, _fill: Filler, _now: float) -> Result:
-    number = _number(readings)
-    if number is None:
-        return WRONG_TYPE
-    if test.at_least is not None:
-        return _TRUE if number >= test.at_least else _FALSE
-    if test.at_most is not None:
-        return _TRUE if number <= test.at_most else _FALSE
-    return Result(Truth.UNKNOWN, "the test has no bound")
+def _bound(test: Bound, _reader: Reader) -> Holds:
+    def holds(readings: Readings, _scene: Any, _now: float) -> Result:
+        number = _number(readings)
+        if number is None:
+            return WRONG_TYPE
+        if test.at_least is not None:
+            return HELD if number >= test.at_least else NOT_HELD
+        if test.at_most is not None:
+            return HELD if number <= test.at_most else NOT_HELD
+        return Result(Truth.UNKNOWN, "the test has no bound")
+
+    return holds
 
 
-def _exists(test: Exists, _readings: Readings, _fill: Filler, _now: float) -> Result:
-    return _TRUE if test.wanted else _FALSE
+def _exists(test: Exists, _reader: Reader) -> Holds:
+    result = HELD if test.wanted else NOT_HELD
+    return lambda _readings, _scene, _now: result
 
 
-def _moment(test: Moment, readings: Readings, _fill: Filler, now: float) -> Result:
+def _moment(test: Moment, _reader: Reader) -> Holds:
     """A moment is past from itself on, as a token is expired at its `exp` (RFC 7519, 4.1.4)."""
-    moment = _number(readings)
-    if moment is None:
-        return WRONG_TYPE
-    future = moment > now
-    if not future and not moment <= now:  # a clock that shows no time
-        return Result(Truth.UNKNOWN, "there is no time to compare with")
-    until = float(moment) if future and moment < _FAR_FUTURE else None
-    return Result(Truth.TRUE if future == test.future else Truth.FALSE, until=until)
+
+    def holds(readings: Readings, _scene: Any, now: float) -> Result:
+        moment = _number(readings)
+        if moment is None:
+            return WRONG_TYPE
+        future = moment > now
+        if not future and not moment <= now:  # a clock that shows no time
+            return Result(Truth.UNKNOWN, "there is no time to compare with")
+        until = float(moment) if future and moment < _FAR_FUTURE else None
+        return Result(Truth.TRUE if future == test.future else Truth.FALSE, until=until)
+
+    return holds
 
 
-_TESTS: dict[type, Callable[..., Result]] = {
+_TESTS: dict[type, Callable[..., Holds]] = {
     Equals: _equals,
     Matches: _matches,
     Contains: _contains,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -36,8 +36,8 @@ _MAX_ALPHABETS = 2
 class View(Protocol):
     """A way to look at rooms and templates."""
 
-    def of_room(self, room: str) -> str:
-        """Return the key of a room."""
+    def of_rooms(self) -> Callable[[str], str]:
+        """Return what gives the key of a room."""
 
     def of_shape(self, shape: Shape) -> str:
         """Return the key of a template: how the keys of all its rooms begin."""
@@ -53,13 +53,19 @@ class Field(NamedTuple):
     number: int
     mirrored: bool
 
-    def of_room(self, room: str) -> str:
-        """Return the key of a room: the whole field, closed."""
-        text = room[::-1] if self.mirrored else room
-        if not self.delimiter:
-            return _PRESENT + text + CLOSED
-        fields = text.split(self.delimiter, self.number + 1)
-        return _PRESENT + fields[self.number] + CLOSED if self.number < len(fields) else _ABSENT
+    def of_rooms(self) -> Callable[[str], str]:
+        """Return what gives the key of a room: the whole field, closed."""
+        delimiter, number, mirrored = self
+        if not delimiter:
+            return lambda room: f"{_PRESENT}{room[::-1] if mirrored else room}{CLOSED}"
+        if not number and not mirrored:
+            return lambda room: f"{_PRESENT}{room.partition(delimiter)[0]}{CLOSED}"
+
+        def key(room: str) -> str:
+            fields = (room[::-1] if mirrored else room).split(delimiter, number + 1)
+            return f"{_PRESENT}{fields[number]}{CLOSED}" if number < len(fields) else _ABSENT
+
+        return key
 
     def of_shape(self, shape: Shape) -> str:
         """Return the key of a template: how the field begins in every room of the template."""
@@ -91,16 +97,17 @@ class Rest(NamedTuple):
 
     alphabet: Ranges
 
-    def of_room(self, room: str) -> str:
-        """Return the key of a room."""
-        return _PRESENT + _without(self.alphabet).sub("", room) + CLOSED
+    def of_rooms(self) -> Callable[[str], str]:
+        """Return what gives the key of a room."""
+        without = _without(self.alphabet)
+        return lambda room: f"{_PRESENT}{without.sub('', room)}{CLOSED}"
 
     def of_shape(self, shape: Shape) -> str:
         """Return the key of a template: known where every parameter is within the alphabet."""
         for each in shape.alphabets:
             if each != self.alphabet and intersection(each, self.alphabet) != each:
                 return ANY
-        return self.of_room("".join(shape.literals))
+        return self.of_rooms()("".join(shape.literals))
 
 
 @lru_cache(maxsize=64)

@@ -26,6 +26,8 @@ def names_used(rule: Rule) -> tuple[str, ...]:
 
 def resolved(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
     """Follow `{rule: NAME}` to what it names in the end; a name that leads nowhere stays as it is."""
+    if not isinstance(rule, Named):
+        return rule
     seen: set[str] = set()
     while isinstance(rule, Named) and rule.name in rules and rule.name not in seen:
         seen.add(rule.name)

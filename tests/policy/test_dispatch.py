@@ -7,7 +7,7 @@ from hypothesis import assume, given, strategies as st
 
 from compartmentd.policy import matching
 from compartmentd.policy.dispatch import Dispatch, run
-from compartmentd.policy.matching import Cutting, Match, Searching
+from compartmentd.policy.matching import Between, Cutting, Match, Searching, Signature
 from compartmentd.policy.model import RoomTemplate
 from compartmentd.policy.shapes import shape_of_template
 from tests.support.languages import readings, templates
@@ -55,10 +55,10 @@ def test_dispatch_finds_what_a_look_at_every_template_finds(
 
 @given(templates(most_params=3), st.lists(st.text("ab1:-", max_size=8), max_size=10))
 def test_cutting_and_searching_read_the_same(each: RoomTemplate, rooms: list[str]) -> None:
-    reader = matching.Readers().of(each, shape_of_template(each))
     assume(each.params)
-    assume(isinstance(reader, Cutting))
-    searching = Searching(each)
+    reader = matching.Readers().of(each, shape_of_template(each))
+    assume(isinstance(reader, (Between, Cutting)))
+    searching = Searching(each, Signature.of(each.params))
     for room in {*rooms, *readings(each)}:
         assert searching.find(room) == reader.find(room)
 
@@ -98,7 +98,7 @@ def test_values_stand_in_the_order_of_the_parameters_however_these_are_listed() 
     each = RoomTemplate(
         **{field: getattr(each, field) for field in each.__struct_fields__} | {"params": each.params[::-1]}
     )
-    assert Dispatch.of([each]).find("x:y") == Match(each, ("y", "x"))
+    assert Dispatch.of([each]).find("x:y") == Match(each, ("y", "x"), Signature.of(each.params))
 
 
 def test_a_template_without_parameters_wins() -> None:

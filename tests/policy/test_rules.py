@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given, strategies as st
 from msgspec import structs
 
+from compartmentd.policy import rules as module_of_rules
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Facts, Join, Reason, Truth
+from compartmentd.policy.matching import Signature
 from compartmentd.policy.model import All, AnyOf, Named, Not, Rule
 from compartmentd.policy.principal import ANONYMOUS, Principal
-from compartmentd.policy.rules import Scene, Verdict, evaluate
+from compartmentd.policy.rules import Book
+from compartmentd.policy.scene import Scene, Verdict
 from compartmentd.policy.walk import names_used
 from tests.support import naive
 from tests.support.policies import HALL, NOW, param, person, rule, ruleset, span, template
@@ -33,17 +36,24 @@ def scene(
     named = {
         name: form if isinstance(form, Rule.__args__) else rule(form) for name, form in (rules or {}).items()
     }
-    made = Scene(who, NOW, named, {name: names_used(each) for name, each in named.items()})
-    made.room = "here"
-    made.memberships = memberships
-    made.by_server = by_server
-    made.params = [param(name, form) for name, (form, _) in PARAMS.items()]
-    made.values = {name: value for name, (_, value) in PARAMS.items()}
-    return made
+    return Scene(
+        Book(named, {name: names_used(each) for name, each in named.items()}),
+        who,
+        NOW,
+        by_server,
+        "here",
+        memberships,
+        Signature.of([param(name, form) for name, (form, _) in PARAMS.items()]),
+        tuple(value for _, value in PARAMS.values()),
+    )
+
+
+def judged(each: Rule, at: Scene) -> Verdict:
+    return at.book.ready(each).judge(at)
 
 
 def verdict(form: Any, who: Principal = ANONYMOUS, **of_scene: Any) -> Verdict:
-    return evaluate(form if isinstance(form, Rule.__args__) else rule(form), scene(who, **of_scene))
+    return judged(form if isinstance(form, Rule.__args__) else rule(form), scene(who, **of_scene))
 
 
 def come_to(form: Any, who: Principal = ANONYMOUS, **of_scene: Any) -> Truth:
@@ -228,19 +238,30 @@ def test_what_re2_cannot_do_is_unknown(pattern: str, value: str) -> None:
 # --- named rules ---
 
 
-def test_a_named_rule_is_evaluated_once_however_often_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    from compartmentd.policy import rules as module
+def test_a_named_rule_is_evaluated_once_however_often_it_is_used() -> None:
+    asked: list[str] = []
 
-    bodies: list[Rule] = []
-    real = module.evaluate
-    monkeypatch.setattr(module, "evaluate", lambda each, at: bodies.append(each) or real(each, at))
+    class Asked(dict[str, Any]):
+        def get(self, name: str, default: Any = None) -> Any:
+            asked.append(name)
+            return super().get(name, default)
+
     levels = 40
     rules: dict[str, Any] = {"r0": {"claim": "a", "equals": "x"}}
     for level in range(1, levels):
         below = {"rule": f"r{level - 1}"}
         rules[f"r{level}"] = {"all": [below, {"any": [below, below]}]}
-    assert come_to({"rule": f"r{levels - 1}"}, person(a="x"), rules=rules) is T
-    assert len(bodies) < levels * 6  # without remembering it would be 3 ** levels
+    who = structs.replace(ANN, claims=Asked(a="x"))
+    assert come_to({"rule": f"r{levels - 1}"}, who, rules=rules) is T
+    assert asked == ["a"]  # without remembering it would be 3 ** levels
+
+
+def test_more_rules_than_are_kept_ready_are_judged_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module_of_rules, "MOST_READY", 3)
+    made = scene(ANN, rules={"staff": {"claim": "roles", "contains": "staff"}})
+    each = [rule({"scope": "chat:read"}), rule("nobody"), rule({"rule": "staff"}), rule({"scope": "x"})]
+    for _ in range(3):
+        assert [judged(one, made).truth for one in each] == [T, F, T, F]
 
 
 def test_a_long_chain_of_names_needs_no_deep_stack() -> None:
@@ -277,7 +298,7 @@ span_of_all = span()
 
 @pytest.mark.parametrize("not_a_rule", [None, 7, "public", {"scope": "a"}, object()])
 def test_what_is_no_rule_is_unknown(not_a_rule: Any) -> None:
-    assert evaluate(not_a_rule, scene(ANN)).truth is U
+    assert judged(not_a_rule, scene(ANN)).truth is U
     assert come_to(Not(part=not_a_rule, span=span()), ANN) is U
     assert come_to(All(parts=(not_a_rule, rule("public")), span=span()), ANN) is U
 
@@ -485,6 +506,18 @@ def test_rules_are_what_their_naive_twin_says(
     assert come_to(form, who, rules=rules, memberships=rooms, by_server=by_server) is expected
 
 
+@given(combined(CONDITIONS), st.lists(PEOPLE, min_size=1, max_size=4), RULES, ROOMS)
+def test_a_rule_that_is_ready_remembers_nothing_of_whom_it_judged(
+    form: Any, people: list[Principal], forms: Mapping[str, Any], rooms: frozenset[str]
+) -> None:
+    built, rules = rule(form), {name: rule(each) for name, each in forms.items()}
+    book = scene(rules=rules).book
+    for who in people:
+        anew = scene(who, rules=rules, memberships=rooms)
+        again = structs.replace(anew, book=book)
+        assert judged(built, again) == judged(built, anew)
+
+
 @given(combined(CONDITIONS), PEOPLE, RULES, ROOMS, st.randoms(use_true_random=False))
 def test_the_order_of_parts_is_irrelevant(
     form: Any, who: Principal, rules: Mapping[str, Any], rooms: frozenset[str], chance: random.Random
@@ -514,12 +547,12 @@ def test_time_alone_changes_nothing_before_until(
 ) -> None:
     made = scene(who, rules=rules)
     built = rule(form)
-    now = evaluate(built, made)
+    now = judged(built, made)
     end = NOW + 1000 if now.until is None else now.until
     assert end > NOW
     later = scene(who, rules=rules)
     later.now = NOW + (end - NOW) * share
-    assert evaluate(built, later).truth is now.truth
+    assert judged(built, later).truth is now.truth
 
 
 @given(

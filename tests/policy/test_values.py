@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.policy.decision import Truth
-from compartmentd.policy.model import Bound, Value
-from compartmentd.policy.values import WRONG_TYPE, Kind, absent, hold, kind
+from compartmentd.policy.model import Bound, Test
+from compartmentd.policy.values import WRONG_TYPE, Kind, Result, absent, kind, prepared
 from tests.support.policies import NOW, condition, span
 
 T, F, U = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
@@ -17,10 +17,12 @@ BIG = 2**53
 
 
 def come_to(form: dict[str, Any], *readings: Any) -> Truth:
-    def as_it_is(value: Value) -> tuple[Any, ...]:
-        return (value,)
+    return hold(condition(form), readings).truth
 
-    return hold(condition(form), readings, as_it_is, NOW).truth
+
+def hold(test: Test, readings: tuple[Any, ...], now: float = NOW) -> Result:
+    """Test a value, with values that have no placeholders."""
+    return prepared(test, lambda value: lambda _scene: (value,))(readings, None, now)
 
 
 TABLE: list[tuple[dict[str, Any], list[tuple[Any, Truth]]]] = [
@@ -221,7 +223,7 @@ def test_an_integer_parameter_is_the_integer_and_its_decimal_form(form: dict[str
 
 def test_a_moment_holds_until_it_comes() -> None:
     def result(word: str, moment: float) -> tuple[Truth, float | None]:
-        found = hold(condition({"is": word}), (moment,), lambda value: (value,), NOW)
+        found = hold(condition({"is": word}), (moment,))
         return found.truth, found.until
 
     assert result("past", NOW - 1) == (T, None)
@@ -233,14 +235,11 @@ def test_a_moment_holds_until_it_comes() -> None:
 
 @pytest.mark.parametrize("word", ["past", "future"])
 def test_without_a_time_nothing_is_past_or_future(word: str) -> None:
-    def as_it_is(value: Value) -> tuple[Any, ...]:
-        return (value,)
-
-    assert hold(condition({"is": word}), (NOW,), as_it_is, float("nan")).truth is U
+    assert hold(condition({"is": word}), (NOW,), float("nan")).truth is U
 
 
 def test_a_bound_without_a_bound_is_unknown() -> None:
-    assert hold(Bound(span=span()), (1,), lambda value: (value,), NOW).truth is U
+    assert hold(Bound(span=span()), (1,)).truth is U
 
 
 JSON = st.recursive(
@@ -253,11 +252,7 @@ JSON = st.recursive(
 @given(JSON, JSON)
 def test_values_are_equal_if_of_one_type_and_equal(left: Any, right: Any) -> None:
     comparable = kind(left) is kind(right) is not Kind.OTHER
-    result = (
-        hold(condition({"equals": left}), (right,), lambda value: (value,), NOW)
-        if _scalar(left)
-        else WRONG_TYPE
-    )
+    result = hold(condition({"equals": left}), (right,)) if _scalar(left) else WRONG_TYPE
     assert (result.truth is U) is not comparable
     assert (result.truth is T) is (comparable and left == right)
 

@@ -29,7 +29,7 @@ LETTERS = {"a": "[a-z]+", "b": "[a-z]+"}
     ],
 )
 def test_the_key_of_a_room(view: View, room: str, key: str) -> None:
-    assert view.of_room(room) == key
+    assert view.of_rooms()(room) == key
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_the_key_of_each_room_begins_with_that_of_its_template(
     for view in useful_views(shapes):
         key = view.of_shape(shapes[0])
         for room in readings(each):
-            assert view.of_room(room).startswith(key)
+            assert view.of_rooms()(room).startswith(key)
