@@ -113,9 +113,9 @@ class Load:
         """Run a round in which what is sent next waits for what was sent before to arrive.
 
         Args:
-            settings: `group`; `senders` in each room; `window`, messages under way for each, and `batch`, how many
-                leave at once; `bytes` of an event; `seconds` or `events`; `in_turn=1`: one room after the other;
-                `patience`: seconds in which something has to arrive.
+            settings: `group`; `rooms`, the first so many; `senders` in each; `window`, messages under way for
+                each, and `batch`, how many leave at once; `bytes` of an event; `seconds` or `events`; `in_turn=1`:
+                one room after the other; `patience`: seconds in which something has to arrive.
         """
         return self.command("closed", **settings)
 

@@ -11,6 +11,7 @@
 
 static struct {
     struct group *group;
+    int rooms; /* the first so many of the group */
     int senders, window, batch;
     size_t bytes;
     uint64_t left; /* events that may still be sent */
@@ -41,7 +42,7 @@ void closed_turn(void)
         if (!round.in_turn)
             refill(room);
         else if (room == &round.group->rooms[round.turn] && !room->undelivered && !round.group->unacked) {
-            round.turn = (round.turn + 1) % round.group->room_count;
+            round.turn = (round.turn + 1) % round.rooms;
             refill(&round.group->rooms[round.turn]);
         }
     }
@@ -51,6 +52,7 @@ void closed_start(struct group *group, const struct settings *settings)
 {
     round = (typeof(round)){
         .group = group,
+        .rooms = number_of(settings, "rooms", group->room_count),
         .senders = number_of(settings, "senders", 1),
         .window = number_of(settings, "window", 1),
         .batch = number_of(settings, "batch", 1),
@@ -58,9 +60,11 @@ void closed_start(struct group *group, const struct settings *settings)
         .left = number_of(settings, "events", 1e18),
         .in_turn = number_of(settings, "in_turn", 0),
     };
+    if (round.rooms < 1 || round.rooms > group->room_count)
+        fail("there are %d rooms", group->room_count);
     if (round.senders > group->size || round.batch > round.window)
         fail("at most as many senders as members, and batches within the window");
-    for (int i = 0; i < (round.in_turn ? 1 : group->room_count); i++)
+    for (int i = 0; i < (round.in_turn ? 1 : round.rooms); i++)
         refill(&group->rooms[i]);
 }
 

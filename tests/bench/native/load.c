@@ -1,8 +1,8 @@
 /* The load generator's commands: lines on standard input, one line of JSON on standard output for each.
  *
  *   connect host= port= tokens= clients= size= room=  ...   a group of clients, in rooms of `size`
- *   closed group= senders= window= batch= bytes= seconds= events= in_turn=
- *   paced group= rate= bytes= seconds= flood= window= batch=
+ *   closed group= rooms= senders= window= batch= bytes= seconds= events= in_turn= patience=
+ *   paced group= rate= bytes= seconds= flood= window= batch= patience=
  *   close                                                   all groups
  *
  * Between two commands it sleeps, and answers what servers ask of idle clients.

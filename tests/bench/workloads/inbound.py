@@ -52,6 +52,6 @@ def _over_tls(bench: Bench, seconds: float) -> Iterator[Row]:
 
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield the rows of inbound events."""
-    seconds = bench.scale(1.0, 0.15, 0.01)
+    seconds = bench.scale(1.0, 0.1, 0.01)
     yield from _plain(bench, seconds)
     yield from _over_tls(bench, seconds)

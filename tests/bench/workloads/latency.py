@@ -57,7 +57,7 @@ def _at_half(bench: Bench, taking_part: list[Side]) -> Iterator[Row]:
     for side in taking_part:
         side.load.connect(side.place, clients=SIZE * ROOMS, size=SIZE, tokens=bench.tokens.file)
     rate = _half_of_saturation(bench, taking_part[-1])
-    values = _alternating(bench, taking_part, rate=rate, seconds=bench.scale(3.0, 0.5, 0.05))
+    values = _alternating(bench, taking_part, rate=rate, seconds=bench.scale(3.0, 0.4, 0.05))
     for name in PERCENTILES:
         yield from compared(LATENCY.format(name), "µs", _of(values, name))
 
@@ -68,7 +68,7 @@ def _beside_a_flood(bench: Bench, taking_part: list[Side]) -> Iterator[Row]:
         side.load.close_clients()
         side.load.connect(side.place, clients=OTHERS, size=2, tokens=bench.tokens.file)
         side.load.connect(side.place, clients=2, size=2, first=OTHERS, tokens=bench.tokens.file)
-    seconds = bench.scale(2.0, 0.4, 0.05)
+    seconds = bench.scale(2.0, 0.3, 0.05)
     with_one = _of(_alternating(bench, taking_part, rate=OTHERS_RATE, seconds=seconds, **FLOOD), "p99")
     alone = _of(_alternating(bench, taking_part[:1], rate=OTHERS_RATE, seconds=seconds), "p99")
     yield from compared(FAIRNESS, "µs", with_one)

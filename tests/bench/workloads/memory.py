@@ -41,7 +41,8 @@ def _each(bench: Bench, name: str, count: int, *, polling: bool) -> float:
 
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield the rows of idle memory."""
-    count = bench.scale(10_000, 2_000, 10)
+    count = bench.scale(10_000, 3_000, 100)
+    rounds = bench.scale(bench.rounds, 1, 1)  # nothing else on the machine moves it
     # What python-socketio answers over polling is chunked, which the load does not read.
     peers: dict[str, tuple[str, ...]] = {
         MEMORY_WEBSOCKET: ("node", "python-socketio"),
@@ -50,5 +51,7 @@ def rows(bench: Bench) -> Iterator[Row]:
     for work, wanted in peers.items():
         names = [OURS, *(name for name in wanted if name in bench.peers)]
         polling = work == MEMORY_POLLING
-        values = {name: [_each(bench, name, count, polling=polling)] for name in names}
+        values: dict[str, list[float]] = {name: [] for name in names}
+        for name in names * rounds:
+            values[name].append(_each(bench, name, count, polling=polling))
         yield from compared(work, "KiB/connection", values)

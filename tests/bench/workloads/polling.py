@@ -29,7 +29,7 @@ def _measure(window: int, seconds: float) -> Callable[[Side], float]:
 
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield the rows of polling."""
-    seconds = bench.scale(1.0, 0.2, 0.01)
+    seconds = bench.scale(1.0, 0.1, 0.01)
     with sides(bench, "node") as taking_part:
         for side in taking_part:
             side.load.connect(
