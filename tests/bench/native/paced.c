@@ -56,34 +56,49 @@ static double percentile(double share)
 
 /* --- the round ------------------------------------------------------------------------------------------------- */
 
-/* Sends what is due by now; returns how many messages have been sent. */
-static uint64_t send_due(struct group *group, uint64_t sent, double began, double rate, size_t bytes, double time)
+static struct {
+    struct group *group;
+    double began, rate;
+    size_t bytes;
+    uint64_t sent, due; /* messages so far, and of the whole round */
+} round;
+
+static double next_due(void)
 {
-    for (; began + sent / rate <= time; sent++) {
-        struct room *room = &group->rooms[sent % group->room_count];
-        publish(room->members, 1, bytes, (began + sent / rate) * 1e9);
+    return round.began + round.sent / round.rate;
+}
+
+static void send_due(double time)
+{
+    for (; round.sent < round.due && next_due() <= time; round.sent++) {
+        struct room *room = &round.group->rooms[round.sent % round.group->room_count];
+        publish(room->members, 1, round.bytes, next_due() * 1e9);
     }
-    return sent;
 }
 
 void paced_round(const struct settings *settings)
 {
     struct group *group = group_of(settings, "group");
     struct group *flood = text_of(settings, "flood", NULL) ? group_of(settings, "flood") : NULL;
-    double rate = number_of(settings, "rate", 1000);
-    size_t bytes = number_of(settings, "bytes", 90);
     traffic_begin(settings);
     latencies.count = 0;
     group->timed = true;
     if (flood)
         closed_start(flood, settings);
-    uint64_t sent = 0;
-    double began = now(), ends = began + number_of(settings, "seconds", 2), time = began;
-    for (; time < ends || outstanding(group) || (flood && outstanding(flood)); time = now()) {
-        if (time < ends)
-            sent = send_due(group, sent, began, rate, bytes, time);
+    double time = now(), rate = number_of(settings, "rate", 1000);
+    round = (typeof(round)){
+        .group = group,
+        .began = time,
+        .rate = rate,
+        .bytes = number_of(settings, "bytes", 90),
+        .due = rate * number_of(settings, "seconds", 2),
+    };
+    if (!round.due)
+        fail("a round without a message");
+    for (; round.sent < round.due || outstanding(group) || (flood && outstanding(flood)); time = now()) {
+        send_due(time);
         links_turn(0);
-        if (flood && time < ends)
+        if (flood && round.sent < round.due)
             closed_turn();
         check_moves(group, time);
     }
@@ -91,11 +106,9 @@ void paced_round(const struct settings *settings)
     check_received(group);
     if (flood)
         check_received(flood);
-    if (!latencies.count)
-        fail("nothing was delivered");
     qsort(latencies.values, latencies.count, sizeof *latencies.values, by_value);
     printf("{\"seconds\":%.6f,\"events\":%lu,\"deliveries\":%zu,\"flood\":%lu,\"p50\":%.1f,\"p99\":%.1f,"
            "\"p99.9\":%.1f,\"longest\":%.1f}\n",
-           time - began, sent, latencies.count, traffic.events - sent, percentile(0.5), percentile(0.99),
-           percentile(0.999), percentile(1));
+           time - round.began, round.sent, latencies.count, traffic.events - round.sent, percentile(0.5),
+           percentile(0.99), percentile(0.999), percentile(1));
 }

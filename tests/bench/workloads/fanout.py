@@ -34,8 +34,8 @@ def _works(size: int) -> Iterator[Work]:
         yield Work(SMALL_ROOMS, {"in_turn": 1}, rate=False)
     if size == 50:
         yield Work(SENDER_PER_ROOM, {}, rate=True)
-    window = 16 if size > CLIENTS else 64
-    yield Work(SATURATED.format(size), {"window": window, "batch": window // 4}, rate=True)
+    window = {"window": 8, "batch": 4} if size > CLIENTS else {"window": 64, "batch": 16}
+    yield Work(SATURATED.format(size), window, rate=True)
 
 
 def _measure(work: Work, seconds: float) -> Callable[[Side], float]:
