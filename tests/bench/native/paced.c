@@ -61,18 +61,18 @@ static struct {
     double began, rate;
     size_t bytes;
     uint64_t sent, due; /* messages so far, and of the whole round */
-} round;
+} pace;
 
 static double next_due(void)
 {
-    return round.began + round.sent / round.rate;
+    return pace.began + pace.sent / pace.rate;
 }
 
 static void send_due(double time)
 {
-    for (; round.sent < round.due && next_due() <= time; round.sent++) {
-        struct room *room = &round.group->rooms[round.sent % round.group->room_count];
-        publish(room->members, 1, round.bytes, next_due() * 1e9);
+    for (; pace.sent < pace.due && next_due() <= time; pace.sent++) {
+        struct room *room = &pace.group->rooms[pace.sent % pace.group->room_count];
+        publish(room->members, 1, pace.bytes, next_due() * 1e9);
     }
 }
 
@@ -86,19 +86,19 @@ void paced_round(const struct settings *settings)
     if (flood)
         closed_start(flood, settings);
     double time = now(), rate = number_of(settings, "rate", 1000);
-    round = (typeof(round)){
+    pace = (typeof(pace)){
         .group = group,
         .began = time,
         .rate = rate,
         .bytes = number_of(settings, "bytes", 90),
         .due = rate * number_of(settings, "seconds", 2),
     };
-    if (!round.due)
+    if (!pace.due)
         fail("a round without a message");
-    for (; round.sent < round.due || outstanding(group) || (flood && outstanding(flood)); time = now()) {
+    for (; pace.sent < pace.due || outstanding(group) || (flood && outstanding(flood)); time = now()) {
         send_due(time);
         links_turn(0);
-        if (flood && round.sent < round.due)
+        if (flood && pace.sent < pace.due)
             closed_turn();
         check_moves(group, time);
     }
@@ -109,6 +109,6 @@ void paced_round(const struct settings *settings)
     qsort(latencies.values, latencies.count, sizeof *latencies.values, by_value);
     printf("{\"seconds\":%.6f,\"events\":%lu,\"deliveries\":%zu,\"flood\":%lu,\"p50\":%.1f,\"p99\":%.1f,"
            "\"p99.9\":%.1f,\"longest\":%.1f}\n",
-           time - round.began, round.sent, latencies.count, traffic.events - round.sent, percentile(0.5),
+           time - pace.began, pace.sent, latencies.count, traffic.events - pace.sent, percentile(0.5),
            percentile(0.99), percentile(0.999), percentile(1));
 }
