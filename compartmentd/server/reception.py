@@ -16,10 +16,11 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.head import LONGEST, Head, read_head
-from compartmentd.protocol.opening import wants_websocket
+from compartmentd.protocol.opening import switching_protocols, wants_websocket
 from compartmentd.server.connections import Connections
-from compartmentd.server.openings import Request, Wanted, begin, greeting, judge
+from compartmentd.server.openings import Request, Wanted, begin, greeting, judge, probe
 from compartmentd.server.polls import new_sid
 from compartmentd.server.requests import peer_address
 
@@ -99,8 +100,11 @@ class Reception:
         client = connections.proxies.client(peer, head.headers.get("x-forwarded-for", ()))
         request = Request("GET", "HTTP/1.1", head.query, head.headers, client, secure=False)
         wanted = judge(connections, request)
-        if not isinstance(wanted, Wanted) or wanted.probed is not None:
+        if not isinstance(wanted, Wanted):
             return False
+        if wanted.probed is not None:
+            self._probe(sock, peer, head, wanted, wanted.probed)
+            return True
         if connections.admission.refusal(client, options, connections.now()) is not None:
             return False
         connections.admission.enter(client, options, connections.now())
@@ -109,21 +113,29 @@ class Reception:
             begin(connections, sid, request.handshake(wanted), options, sock, b"")
         else:
             connections.admission.leave(client)
-            connections.loop.remove_reader(sock)
-            sock.close()
         return True
 
-    @staticmethod
-    def _answer(sock: socket.socket, peer: str, head: Head, answer: bytes) -> bool:
-        """Take the request out of the kernel, what came behind it not, and answer; tell whether it was taken."""
+    def _probe(
+        self, sock: socket.socket, peer: str, head: Head, wanted: Wanted, probed: EngineConnection
+    ) -> None:
+        """Let a WebSocket probe a connection that is there."""
+        if self._answer(sock, peer, head, switching_protocols(wanted.opening)):
+            probe(self._connections, probed, sock, b"", text_only=wanted.text_only)
+
+    def _answer(self, sock: socket.socket, peer: str, head: Head, answer: bytes) -> bool:
+        """Take the request out of the kernel, what came behind it not, and answer; close where that fails."""
         try:
             if peer:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.recv(head.size)
             # A new socket has room for a few hundred bytes, or something is wrong with it.
-            return sock.send(answer) == len(answer)
+            taken = sock.send(answer) == len(answer)
         except OSError:
-            return False
+            taken = False
+        if not taken:
+            self._connections.loop.remove_reader(sock)
+            sock.close()
+        return taken
 
     def _drop(self, sock: socket.socket) -> None:
         del self._waiting[sock]
