@@ -1,11 +1,32 @@
-"""What happens to a published message, from the sender's bytes to its recipients' queues.
+"""What happens to a published message, on the hot path of the server: from the sender's bytes to its recipients'.
 
-The way of a message that has been decided before is short: parse the four parts, take a token, find the grant,
-put three pieces of bytes together, hand the one result to every member. Whatever is unusual takes the long way
-through `decide`, which says the same (a test holds the two together).
+    socket       one `recv` of 16 KiB at most, then the next socket's turn     server.websocket
+    frames       every whole frame of it, unmasked                             protocol.websocket.MessageReader
+    packet       namespace and ack id split off, the JSON left as it is        protocol.socketio.parse
+    session      one look-up; is it judged, is it revoked?                     sessions.hub.Hub.event
+    permission   four parts of the JSON, the remembered permission, a token    Publisher.remembered, here
+    relay        one frame around the sender's own bytes, for all recipients   Publisher._relay, here
+    queues       the frame on each recipient's queue, the ack on the sender's  protocol.connection.send
+    end of turn  one `send` for each connection with a queue                   server.connections, server.websocket
 
-Why it is fast: the data is relayed as the bytes that came and never decoded; a packet is encoded and framed once
-for all recipients; a permission is remembered per membership and event until time or a reload could change it.
+Whatever is unusual leaves this way for one that says the same (tests hold the two together): another form of frame
+or packet, attachments, a schema, a rate in bytes, a message to the whole namespace, a first message: those are
+decided by `Publisher.publish`, and a flush that is more than messages is `WebSocketLink._flush_all`.
+
+Why it is as it is, with what each trick is worth on the machine where it was measured (µs of CPU; `tests/bench`
+has the whole). A message to a room of two, sent by one and acknowledged, takes 4.7 outside the kernel and 6 in it.
+
+- Output leaves at the end of the loop's turn, one `send` for each connection. A message alone is no later for it; of
+  a busy server's writes, 4 each, most are saved. Ack and relay to one client leave together.
+- The data is checked to be JSON and relayed as the bytes that came; decoding and encoding it would be 0.5 with the
+  fastest library and 3.7 with the standard one.
+- A packet is framed once, for all; recipients share the bytes.
+- A permission is remembered with the bytes around the data, until time or a reload could change it; deciding anew
+  is 4 to 5. The token bucket is asked each time, 0.15.
+- A burst of one sender to a crowd is one `Batch`, queued on each recipient once: for each message and recipient 0.01
+  instead of 0.2.
+- Structs instead of classes with `__init__` for what is made for each message (0.1), names of the module instead of
+  enum members and properties (0.05), comparisons instead of `min` (0.1), ids kept as digits (0.1).
 """
 
 from __future__ import annotations
