@@ -16,15 +16,15 @@ decided by `Publisher.publish`, and a flush that is more than messages is `WebSo
 Why it is as it is, with what each trick is worth on the machine where it was measured (µs of CPU; `tests/bench`
 has the whole). A message to a room of two, sent by one and acknowledged, takes 4.7 outside the kernel and 6 in it.
 
-- Output leaves at the end of the loop's turn, one `send` for each connection. A message alone is no later for it; of
-  a busy server's writes, 4 each, most are saved. Ack and relay to one client leave together.
+- Output leaves at the end of the loop's turn, one `send` for each connection. A message alone is no later for it;
+  of a busy server's writes, 4 each, most are saved. Ack and relay to one client leave together.
 - The data is checked to be JSON and relayed as the bytes that came; decoding and encoding it would be 0.5 with the
   fastest library and 3.7 with the standard one.
 - A packet is framed once, for all; recipients share the bytes.
 - A permission is remembered with the bytes around the data, until time or a reload could change it; deciding anew
   is 4 to 5. The token bucket is asked each time, 0.15.
-- A burst of one sender to a crowd is one `Batch`, queued on each recipient once: for each message and recipient 0.01
-  instead of 0.2.
+- A burst of one sender to a crowd is one `Batch`, queued on each recipient once: 0.01 instead of 0.2 for each
+  message and recipient.
 - Structs instead of classes with `__init__` for what is made for each message (0.1), names of the module instead of
   enum members and properties (0.05), comparisons instead of `min` (0.1), ids kept as digits (0.1).
 """
