@@ -8,9 +8,11 @@ By hand, against any server that listens, with the tokens of `python -m tests.be
     python -m tests.bench.load --port 8000 --pid PID fan-out --size 500 --window 64    saturated
     python -m tests.bench.load --port 8000 --pid PID paced --rate 1000 --rooms 10 --size 50    latencies
     python -m tests.bench.load --port 8000 --pid PID paced --rate 1000 --flood 4096       beside a flooding sender
+    python -m tests.bench.load --port 8000 --pid PID connect --rooms 1000 [--polling]     sessions, no rooms
 
-prints one line a round: events, acks and deliveries per second, the server's CPU in µs per event (inbound) or per
-delivery (fan-out), and how busy it was. `--rounds 5 --seconds 1` and more: see `--help`.
+prints one line a round: events, acks and deliveries per second, the server's CPU in µs per event (inbound),
+delivery (fan-out) or set-up (connect, whose first round may bring tokens that are new), and how busy it was.
+`--rounds 5 --seconds 1 --first TOKEN` and more: see `--help`.
 """
 
 from __future__ import annotations
@@ -168,19 +170,20 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.load", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("work", choices=["inbound", "fan-out", "paced"])
+    parser.add_argument("work", choices=["inbound", "fan-out", "paced", "connect"])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--tokens", type=Path, default=BUILD / "tokens.txt", help="a file, one token a line")
     parser.add_argument("--pid", type=int, help="the server's process, whose CPU is shown")
-    parser.add_argument("--size", type=int, help="clients in a room; fan-out 500, else 2")
+    parser.add_argument("--first", type=int, default=0, help="the token of the first client")
+    parser.add_argument("--size", type=int, help="clients in a room; fan-out 500, connect 1, else 2")
     parser.add_argument("--rooms", type=int, help="how many; fan-out 1, else 50")
     parser.add_argument("--room", help="their names, {} being the number; room:SIZE-{}")
     parser.add_argument("--namespace", default="/")
     parser.add_argument("--protocol", default="socketio", choices=["socketio", "nchan"])
     parser.add_argument(
-        "--polling", action="store_true", help="who receives polls; with inbound, everyone does"
+        "--polling", action="store_true", help="who receives polls; with inbound and connect, everyone does"
     )
     parser.add_argument("--senders", type=int, help="in each room; inbound all, else 1")
     parser.add_argument("--window", type=int, default=1, help="messages under way for each sender")
@@ -193,35 +196,35 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.0, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    inbound, fan_out = given.work == "inbound", given.work == "fan-out"
-    given.size = given.size or (500 if fan_out else 2)
-    given.rooms = given.rooms or (1 if fan_out else 50)
+    inbound = given.work == "inbound"
+    given.size = given.size or {"fan-out": 500, "connect": 1}.get(given.work, 2)
+    given.rooms = given.rooms or (1 if given.work == "fan-out" else 50)
     given.senders = given.senders or (given.size if inbound else 1)
     given.batch = given.batch or (given.window if inbound else max(1, given.window // 4))
     return given
 
 
-def _connect(load: Load, given: argparse.Namespace) -> None:
-    """Connect the group 0 of the work, and 1 of the room that floods."""
-    for clients, size, first in (
-        (given.rooms * given.size, given.size, 0),
-        *([(2, 2, given.rooms * given.size)] if given.flood else []),
-    ):
-        load.connect(
-            Place(given.host, given.port, given.tls),
-            clients=clients,
-            size=size,
-            first=first,
-            tokens=given.tokens,
-            room=given.room,
-            namespace=given.namespace,
-            protocol=given.protocol,
-            polling=given.polling,
-            websocket_senders=0 if given.work == "inbound" else given.senders,
-        )
+def _connect(load: Load, given: argparse.Namespace, clients: int, size: int, first: int) -> dict[str, Any]:
+    everyone_polls = given.work in ("inbound", "connect")
+    return load.connect(
+        Place(given.host, given.port, given.tls),
+        clients=clients,
+        size=size,
+        first=first,
+        join=given.work != "connect",
+        tokens=given.tokens,
+        room=given.room,
+        namespace=given.namespace,
+        protocol=given.protocol,
+        polling=given.polling,
+        websocket_senders=0 if everyone_polls else given.senders,
+    )
 
 
 def _round(load: Load, given: argparse.Namespace) -> dict[str, Any]:
+    if given.work == "connect":
+        load.close_clients()
+        return _connect(load, given, given.rooms * given.size, given.size, given.first)
     if given.work != "paced":
         return load.closed(
             senders=given.senders,
@@ -237,12 +240,12 @@ def _round(load: Load, given: argparse.Namespace) -> dict[str, Any]:
 def _line(given: argparse.Namespace, found: dict[str, Any], used: float) -> str:
     """Return what is printed of a round that used so many µs of CPU."""
     took = found["seconds"]
-    counts = ("events", "acks", "deliveries", "flood")
+    counts = ("clients", "events", "acks", "deliveries", "flood")
     line = "  ".join(f"{found[key] / took:,.0f} {key}/s" for key in counts if key in found)
     if "p50" in found:
         line += "  " + "  ".join(f"{key} {found[key]:,.0f} µs" for key in ("p50", "p99", "p99.9", "longest"))
     if given.pid:
-        unit = "events" if given.work == "inbound" else "deliveries"
+        unit = {"inbound": "events", "connect": "clients"}.get(given.work, "deliveries")
         line += f"  {used / found[unit]:.2f} µs CPU each of {unit}  {used / took / 1e4:.0f} % busy"
     return line
 
@@ -251,7 +254,10 @@ def main() -> None:
     """Run one workload by hand."""
     given = _arguments()
     with Load() as load:
-        _connect(load, given)
+        if given.work != "connect":
+            _connect(load, given, given.rooms * given.size, given.size, given.first)
+        if given.flood:
+            _connect(load, given, 2, 2, given.first + given.rooms * given.size)
         for _ in range(given.rounds):
             before = cpu_of(given.pid) if given.pid else 0
             found = _round(load, given)

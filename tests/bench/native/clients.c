@@ -13,7 +13,7 @@ int group_count;
 static char **tokens;
 static size_t token_count;
 
-/* Reads the file once: one token a line. */
+/* Reads the file, one token a line, at the first group; all groups take theirs from it. */
 static void read_tokens(const char *path)
 {
     if (tokens || !path)
@@ -181,6 +181,8 @@ void clients_connect(const struct settings *settings)
 void clients_close(void)
 {
     int closed = 0;
+    while (next_changed_room()) /* none may be in the list when it is freed */
+        ;
     for (; group_count; group_count--) {
         struct group *group = &groups[group_count - 1];
         for (int i = 0; i < group->count; i++, closed++) {

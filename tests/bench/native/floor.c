@@ -154,6 +154,7 @@ static void packet(struct connection *who, char *text, size_t length)
 
 /* --- in -------------------------------------------------------------------------------------------------------- */
 
+/* Without the key's answer, which costs nothing beside a connection and which the load does not look at. */
 static size_t handshake(struct connection *who, unsigned char *bytes, size_t length)
 {
     static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
