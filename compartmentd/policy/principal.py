@@ -11,7 +11,7 @@ import msgspec
 from compartmentd.names import EntryName, Subject
 
 
-class Principal(msgspec.Struct, frozen=True, kw_only=True):
+class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A session's holder; `subject` is `None` for a session without a token.
 
     `scopes` are those of all well-typed sources; `scopes_uncertain` tells that some source was of the wrong

@@ -51,6 +51,9 @@ class Judgement(msgspec.Struct, frozen=True):
     valid_until: float | None = None
 
 
+_NONE = Memberships((), (), None)
+
+
 def judge(
     rules: Ruleset,
     namespace: NamespaceName,
@@ -77,7 +80,7 @@ def judge(
     connect = decide(rules, who, Connect(namespace), Facts(sessions=sessions), now)
     if not connect.allowed:
         return Judgement(connect, valid_until=connect.valid_until)
-    memberships = judge_memberships(rules, namespace, who, held, now=now)
+    memberships = judge_memberships(rules, namespace, who, held, now=now) if held else _NONE
     added = joins(
         rules, namespace, who, memberships.kept, now=now, declined=frozenset(declined), occupancy=occupancy
     )

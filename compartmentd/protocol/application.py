@@ -15,7 +15,7 @@ import msgspec
 from compartmentd.protocol.message import Batch, Message
 
 
-class Handshake(msgspec.Struct, frozen=True):
+class Handshake(msgspec.Struct, frozen=True, gc=False):
     """The first request of a connection, as applications may read it.
 
     `headers` are lower-cased names with every value they were sent with; `query` likewise. `address` is the

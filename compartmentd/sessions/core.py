@@ -245,11 +245,12 @@ class Core:
 
     def schedule(self, session: Session) -> None:
         """File the session under the next moment at which time alone concerns it."""
-        ends_at = session.principal.ends_at
-        moments = [session.valid_until, ends_at]
-        if ends_at is not None and not session.expiring_told:
-            moments.append(ends_at - session.warning)
-        self.agenda.move(session, min((moment for moment in moments if moment is not None), default=None))
+        moment = session.principal.ends_at
+        if moment is not None and not session.expiring_told:
+            moment -= session.warning
+        if session.valid_until is not None and (moment is None or session.valid_until < moment):
+            moment = session.valid_until
+        self.agenda.move(session, moment)
 
 
 _REVOKED = {

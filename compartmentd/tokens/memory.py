@@ -21,7 +21,7 @@ from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, verify
 
 
-class _Held(msgspec.Struct, frozen=True):
+class _Held(msgspec.Struct, frozen=True, gc=False):
     verified: Verified
     rules: bytes
 

@@ -18,11 +18,11 @@ from compartmentd.tokens.rejected import Reason, Rejected, quoted
 from compartmentd.tokens.steps import STEPS, Judging
 
 
-class Verified(msgspec.Struct, frozen=True, kw_only=True):
+class Verified(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A token that counts. `ends_at` is wall time in seconds, the earlier of `exp` and `iat` + `max_age`.
 
     `typ` is the header's; with it and the claims the token can be judged again under another key set, without
-    the token itself.
+    the token itself. Nothing that it holds can refer to it, so the garbage collector need not look at it.
     """
 
     subject: Subject
