@@ -6,6 +6,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from compartmentd.protocol.counters import Counters
+from compartmentd.server.addresses import network_of
 from compartmentd.server.options import ServerOptions
 
 
@@ -25,6 +26,9 @@ class Admission:
     """Counts of the connections that are open; changed limits bind the next handshake and close nothing.
 
     `closed` is set when the server goes away: then there is no place for anybody.
+
+    Addresses of one IPv6 network are one (`network_of`), from the first handshake on that finds a limit for each;
+    before that nobody asks, and addresses are not taken apart.
     """
 
     def __init__(self, counters: Counters) -> None:
@@ -32,6 +36,7 @@ class Admission:
         self._counters = counters
         self._open = 0
         self._by_address: Counter[str] = Counter()
+        self._networks = False
         self._tokens = 0.0
         self._refilled: float | None = None
 
@@ -45,7 +50,7 @@ class Admission:
         refused = self.refusal(address, options, now)
         if refused is None:
             self._open += 1
-            self._by_address[address] += 1
+            self._by_address[self._holder(address)] += 1
             if options.connect_rate is not None:
                 self._tokens -= 1.0
         elif refused is _FULL:
@@ -63,7 +68,7 @@ class Admission:
         if options.connections is not None and self._open >= options.connections:
             return _FULL
         per_address = options.connections_per_address
-        if per_address is not None and address and self._by_address[address] >= per_address:
+        if per_address is not None and address and self._held(address) >= per_address:
             return _ADDRESS
         if options.connect_rate is not None and not self._has_token(options.connect_rate, now):
             return _RATE
@@ -72,9 +77,22 @@ class Admission:
     def leave(self, address: str) -> None:
         """Give a place back."""
         self._open -= 1
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
+        holder = self._holder(address)
+        self._by_address[holder] -= 1
+        if not self._by_address[holder]:
+            del self._by_address[holder]
+
+    def _held(self, address: str) -> int:
+        """Return how many places this address has, or its network."""
+        if not self._networks:
+            self._networks = True
+            addresses, self._by_address = self._by_address, Counter()
+            for other, count in addresses.items():
+                self._by_address[network_of(other)] += count
+        return self._by_address[network_of(address)]
+
+    def _holder(self, address: str) -> str:
+        return network_of(address) if self._networks else address
 
     def _has_token(self, rate: float, now: float) -> bool:
         """Look into a bucket that holds one second of its rate, and at least one."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import IPv6Address
 from typing import Protocol, cast
 from urllib.parse import parse_qsl
 
@@ -17,6 +16,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.web import stream_request_body
 
 from compartmentd.server.access import QuietHandler
+from compartmentd.server.addresses import network_of
 from compartmentd.server.requests import client_address
 from compartmentd.sessions.limits import Bucket
 
@@ -51,7 +51,7 @@ class LogoutReceiver(Protocol):
 
 
 class Failures:
-    """Refused requests by address. Addresses of IPv6 count by network: whoever has one has 2^64 of them."""
+    """Refused requests by address; those of one IPv6 network are one (`network_of`)."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -59,22 +59,17 @@ class Failures:
 
     def too_many(self, address: str) -> bool:
         """Tell whether requests of this address are to be refused unheard."""
-        bucket = self._buckets.get(_network(address))
+        bucket = self._buckets.get(network_of(address))
         return bucket is not None and not bucket.holds(self._now())
 
     def count(self, address: str) -> None:
         """Count a refused request."""
-        network, now = _network(address), self._now()
+        network, now = network_of(address), self._now()
         bucket = self._buckets.setdefault(network, Bucket(FAILURES, now, BURST))
         self._buckets.move_to_end(network)
         bucket.take(now)
         if len(self._buckets) > ADDRESSES:
             self._buckets.popitem(last=False)
-
-
-def _network(address: str) -> str:
-    # What follows a percent sign names an interface of ours (RFC 4007, 11).
-    return str(int(IPv6Address(address.partition("%")[0])) >> 64) if ":" in address else address
 
 
 @stream_request_body
