@@ -24,6 +24,8 @@ MAX_HEAD = 16 * 1024
 
 _LENGTH = re.compile(r"[0-9]{1,9}", re.ASCII)
 
+_HOST = re.compile(r"[A-Za-z0-9._~:%!$&'()*+;=\[\]-]*")
+
 _ELSEWHERE = ("transfer-encoding", "expect", "upgrade")
 """Fields that ask for something else than one answer to one body of known length."""
 
@@ -124,7 +126,7 @@ def is_plain(method: str, version: str, headers: Headers) -> bool:
 def _judge(headers: Headers) -> Fields:
     """Return what the header fields of a plain request say; raises Unusual."""
     hosts, connection = headers.get("host", ()), headers.get("connection", ())
-    if len(hosts) != 1 or any(name in headers for name in _ELSEWHERE):
+    if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None or any(name in headers for name in _ELSEWHERE):
         raise Unusual
     if connection and not {word.strip().lower() for word in ",".join(connection).split(",")} <= _STAYS:
         raise Unusual

@@ -134,7 +134,9 @@ class PollingLink:
             self.cut()
             polled(None)
         elif self._queue or self.connection.out or self.connection.phase is _PROBING:
-            polled(self._take_payload())
+            payload = self._take_payload()
+            self._take_leave()
+            polled(payload)
         else:
             self._poll = polled
 
@@ -161,9 +163,8 @@ class PollingLink:
             self._answer()
 
     def retire(self) -> None:
-        """The WebSocket has taken over: end what is still under way here."""
-        if self._poll is not None:
-            self._answer()
+        """The WebSocket has taken over, with all that there was to send: end what is still under way here."""
+        self._end_poll(NOOP)
         self.resume()
 
     def cut(self) -> None:
@@ -174,9 +175,12 @@ class PollingLink:
         self._drop()
 
     def _answer(self) -> None:
-        poll, self._poll = self._poll, None
+        poll = self._poll
         if poll is not None:
-            poll(self._take_payload())
+            payload = self._take_payload()  # if this fails, the poll is still there for `broken` to end
+            self._poll = None
+            self._take_leave()
+            poll(payload)
 
     def _take_payload(self) -> bytes:
         if self._queue:
@@ -186,9 +190,12 @@ class PollingLink:
         payload = SEPARATOR.join([message.payload for message in queue])
         out.clear()
         self._connections.counters.bytes_out += len(payload)
+        return payload
+
+    def _take_leave(self) -> None:
+        """The last packets are fetched: forget the session, if that was all that it waited for."""
         if self._leaving:
             self._drop()
-        return payload
 
     # The end
 
@@ -234,6 +241,9 @@ class PollingLink:
         self.connection.out.clear()
         self.connection.released(self)
         self.resume()
+        self._end_poll(last)
+
+    def _end_poll(self, last: Outgoing) -> None:
         poll, self._poll = self._poll, None
         if poll is not None:
             poll(last.payload)

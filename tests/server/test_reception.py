@@ -140,6 +140,22 @@ async def passed_on(desk: Desk, request: bytes, to: list[tuple[socket.socket, An
     assert (counters.refused_origin, counters.refused_full, counters.opened) == (0, 0, 0)
 
 
+async def test_a_websocket_that_probes_a_session_is_served():
+    async with opened(ServerOptions(connections=1)) as desk:
+        first = desk.client()
+        first.sendall(REQUEST)
+        await eventually(lambda: len(desk.connections) == 1, "a connection")
+        (connection,) = desk.connections
+        late = desk.client()
+        late.sendall(head("GET", f"{WEBSOCKET}&sid={connection.sid}", UPGRADE))
+        answer = await asyncio.to_thread(late.recv, 1 << 16)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert (desk.kept, desk.referred) == ([], []), (
+            "it takes no place, and is closed since it came too late"
+        )
+        assert desk.connections.counters.opened == 1
+
+
 async def test_without_a_place_one_is_referred_and_not_counted():
     async with opened() as desk:
         for _ in range(2):

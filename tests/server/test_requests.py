@@ -97,3 +97,27 @@ def test_headers_keep_every_value_under_one_name():
 )
 def test_addresses(address: object, expected: str):
     assert peer_address(address) == expected
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["sid", "EIO", "transport", "t", "=", "==", "a", "4", "%73id", "+", "&", "&&", "é", ";"]
+        ),
+        max_size=12,
+    ).map("".join)
+)
+def test_the_short_way_asks_for_the_same(query: str):
+    assert Asked.read(query) == Asked.of(read_query(query))
+
+
+@pytest.mark.parametrize("count", [100, 101])
+@pytest.mark.parametrize("first", ["sid=x", "sid=%78"])
+def test_both_ways_take_as_many_parameters(first: str, count: int):
+    query = first + "&a=b" * (count - 1)
+    if count > 100:
+        for read in (Asked.read, read_query):
+            with pytest.raises(ValueError, match="fields|parameters"):
+                read(query)
+    else:
+        assert Asked.read(query) == Asked.of(read_query(query)) == Asked(None, "x", None)
