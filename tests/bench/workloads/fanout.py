@@ -63,7 +63,7 @@ def _rows_of(bench: Bench, size: int) -> Iterator[Row]:
                 at_once=50,
             )
         for work in _works(size):
-            measure = _measure(work, bench.scale(1.0, 0.1, 0.01))
+            measure = _measure(work, bench.scale(0.7, 0.06, 0.01))
             values = in_turns(bench, taking_part, measure, measure)
             if work.rate:
                 yield from compared(work.name, "deliveries/CPU-s", per_second(values))
