@@ -70,6 +70,11 @@ class Server:
         """Its processes, with their children."""
         return [pid for process in self._processes for pid in family(process.pid)]
 
+    @property
+    def ended(self) -> bool:
+        """Whether one of its processes has gone by itself."""
+        return any(process.poll() is not None for process in self._processes)
+
     def cpu(self) -> int:
         """Return the CPU time of all that it runs, in ns; what has ended meanwhile is not in it."""
         return sum(cpu_of(pid) for pid in self.pids)
@@ -170,11 +175,7 @@ def _wait(server: Server, port: int) -> None:
     while True:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection((HOST, port), 1):
             return
-        if (
-            server.pids == []
-            or time.monotonic() > deadline
-            or any(p.poll() is not None for p in server._processes)
-        ):
+        if server.ended or time.monotonic() > deadline:
             said = (server.directory / "output.log").read_text(errors="replace")
             server.stop()
             raise RuntimeError(f"{server.name} did not start:\n{said}")
