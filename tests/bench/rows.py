@@ -103,6 +103,38 @@ def median(values: Iterable[float]) -> float:
     return float(statistics.median(values))
 
 
+class Row(NamedTuple):
+    """One line of the table.
+
+    `peer` is a server's name ("node", "python-socketio", "nchan", "c"), or what else stands beside ours; it is
+    empty, and `peer_value` and `ratio` are None, where a figure is measured against a number alone, whose spread
+    is then that of our own value. `target` and `met` are None where nothing is asked; `met` is of the must.
+    """
+
+    work: str
+    ours: float
+    peer: str
+    peer_value: float | None
+    unit: str
+    ratio: float | None
+    spread: Spread
+    target: str | None
+    met: bool | None
+    goal_met: bool | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what stands in the file."""
+        whole = self._asdict()
+        del whole["goal_met"]  # the target's text and the figures say it
+        figures = {name: _rounded(whole[name]) for name in ("ours", "peer_value", "ratio")}
+        return whole | figures | {"spread": [_rounded(value) for value in self.spread]}
+
+
+def _rounded(value: float | None) -> float | None:
+    """Return a value in five digits, which is more than it is worth."""
+    return None if value is None else float(f"{value:.5g}")
+
+
 def row(work: str, unit: str, ours: Sequence[float], peer: str = "", theirs: Sequence[float] = ()) -> Row:
     """Return the row of rounds: `ours[i]` and `theirs[i]` come from the same one.
 
