@@ -191,6 +191,21 @@ async def test_who_leaves_without_a_word_leaves_nothing():
         assert desk.referred == []
 
 
+async def test_an_error_of_ours_costs_its_connection_and_no_more():
+    async with opened() as desk:
+
+        def broken(*_: Any) -> SocketConnection:
+            raise RuntimeError("ours")
+
+        desk.connections.make = broken
+        client = desk.client()
+        client.sendall(REQUEST)
+        await eventually(lambda: desk.connections.counters.errors == 1, "the error")
+        received = await asyncio.to_thread(client.makefile("rb").read)
+        assert received.startswith(b"HTTP/1.1 101 ")
+        assert desk.connections.counters.errors == 1
+
+
 async def test_closing_sends_those_away_who_wait():
     async with opened() as desk:
         client = desk.client()
