@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from compartmentd.protocol.connection import EngineConnection
@@ -96,6 +97,9 @@ class Reception:
             return
         self._connections.loop.remove_reader(sock)
         if not wants and self._connections.request_line.match(data):
+            if peer_address(address):
+                with suppress(OSError):  # it is gone, which whoever reads it will find
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._keep(sock, address)
         else:
             self._refer(sock, address)
