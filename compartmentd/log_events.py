@@ -55,7 +55,10 @@ EVENTS: dict[str, tuple[str, str]] = {
     "logout_refused": ("a report of a logout was refused; `untold` others before it", "reason, untold"),
     "state_not_saved": ("the state directory could not be written", "error"),
     # Decisions
-    "connect_refused": ("a CONNECT was refused", "DECISION, address"),
+    "connect_refused": (
+        "a CONNECT was refused; to what is not declared, `namespace` is `(undeclared)` and `name` what was named",
+        "DECISION, address, name",
+    ),
     "connect_allowed": ("a session began", "DECISION, address"),
     "join_refused": ("a join was refused", "DECISION, room"),
     "join_allowed": ("a session joined a room", "DECISION, room"),

@@ -2,8 +2,8 @@
 
 Nothing is counted here. Each scrape reads what is there, so that a metric costs what its number costs where it is
 kept, and no more. Labels are what the configuration declares (namespaces, templates, entries) or a fixed list
-(codes, causes), never a room, user or address: the number of series depends on the file alone, and anyone may read
-them.
+(codes, causes, one name for all namespaces that are not declared), never a room, user or address: the number of
+series depends on the file alone, and anyone may read them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from compartmentd.names import NamespaceName
 from compartmentd.policy.model import Namespace
 from compartmentd.reload import Reloader
 from compartmentd.server.socketserver import SocketServer
+from compartmentd.sessions.counters import UNDECLARED
 from compartmentd.sessions.hub import Hub
 
 ALLOWED = "allowed"
@@ -227,7 +228,7 @@ def _decisions(hub: Hub) -> Iterator[Metric]:
         [
             ((request, namespace, ALLOWED if code is None else code.value), count)
             for (request, namespace, code), count in counters.decided.items()
-            if namespace in declared
+            if namespace in declared or namespace == UNDECLARED
         ],
     )
     yield _counter("refusals_unanswered", "Refused requests that wanted no answer.", counters.unanswered)

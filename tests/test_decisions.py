@@ -121,6 +121,37 @@ def test_a_refused_connect_tells_what_the_token_lacks(log: Log) -> None:
 
 
 @pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ("/nowhere", "/nowhere"),
+        ("/" + "n" * 500, "/" + "n" * (LONGEST - 1) + "…"),
+        ("/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln", "(left out: it looks like a token)"),
+    ],
+)
+def test_a_connect_to_what_is_not_declared_is_told(log: Log, named: str, shown: str) -> None:
+    log.world.try_connect(named, "ann")
+    (line,) = log.lines
+    assert (line["event"], line["code"], line["namespace"], line["name"], line["address"]) == (
+        "connect_refused",
+        "invalid_namespace",
+        "(undeclared)",
+        shown,
+        "192.0.2.1",
+    )
+    assert line["message"] == "connect refused in (undeclared): invalid_namespace"
+
+
+def test_a_scan_for_namespaces_is_one_kind_of_line(log: Log) -> None:
+    for number in range(300):
+        log.world.try_connect(f"/scanned-{number}")
+    lines = len(log.lines)
+    assert lines < 60
+    logs.tell_left_out(all_of_them=True)
+    (left_out,) = log.lines[lines:]
+    assert (left_out["kind"], left_out["count"]) == ("connect_refused invalid_namespace", 300 - lines)
+
+
+@pytest.mark.parametrize(
     ("request_", "event", "code"),
     [
         (("publish", "lobby", "message", {}), "publish_refused", "not_a_member"),

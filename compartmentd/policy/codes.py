@@ -12,6 +12,7 @@ from typing import NamedTuple
 class Code(StrEnum):
     """Why something was refused or ended."""
 
+    INVALID_NAMESPACE = "invalid_namespace"
     INVALID_PAYLOAD = "invalid_payload"
     RATE_LIMITED = "rate_limited"
     UNKNOWN_ROOM = "unknown_room"
@@ -42,6 +43,8 @@ class Meaning(NamedTuple):
 
 
 MEANINGS: dict[Code, Meaning] = {
+    # For the operator alone: the client gets Socket.IO's own answer, which has no code.
+    Code.INVALID_NAMESPACE: Meaning("no such namespace"),
     Code.INVALID_PAYLOAD: Meaning("the request or its data does not have the declared form"),
     Code.RATE_LIMITED: Meaning("too many requests in a short time", retry=True),
     Code.UNKNOWN_ROOM: Meaning("no such kind of room"),

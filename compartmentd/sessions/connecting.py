@@ -12,6 +12,7 @@ from compartmentd.policy.principal import ANONYMOUS
 from compartmentd.protocol.application import Peer
 from compartmentd.sessions import wire
 from compartmentd.sessions.core import Core
+from compartmentd.sessions.counters import UNDECLARED
 from compartmentd.sessions.credentials import Credential, credential
 from compartmentd.sessions.keyhelp import KeyHelp, Patience
 from compartmentd.sessions.limits import longest_wait
@@ -85,8 +86,7 @@ class Connector:
         core = self._core
         namespace = core.snapshot.configuration.policy.namespaces.get(name)
         if namespace is None:
-            # Exactly Socket.IO's own answer, so that what is not declared looks like what does not exist.
-            peer.refuse(name, "Invalid namespace")
+            self._turn_away(peer, name)
             return False
         since = core.clock.monotonic()
         places = core.snapshot.configuration.server.token_from
@@ -98,6 +98,14 @@ class Connector:
         else:
             self._let_in(peer, namespace, verified, since)
         return False
+
+    def _turn_away(self, peer: Peer, name: NamespaceName) -> None:
+        """Refuse a CONNECT to a namespace that is not declared."""
+        core, code = self._core, Code.INVALID_NAMESPACE
+        core.record("connect", Compartment(UNDECLARED), event=name, code=code, address=peer.handshake.address)
+        core.counters.refused[code] += 1
+        # Exactly Socket.IO's own answer, so that what is not declared looks like what does not exist.
+        peer.refuse(name, "Invalid namespace")
 
     def _reject(self, peer: Peer, name: NamespaceName, rejected: Rejected, since: float) -> None:
         code = self._patience.code(rejected)

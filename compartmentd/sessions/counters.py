@@ -8,14 +8,18 @@ from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import Code
 from compartmentd.sessions.journal import Occasion
 
+UNDECLARED = NamespaceName("(undeclared)")
+"""Stands for every namespace that is not declared, and can be the name of none: what clients make up must not make
+counts, or series of metrics, without end."""
+
 
 class Counters:
     """Counts since the start of the process."""
 
     def __init__(self) -> None:
         self.decided: Counter[tuple[Occasion, NamespaceName, Code | None]] = Counter()
-        """Decisions by what was asked, declared namespace, and code; `None` where it was allowed. A message under
-        a remembered permission is no new decision."""
+        """Decisions by what was asked, namespace (a declared one, or `UNDECLARED`), and code; `None` where it was
+        allowed. A message under a remembered permission is no new decision."""
         self.refused: Counter[Code] = Counter()
         self.ended: Counter[Code] = Counter()
         self.unanswered = 0

@@ -23,7 +23,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     `at` is wall time in seconds, `took` the seconds it took to decide, where that was measured; `detail` says for
     the operator what a token lacks, where one was rejected. `claims` are those that `log.claims` lists. `address`
-    is the client's, of a CONNECT. `room` and `event` are as the client wrote them. `ref` stands in the client's
+    is the client's, of a CONNECT. `room` and `event` are as the client wrote them; of a CONNECT to a namespace that
+    is not declared `event` is the name, and `namespace` is `counters.UNDECLARED`. `ref` stands in the client's
     answer and in the log; empty where the log has no line.
     """
 

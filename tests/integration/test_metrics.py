@@ -71,6 +71,8 @@ async def used(daemon: Daemon, corp: Issuer) -> None:
     assert not (await ann.call("/chat", "join", "no-such-room-as-this"))["ok"]
     assert (await ann.call("/chat", "publish", "lobby", "message", {"text": "hello"}))["ok"]
     await eve.connect("/", corp.token("eve@example.com"))
+    for name in ("/no-such-namespace-as-this", "/nor-this"):
+        assert (await eve.connect(name)).error == {"message": "Invalid namespace"}
     await eve.close()
     text = scrape(daemon)
     samples = values(text)
@@ -83,6 +85,7 @@ async def used(daemon: Daemon, corp: Issuer) -> None:
         ("memberships", "/chat", "lobby"): 1,
         ("messages_published_total",): 1,
         ("decisions_total", "allowed", "/chat", "connect"): 1,
+        ("decisions_total", "invalid_namespace", "(undeclared)", "connect"): 2,
         ("decisions_total", "unknown_room", "/chat", "join"): 1,
         ("decisions_total", "rule_denied", "/chat", "join"): 1,
         ("token_verifications_total", "signature"): 2,
@@ -91,7 +94,7 @@ async def used(daemon: Daemon, corp: Issuer) -> None:
         ("config_last_reload_successful",): 1,
     }
     assert {key: samples.get(key) for key in expected} == expected
-    for name in SECRET_NAMES:
+    for name in (*SECRET_NAMES, "namespace-as-this", "nor-this"):
         assert name not in text
     promtool("check", "metrics", stdin=text)
     await ann.close()

@@ -10,6 +10,7 @@ import pytest
 
 from compartmentd.errors import WireError
 from compartmentd.policy.codes import MEANINGS, Code
+from compartmentd.sessions.counters import UNDECLARED
 from tests.support.peer import RecordingPeer
 from tests.support.world import ISSUERS, START, World
 
@@ -85,6 +86,23 @@ def member(world: World, sub: str, **claims: Any) -> Any:
 
 def test_an_undeclared_namespace_answers_as_socketio_does(world: World) -> None:
     assert world.try_connect("/nowhere").peer.sent == [("refused", "/nowhere", "Invalid namespace", None)]
+
+
+def test_what_is_not_declared_is_counted_under_one_name(world: World) -> None:
+    for number in range(50):
+        world.try_connect(f"/made-up-{number}", "ann")
+    counters = world.hub.counters
+    assert counters.decided == {("connect", UNDECLARED, Code.INVALID_NAMESPACE): 50}
+    assert counters.refused == {Code.INVALID_NAMESPACE: 50}
+    assert not world.hub.registry.compartments
+    record = world.records[-1]
+    assert (record.namespace, record.event) == (UNDECLARED, "/made-up-49")
+    assert (record.code, record.subject) == (Code.INVALID_NAMESPACE, None)
+
+
+def test_the_name_of_what_is_not_declared_can_be_nobody_elses(world: World) -> None:
+    assert UNDECLARED not in world.hub.snapshot.configuration.policy.namespaces
+    assert not UNDECLARED.startswith("/")
 
 
 @pytest.mark.parametrize(
