@@ -1,9 +1,9 @@
 """How long a join decision takes, and that a hundred thousand templates cost what ten do.
 
-A process of its own on the servers' core builds policies (without YAML) and decides, in turns. The templates are of
-four forms, which dispatch meets in different ways. Each round has rooms of its own, of `MEMBERS` members each, who all
-join in any order. Were each room asked for once, a hundred thousand templates would cost 1.5 times what ten do, which
-is what memory takes for objects that nobody has looked at lately; with 50 members it is 1.1.
+A process of its own on the servers' core builds policies (without YAML) and decides, in turns. The templates are
+of four forms, which dispatch meets in different ways. Each round has rooms of its own, with `MEMBERS` members each,
+who all join in any order. Were each room asked for once, a hundred thousand templates would cost 1.5 times what ten
+do, which is what memory takes for objects that nobody has looked at lately; with 50 members it is 1.1.
 
     python -m tests.bench.workloads.decisions ROUNDS EACH COUNT...
 
