@@ -43,13 +43,14 @@ from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Allow, Facts, Publish
 from compartmentd.policy.model import Event
+from compartmentd.protocol.application import Peer
 from compartmentd.protocol.jsontext import MAX_DEPTH, check_depth
 from compartmentd.protocol.message import Batch, Message
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import wire
 from compartmentd.sessions.core import Core, display_part
 from compartmentd.sessions.limits import longest_wait
-from compartmentd.sessions.registry import Grant, Membership, Room, Session
+from compartmentd.sessions.registry import Grant, Membership, Session
 
 _usual = msgspec.json.Decoder(tuple[str, str, str, msgspec.Raw]).decode
 _general = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -61,8 +62,8 @@ NULL = b"null"
 _SHALLOW = 2 * (MAX_DEPTH - 1)
 """Bytes of data that cannot make a payload nest deeper than `MAX_DEPTH`, for want of room for the brackets."""
 
-_CROWD = 4
-"""Recipients from which on messages are batched: for fewer, keeping a batch costs more than it saves."""
+_FEW = 4
+"""Members up to which messages are not batched: keeping a batch would cost more than it saves."""
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -105,7 +106,7 @@ def _shape(payload: bytes, attachments: Sequence[bytes]) -> _Shape | None:
 class Publisher:
     """Handles `publish`.
 
-    `_batch` is what `_batch_of` published last, to `_batch_room`, when `_batch_at` joins and leaves had been seen.
+    `_batch` is what `_batch_of` published last, to those of `_batch_to`.
     """
 
     def __init__(self, core: Core) -> None:
@@ -113,8 +114,7 @@ class Publisher:
         self._wall, self._monotonic = core.clock.wall, core.clock.monotonic
         self._batch: Batch | None = None
         self._batch_of: Session | None = None
-        self._batch_room: Room | None = None
-        self._batch_at = 0
+        self._batch_to: tuple[Peer, ...] = ()
 
     def remembered(self, session: Session, ack: bytes | None, payload: bytes) -> bool:
         """Handle a `publish` that a remembered permission covers; tell whether one does, else nothing happened.
@@ -266,28 +266,24 @@ class Publisher:
         if grant.volatile or core.unjudged:
             core.deliver(room.members, message, sender=sender, room=room.name, volatile=grant.volatile)
             return
-        others = len(room.members) if sender is None else len(room.members) - 1
-        core.counters.delivered += others
-        if others < _CROWD:
-            for member in tuple(room.members):
-                if member is not sender:
-                    member.peer.send(message)
+        peers = room.peers or room.gather()
+        own = None if sender is None else sender.peer
+        core.counters.delivered += len(peers) if own is None else len(peers) - 1
+        if len(peers) <= _FEW:
+            for peer in peers:
+                if peer is not own:
+                    peer.send(message)
             return
         batch = self._batch
-        if (
-            batch is not None
-            and batch.open
-            and self._batch_room is room
-            and self._batch_of is session
-            and self._batch_at == core.registry.changes
-        ):
+        # The same tuple: nobody has come or gone since.
+        if batch is not None and batch.open and self._batch_to is peers and self._batch_of is session:
             batch.add(message)
             return
         self._batch = batch = Batch(message)
-        self._batch_room, self._batch_of, self._batch_at = room, session, core.registry.changes
-        for member in tuple(room.members):
-            if member is not sender:
-                member.peer.send(batch)
+        self._batch_to, self._batch_of = peers, session
+        for peer in peers:
+            if peer is not own:
+                peer.send(batch)
 
 
 def _within_own_rates(membership: Membership, now: float, size: int) -> bool:

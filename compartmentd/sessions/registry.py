@@ -60,14 +60,24 @@ class Membership:
 
 
 class Room:
-    """A room that somebody is in; `template` is the name of the one by which it is counted."""
+    """A room that somebody is in; `template` is the name of the one by which it is counted.
 
-    __slots__ = ("members", "name", "template")
+    `peers` are its members' connections, flat, once somebody published to it, and another tuple whenever the members
+    are others. Sending goes along it without a look at the sessions, which are cold memory in a large room.
+    """
+
+    __slots__ = ("members", "name", "peers", "template")
 
     def __init__(self, name: RoomName, template: str) -> None:
         self.name = name
         self.template = template
         self.members: dict[Session, Membership] = {}
+        self.peers: tuple[Peer, ...] | None = None
+
+    def gather(self) -> tuple[Peer, ...]:
+        """Make `peers` anew."""
+        peers = self.peers = tuple([session.peer for session in self.members])
+        return peers
 
 
 _NOWHERE: dict[str, Membership] = {}
@@ -180,16 +190,12 @@ class Compartment:
 
 
 class Registry:
-    """All compartments, sessions and memberships of this process.
-
-    `changes` counts joins and leaves: as long as it stands still, every room has the members that it had.
-    """
+    """All compartments, sessions and memberships of this process."""
 
     def __init__(self) -> None:
         self.compartments: dict[NamespaceName, Compartment] = {}
         self.sessions = 0
         self.memberships = 0
-        self.changes = 0
 
     def compartment(self, name: NamespaceName) -> Compartment:
         """Return the namespace's state, made at its first use."""
@@ -239,8 +245,8 @@ class Registry:
         if session.memberships is _NOWHERE:
             session.memberships = {}
         session.memberships[name] = membership
+        room.peers = None
         self.memberships += 1
-        self.changes += 1
         return membership
 
     def leave(self, session: Session, membership: Membership) -> None:
@@ -249,8 +255,8 @@ class Registry:
         del session.memberships[room.name]
         del room.members[session]
         _remember_rates(session, membership)
+        room.peers = None
         self.memberships -= 1
-        self.changes += 1
         namespace.members_by_template[membership.template.name] -= 1
         if not room.members:
             del namespace.rooms[room.name]
