@@ -29,8 +29,8 @@ _HOST = re.compile(r"[A-Za-z0-9._~:%!$&'()*+;=\[\]-]*")
 _ELSEWHERE = ("transfer-encoding", "expect", "upgrade")
 """Fields that ask for something else than one answer to one body of known length."""
 
-_STAYS = frozenset({"keep-alive", "upgrade"})
-"""What Connection may say where another request may follow; proxies say `upgrade` where nobody asks for one."""
+_OPTIONS = frozenset({"close", "keep-alive", "upgrade"})
+"""What Connection may say; proxies say `close` at every request, or `upgrade` where nobody asks for one."""
 
 
 class Unusual(Exception):
@@ -38,9 +38,13 @@ class Unusual(Exception):
 
 
 class Fields(NamedTuple):
-    """What the header fields of a plain request say that every request is asked; `length` is its body's."""
+    """What the header fields of a plain request say that every request is asked.
+
+    `length` is its body's; `closes` tells whether the connection ends with its answer.
+    """
 
     length: int
+    closes: bool
     origin: str | None
     host: str
     fetch_site: str | None
@@ -49,11 +53,13 @@ class Fields(NamedTuple):
 class Request(NamedTuple):
     """The head of a plain request to our path.
 
-    `block` are its header fields as they came, for `read_block`; `size` is how many bytes the head has.
+    `closes` tells whether the connection ends with its answer, `block` are its header fields as they came, for
+    `read_block`, and `size` is how many bytes the head has.
     """
 
     method: str
     query: str
+    closes: bool
     fields: Fields
     block: bytes
     size: int
@@ -90,15 +96,16 @@ class RequestReader:
         if fields is None or block != self._block:
             fields = self._fields = _judge(read_block(block))
             self._block = block
-        method, query = line.groups(b"")
+        method, query, version = line.groups(b"")
         if fields.length and method == b"GET":
             raise Unusual
-        return Request(method.decode(), query.decode(), fields, block, end + 4)
+        closes = fields.closes or version != b"1.1"
+        return Request(method.decode(), query.decode(), closes, fields, block, end + 4)
 
 
 def request_line(path: str) -> re.Pattern[bytes]:
     """Return the form of a plain request's first line (RFC 9112, 3), for this path and any query."""
-    return re.compile(rb"(GET|POST) %b(?:\?([!-~]*))? HTTP/1\.1\r\n" % re.escape(path.encode()))
+    return re.compile(rb"(GET|POST) %b(?:\?([!-~]*))? HTTP/(1\.[01])\r\n" % re.escape(path.encode()))
 
 
 def read_block(block: bytes) -> Headers:
@@ -120,7 +127,9 @@ def is_plain(method: str, version: str, headers: Headers) -> bool:
         fields = _judge(headers)
     except Unusual:
         return False
-    return version == "HTTP/1.1" and (method == "POST" or (method == "GET" and not fields.length))
+    return version in {"HTTP/1.0", "HTTP/1.1"} and (
+        method == "POST" or (method == "GET" and not fields.length)
+    )
 
 
 def _judge(headers: Headers) -> Fields:
@@ -128,12 +137,14 @@ def _judge(headers: Headers) -> Fields:
     hosts, connection = headers.get("host", ()), headers.get("connection", ())
     if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None or any(name in headers for name in _ELSEWHERE):
         raise Unusual
-    if connection and not {word.strip().lower() for word in ",".join(connection).split(",")} <= _STAYS:
+    options = {word.strip().lower() for word in ",".join(connection).split(",")} if connection else set()
+    if not options <= _OPTIONS:
         raise Unusual
     if headers.get("content-type", ("",))[0].startswith("application/octet-stream"):
         raise Unusual
     return Fields(
         _length(headers.get("content-length", ("0",))),
+        "close" in options,
         _only(headers, "origin"),
         hosts[0],
         _only(headers, "sec-fetch-site"),

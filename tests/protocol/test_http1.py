@@ -43,7 +43,8 @@ def test_a_request_is_read():
     assert read(data + b"behind") == Request(
         "GET",
         "EIO=4&transport=polling&t=a1&sid=x",
-        Fields(0, "http://localhost:8000", "localhost:8000", "same-origin"),
+        False,
+        Fields(0, False, "http://localhost:8000", "localhost:8000", "same-origin"),
         BROWSER,
         len(data),
     )
@@ -69,6 +70,24 @@ def test_plain_requests(line: bytes, fields: bytes, expected: tuple[str, str, in
     assert (request.method, request.query, request.fields.length) == expected
 
 
+@pytest.mark.parametrize(
+    ("version", "connection", "closes"),
+    [
+        (b"1.1", b"", False),
+        (b"1.1", b"Connection: keep-alive\r\n", False),
+        (b"1.1", b"Connection: Close\r\n", True),
+        (b"1.1", b"Connection: keep-alive, close\r\n", True),
+        (b"1.1", b"Connection: keep-alive\r\nConnection: close\r\n", True),
+        (b"1.0", b"", True),
+        (b"1.0", b"Connection: keep-alive\r\n", True),
+    ],
+)
+def test_whether_the_connection_ends(version: bytes, connection: bytes, closes: bool):
+    request = read(LINE.replace(b"1.1", version) + HOST + connection + b"\r\n")
+    assert request is not None
+    assert request.closes is closes
+
+
 @pytest.mark.parametrize("fields", [BROWSER, HOST])
 def test_a_head_in_pieces_is_awaited(fields: bytes):
     data, one = LINE + fields + b"\r\n", reader()
@@ -83,7 +102,8 @@ UNUSUAL = {
     "another path": (b"GET /socket.io HTTP/1.1\r\n", HOST),
     "a path behind": (b"GET /socket.io/x HTTP/1.1\r\n", HOST),
     "the whole address": (b"GET http://localhost/socket.io/ HTTP/1.1\r\n", HOST),
-    "HTTP/1.0": (LINE.replace(b"1.1", b"1.0"), HOST),
+    "HTTP/1.2": (LINE.replace(b"1.1", b"1.2"), HOST),
+    "HTTP/2": (LINE.replace(b"HTTP/1.1", b"HTTP/2"), HOST),
     "two spaces": (LINE.replace(b"GET ", b"GET  "), HOST),
     "a tab in the line": (LINE.replace(b"GET ", b"GET\t"), HOST),
     "a line without version": (b"GET /socket.io/\r\n", HOST),
@@ -118,9 +138,8 @@ UNUSUAL = {
     "a NUL": (POST, HOST + b"X: \0\r\n"),
     "expecting": (POST, HOST + b"Expect: 100-continue\r\n"),
     "upgrading": (LINE, HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
-    "closing": (LINE, HOST + b"Connection: close\r\n"),
-    "closing among others": (LINE, HOST + b"Connection: keep-alive, close\r\n"),
-    "closing in a second line": (LINE, HOST + b"Connection: keep-alive\r\nConnection: close\r\n"),
+    "an unknown option": (LINE, HOST + b"Connection: TE, close\r\n"),
+    "an unknown option in a second line": (LINE, HOST + b"Connection: close\r\nConnection: TE\r\n"),
     "an older protocol": (POST, HOST + b"Content-Type: application/octet-stream\r\nContent-Length: 3\r\n"),
     "two origins": (LINE, HOST + b"Origin: http://a\r\nOrigin: http://b\r\n"),
     "many fields": (LINE, HOST + b"X: y\r\n" * 100),
@@ -197,9 +216,15 @@ def test_what_is_plain_is_what_a_whole_server_reads(
     first, _, rest = text.partition("\r\n")
     line, headers = parse_request_start_line(first), HTTPHeaders.parse(rest)
     path, _, query = line.path.partition("?")
-    assert (line.method, path, query, line.version) == (request.method, PATH, request.query, "HTTP/1.1")
+    assert (line.method, path, query, line.version) == (
+        request.method,
+        PATH,
+        request.query,
+        line.version if line.version in {"HTTP/1.0", "HTTP/1.1"} else "another",
+    )
     found = {name.lower(): tuple(headers.get_list(name)) for name in headers}
     assert found == read_block(request.block)
     assert int(headers.get("Content-Length", "0")) == request.fields.length
     assert "Transfer-Encoding" not in headers
+    assert request.closes or (line.version == "HTTP/1.1" and headers.get("Connection", "").lower() != "close")
     assert is_plain(line.method, line.version, found)

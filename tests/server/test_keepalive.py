@@ -28,6 +28,7 @@ POLLING = "/socket.io/?EIO=4&transport=polling"
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
 CHUNKED = {"Transfer-Encoding": "chunked"}
 CLOSE = {"Connection": "close"}
+TAB = {"X": "a\tb"}  # nothing wrong with it, and not plain
 
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
@@ -237,7 +238,7 @@ async def in_another_case(line: Line) -> None:
 
 
 async def with_a_tab(line: Line) -> None:
-    reply = await line.ask("GET", POLLING.replace("EIO=4", "EIO=3"), headers={"X": "a\tb"})
+    reply = await line.ask("GET", POLLING.replace("EIO=4", "EIO=3"), headers=TAB)
     assert (reply.status, reply.json["code"]) == (400, 5)
 
 
@@ -342,11 +343,11 @@ FOREIGN = {"Origin": "https://evil.example"}
 async def test_both_ways_answer_alike(
     method: str, query: str, body: bytes, headers: dict[str, str], origins: tuple[str, ...]
 ):
-    """What Tornado serves, since the connection ends behind it, is answered as what is served here."""
+    """What Tornado serves is answered as what is served here."""
     options = ServerOptions(origins=origins, max_payload=100)
     async with at_work(options) as (_, served):
         answers = []
-        for more in ({}, CLOSE):
+        for more in ({}, TAB):
             line = await Line.begin(served)
             client = await WebSocket.open(served.port, WEBSOCKET)
             opened = await client.receive()
@@ -354,9 +355,7 @@ async def test_both_ways_answer_alike(
             sid, other = line.target.partition("sid=")[2], json.loads(opened[1:])["sid"]
             query_of = query.replace("WEBSOCKET", other).replace("SID", sid)
             reply = await line.ask(method, f"/socket.io/?{query_of}", body, {**headers, **more})
-            told = {
-                name: value for name, value in reply.headers.items() if name not in {"date", "connection"}
-            }
+            told = {name: value for name, value in reply.headers.items() if name != "date"}
             text = reply.text
             if text.startswith("0{"):
                 text = text.replace(json.loads(text[1:])["sid"], "")
@@ -424,6 +423,33 @@ async def test_the_lines_of_the_log(caplog: pytest.LogCaptureFixture):
 
 
 # The end
+
+
+@pytest.mark.parametrize(("version", "headers"), [("1.1", CLOSE), ("1.0", {}), ("1.0", CLOSE)])
+async def test_a_connection_for_each_request(version: str, headers: dict[str, str], tls: Contexts | None):
+    """As proxies make them which keep none."""
+    async with at_work(tls=tls) as (recorder, served):
+        session = await Line.begin(served)
+
+        async def ask(method: str, body: bytes = b"") -> Reply:
+            line = await Line.open(served)
+            length = {"Content-Length": str(len(body))} if body else {}
+            request = head(method, session.target, {**headers, **length}) + body
+            line.writer.write(request.replace(b"HTTP/1.1", f"HTTP/{version}".encode()))
+            reply = await read_reply(line.reader)
+            assert reply.headers["connection"] == "close"
+            assert await line.ended() == b""
+            line.close()
+            return reply
+
+        asked = asyncio.ensure_future(ask("GET"))
+        await asyncio.sleep(0.05)
+        assert (await ask("POST", b'42["m"]')).text == "ok"
+        say(recorder, "n")
+        assert (await asked).text == '42["n"]'
+        await eventually(lambda: kept(served) == 1, "only the session's own connection stays")
+        assert served.server.connections == 1
+        session.close()
 
 
 async def test_who_leaves_a_held_poll_has_left():
