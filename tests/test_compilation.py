@@ -65,7 +65,7 @@ async def test_a_child_process_compiles(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("version: 1\nnamespaces: {/: {connect: public}}\n")
     beside = await compile_beside(str(path), NOTHING, serving=True)
-    assert beside.configuration == loaded(path).configuration
+    assert beside.configuration == load(str(path), Disk(), serving=True).configuration
     path.write_text("version: 1\nnamespaces: {/: {conect: public}}\n")
     beside = await compile_beside(str(path), NOTHING, serving=True)
     assert beside.configuration is None

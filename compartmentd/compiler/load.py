@@ -23,6 +23,7 @@ from compartmentd.compiler.server import ServerReader
 from compartmentd.configuration import Configuration, LogSettings, ServerSettings
 from compartmentd.document.node import Node
 from compartmentd.names import Digest
+from compartmentd.policy.fingerprint import with_fingerprints
 from compartmentd.policy.model import Limits, Nobody, Policy, Rule
 from compartmentd.problems import Problem, any_error, in_file_order, start_of
 from compartmentd.tokens.entry import IssuerEntry
@@ -105,6 +106,8 @@ def _compile(
         schemas=schemas.schemas,
         admin_access=_admin_access(root, reader, places),
     )
+    if serving and not any_error(report.problems):
+        policy = with_fingerprints(policy)
     return Configuration(
         server=server,
         log=_log_settings(root.get("log")),

@@ -6,6 +6,7 @@ made: to word and build them each time took a third of a decision.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from compartmentd.policy import values
@@ -35,7 +36,7 @@ _UNCERTAIN = Result(
 )
 
 
-class Condition:
+class Condition(ABC):
     """A condition made ready; a kind of condition says in `result` what it looks at."""
 
     __slots__ = ("held", "not_held", "rule")
@@ -48,9 +49,9 @@ class Condition:
         self.held: Verdict | None = None
         self.not_held: Verdict | None = None
 
+    @abstractmethod
     def result(self, scene: Scene) -> Result:
         """Return what the condition comes to; whatever it raises is unknown."""
-        raise NotImplementedError
 
     def judge(self, scene: Scene) -> Verdict:
         """Return what the condition comes to, with its reason."""

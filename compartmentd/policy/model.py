@@ -246,7 +246,10 @@ class AutoJoin(_Node, frozen=True, kw_only=True):
 
 
 class RoomTemplate(_Node, frozen=True, kw_only=True):
-    """A declared kind of room. `pattern` is the name split at its parameters, as a `Text`."""
+    """A declared kind of room. `pattern` is the name split at its parameters, as a `Text`.
+
+    `fingerprint` is what `policy.fingerprint` makes of what decides who may be in; empty where nobody asked for it.
+    """
 
     name: str
     pattern: Text
@@ -259,6 +262,7 @@ class RoomTemplate(_Node, frozen=True, kw_only=True):
     capacity: int | None
     limits: Limits
     description: str = ""
+    fingerprint: bytes = b""
 
 
 class ApiRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,7 +274,10 @@ class ApiRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Namespace(_Node, frozen=True, kw_only=True):
-    """A declared namespace; `issuers` are the entries whose tokens may connect."""
+    """A declared namespace; `issuers` are the entries whose tokens may connect.
+
+    `fingerprint` is what `policy.fingerprint` makes of what decides who may connect, as in a `RoomTemplate`.
+    """
 
     name: NamespaceName
     issuers: tuple[EntryName, ...]
@@ -281,6 +288,7 @@ class Namespace(_Node, frozen=True, kw_only=True):
     limits: Limits
     rooms: tuple[RoomTemplate, ...]
     description: str = ""
+    fingerprint: bytes = b""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

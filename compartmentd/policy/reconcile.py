@@ -15,7 +15,7 @@ import msgspec
 from compartmentd.names import NamespaceName, RoomName
 from compartmentd.policy.autojoin import Skipped, joins
 from compartmentd.policy.decide import decide
-from compartmentd.policy.decision import Connect, Decision, Facts, Join
+from compartmentd.policy.decision import Allow, Connect, Decision, Facts, Join, Reason, Truth
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.rules import earliest
 from compartmentd.policy.ruleset import Ruleset
@@ -92,6 +92,29 @@ def judge(
         added.skipped,
         earliest((connect.valid_until, memberships.valid_until, added.valid_until)),
     )
+
+
+def judge_unchanged(
+    rules: Ruleset,
+    namespace: NamespaceName,
+    who: Principal,
+    kept: Sequence[RoomName],
+    *,
+    now: float,
+    valid_until: float | None,
+    declined: Collection[str] = (),
+    occupancy: Callable[[str], int] = lambda _room: 0,
+) -> Judgement:
+    """Judge a session of which nothing has changed that was decided before: only auto-join is asked again.
+
+    `valid_until` is that of the judgement before.
+    """
+    added = joins(rules, namespace, who, kept, now=now, declined=frozenset(declined), occupancy=occupancy)
+    until = earliest((valid_until, added.valid_until))
+    return Judgement(_AS_BEFORE, tuple(kept), (), added.joined, added.skipped, until)
+
+
+_AS_BEFORE = Decision(Allow(), (Reason("nothing has changed since it was allowed", Truth.TRUE),))
 
 
 def judge_memberships(

@@ -29,6 +29,7 @@ from compartmentd.sessions.registry import Registry, Session
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.sessions.standing import Evictions, Standing
 from compartmentd.sessions.sweep import Sweep
+from compartmentd.sessions.unchanged import Unchanged
 from compartmentd.snapshot import Snapshot
 from compartmentd.tokens.memory import TokenMemory
 from compartmentd.tokens.rejected import Rejected
@@ -172,12 +173,13 @@ class Hub:
         what is published meanwhile waits on those that are not judged yet.
         """
         core = self._core
+        unchanged = Unchanged.between(core.snapshot, snapshot)
         core.snapshot, core.generation = snapshot, snapshot.generation
         self._keep_revocations()
         core.unjudged = deque(
             session for compartment in core.registry.compartments.values() for session in compartment.sessions
         )
-        self._standing.start_over()
+        self._standing.start_over(unchanged)
 
     def judge_some(self, budget: float) -> bool:
         """Judge sessions for at most `budget` seconds (one at least); tell whether all are judged.

@@ -171,6 +171,7 @@ class Joiner:
             core.record("judge", session.namespace, session=session, room=room, decision=decision)
             core.registry.leave(session, session.memberships[room])
             session.send(wire.left(session.namespace.prefix, room, code))
+        self._attend(session, left.valid_until)
 
     def _attend(self, session: Session, valid_until: float | None) -> None:
         if valid_until is not None and (session.valid_until is None or valid_until < session.valid_until):

@@ -6,19 +6,20 @@ is decided by `policy.reconcile.judge`; here it takes effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from compartmentd.policy.codes import Code
-from compartmentd.policy.model import Namespace
+from compartmentd.policy.model import Namespace, RoomTemplate
 from compartmentd.policy.principal import Principal
-from compartmentd.policy.reconcile import Judgement, judge
+from compartmentd.policy.reconcile import Judgement, judge, judge_unchanged
 from compartmentd.sessions import wire
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.limits import tuned
 from compartmentd.sessions.membership import Joiner, bucket_size, held_rooms
 from compartmentd.sessions.registry import Session
+from compartmentd.sessions.unchanged import Unchanged
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, judge_again, principal_of
 
@@ -46,11 +47,13 @@ class Standing:
         self._core = core
         self._joiner = joiner
         self._failed = failed
+        self.unchanged: Unchanged | None = None
         self.judged = 0
         self.evicted = Evictions()
 
-    def start_over(self) -> None:
-        """Count judgements and evictions anew: a reload has begun."""
+    def start_over(self, unchanged: Unchanged) -> None:
+        """Count judgements and evictions anew: a reload has begun, which left this as it was."""
+        self.unchanged = unchanged
         self.judged = 0
         self.evicted = Evictions()
 
@@ -102,10 +105,13 @@ class Standing:
 
     def _take_effect(self, session: Session, lost_code: Code) -> Evictions:
         core = self._core
+        templates = self._unchanged(session)
         session.generation = core.snapshot.generation
         namespace = core.snapshot.configuration.policy.namespaces.get(session.namespace.name)
         if namespace is None:
             return self._end(session, Code.POLICY_CHANGED)
+        if templates is not None:
+            return self.settle(session, namespace, self._as_before(session), lost_code, templates)
         if session.verified is not None:
             again = core.unrevoked(
                 judge_again(session.verified, core.snapshot.keys, "connect", core.clock.wall())
@@ -120,6 +126,28 @@ class Standing:
             return self._end(session, Code.POLICY_CHANGED)
         return self.settle(session, namespace, judgement, lost_code)
 
+    def _unchanged(self, session: Session) -> Sequence[RoomTemplate] | None:
+        """Return the templates of the session's rooms, where the last reload changed nothing that concerns it."""
+        core = self._core
+        if self.unchanged is None or (
+            session.verified is not None and core.revocation_of(session.verified) is not None
+        ):
+            return None
+        return self.unchanged.templates(session, core.clock.wall())
+
+    def _as_before(self, session: Session) -> Judgement:
+        compartment = session.namespace
+        return judge_unchanged(
+            self._core.snapshot.rules,
+            compartment.name,
+            session.principal,
+            [membership.room.name for membership in session.memberships.values()],
+            declined=session.declined or frozenset(),
+            occupancy=compartment.occupancy,
+            valid_until=session.valid_until,
+            now=self._core.clock.wall(),
+        )
+
     def _end(self, session: Session, code: Code) -> Evictions:
         memberships = len(session.memberships)
         self._core.end(session, code)
@@ -131,14 +159,18 @@ class Standing:
         namespace: Namespace,
         judgement: Judgement,
         lost_code: Code,
+        templates: Sequence[RoomTemplate] | None = None,
     ) -> Evictions:
-        """Let a judgement that lets the session stay take effect on its memberships."""
+        """Let a judgement that lets the session stay take effect on its memberships.
+
+        `templates` are those of its rooms, where they have been looked up already.
+        """
         core = self._core
         for room, decision in judgement.lost:
             core.record("judge", session.namespace, session=session, room=room, decision=decision)
             core.registry.leave(session, session.memberships[room])
         self.apply_limits(session, namespace)
-        self._rebind(session)
+        self._rebind(session, templates)
         core.release(session)
         for room, _ in judgement.lost:
             session.send(wire.left(session.namespace.prefix, room, lost_code))
@@ -148,12 +180,16 @@ class Standing:
         core.schedule(session)
         return Evictions(0, len(judgement.lost))
 
-    def _rebind(self, session: Session) -> None:
+    def _rebind(self, session: Session, templates: Sequence[RoomTemplate] | None) -> None:
         """Point the memberships that stay at the current templates; what was granted before is forgotten."""
-        for membership in session.memberships.values():
-            found = self._core.snapshot.rules.find(session.namespace.name, membership.room.name)
-            if found is not None:
-                self._core.registry.move(session, membership, found.template)
+        memberships = session.memberships.values()
+        if templates is None:
+            find, name = self._core.snapshot.rules.find, session.namespace.name
+            matches = [find(name, membership.room.name) for membership in memberships]
+            # What stays was just allowed, hence has a template.
+            templates = [match.template for match in matches if match is not None]
+        for membership, template in zip(memberships, templates, strict=True):
+            self._core.registry.move(session, membership, template)
             membership.grants.clear()
             self._joiner.retune(membership)
 

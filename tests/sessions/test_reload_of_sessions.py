@@ -208,7 +208,7 @@ def test_a_session_that_cannot_be_judged_is_ended(world: World, monkeypatch: pyt
         return judge(session, **more)
 
     monkeypatch.setattr(world.hub._standing, "judge", fails)
-    assert world.reload(policy(den="nobody")) == (1, 1)
+    assert world.reload(policy(lobby="public")) == (1, 1)
     assert ann.take()[0] == ["closing", {"code": "unavailable", "retry": True}]
     assert bob.take() == []
     assert len(world.failures) == 1

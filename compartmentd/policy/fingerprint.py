@@ -1,0 +1,71 @@
+"""What a decision about connecting or a membership rests on, as digests, so that a reload need not decide again.
+
+Where a namespace and a template have the fingerprints that they had before, the same session gets the same
+answers: a fingerprint is made of the rule with every named rule in it, of the accepted issuers, and of the
+template's name and parameters, which say what of a room's name is a value. Where something stands in the file is
+no part of it, so a line that is added above changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from compartmentd.policy.model import Named, Policy, Rule
+from compartmentd.policy.walk import names_used
+
+_SIZE = 16
+"""Bytes of a fingerprint: none but the operator, on purpose and for years, could find two rules that share one."""
+
+
+def with_fingerprints(policy: Policy) -> Policy:
+    """Return the policy with the fingerprints of its namespaces and templates; its rules must be sound."""
+    named = _of_named(policy.rules)
+
+    def of(*parts: Any) -> bytes:
+        return _digest([_plain(part, named) for part in parts])
+
+    namespaces = {}
+    for name, namespace in policy.namespaces.items():
+        rooms = tuple(
+            msgspec.structs.replace(room, fingerprint=of(room.pattern, room.params, room.join))
+            for room in namespace.rooms
+        )
+        namespaces[name] = msgspec.structs.replace(
+            namespace, rooms=rooms, fingerprint=of(namespace.issuers, namespace.connect)
+        )
+    return msgspec.structs.replace(policy, namespaces=namespaces)
+
+
+def _of_named(rules: Mapping[str, Rule]) -> dict[str, bytes]:
+    """Return the fingerprints of the named rules, each made after those that it uses."""
+    found: dict[str, bytes] = {}
+    waiting = list(rules)
+    while waiting:
+        name = waiting[-1]
+        missing = [used for used in names_used(rules[name]) if used not in found]
+        if missing and name not in found:
+            waiting += missing
+        else:
+            found[name] = _digest(_plain(rules[name], found))
+            waiting.pop()
+    return found
+
+
+def _plain(value: Any, named: Mapping[str, bytes]) -> Any:
+    """Return a part of the policy as bare values, with the fingerprints of named rules in place of their names."""
+    if isinstance(value, Named):
+        return ["Named", named[value.name]]
+    if isinstance(value, msgspec.Struct):
+        fields = [name for name in value.__struct_fields__ if name != "span"]
+        return [type(value).__name__, *[_plain(getattr(value, name), named) for name in fields]]
+    if isinstance(value, tuple):
+        return [_plain(each, named) for each in value]
+    return value
+
+
+def _digest(plain: Any) -> bytes:
+    return hashlib.blake2b(msgspec.msgpack.encode(plain), digest_size=_SIZE).digest()
