@@ -62,8 +62,8 @@ class Membership:
 class Room:
     """A room that somebody is in; `template` is the name of the one by which it is counted.
 
-    `peers` are its members' connections, flat, once somebody published to it, and another tuple whenever the members
-    are others. Sending goes along it without a look at the sessions, which are cold memory in a large room.
+    `peers` are its members' connections, flat, once somebody published to it, and another tuple whenever the
+    members are others. Sending goes along it without a look at the sessions, which are cold memory in a large room.
     """
 
     __slots__ = ("members", "name", "peers", "template")
