@@ -22,7 +22,7 @@ import uvloop
 from compartmentd import __version__
 from compartmentd.administration import DaemonAdministration, DaemonDevelopment
 from compartmentd.certificates import Certificate
-from compartmentd.collector import keep
+from compartmentd.collector import keep, look_rarely
 from compartmentd.compiler import Loaded
 from compartmentd.decisions import DecisionLog
 from compartmentd.errors import ConfigInvalid
@@ -53,6 +53,7 @@ from compartmentd.startup import certificate_of, start_up
 from compartmentd.state import State, state_of
 from compartmentd.tracing import tracing_of
 from compartmentd.watcher import Watcher
+from compartmentd.words import counted
 
 DEVELOPMENT_SESSION = 86400.0
 """Seconds for which the printed playground address is good: a working day and the night after it."""
@@ -117,6 +118,7 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
 
     gc.collect()
     keep()
+    look_rarely()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
 
@@ -253,7 +255,9 @@ class Daemon:
             seconds = 0.0
         self._administration.stopping = True
         self._administration.drained_at = time.time() + seconds
-        self._notifier.stopping(f"draining: {self._server.connections} connections", seconds + ENDING)
+        self._notifier.stopping(
+            f"draining: {counted(self._server.connections, 'connection')}", seconds + ENDING
+        )
         log(logging.INFO, "stopping", "stopping", connections=self._server.connections, seconds=seconds)
         for sock in self._public:
             unlink(sock)
@@ -350,8 +354,9 @@ class Daemon:
         now, registry, last = self._hub.snapshot, self._hub.registry, self._reloader.last
         rooms = sum(len(compartment.rooms) for compartment in registry.compartments.values())
         line = (
-            f"generation {now.generation} ({now.digest[:12]}): {self._server.connections} connections, "
-            f"{registry.sessions} sessions, {rooms} rooms"
+            f"generation {now.generation} ({now.digest[:12]}): "
+            f"{counted(self._server.connections, 'connection')}, "
+            f"{counted(registry.sessions, 'session')}, {counted(rooms, 'room')}"
         )
         if last is None or last.ok:
             return line

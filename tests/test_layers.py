@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
 
 LAYERS = (
-    Row(("names", "errors", "problems"), ("msgspec",), pure=True),
+    Row(("names", "errors", "problems", "words"), ("msgspec",), pure=True),
     Row(("document", "policy", "protocol", "tokens"), ("msgspec",), pure=True),
     Row(
         ("configuration", "payloads", "compiler", "snapshot"),

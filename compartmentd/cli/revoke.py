@@ -11,6 +11,7 @@ from compartmentd.cli.admin_socket import ask, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json
 from compartmentd.errors import UsageError
+from compartmentd.words import counted
 
 
 @click.command()
@@ -58,8 +59,7 @@ def revoke(  # noqa: PLR0917 - click passes by name
 
 
 def _tell(answer: dict[str, Any]) -> None:
-    sessions = answer["sessions"]
-    click.echo(f"revoked: {sessions} session{'' if sessions == 1 else 's'} ended")
+    click.echo(f"revoked: {counted(answer['sessions'], 'session')} ended")
     if not answer["lasting"]:
         click.echo("note: a restart forgets it, since the configuration has no `server.state`", err=True)
 

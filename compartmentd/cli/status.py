@@ -10,6 +10,7 @@ import click
 from compartmentd.cli.admin_socket import ask, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json
+from compartmentd.words import counted
 
 
 @click.command()
@@ -44,9 +45,13 @@ def _tell(answer: dict[str, Any]) -> None:
         _tell_problems(last["problems"])
     if answer["draining"] is not None:
         click.echo(f"draining until {_time(answer['draining']['until'])}")
-    click.echo(f"{answer['connections']} connections, {answer['sessions']} sessions, {answer['rooms']} rooms")
+    click.echo(f"{counted(answer['connections'], 'connection')}, {_sessions_and_rooms(answer)}")
     for name, counts in answer["namespaces"].items():
-        click.echo(f"  {name}: {counts['sessions']} sessions, {counts['rooms']} rooms")
+        click.echo(f"  {name}: {_sessions_and_rooms(counts)}")
+
+
+def _sessions_and_rooms(counts: dict[str, Any]) -> str:
+    return f"{counted(counts['sessions'], 'session')}, {counted(counts['rooms'], 'room')}"
 
 
 def _tell_problems(problems: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry, of_tenant
 from compartmentd.tokens.kinds import is_event
 from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
+from compartmentd.words import LONG, span
 
 LATEST_TIME = 253402300799
 """The last second of the year 9999; what lies beyond is a mistake of units, or an attack on arithmetic."""
@@ -131,10 +132,10 @@ def _check_begun(said: Said) -> Rejected | None:
 def _check_end(said: Said) -> Rejected | None:
     claims, entry, now = said.claims, said.entry, said.now
     if claims["exp"] <= now:
-        late = _seconds(now - claims["exp"])
+        late = _told(now - claims["exp"])
         return Rejected(Code.TOKEN_EXPIRED, Reason.EXPIRED, f"the token expired {late} ago")
     if claims["iat"] + entry.max_age <= now:
-        age, allowed = _seconds(now - claims["iat"]), _seconds(entry.max_age)
+        age, allowed = _told(now - claims["iat"]), _told(entry.max_age)
         detail = f"the token was issued {age} ago, and `max_age` of {quoted(entry.name)} is {allowed}"
         return Rejected(Code.TOKEN_EXPIRED, Reason.TOO_OLD, detail)
     return None
@@ -155,13 +156,14 @@ def check_date(claims: Mapping[str, Any], name: str) -> Rejected | None:
 
 def _skew(what: str, ahead: float, entry: IssuerEntry) -> str:
     return (
-        f"the token {what} {_seconds(ahead)} in the future by this server's clock, "
-        f"and `leeway` of {quoted(entry.name)} is {_seconds(entry.leeway)}: compare the clocks"
+        f"the token {what} {_told(ahead)} in the future by this server's clock, "
+        f"and `leeway` of {quoted(entry.name)} is {_told(entry.leeway)}: compare the clocks"
     )
 
 
-def _seconds(span: float) -> str:
-    return f"{span:.1f} s" if span < 10 else f"{span:.0f} s"
+def _told(seconds: float) -> str:
+    # Long ones in both: people read hours, and whoever compares it with other numbers wants the seconds.
+    return span(seconds) if seconds < LONG else f"{span(seconds)} ({seconds:.0f} s)"
 
 
 # --- who and for whom ---------------------------------------------------------------------------------------

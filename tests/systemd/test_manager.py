@@ -113,6 +113,6 @@ async def test_an_instance_listens_at_the_port_that_it_is_named_by(
     (client,) = await clients(service.url, 1)
     admin = systemd.runtime / f"compartmentd-{service.port}/admin.sock"
     said = systemd.run(*COMMAND.split(), "status", "--socket", str(admin))
-    assert "1 connections" in said.stdout, said
+    assert "1 connection," in said.stdout, said
     await asyncio.to_thread(systemd.do, "reload", service.unit)
     await client.close()

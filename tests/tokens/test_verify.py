@@ -361,7 +361,7 @@ EXPIRED = {
     "too old": (
         token(iat=NOW - 86400),
         "too_old",
-        "issued 86400 s ago, and `max_age` of `corp` is 86400 s",
+        "issued 1 d (86400 s) ago, and `max_age` of `corp` is 1 d (86400 s)",
         {},
     ),
     "too old, exp far away": (token(iat=NOW - 90, exp=253402300799), "too_old", "60 s", {"max_age": 60.0}),
@@ -389,6 +389,7 @@ SENTENCES = [
     (token(exp=253402300800), {}, "`exp` of the token is no time in seconds (in milliseconds?)"),
     (token(exp=NOW - 9.75), {}, "the token expired 9.8 s ago"),
     (token(exp=NOW - 10), {}, "the token expired 10 s ago"),
+    (token(exp=NOW - 86213), {"max_age": 1e6}, "the token expired 23 h 56 min (86213 s) ago"),
     (
         token(aud="web"),
         {},
