@@ -147,7 +147,8 @@ class MessageReader:
         try:
             position = self._parse(data, messages)
         except WireError as error:
-            self.failure, self.notable = error, True
+            # Without its traceback, whose frames hold this reader: the two would wait for the collector of cycles.
+            self.failure, self.notable = error.with_traceback(None), True
             return messages
         if position < len(data) and self.closed is None:
             self._tail = bytearray(memoryview(data)[position:])
