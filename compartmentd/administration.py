@@ -14,12 +14,14 @@ from compartmentd import __version__
 from compartmentd.feed import Feed
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.minting import mint_for
+from compartmentd.outcomes import Report, TakenIn
 from compartmentd.policy.decide import decide_admin
-from compartmentd.reload import Reloader, Report
+from compartmentd.reload import Reloader
 from compartmentd.revoking import Revoker, by_operator
 from compartmentd.server.admin import Record, Refused, RevokeRequest, Subscriber
 from compartmentd.server.admin.outline import outline
 from compartmentd.sessions.hub import Hub
+from compartmentd.sessions.standing import Evictions
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import principal_of, verify
 
@@ -192,7 +194,10 @@ class DaemonAdministration:
 
 
 def report_as_json(report: Report) -> dict[str, Any]:
-    """Return the answer to a reload, as the admin API documents it."""
+    """Return the answer to a reload, as the admin API documents it.
+
+    One that found nothing new tells which reload took in what is on disk, `None` if the start did.
+    """
     problems = [problem.as_json() for problem in report.problems]
     if not report.ok:
         return {
@@ -207,8 +212,25 @@ def report_as_json(report: Report) -> dict[str, Any]:
         "generation": report.generation,
         "digest": report.digest,
         "judged": report.judged,
-        "evicted": {"sessions": report.evicted.sessions, "memberships": report.evicted.memberships},
+        "evicted": _evicted(report.evicted),
         "problems": problems,
+        **({} if report.changed else {"taken_in": _taken_in(report.taken_in)}),
+    }
+
+
+def _evicted(evicted: Evictions) -> dict[str, int]:
+    return {"sessions": evicted.sessions, "memberships": evicted.memberships}
+
+
+def _taken_in(earlier: TakenIn | None) -> dict[str, Any] | None:
+    if earlier is None:
+        return None
+    return {
+        "at": int(earlier.at * 1000),
+        "cause": earlier.cause,
+        "generation": earlier.generation,
+        "judged": earlier.judged,
+        "evicted": _evicted(earlier.evicted),
     }
 
 

@@ -24,6 +24,7 @@ from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.logs import log
 from compartmentd.material import make_missing_secrets, read_material
 from compartmentd.names import Digest, EntryName
+from compartmentd.outcomes import Report, TakenIn, Tally, tell
 from compartmentd.policy.model import RoomTemplate
 from compartmentd.problems import Problem, any_error, start_of
 from compartmentd.sessions.hub import Hub
@@ -52,19 +53,6 @@ FREED = 200
 
 NEEDS_RESTART = ("listen", "admin", "path", "state")
 """Keys of `server` that are bound to what exists since the start."""
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """How a reload ended; `generation` and `digest` are of what is in force now."""
-
-    ok: bool
-    changed: bool = False
-    generation: int
-    digest: Digest
-    judged: int = 0
-    evicted: Evictions = Evictions()
-    problems: tuple[Problem, ...] = ()
-    at: float
 
 
 class LocalKeys(msgspec.Struct, frozen=True):
@@ -117,24 +105,6 @@ def standing_warnings(issuers: tuple[IssuerEntry, ...]) -> tuple[Problem, ...]:
     return tuple(warning for entry in issuers if (warning := http_allowed(entry)) is not None)
 
 
-class Tally(msgspec.Struct):
-    """What came of all reloads since the start; `seconds` is how long the last one took."""
-
-    changed: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    evicted: Evictions = Evictions()
-    seconds: float = 0.0
-
-    def add(self, report: Report, seconds: float) -> None:
-        """Count one reload."""
-        self.changed += report.ok and report.changed
-        self.unchanged += report.ok and not report.changed
-        self.refused += not report.ok
-        self.evicted += report.evicted
-        self.seconds = seconds
-
-
 class Reloader:
     """Carries out reloads, one at a time; whatever is asked for meanwhile causes exactly one more."""
 
@@ -167,6 +137,7 @@ class Reloader:
         self._turn = asyncio.Lock()
         self._next: dict[Callable[[str], Awaitable[Report]], asyncio.Task[Report]] = {}
         self._contents: Contents = ()
+        self._taken_in: TakenIn | None = None
         self.in_force = in_force
         self.certificate = certificate
         self.stale = in_force.stale
@@ -203,15 +174,20 @@ class Reloader:
             del self._next[run]
             started = time.monotonic()
             self._read_at = time.time()
-            with self._announced(), self._tracing.reload(cause) as tell, without_collections():
+            with self._announced(), self._tracing.reload(cause) as trace, without_collections():
+                before = self.in_force.snapshot.generation
                 report = await run(cause)
-                tell(ok=report.ok, changed=report.changed, generation=report.generation)
+                trace(ok=report.ok, changed=report.changed, generation=report.generation)
                 if report.changed:
                     keep()
+                if report.generation != before and run != self._remote_keys:
+                    self._taken_in = TakenIn.by(report, cause)
+                elif report.ok and not report.changed:
+                    report = msgspec.structs.replace(report, taken_in=self._taken_in)
                 self._note(run, report)
             seconds = time.monotonic() - started
             self.tally.add(report, seconds)
-            _log(report, cause, seconds)
+            tell(report, cause, seconds)
             return report
 
     def _note(self, run: Callable[[str], Awaitable[Report]], report: Report) -> None:
@@ -441,30 +417,3 @@ def needing_restart(old: ServerSettings, new: Configuration) -> tuple[Problem, .
         for key in NEEDS_RESTART
         if getattr(old, key) != getattr(new.server, key)
     )
-
-
-def _log(report: Report, cause: str, seconds: float) -> None:
-    if report.ok and report.changed:
-        log(
-            logging.INFO,
-            "reloaded",
-            f"generation {report.generation} is in force",
-            cause=cause,
-            seconds=round(seconds, 3),
-            judged=report.judged,
-            evicted_sessions=report.evicted.sessions,
-            evicted_memberships=report.evicted.memberships,
-        )
-    elif report.ok:
-        log(logging.INFO, "reload_unchanged", "nothing has changed", cause=cause)
-    else:
-        log(
-            logging.ERROR,
-            "reload_refused",
-            "the new configuration is refused; the old one stays",
-            cause=cause,
-        )
-    level = logging.WARNING if report.ok else logging.ERROR
-    for problem in report.problems:
-        if problem.severity != "note":
-            log(level, "problem", str(problem), code=problem.code, help=problem.help)

@@ -148,6 +148,31 @@ async def test_a_reload_answers_what_it_evicted(setup: Setup) -> None:
     }
 
 
+async def test_a_reload_that_comes_second_tells_of_the_first(setup: Setup) -> None:
+    setup.connect(sub="ann", scope="chat")
+    assert (await setup.admin.reload())["taken_in"] is None, "in force since the start"
+    setup.path.write_text(POLICY.replace("scope: chat", "scope: other"))
+    before = time.time()
+    await setup.reloader.reload("watch")
+    answer = await setup.admin.reload()
+    assert int(before * 1000) <= answer["taken_in"].pop("at") <= time.time() * 1000
+    assert answer == {
+        "ok": True,
+        "changed": False,
+        "generation": 2,
+        "digest": setup.hub.snapshot.digest,
+        "judged": 0,
+        "evicted": {"sessions": 0, "memberships": 0},
+        "problems": [],
+        "taken_in": {
+            "cause": "watch",
+            "generation": 2,
+            "judged": 1,
+            "evicted": {"sessions": 1, "memberships": 0},
+        },
+    }
+
+
 # --- access -------------------------------------------------------------------------------------------------
 
 
@@ -192,7 +217,7 @@ async def test_decisions_are_read_along_with_the_lines_that_decided(setup: Setup
     seen: list[Any] = []
     stop = setup.admin.subscribe(seen.append)
     peer = setup.connect(sub="ann", scope="chat", secret_claim="planted")
-    setup.hub.event(peer.sessions["/"], 1, b'["join","nowhere"]', ())
+    setup.hub.event(peer.sessions["/"], b"1", b'["join","nowhere"]', ())
     setup.connect(sub="bob", scope="")
     connect, join, refused = seen
     assert (connect["request"], connect["allowed"], connect["subject"]) == ("connect", True, "corp:ann")

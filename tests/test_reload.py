@@ -13,6 +13,7 @@ from compartmentd.compiler import Loaded
 from compartmentd.errors import ConfigInvalid
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.names import EntryName
+from compartmentd.outcomes import TakenIn
 from compartmentd.reload import InForce, Reloader
 from compartmentd.sessions.hub import Hub
 from compartmentd.startup import start_up
@@ -80,6 +81,32 @@ async def test_the_same_content_changes_nothing(setup: Setup) -> None:
     assert (report.ok, report.changed, report.generation) == (True, False, 1)
     assert setup.hub.snapshot is setup.in_force.snapshot
     assert setup.taken == []
+
+
+async def test_who_comes_second_is_told_what_the_first_did(setup: Setup) -> None:
+    assert (await setup.reloader.reload("request")).taken_in is None
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    first = await setup.reloader.reload("watch")
+    assert first.taken_in is None
+    for _ in range(2):
+        second = await setup.reloader.reload("request")
+        assert (second.changed, second.taken_in) == (False, TakenIn.by(first, "watch"))
+    setup.secret.write_text("t" * 40)
+    keys = await setup.reloader.reload_keys("watch")
+    assert (await setup.reloader.reload("request")).taken_in == TakenIn.by(keys, "watch"), "the latest save"
+    setup.path.write_text("version: 2\n")
+    assert (await setup.reloader.reload("watch")).taken_in is None, "a refused one took nothing in"
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    assert (await setup.reloader.reload("request")).taken_in == TakenIn.by(keys, "watch")
+
+
+async def test_keys_that_were_fetched_are_nobodys_save(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    first = await setup.reloader.reload("watch")
+    monkeypatch.setattr(reload_module, "digest_of", lambda _: "others than before")
+    assert (await setup.reloader.take_remote_keys("keys of corp")).generation == 3
+    second = await setup.reloader.reload("request")
+    assert (second.generation, second.taken_in) == (3, TakenIn.by(first, "watch"))
 
 
 async def test_a_bad_file_changes_nothing_and_says_where(setup: Setup) -> None:

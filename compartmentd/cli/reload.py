@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from compartmentd.cli.admin_socket import ask, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
 from compartmentd.problems import Problem, Span
+from compartmentd.words import counted, span
 
 
 @click.command()
@@ -37,14 +39,30 @@ def _tell(answer: dict[str, Any]) -> None:
         click.echo(f"refused: generation {answer['generation']} ({digest}) stays in force", err=True)
     elif not answer["changed"]:
         click.echo(f"already in force: generation {answer['generation']} ({digest})")
+        if answer["taken_in"] is not None:
+            click.echo(_taken_in(answer["taken_in"], time.time()))
     else:
-        evicted = answer["evicted"]
-        click.echo(
-            f"generation {answer['generation']} ({digest}) is in force: {answer['judged']} sessions judged, "
-            f"{evicted['sessions']} sessions and {evicted['memberships']} memberships ended",
-        )
+        click.echo(f"generation {answer['generation']} ({digest}) is in force: {_effect(answer)}")
+
+
+_CAUSES = {"watch": "the watch on the files", "request": "an earlier `reload`"}
+
+
+def _taken_in(earlier: dict[str, Any], now: float) -> str:
+    """Tell of the reload that was first, so that whoever saved a file a moment ago knows that it counts."""
+    ago = span(max(0.0, now - earlier["at"] / 1000))
+    cause = _CAUSES.get(earlier["cause"], earlier["cause"])
+    return f"taken in {ago} ago by {cause}, as generation {earlier['generation']}: {_effect(earlier)}"
+
+
+def _effect(reload: dict[str, Any]) -> str:
+    evicted = reload["evicted"]
+    return (
+        f"{counted(reload['judged'], 'session')} judged, {counted(evicted['sessions'], 'session')} and "
+        f"{counted(evicted['memberships'], 'membership')} ended"
+    )
 
 
 def _problem(record: dict[str, Any]) -> Problem:
-    span = Span(record["file"], record["line"], record["column"], record["line"], record["column"])
-    return Problem(record["severity"], record["code"], record["message"], span, record["help"])
+    place = Span(record["file"], record["line"], record["column"], record["line"], record["column"])
+    return Problem(record["severity"], record["code"], record["message"], place, record["help"])

@@ -21,6 +21,10 @@ async def test_a_file_that_was_missing_makes_a_refused_change_good(tmp_path: Pat
         assert daemon.status()["generation"] == start["generation"]
         (tmp_path / "later.schema.json").write_text("{}")
         assert "/later" in (await settled(daemon, start["generation"] + 1))["namespaces"]
+        told = daemon.run("reload").out.splitlines()
+        assert told[0].startswith("already in force: generation ")
+        assert told[1].startswith("taken in ")
+        assert f" by the watch on the files, as generation {start['generation'] + 1}: 0 sessions" in told[1]
 
 
 async def test_keys_are_followed_by_relative_paths(tmp_path: Path, corp: Issuer) -> None:
