@@ -119,7 +119,6 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
     gc.collect()
     keep()
     look_rarely()
-    look_rarely()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
 
