@@ -176,7 +176,7 @@ class Reloader:
             self._read_at = time.time()
             with self._announced(), self._tracing.reload(cause) as trace, without_collections():
                 before = self.in_force.snapshot.generation
-                report = await run(cause)
+                report = await self._attempted(run, cause)
                 trace(ok=report.ok, changed=report.changed, generation=report.generation)
                 if report.changed:
                     keep()
@@ -189,6 +189,16 @@ class Reloader:
             self.tally.add(report, seconds)
             tell(report, cause, seconds)
             return report
+
+    async def _attempted(self, run: Callable[[str], Awaitable[Report]], cause: str) -> Report:
+        """Run a reload; one that the system hinders before anything has changed is refused like a bad file."""
+        before = self.in_force, self.certificate
+        try:
+            return await run(cause)
+        except OSError as error:
+            if self.in_force is not before[0] or self.certificate is not before[1]:
+                raise  # half done: nobody knows what is missing
+            return self._refused((_hindered(self._path, error),))
 
     def _note(self, run: Callable[[str], Awaitable[Report]], report: Report) -> None:
         if report.ok and run == self._everything:
@@ -380,6 +390,17 @@ class Reloader:
             problems=problems,
             at=time.time(),
         )
+
+
+def _hindered(path: str, error: OSError) -> Problem:
+    what = f"`{error.filename}`: " if isinstance(error.filename, str) else ""
+    return Problem(
+        "error",
+        "reload_failed",
+        f"the reload failed: {what}{(error.strerror or 'unknown error').lower()}",
+        start_of(path),
+        "nothing was changed; run `compartmentd reload` when that is mended",
+    )
 
 
 def _digest(certificate: Certificate | None) -> str | None:

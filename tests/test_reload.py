@@ -189,6 +189,49 @@ async def test_development_makes_the_secret_that_is_missing(tmp_path: Path) -> N
     assert made.stat().st_mode & 0o777 == 0o600
 
 
+async def test_what_the_system_refuses_before_anything_changed_is_a_refused_reload(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, development=True)
+    setup.path.write_text(POLICY.replace("corp.secret", "missing/corp.secret"))
+    report = await setup.reloader.reload("watch")
+    assert (report.ok, report.generation) == (False, 1)
+    (problem,) = report.problems
+    assert (problem.code, problem.span.file) == ("reload_failed", str(setup.path))
+    assert (
+        problem.message == f"the reload failed: `{tmp_path}/missing/corp.secret`: no such file or directory"
+    )
+    assert setup.reloader.last == report
+    assert setup.reloader.tally.refused == 1
+    assert setup.hub.snapshot is setup.in_force.snapshot
+    (tmp_path / "missing").mkdir()
+    assert (await setup.reloader.reload("request")).changed
+
+
+@pytest.mark.parametrize("asked", ["reload", "reload_keys", "reload_certificate", "take_remote_keys"])
+async def test_any_kind_of_reload_may_be_refused_so(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise OSError(24, "Too many open files")
+
+    for name in ("_compile", "_adopt", "_replace", "_read_certificate"):
+        monkeypatch.setattr(setup.reloader, name, fail)
+    report = await getattr(setup.reloader, asked)("test")
+    assert [problem.message for problem in report.problems] == ["the reload failed: too many open files"]
+    monkeypatch.undo()
+    assert (await getattr(setup.reloader, asked)("test")).ok
+
+
+async def test_what_fails_after_the_swap_is_no_refusal(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: InForce) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(setup.reloader, "_took_force", fail)
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    with pytest.raises(OSError, match="No space"):
+        await setup.reloader.reload("watch")
+    assert setup.hub.snapshot.generation == 2
+
+
 async def test_reloads_that_are_asked_for_meanwhile_are_one(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.integration import world
+from tests.integration.test_reload import failed
 from tests.integration.world import CHAT
 from tests.support.daemon import ADMIN, PUBLIC, Answer, Daemon, command
 from tests.support.jsclient import js_client
@@ -101,6 +102,24 @@ def test_a_development_key_is_made_and_taken_in_development_only(tmp_path: Path)
     served = command("serve", "-c", str(daemon.config))
     assert served.code == 1
     assert "development" in served.out + served.err
+
+
+async def test_a_reload_that_the_system_hinders_ends_nothing(tmp_path: Path) -> None:
+    entry = {"issuer": "https://dev.example.com", "audience": "realtime", "secret_file": "dev.key"}
+    settings: dict[str, Any] = {
+        "server": {"watch": True},
+        "issuers": {"dev": entry},
+        "namespaces": {"/": {"connect": "authenticated"}},
+    }
+    with Daemon(tmp_path, settings, arguments=("--dev",)) as daemon:
+        daemon.change("issuers", "dev", "secret_file", to="missing/dev.key")
+        (problem,) = (await failed(daemon, None))["problems"]
+        assert problem["message"].endswith("missing/dev.key`: no such file or directory")
+        assert '"event":"reload_refused"' in daemon.log.replace(": ", ":")
+        assert daemon.run("reload").code == 1
+        (tmp_path / "missing").mkdir()
+        assert daemon.run("reload").code == 0
+        assert daemon.status()["generation"] == 2
 
 
 def test_the_admin_socket_is_for_its_owner(daemon: Daemon) -> None:
