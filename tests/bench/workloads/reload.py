@@ -2,8 +2,8 @@
 
 Each reload changes a named rule that every template uses, so that all memberships are judged anew; nobody loses
 one. A probe publishes to a room of 50 every two milliseconds and waits for the ack: it is most of the load, and
-what it waits longest is the loop's longest pause as seen from outside. Such a wait also counts what the machine gave
-to others meanwhile, so the probe reads the daemon's CPU clock, too: a pause of the loop is what the daemon did
+what it waits longest is the loop's longest pause as seen from outside. Such a wait also counts what the machine
+gave to others meanwhile, so the probe reads the daemon's CPU clock, too: a pause of the loop is what the daemon did
 between two acks. That is a little too much, since what it always does in that time is in it.
 """
 
