@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from compartmentd.configuration import Address, Configuration, ServerSettings, UnixAddress
 from compartmentd.server.admin_path import admin_socket_path, prepare_private, temporary_directory
@@ -18,13 +19,18 @@ def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, s
     Raises:
         UsageError: an address or the socket cannot be had.
     """
-    declared = [address.path for address in settings.admin if isinstance(address, UnixAddress)]
-    if not declared:
-        path = admin_socket_path(settings, environ, os.getuid(), temporary_directory())
-        prepare_private(path, os.getuid())
-        declared = [path]
+    declared = [bind_unix(address.path) for address in settings.admin if isinstance(address, UnixAddress)]
     others = [address for address in settings.admin if not isinstance(address, UnixAddress)]
-    return [*map(bind_unix, declared), *bind_all(others, passed)]
+    return [*(declared or [_bind_default(settings, environ)]), *bind_all(others, passed)]
+
+
+def _bind_default(settings: ServerSettings, environ: Mapping[str, str]) -> socket.socket:
+    """Bind the admin socket that a user's daemons have where they declare none: room for one of them."""
+    path = admin_socket_path(settings, environ, os.getuid(), temporary_directory())
+    prepare_private(path, os.getuid())
+    other = Path(path).with_name("second.sock")
+    advice = f'a second daemon needs an admin socket of its own: `server: {{admin: ["unix:{other}"]}}`'
+    return bind_unix(path, advice)
 
 
 def bind_all(addresses: Iterable[Address], passed: Passed) -> list[socket.socket]:

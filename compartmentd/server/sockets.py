@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 import stat
+import struct
 from collections.abc import Mapping, MutableMapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,13 +73,14 @@ def passed_sockets(environ: MutableMapping[str, str], pid: int, first: int = FIR
     return taken
 
 
-def bind_unix(path: str) -> socket.socket:
+def bind_unix(path: str, advice: str = "") -> socket.socket:
     """Return a socket that listens at the path, with mode 0660; one that a dead process left is replaced.
 
     Raises:
-        UsageError: somebody listens there, something else is there, or the path cannot be used.
+        UsageError: somebody listens there (`advice` says what to do then), something else is there, or the path
+            cannot be used.
     """
-    _remove_stale(path)
+    _remove_stale(path, advice)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # The new file never has more rights than the descriptor had: at no moment is it open to others. The
@@ -149,7 +151,7 @@ def _take_passed(name: str, passed: Passed) -> list[socket.socket]:
     )
 
 
-def _remove_stale(path: str) -> None:
+def _remove_stale(path: str, advice: str) -> None:
     """Remove a socket that nobody listens on any more; the kernel keeps its file when the process dies."""
     try:
         found = Path(path).lstat()
@@ -160,11 +162,28 @@ def _remove_stale(path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         refused = probe.connect_ex(path)
+        holder = "" if refused else _peer_of(probe)
     # EAGAIN is a listener with a full backlog: very much alive.
     if refused not in (errno.ECONNREFUSED, errno.ENOENT):
-        raise UsageError(f"cannot listen on `unix:{path}`: another process listens there")
+        told = f"cannot listen on `unix:{path}`: another process listens there{holder and f', {holder}'}"
+        raise UsageError(f"{told}; {advice}" if advice else told)
     if refused == errno.ECONNREFUSED:
         Path(path).unlink()
+
+
+def _peer_of(connected: socket.socket) -> str:
+    """Return which process listens at the other end, as far as it can be seen from here: a container hides it."""
+    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(credentials)
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        return f"of the user with id {uid}"
+    return f"{pid} (`{name}`)"
+
+
+_CREDENTIALS = struct.Struct("iII")
+"""`struct ucred` of unix(7): the process that called `listen`, its user and group."""
 
 
 def _is_loopback_ip(host: str) -> bool:

@@ -6,13 +6,18 @@ import os
 import re
 import socket
 import stat
+import struct
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from compartmentd.configuration import Address, ServerSettings, SystemdAddress, TcpAddress, UnixAddress
 from compartmentd.errors import UsageError
+from compartmentd.listeners import bind_admin
+from compartmentd.server import sockets
 from compartmentd.server.admin_path import (
     admin_socket_path,
     prepare_private,
@@ -127,10 +132,41 @@ def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
 
 def test_a_socket_in_use_is_left_alone(tmp_path: Path) -> None:
     path = str(tmp_path / "a.sock")
-    with bind_unix(path), pytest.raises(UsageError, match="another process listens there"):
+    comm = Path("/proc/self/comm").read_text().strip()
+    with bind_unix(path), pytest.raises(UsageError) as raised:
         bind_unix(path)
+    assert str(raised.value) == (
+        f"cannot listen on `unix:{path}`: another process listens there, {os.getpid()} (`{comm}`)"
+    )
     with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
         client.connect(path)
+
+
+def test_a_holder_that_cannot_be_seen_is_told_by_its_user() -> None:
+    class OfAnotherNamespace(socket.socket):
+        def getsockopt(self, *_: Any) -> Any:  # unix(7): a process that is not in ours has the number 0
+            return struct.pack("iII", 0, 4711, 4711)
+
+    with OfAnotherNamespace() as sock:
+        assert sockets._peer_of(sock) == "of the user with id 4711"
+
+
+def test_a_second_daemon_of_a_user_is_told_what_to_declare(tmp_path: Path) -> None:
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    directory = tmp_path / f"compartmentd-{os.getuid()}"
+    (first,) = bind_admin(ServerSettings(), {}, environ)
+    with first, pytest.raises(UsageError) as raised:
+        bind_admin(ServerSettings(), {}, environ)
+    told = str(raised.value)
+    assert told.startswith(f"cannot listen on `unix:{directory}/admin.sock`: another process listens there, ")
+    example = re.search(r": `(server: .*)`$", told)
+    assert example is not None
+    (declared,) = yaml.safe_load(example[1])["server"]["admin"]
+    assert declared == f"unix:{directory}/second.sock"
+    settings = ServerSettings(admin=(UnixAddress(declared.removeprefix("unix:")),))
+    for _ in range(2):  # what is declared may be held, too; then there is nothing to advise
+        with bind_admin(settings, {}, environ)[0], pytest.raises(UsageError, match=r"\(`[^`]+`\)$"):
+            bind_admin(settings, {}, environ)
 
 
 def test_a_socket_whose_backlog_is_full_is_in_use(tmp_path: Path) -> None:
@@ -233,8 +269,8 @@ def handed() -> Handed:
 
 def closing(passed: dict[str, tuple[socket.socket, ...]]) -> dict[str, int]:
     """Close what was passed, and tell how many of each name."""
-    for sockets in passed.values():
-        for sock in sockets:
+    for group in passed.values():
+        for sock in group:
             sock.close()
     return {name: len(sockets) for name, sockets in passed.items()}
 
