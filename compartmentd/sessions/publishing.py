@@ -250,7 +250,7 @@ class Publisher:
             and event.schema is None
             and (session.bytes, membership.own_messages, membership.own_bytes) == (None, None, None)
         ):
-            membership.grants[event.name] = grant
+            membership.remember(event.name, grant)
         return grant
 
     def _relay(self, session: Session, membership: Membership | None, grant: Grant, message: Message) -> None:

@@ -45,6 +45,10 @@ class Grant(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     valid_until: float
 
 
+_NO_GRANTS: dict[str, Grant] = {}
+"""The grants of every membership that has none: most members of a crowd never publish. Never written to."""
+
+
 class Membership:
     """One session in one room; `by_server` remembers who made the join, for every later judgement."""
 
@@ -54,9 +58,19 @@ class Membership:
         self.room = room
         self.template = template
         self.by_server = by_server
-        self.grants: dict[str, Grant] = {}
+        self.grants = _NO_GRANTS
         self.own_messages: Bucket | None = None
         self.own_bytes: Bucket | None = None
+
+    def remember(self, event: str, grant: Grant) -> None:
+        """Remember a permission."""
+        if self.grants is _NO_GRANTS:
+            self.grants = {}
+        self.grants[event] = grant
+
+    def forget_grants(self) -> None:
+        """Forget every permission: what they were made for has changed."""
+        self.grants = _NO_GRANTS
 
 
 class Room:

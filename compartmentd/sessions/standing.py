@@ -190,7 +190,7 @@ class Standing:
             templates = [match.template for match in matches if match is not None]
         for membership, template in zip(memberships, templates, strict=True):
             self._core.registry.move(session, membership, template)
-            membership.grants.clear()
+            membership.forget_grants()
             self._joiner.retune(membership)
 
     def apply_limits(self, session: Session, namespace: Namespace) -> None:
