@@ -36,7 +36,7 @@ LONGEST = 120.0
 PIECE = 1 << 20
 """Bytes of a file that come over at a time."""
 
-SLICE = 0.004
+SLICE = 0.002
 """Seconds for which the loop may be held while pieces are taken in."""
 
 _LENGTH = struct.Struct(">I")

@@ -64,7 +64,7 @@ TICK = 0.1
 FIRST_KEYS = 10.0
 """Seconds that the start waits for the keys of remote entries; whoever lacks them then is reported."""
 
-SLICE = 0.005
+SLICE = 0.002
 """Seconds for which a tick may hold the loop at a time."""
 
 HANDING_OVER = 1.0

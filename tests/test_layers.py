@@ -40,6 +40,7 @@ LAYERS = (
         (
             "certificates",
             "collector",
+            "freeing",
             "slices",
             "files",
             "history",

@@ -7,7 +7,7 @@ view of the room (see `views`) and goes on with those templates whose key is the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 from compartmentd.policy.charset import valid_room_name
@@ -96,6 +96,16 @@ class Dispatch:
     def of(cls, templates: Sequence[RoomTemplate]) -> Dispatch:
         """Build at once."""
         return run(cls.build(templates))
+
+    def parts(self) -> Iterator[object]:
+        """Yield what it is made of, except for names."""
+        yield from self._by_name.values()
+        waiting = [self._tree]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            if isinstance(node, _Branch):
+                waiting += node.by_key.values()
 
     def find(self, room: str) -> Match | None:
         """Return the one template that has this room, with the values of its parameters, or `None`."""

@@ -12,7 +12,7 @@ wording it, took two thirds of a decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from compartmentd.policy.conditions import CONDITIONS
 from compartmentd.policy.decision import Reason, Truth
@@ -56,6 +56,10 @@ class Book:
         """Return what a name stands for, ready, or `None` where it stands for nothing."""
         rule = self._rules.get(name)
         return None if rule is None else self.ready(rule)
+
+    def parts(self) -> Iterator[object]:
+        """Yield the rules that are ready."""
+        return iter(self._ready.values())
 
     def uses(self, name: str) -> Sequence[str]:
         """Return the names that the named rule refers to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from compartmentd.names import NamespaceName
 from compartmentd.policy.dispatch import Dispatch, run
@@ -62,6 +62,12 @@ class Ruleset:
     def of(cls, policy: Policy) -> Ruleset:
         """Build at once."""
         return run(cls.build(policy))
+
+    def parts(self) -> Iterator[object]:
+        """Yield what it is made of, as far as there may be very much of it."""
+        for dispatch in self._dispatch.values():
+            yield from dispatch.parts()
+        yield from self.book.parts()
 
     def find(self, namespace: NamespaceName, room: str) -> Match | None:
         """Return the template that has this room, with its values, or `None`: also for no such namespace."""
