@@ -18,78 +18,43 @@ from compartmentd.server.socketserver import Load
 from compartmentd.server.websocket import WebSocketLink
 from tests.support.recorder import Recorder
 from tests.support.timing import eventually
-from tests.support.wire import Closed, Refused, Serving, WebSocket, frame, read_reply, request, serving
+from tests.support.wire import Closed, Refused, frame, read_reply, request
+from tests.support.wired import Polling, wired
 
-TARGET = "/socket.io/?EIO=4&transport="
-
-
-class Polling:
-    """A client that polls when a test says so."""
-
-    def __init__(self, port: int, sid: str) -> None:
-        self.port = port
-        self.sid = sid
-        self.target = f"{TARGET}polling&sid={sid}"
-
-    @classmethod
-    async def open(cls, port: int) -> Polling:
-        reply = await request(port, "GET", f"{TARGET}polling")
-        return cls(port, json.loads(reply.text[1:])["sid"])
-
-    async def post(self, *packets: str) -> bytes:
-        return (await request(self.port, "POST", self.target, "\x1e".join(packets).encode())).body
-
-    async def poll(self) -> list[str]:
-        reply = await request(self.port, "GET", self.target)
-        assert reply.status == 200, reply
-        return reply.text.split("\x1e")
-
-    async def unknown(self) -> bool:
-        return (await request(self.port, "GET", self.target)).status == 400
-
-
-async def connected(served: Serving, *namespaces: str) -> WebSocket:
-    client = await WebSocket.open(served.port, f"{TARGET}websocket")
-    await client.receive()
-    for namespace in namespaces or ("/",):
-        client.send("40" if namespace == "/" else f"40{namespace},")
-        await client.receive()
-    return client
+NEWS = "x" * 10_000
+"""More of it than a few is more than waits unseen."""
 
 
 async def test_each_namespace_has_a_session_of_its_own():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await connected(served, "/", "/a", "/b")
+    async with wired() as here:
+        client = await here.websocket("/", "/a", "/b")
         client.send('42/a,["x"]')
         client.send("41/b")
         client.send('42["y"]')
-        await eventually(lambda: len(app.named("event")) == 2, "events")
+        await here.happened("event", 2)
         client.close()
-        await eventually(lambda: app.named("closed"), "the end")
-    assert app.calls[3:] == [
-        ("event", "/a", None, ["x"]),
-        ("left", "/b"),
-        ("event", "/", None, ["y"]),
-        ("closed", ["/", "/a"], "transport close"),
-    ]
+        await here.happened("closed")
+        assert here.app.calls[3:] == [
+            ("event", "/a", None, ["x"]),
+            ("left", "/b"),
+            ("event", "/", None, ["y"]),
+            ("closed", ["/", "/a"], "transport close"),
+        ]
 
 
 async def test_a_refusal_tells_message_and_data_and_the_connection_stays():
-    async with serving(Recorder()) as served:
-        client = await connected(served)
+    async with wired() as here:
+        client = await here.websocket()
         client.send("40/no,")
         assert await client.receive() == '44/no,{"message":"No","data":{"code":"no"}}'
         client.send("40/yes,")
         assert await client.receive() == '40/yes,{"sid":"public3"}'
-        client.close()
 
 
 async def test_what_still_arrives_for_a_namespace_that_the_server_ended_is_dropped_and_counted():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await connected(served, "/", "/a")
-        app.peers[1].end("/a")
+    async with wired() as here:
+        client = await here.websocket("/", "/a")
+        here.app.peers[1].end("/a")
         assert await client.receive() == "41/a,"
         client.send('42/a,1["x"]')
         client.send('451-/a,["x",{"_placeholder":true,"num":0}]')
@@ -99,19 +64,17 @@ async def test_what_still_arrives_for_a_namespace_that_the_server_ended_is_dropp
         client.send("40/a,")
         assert await client.receive() == '40/a,{"sid":"public3"}'
         client.send('42/a,["again"]')
-        await eventually(lambda: app.named("event"), "the event of the new session")
-        assert app.named("event") == [("event", "/a", None, ["again"])]
-        assert app.named("left") == []
-        assert served.server.counters.dropped == 4
-        client.close()
+        await here.happened("event")
+        assert here.app.named("event") == [("event", "/a", None, ["again"])]
+        assert here.app.named("left") == []
+        assert here.counters.dropped == 4
 
 
 @pytest.mark.parametrize("packet", ['42/a,["x"]', "41/a", "43/a,1[]", '451-/a,["x"]'])
 @pytest.mark.parametrize("why", ["never connected", "left", "refused"])
 async def test_packets_for_a_namespace_that_the_client_knows_it_is_not_in_close(packet: str, why: str):
-    app = Recorder()
-    async with serving(app) as served:
-        client = await connected(served)
+    async with wired() as here:
+        client = await here.websocket()
         if why == "left":
             client.send("40/a,")
             await client.receive()
@@ -122,287 +85,238 @@ async def test_packets_for_a_namespace_that_the_client_knows_it_is_not_in_close(
             await client.receive()
         client.send(packet)
         assert await client.receive() == Closed(1002)
-        await eventually(lambda: app.named("closed") == [("closed", ["/"], "parse error")], "the end")
-        client.close()
+        await here.happened("closed")
+        assert here.app.named("closed") == [("closed", ["/"], "parse error")]
 
 
 @pytest.mark.parametrize("packet", ['42["x"]', "40", "41", "431[]"])
 async def test_nothing_may_be_sent_before_a_connect_was_answered(packet: str):
-    app = Recorder()
-    app.accepting = False
-    async with serving(app) as served:
-        client = await WebSocket.open(served.port, f"{TARGET}websocket")
+    async with wired() as here:
+        here.app.accepting = False
+        client = await here.open()
         await client.receive()
         client.send("40")
         client.send(packet)
         assert await client.receive() == Closed(1002)
-        app.peers[0].accept("/", "late", object())  # the application cannot know, and does no harm
-        client.close()
+        here.peer.accept("/", "late", object())  # the application cannot know, and does no harm
 
 
 async def test_an_answer_may_come_later():
-    app = Recorder()
-    app.accepting = False
-    async with serving(app) as served:
-        client = await WebSocket.open(served.port, f"{TARGET}websocket")
+    async with wired() as here:
+        here.app.accepting = False
+        client = await here.open()
         await client.receive()
         client.send("40")
-        await eventually(lambda: app.peers, "the question")
-        app.peers[0].accept("/", "public", (app.peers[0], "/"))
-        app.peers[0].send(event_message("/", "hello"))
+        await here.happened("connect")
+        here.peer.accept("/", "public", (here.peer, "/"))
+        here.emit("hello")
         assert await client.receive() == '40{"sid":"public"}'
         assert await client.receive() == '42["hello"]'
-        client.close()
 
 
 async def test_everything_of_a_turn_leaves_in_one_send():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await connected(served)
-        before = served.server.counters.bytes_out
+    async with wired() as here:
+        client = await here.websocket()
+        before = here.counters.bytes_out
 
         def burst(peer: Peer, _: str, __: list[Any]) -> None:
             for number in range(50):
                 peer.send(event_message("/", "n", number))
-            assert served.server.counters.bytes_out == before
+            assert here.counters.bytes_out == before
 
-        app.on_event = burst
+        here.app.on_event = burst
         client.send('42["go"]')
         for number in range(50):
             assert await client.receive() == f'42["n",{number}]'
-        client.close()
 
 
 async def test_an_error_of_the_application_closes_that_connection_and_no_other(
     caplog: pytest.LogCaptureFixture,
 ):
-    app = Recorder()
-    async with serving(app) as served:
-        client, other = await connected(served), await connected(served)
+    async with wired() as here:
+        client, other = await here.websocket(), await here.websocket()
 
         def fail(_: Peer, __: str, event: list[Any]) -> None:
             if event == ["fail"]:
                 raise ZeroDivisionError
 
-        app.on_event = fail
+        here.app.on_event = fail
         client.send('42["fail"]')
         assert await client.receive() == Closed(1011)
         other.send('42["fine"]')
-        await eventually(lambda: ("event", "/", None, ["fine"]) in app.calls, "the other's event")
-        assert served.server.counters.errors == 1
+        await eventually(lambda: ["fine"] in here.events, "the other's event")
+        assert here.counters.errors == 1
         assert "ZeroDivisionError" in caplog.text
-        client.close()
-        other.close()
 
 
 async def test_close_sends_what_is_queued_first():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await connected(served)
-        [peer] = app.peers
-        peer.send(event_message("/", "closing", {"code": "x"}))
-        peer.close("policy")
-        peer.send(event_message("/", "dropped"))
-        assert app.named("closed") == [("closed", ["/"], "policy")]
+    async with wired() as here:
+        client = await here.websocket()
+        here.emit("closing", {"code": "x"})
+        here.peer.close("policy")
+        here.emit("dropped")
+        assert here.app.named("closed") == [("closed", ["/"], "policy")]
         assert await client.receive() == '42["closing",{"code":"x"}]'
         assert await client.receive() == Closed(1005)
-        client.close()
 
 
 async def test_close_is_told_to_a_polling_client_by_its_next_poll():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        await client.poll()
-        app.peers[0].send(event_message("/", "closing"))
-        app.peers[0].close("policy")
+    async with wired() as here:
+        client = await here.polling()
+        here.emit("closing")
+        here.peer.close("policy")
         with pytest.raises(Refused):
-            await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
+            await here.probe(client)
         assert await client.post('42["dropped"]') == b"ok"
         assert await client.poll() == ['42["closing"]', "1"]
         assert await client.unknown()
-    assert app.named("event") == []
+        assert here.events == []
 
 
 async def test_close_answers_a_poll_that_is_held():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        await client.poll()
+    async with wired() as here:
+        client = await here.polling()
         poll = asyncio.create_task(client.poll())
         await asyncio.sleep(0.05)
-        app.peers[0].close("policy")
+        here.peer.close("policy")
         assert await poll == ["1"]
         assert await client.unknown()
 
 
 async def test_hold_keeps_what_arrives_and_resume_takes_it_first():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await connected(served)
-
-        def hold(peer: Peer, _: str, event: list[Any]) -> None:
-            if event[0] == "hold":
-                peer.hold()
-
-        app.on_event = hold
+    async with wired() as here:
+        client = await here.websocket()
+        here.app.on_event = lambda peer, _, event: peer.hold() if event == ["hold"] else None
         client.send('42["hold"]')
         client.raw(b"".join(frame(1, b'42["n",%d]' % number) for number in range(10)))
-        await eventually(lambda: app.named("event"), "the first event")
+        await here.happened("event")
         await asyncio.sleep(0.05)
         client.send('42["later"]')
         await asyncio.sleep(0.05)
-        assert len(app.named("event")) == 1
-        app.peers[0].resume()
-        await eventually(lambda: len(app.named("event")) == 12, "all events")
-        assert [call[3] for call in app.named("event")[1:]] == [*(["n", n] for n in range(10)), ["later"]]
-        client.close()
+        assert here.events == [["hold"]]
+        here.peer.resume()
+        await here.happened("event", 12)
+        assert here.events[1:] == [*(["n", n] for n in range(10)), ["later"]]
 
 
 async def test_hold_again_while_resuming():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await connected(served)
-        app.on_event = lambda peer, _, __: peer.hold()
+    async with wired() as here:
+        client = await here.websocket()
+        here.app.on_event = lambda peer, _, __: peer.hold()
         client.raw(b"".join(frame(1, b'42["n",%d]' % number) for number in range(5)))
         for count in range(1, 6):
-            await eventually(lambda n=count: len(app.named("event")) == n, "one more event")
+            await here.happened("event", count)
             await asyncio.sleep(0.01)
-            assert len(app.named("event")) == count
-            app.peers[0].resume()
+            assert len(here.events) == count
+            here.peer.resume()
         client.send('42["more"]')
-        await eventually(lambda: len(app.named("event")) == 6, "the event after")
-        client.close()
+        await here.happened("event", 6)
 
 
 async def test_a_post_is_answered_once_its_packets_were_taken():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        app.on_event = lambda peer, _, event: peer.hold() if event == ["hold"] else None
+    async with wired() as here:
+        client = await here.polling(read=False)
+        here.app.on_event = lambda peer, _, event: peer.hold() if event == ["hold"] else None
         posted = asyncio.create_task(client.post('42["hold"]', '42["after"]'))
-        await eventually(lambda: app.named("event"), "the first event")
+        await here.happened("event")
         await asyncio.sleep(0.05)
         assert not posted.done()
-        app.peers[0].resume()
+        here.peer.resume()
         assert await posted == b"ok"
-        assert [call[3] for call in app.named("event")] == [["hold"], ["after"]]
+        assert here.events == [["hold"], ["after"]]
 
 
 async def test_the_end_of_a_held_connection_is_noticed_when_it_is_resumed():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await connected(served)
-        app.on_event = lambda peer, _, __: peer.hold()
+    async with wired() as here:
+        client = await here.websocket()
+        here.app.on_event = lambda peer, _, __: peer.hold()
         client.send('42["hold"]')
-        await eventually(lambda: app.named("event"), "the event")
+        await here.happened("event")
         client.close()
         await asyncio.sleep(0.05)
-        app.peers[0].resume()
-        await eventually(lambda: app.named("closed"), "the end")
+        here.peer.resume()
+        await here.happened("closed")
 
 
 async def test_connections_without_a_session_are_closed_in_time():
-    app = Recorder()
-    options = ServerOptions(connect_timeout=1.0)
-    async with serving(app, options) as served:
-        never = await WebSocket.open(served.port, f"{TARGET}websocket")
-        left, ended, stays = await connected(served), await connected(served), await connected(served)
+    async with wired(connect_timeout=1.0) as here:
+        never = await here.open()
+        left, ended, _stays = [await here.websocket() for _ in range(3)]
         await asyncio.sleep(0.3)
         left.send("41")
-        app.peers[1].end("/")
+        here.app.peers[1].end("/")
         for client in (never, left, ended):
             assert await client.ended() == Closed(1005)
             client.close()
-        assert served.server.counters.connect_timeouts == 3
-        await eventually(lambda: served.server.connections == 1, "three are gone")
-        stays.close()
+        assert here.counters.connect_timeouts == 3
+        await eventually(lambda: here.server.connections == 1, "three are gone")
 
 
 async def test_attachments_that_never_come_end_the_connection(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("compartmentd.protocol.multiplex._ASSEMBLY_TIMEOUT", 0.2)
-    async with serving(Recorder()) as served:
-        client = await connected(served)
+    async with wired() as here:
+        client = await here.websocket()
         client.send('451-["x",{"_placeholder":true,"num":0}]')
         assert await client.ended() == Closed(1002)
-        client.close()
 
 
 async def test_too_many_namespaces_close_the_connection():
-    async with serving(Recorder(), ServerOptions(namespaces=3)) as served:
-        client = await connected(served, "/", "/a", "/b")
+    async with wired(namespaces=3) as here:
+        client = await here.websocket("/", "/a", "/b")
         client.send("40/no,")
         assert await client.receive() == Closed(1002)
-        client.close()
 
 
 async def test_a_client_too_far_behind_on_polling_is_dropped_as_slow():
-    app = Recorder()
-    async with serving(app, ServerOptions(send_buffer=100_000)) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        [peer] = app.peers
+    async with wired(send_buffer=100_000) as here:
+        client = await here.polling(read=False)
         for _ in range(20):
-            peer.send(event_message("/", "news", "x" * 10_000))
+            here.emit("news", NEWS)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        assert app.named("closed") == [("closed", ["/"], "slow")]
+        assert here.app.named("closed") == [("closed", ["/"], "slow")]
         assert await client.unknown()
-        assert served.server.counters.slow == 1
+        assert here.counters.slow == 1
 
 
 async def test_clear_tells_whether_volatile_messages_would_leave():
-    app = Recorder()
-    async with serving(app) as served:
-        polling = await Polling.open(served.port)
-        await polling.post("40")
-        peer = app.peers[0]
-        assert peer.clear
+    async with wired() as here:
+        client = await here.polling(read=False)
+        assert here.peer.clear
         for _ in range(7):
-            peer.send(event_message("/", "news", "x" * 10_000))
+            here.emit("news", NEWS)
         await asyncio.sleep(0.01)
-        assert not peer.clear
-        await polling.poll()
-        assert peer.clear
+        assert not here.peer.clear
+        await client.poll()
+        assert here.peer.clear
 
 
 async def test_the_load_tells_who_is_behind_and_how_far():
-    app = Recorder()
-    async with serving(app) as served:
-        assert served.server.load() == Load(websocket=0, polling=0, behind=0, unsent=0, most_unsent=0)
-        polling = await Polling.open(served.port)
-        await polling.post("40")
-        websocket = await connected(served, "/")
-        for peer in app.peers:
-            peer.send(event_message("/", "news", "x" * 10_000))
+    async with wired() as here:
+        assert here.server.load() == Load(websocket=0, polling=0, behind=0, unsent=0, most_unsent=0)
+        polling, websocket = await here.polling(read=False), await here.websocket()
+        for peer in here.app.peers:
+            peer.send(event_message("/", "news", NEWS))
         await websocket.receive()
-        load = served.server.load()
+        load = here.server.load()
         assert (load.websocket, load.polling, load.behind) == (1, 1, 1)
-        assert load.unsent == load.most_unsent >= 10_000
+        assert load.unsent == load.most_unsent >= len(NEWS)
         await polling.poll()
-        assert served.server.load().unsent == 0
-        websocket.close()
+        assert here.server.load().unsent == 0
 
 
 async def test_messages_queued_during_an_upgrade_go_out_once_and_in_order():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        await client.poll()
-        peer = app.peers[0]
+    async with wired() as here:
+        client = await here.polling()
         numbers = iter(range(1000))
 
         def publish() -> None:
-            peer.send(event_message("/", "n", next(numbers)))
+            here.emit("n", next(numbers))
 
         received: list[str] = []
         publish()
         poll = asyncio.create_task(client.poll())
-        socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
+        socket = await here.probe(client, answered=False)
         publish()
         received += await poll
         held = asyncio.create_task(client.poll()) if len(received) == 2 else None
@@ -414,67 +328,49 @@ async def test_messages_queued_during_an_upgrade_go_out_once_and_in_order():
         publish()
         received += await client.poll()
         publish()
-        assert served.server.counters.upgraded == 0
+        assert here.counters.upgraded == 0
         socket.send("5")
         publish()
         socket.send('42["through"]')
-        await eventually(lambda: app.named("event"), "the event by WebSocket")
+        await here.happened("event")
         publish()
         publish()
         while len(packets := [p for p in received if p != "6"]) < 7:
             received.append(str(await socket.receive()))
         assert packets == [f'42["n",{number}]' for number in range(7)]
-        assert served.server.counters.upgraded == 1
+        assert here.counters.upgraded == 1
         socket.close()
-        await eventually(lambda: app.named("closed"), "the end")
+        await here.happened("closed")
 
 
 async def test_a_post_that_is_given_up_after_an_upgrade_does_not_end_what_the_websocket_carries():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        _, late = await asyncio.open_connection("127.0.0.1", served.port)
-        head = f"POST {client.target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
-        late.write(head.encode() + b"40")
+    async with wired() as here:
+        client = await Polling.open(here.port)
+        _, late = await client.begin_post(10, "40")
         await asyncio.sleep(0.1)
-        socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
-        socket.send("2probe")
-        assert await socket.receive() == "3probe"
-        socket.send("5")
-        await eventually(lambda: served.server.counters.upgraded, "the upgrade")
+        socket = await here.upgraded(client)
         late.transport.abort()
         await asyncio.sleep(0.1)
         socket.send("40")
         assert str(await socket.receive()).startswith("40{")
-        socket.close()
 
 
 async def test_what_is_sent_in_the_very_turn_of_an_upgrade_follows_what_was_queued():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        await client.poll()
-        [peer] = app.peers
-        peer.send(event_message("/", "older"))
-        socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
-        socket.send("2probe")
-        assert await socket.receive() == "3probe"
-        peer.send(event_message("/", "newer"))
-        peer.link.probe.receive([(1, b"5")])  # type: ignore[attr-defined]
-        peer.send(event_message("/", "newest"))
+    async with wired() as here:
+        client = await here.polling()
+        here.emit("older")
+        socket = await here.probe(client)
+        here.emit("newer")
+        here.peer.link.probe.receive([(1, b"5")])  # type: ignore[attr-defined]
+        here.emit("newest")
         assert [await socket.receive() for _ in range(3)] == ['42["older"]', '42["newer"]', '42["newest"]']
-        socket.close()
 
 
 async def test_a_probe_that_is_none_leaves_the_session_on_polling():
-    app = Recorder()
-    async with serving(app, ServerOptions(upgrade_timeout=1.0)) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        await client.poll()
+    async with wired(upgrade_timeout=1.0) as here:
+        client = await here.polling()
         for packets in (["4hello"], [b"2probe x"], ["5"], ["2probe", "4hello"], ["2probe"], ["2probe", None]):
-            socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
+            socket = await here.probe(client, answered=False)
             for packet in packets:
                 if packet is None:
                     socket.writer.transport.abort()
@@ -482,197 +378,151 @@ async def test_a_probe_that_is_none_leaves_the_session_on_polling():
                     socket.send(packet)
             await socket.ended()
             socket.close()
-            await eventually(lambda: served.server.counters.upgraded == 0, "no upgrade")
-            app.peers[0].send(event_message("/", "still", str(packets)))
+            await eventually(lambda: here.counters.upgraded == 0, "no upgrade")
+            here.emit("still", str(packets))
             assert next(p for p in await client.poll() if p != "6").startswith('42["still"')
-        socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
+        socket = await here.probe(client, answered=False)
         socket.send("2probe")
         socket.send("5")
         assert await socket.receive() == "3probe"
-        app.peers[0].send(event_message("/", "moved"))
+        here.emit("moved")
         assert await socket.receive() == '42["moved"]'
-        socket.close()
 
 
 async def test_a_second_probe_is_closed_and_the_first_goes_on():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        first = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
-        second = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
+    async with wired() as here:
+        client = await here.polling(read=False)
+        first, second = [await here.probe(client, answered=False) for _ in range(2)]
         assert await second.ended() == Closed(1000)
         first.send("2probe")
         assert await first.receive() == "3probe"
-        third = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
+        third = await here.probe(client, answered=False)
         assert await third.ended() == Closed(1000)
         first.send("5")
         assert str(await first.receive()).startswith("40{")
-        for socket in (first, second, third):
-            socket.close()
 
 
 async def test_a_session_that_ends_takes_its_probe_along():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
-        socket.send("2probe")
-        await socket.receive()
+    async with wired() as here:
+        client = await here.polling(read=False)
+        socket = await here.probe(client)
         await client.post("1")
         assert await socket.ended() == Closed(1005)
         socket.send("5")
         assert await client.unknown()
-        socket.close()
 
 
 async def test_a_held_session_stays_held_over_an_upgrade():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        app.peers[0].hold()
-        socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
+    async with wired() as here:
+        client = await here.polling(read=False)
+        here.peer.hold()
+        socket = await here.probe(client, answered=False)
         for packet in ("2probe", "5", '42["x"]'):
             socket.send(packet)
-        await eventually(lambda: served.server.counters.upgraded, "the upgrade")
+        await eventually(lambda: here.counters.upgraded, "the upgrade")
         socket.send('42["y"]')
         await asyncio.sleep(0.05)
-        assert app.named("event") == []
-        assert not app.peers[0].link._reading  # type: ignore[attr-defined]
-        app.peers[0].resume()
-        await eventually(lambda: len(app.named("event")) == 2, "both events")
-        socket.close()
+        assert here.events == []
+        assert not here.peer.link._reading  # type: ignore[attr-defined]
+        here.peer.resume()
+        await here.happened("event", 2)
 
 
 async def test_handshakes_show_the_first_request():
-    app = Recorder()
-    async with serving(app) as served:
-        target = f"{TARGET}websocket&a=1&a=2&b=%C3%A9"
-        client = await WebSocket.open(served.port, target, {"X-Custom": "yes", "Authorization": "Bearer x"})
+    async with wired() as here:
+        client = await here.open("&a=1&a=2&b=%C3%A9", {"X-Custom": "yes", "Authorization": "Bearer x"})
         client.send("40")
-        await eventually(lambda: app.peers, "the peer")
-        handshake = app.peers[0].handshake
+        await here.happened("connect")
+        handshake = here.peer.handshake
         assert handshake.address == "127.0.0.1"
         assert handshake.headers["x-custom"] == ("yes",)
         assert handshake.headers["authorization"] == ("Bearer x",)
         assert handshake.query["a"] == ("1", "2")
         assert handshake.query["b"] == ("é",)
-        client.close()
 
 
 async def test_of_a_handshake_only_what_the_application_reads_is_kept():
-    app = Recorder()
-    async with serving(app, ServerOptions(kept_headers=("cookie", "authorization"))) as served:
-        headers = {"X-Custom": "yes", "Authorization": "Bearer x"}
-        for target in (f"{TARGET}websocket&b64=1&a=1", f"{TARGET}websocket"):
-            client = await WebSocket.open(served.port, target, headers)
+    async with wired(kept_headers=("cookie", "authorization")) as here:
+        for count, query in enumerate(("&b64=1&a=1", ""), 1):
+            client = await here.open(query, {"X-Custom": "yes", "Authorization": "Bearer x"})
             client.send("40")
-            await eventually(lambda target=target: len(app.peers) == 1 + (target[-1] != "1"), "the peer")
-            client.close()
-        first, second = (peer.handshake for peer in app.peers)
+            await here.happened("connect", count)
+        first, second = (peer.handshake for peer in here.app.peers)
         assert first.headers == second.headers == {"authorization": ("Bearer x",)}
         assert (first.query, second.query) == ({"a": ("1",)}, {})
         assert first.address == "127.0.0.1"
 
 
 async def test_the_auth_payload_is_handed_on_as_it_came():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await WebSocket.open(served.port, f"{TARGET}websocket")
+    async with wired() as here:
+        client = await here.open()
         client.send('40{ "token":"a", "x":[1.0]}')
         client.send("40/b,")
         client.send("40/c,{}")
-        await eventually(lambda: len(app.calls) == 3, "three connects")
-        assert app.calls == [
+        await here.happened("connect", 3)
+        assert here.app.calls == [
             ("connect", "/", b'{ "token":"a", "x":[1.0]}'),
             ("connect", "/b", None),
             ("connect", "/c", b"{}"),
         ]
-        client.close()
 
 
 async def test_engine_ids_are_never_shown_to_applications_by_accident():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await WebSocket.open(served.port, f"{TARGET}websocket")
+    async with wired() as here:
+        client = await here.open()
         sid = json.loads(str(await client.receive())[1:])["sid"]
         client.send("40")
         assert sid not in str(await client.receive())
-        connection = app.peers[0]
-        assert isinstance(connection, EngineConnection)
-        assert sid not in repr(connection)
-        client.close()
+        assert isinstance(here.peer, EngineConnection)
+        assert sid not in repr(here.peer)
 
 
 async def test_two_posts_at_once_end_the_session():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        writer.write(f"POST {client.target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n42[".encode())
+    async with wired() as here:
+        client = await here.polling(read=False)
+        _, first = await client.begin_post(9, "42[")
         await asyncio.sleep(0.05)
-        assert (await request(served.port, "POST", client.target, b"3")).status == 400
-        assert app.named("closed") == [("closed", ["/"], "transport error")]
+        assert (await request(here.port, "POST", client.target, b"3")).status == 400
+        assert here.app.named("closed") == [("closed", ["/"], "transport error")]
         assert await client.unknown()
-        writer.close()
-        del reader
+        first.close()
 
 
 async def test_a_post_that_is_still_coming_when_its_session_moves_is_refused():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        writer.write(f"POST {client.target} HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n42[".encode())
-        socket = await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}")
-        socket.send("2probe")
-        socket.send("5")
-        await eventually(lambda: served.server.counters.upgraded, "the upgrade")
+    async with wired() as here:
+        client = await here.polling(read=False)
+        reader, writer = await client.begin_post(6, "42[")
+        await here.upgraded(client)
         writer.write(b'"x"')
         assert (await read_reply(reader)).json["code"] == 3
-        assert app.named("event") == []
+        assert here.events == []
         writer.close()
-        socket.close()
 
 
 async def test_clients_that_can_take_text_alone_get_binary_in_base64():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await WebSocket.open(served.port, f"{TARGET}websocket&b64=1")
-        await client.receive()
-        client.send("40")
-        await client.receive()
-        app.peers[0].send(event_message("/", "x", b"\x01\x02"))
+    async with wired() as here:
+        client = await here.websocket(query="&b64=1")
+        here.emit("x", b"\x01\x02")
         assert await client.receive() == '451-["x",{"_placeholder":true,"num":0}]'
         assert await client.receive() == "bAQI="
-        client.close()
 
 
 async def test_a_websocket_that_carries_nothing_is_closed_with_its_server():
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        probes = [await WebSocket.open(served.port, f"{TARGET}websocket&sid={client.sid}") for _ in range(2)]
-        await served.server.close(grace=0)
+    async with wired() as here:
+        client = await Polling.open(here.port)
+        probes = [await here.probe(client, answered=False) for _ in range(2)]
+        await here.server.close(grace=0)
         for probe in probes:
             await probe.ended()
-            probe.close()
 
 
 async def test_a_post_that_is_cut_off_ends_the_session(caplog: pytest.LogCaptureFixture):
-    app = Recorder()
-    async with serving(app) as served:
-        client = await Polling.open(served.port)
-        await client.post("40")
-        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        writer.write(f"POST {client.target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n42[".encode())
+    async with wired() as here:
+        client = await here.polling(read=False)
+        _, writer = await client.begin_post(9, "42[")
         await asyncio.sleep(0.05)
         writer.close()
-        await eventually(lambda: app.named("closed"), "the end")
+        await here.happened("closed")
         assert await client.unknown()
     assert not caplog.records, "clients may go when they like"
 
@@ -691,17 +541,16 @@ async def test_connections_that_are_gone_are_freed_without_the_collector(monkeyp
     gc.collect()
     gc.disable()
     try:
-        app = Forgetful()
-        async with serving(app, ServerOptions(ping_interval=0.2)) as served:
+        async with wired(Forgetful(), ping_interval=0.2) as here:
             for number in range(10):
-                client = await connected(served)
+                client = await here.websocket()
                 if number % 2:
                     client.send("42{}")
                     await client.ended()
                 client.close()
-                polling = await Polling.open(served.port)
+                polling = await Polling.open(here.port)
                 await polling.post("1")
-            await eventually(lambda: not served.server.connections, "every connection is gone")
+            await eventually(lambda: not here.server.connections, "every connection is gone")
             await eventually(lambda: not _connections(), "every connection is freed")
     finally:
         gc.enable()
@@ -716,17 +565,15 @@ def _connections() -> list[object]:
 
 
 async def test_options_change_for_new_connections_only():
-    async with serving(Recorder(), ServerOptions(ping_interval=1, max_payload=5000)) as served:
-        old = await connected(served)
-        served.server.configure(
+    async with wired(ping_interval=1, max_payload=5000) as here:
+        old = await here.websocket()
+        here.server.configure(
             ServerOptions(ping_interval=2, max_payload=9000, origins=("https://a.example",))
         )
-        new = await WebSocket.open(served.port, f"{TARGET}websocket", {"Origin": "https://a.example"})
+        new = await here.open(headers={"Origin": "https://a.example"})
         value = json.loads(str(await new.receive())[1:])
         assert (value["pingInterval"], value["maxPayload"]) == (2000, 9000)
         old.send("42[" + '"x",' + '"' + "y" * 6000 + '"]')
         assert await old.receive() == Closed(1009)
         with pytest.raises(ValueError, match="path"):
-            served.server.configure(ServerOptions(path="/other/"))
-        old.close()
-        new.close()
+            here.server.configure(ServerOptions(path="/other/"))
