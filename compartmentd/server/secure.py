@@ -44,9 +44,8 @@ class SecureSocket:
         except _LATER:
             raise BlockingIOError from None
         except ValueError:
-            return self._sock.recv_into(
-                buffer
-            )  # `shutdown` has taken TLS off: what still comes is bare bytes
+            # `shutdown` has taken TLS off: what still comes is bare bytes.
+            return self._sock.recv_into(buffer)
 
     def send(self, data: bytes | bytearray) -> int:
         """Send, record by record, until all is sent or the kernel takes no more; return how many bytes it took.
