@@ -28,6 +28,7 @@ from compartmentd.logs import log
 from compartmentd.names import Digest, NamespaceName
 from compartmentd.policy.model import Namespace, Policy, RoomTemplate, Rule
 from compartmentd.problems import Problem, Span, start_of
+from compartmentd.slices import others_first
 from compartmentd.tokens.entry import IssuerEntry
 
 LONGEST = 120.0
@@ -124,7 +125,7 @@ async def assemble(stream: AsyncIterator[bytes], known: Digest) -> Loaded:
             for _ in range(count):
                 rooms.append(_decode_room(await anext(stream)))
                 if time.monotonic() - started > SLICE:
-                    await asyncio.sleep(0)
+                    await others_first()
                     started = time.monotonic()
             namespaces[namespace.name] = msgspec.structs.replace(namespace, rooms=tuple(rooms))
         configuration = Configuration(

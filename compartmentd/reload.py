@@ -20,7 +20,7 @@ from compartmentd.collector import keep, without_collections
 from compartmentd.compilation import compile_beside
 from compartmentd.compiler import Contents, Loaded
 from compartmentd.configuration import Configuration, ServerSettings
-from compartmentd.freeing import freed, parts_of
+from compartmentd.freeing import freed, gathered
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.logs import log
 from compartmentd.material import make_missing_secrets, read_material
@@ -29,7 +29,7 @@ from compartmentd.outcomes import Report, TakenIn, Tally, tell
 from compartmentd.problems import Problem, any_error, start_of
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.standing import Evictions
-from compartmentd.slices import in_slices
+from compartmentd.slices import in_slices, others_first
 from compartmentd.snapshot import Snapshot, build_snapshot, keyset_of, with_remote
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import Key, KeySet
@@ -37,8 +37,8 @@ from compartmentd.tokens.remote import http_allowed
 from compartmentd.tracing import NoTracing, Tracing
 
 SLICE = 0.002
-"""Seconds for which judging, building or freeing may hold the loop at a time. Whoever sends something meanwhile may
-wait for two slices, and for what all others sent; a turn of the loop between them costs 50 µs."""
+"""Seconds for which judging, building or freeing may hold the loop at a time: what somebody sends meanwhile waits
+for that, and for what all others sent."""
 
 SETTLE = 0.25
 """Seconds after which a file that a watch saw and that does not check is read once more: an editor that writes
@@ -339,13 +339,15 @@ class Reloader:
         self._hub.swap(snapshot)
         try:
             self._took_force(self.in_force)
-            await asyncio.sleep(0)
+            await others_first()
         finally:
             # Whatever fails there: nobody may keep what the new policy denies, or wait for it for ever.
-            while not self._hub.judge_some(SLICE):  # noqa: ASYNC110 - it works in slices, and waits for nothing
-                await asyncio.sleep(0)
+            judging = True
+            while judging:
+                judging = not self._hub.judge_some(SLICE)
+                await others_first()
         if old.snapshot.rules is not snapshot.rules:
-            parts = parts_of(old.snapshot)
+            parts = await in_slices(gathered(old.snapshot), SLICE)
             del old
             await in_slices(freed(parts), SLICE)
         return self._report(problems, changed=True)

@@ -98,14 +98,15 @@ class Dispatch:
         return run(cls.build(templates))
 
     def parts(self) -> Iterator[object]:
-        """Yield what it is made of, except for names."""
-        yield from self._by_name.values()
+        """Yield what it is made of, as far as there may be very much of it."""
+        yield from self._by_name.items()
         waiting = [self._tree]
         while waiting:
             node = waiting.pop()
             yield node
             if isinstance(node, _Branch):
                 waiting += node.by_key.values()
+                yield from node.by_key
 
     def find(self, room: str) -> Match | None:
         """Return the one template that has this room, with the values of its parameters, or `None`."""
