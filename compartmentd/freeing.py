@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from itertools import chain
 
+from compartmentd.configuration import Configuration
 from compartmentd.snapshot import Snapshot
 
 GATHERED = 1000
@@ -21,15 +22,16 @@ FREED = 50
 def gathered(snapshot: Snapshot) -> Generator[None, None, list[object]]:
     """Return, in steps, the parts of a snapshot that there may be very many of."""
     parts: list[object] = []
-    for part in chain(_templates(snapshot), snapshot.rules.parts()):
+    for part in chain(templates_of(snapshot.configuration), snapshot.rules.parts()):
         parts.append(part)
         if len(parts) % GATHERED == 0:
             yield
     return parts
 
 
-def _templates(snapshot: Snapshot) -> Iterator[object]:
-    for namespace in snapshot.configuration.policy.namespaces.values():
+def templates_of(configuration: Configuration) -> Iterator[object]:
+    """Yield the room templates of all namespaces."""
+    for namespace in configuration.policy.namespaces.values():
         yield from namespace.rooms
 
 

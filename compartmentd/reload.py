@@ -20,7 +20,7 @@ from compartmentd.collector import keep, without_collections
 from compartmentd.compilation import compile_beside
 from compartmentd.compiler import Contents, Loaded
 from compartmentd.configuration import Configuration, ServerSettings
-from compartmentd.freeing import freed, gathered
+from compartmentd.freeing import freed, gathered, templates_of
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.logs import log
 from compartmentd.material import make_missing_secrets, read_material
@@ -219,6 +219,10 @@ class Reloader:
         if not report.ok:
             self._was_refused(loaded, self._read_at)
         self._mind_staleness(report)
+        if not report.ok and configuration is not None:
+            templates = list(templates_of(configuration))
+            del loaded, configuration
+            await in_slices(freed(templates), SLICE)
         return report
 
     def _mind_staleness(self, report: Report) -> None:
