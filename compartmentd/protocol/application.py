@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from compartmentd.protocol.message import Batch, Message
+from compartmentd.protocol.message import Batch, Message, Run
 
 
 class Handshake(msgspec.Struct, frozen=True, gc=False):
@@ -46,7 +46,7 @@ class Peer(Protocol):
     def refuse(self, namespace: str, message: str, data: Any = None) -> None:
         """Answer a CONNECT with CONNECT_ERROR; `data` is left out where it is `None`."""
 
-    def send(self, message: Message | Batch) -> None:
+    def send(self, message: Message | Batch | Run) -> None:
         """Queue a message; it leaves with everything else of this loop turn. Ended connections drop it."""
 
     @property

@@ -16,7 +16,7 @@ from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.engineio import PING, Outgoing, binary_packet
 from compartmentd.protocol.lifecycle import PHASES, Move, Phase
-from compartmentd.protocol.message import Batch
+from compartmentd.protocol.message import Batch, Run
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.websocket import PROTOCOL_ERROR, TEXT, Data
 
@@ -161,7 +161,7 @@ class EngineConnection(ABC):
             self.link.wake()
         else:
             last = out[-1]
-            if last.open and isinstance(last, Batch):
+            if last.open and isinstance(last, Batch | Run):
                 last.close()  # what would still be added to it comes after this message
         out.append(message)
 

@@ -95,3 +95,40 @@ class Batch:
         if payload is None:
             payload = self._payload = SEPARATOR.join([message.payload for message in self.close()])
         return payload
+
+
+class Run(msgspec.Struct, gc=False, eq=False):
+    """Packets for one client that differ in nothing but a part of one length, in order: the acks of a burst.
+
+    They are queued, put together and framed as one, 0.1 µs for each ack instead of 0.4. It is `open` as a batch is.
+    """
+
+    before: bytes
+    after: bytes
+    parts: list[bytes]
+    open: bool = True
+
+    def takes(self, part: bytes) -> bool:
+        """Tell whether one more packet, with this part, may follow."""
+        return self.open and len(part) == len(self.parts[0])
+
+    def close(self) -> None:
+        """Let nothing follow any more."""
+        self.open = False
+
+    @property
+    def frames(self) -> bytes:
+        """The packets as WebSocket frames."""
+        length = len(self.before) + len(self.parts[0]) + len(self.after)
+        return self._between(websocket.text_head(length), b"")
+
+    @property
+    def payload(self) -> bytes:
+        """The packets as part of a polling payload."""
+        return self._between(b"", SEPARATOR)
+
+    def _between(self, head: bytes, separator: bytes) -> bytes:
+        """Join the packets, `head` before each of them."""
+        self.open = False
+        head += self.before
+        return b"".join((head, (self.after + separator + head).join(self.parts), self.after))

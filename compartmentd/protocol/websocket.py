@@ -54,6 +54,11 @@ def text_frame(payload: bytes) -> bytes:
     return frame(TEXT, payload)
 
 
+def text_head(length: int) -> bytes:
+    """Return what stands before a text message of so many bytes."""
+    return _SHORT_TEXT[length] if length <= _SHORT else frame(TEXT, bytes(length))[:-length]
+
+
 def payload_of(frames: bytes) -> bytes:
     """Return what is in the first of these frames, one that `frame` made."""
     length = frames[1]

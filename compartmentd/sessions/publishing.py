@@ -25,6 +25,7 @@ has the whole). A message to a room of two, sent by one and acknowledged, takes 
   is 4 to 5. The token bucket is asked each time, 0.15.
 - A burst of one sender to a crowd is one `Batch`, queued on each recipient once: 0.01 instead of 0.2 for each
   message and recipient.
+- The acks of a burst are one `Run`: 0.1 each instead of 0.4.
 - Structs instead of classes with `__init__` for what is made for each message (0.1), names of the module instead of
   enum members and properties (0.05), comparisons instead of `min` (0.1), ids kept as digits (0.1).
 """
@@ -45,7 +46,7 @@ from compartmentd.policy.decision import Allow, Facts, Publish
 from compartmentd.policy.model import Event
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.jsontext import MAX_DEPTH, check_depth
-from compartmentd.protocol.message import Batch, Message
+from compartmentd.protocol.message import Batch, Message, Run
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import wire
 from compartmentd.sessions.core import Core, display_part
@@ -106,7 +107,7 @@ def _shape(payload: bytes, attachments: Sequence[bytes]) -> _Shape | None:
 class Publisher:
     """Handles `publish`.
 
-    `_batch` is what `_batch_of` published last, to those of `_batch_to`.
+    `_batch` is what `_batch_of` published last, to those of `_batch_to`; `_acks` are the last acks, of `_acks_of`.
     """
 
     def __init__(self, core: Core) -> None:
@@ -115,6 +116,8 @@ class Publisher:
         self._batch: Batch | None = None
         self._batch_of: Session | None = None
         self._batch_to: tuple[Peer, ...] = ()
+        self._acks: Run | None = None
+        self._acks_of: Session | None = None
 
     def remembered(self, session: Session, ack: bytes | None, payload: bytes) -> bool:
         """Handle a `publish` that a remembered permission covers; tell whether one does, else nothing happened.
@@ -149,8 +152,19 @@ class Publisher:
         if core.floods:
             core.note_rate(session, held=True)
         self._relay(session, membership, grant, wire.relayed(grant.head, data, grant.tail))
-        if ack is not None:
+        if ack is None:
+            return True
+        run = self._acks
+        if (
+            self._acks_of is not session
+        ):  # one message is no burst yet, and a run of one ack would cost 0.4 µs more
+            self._acks, self._acks_of = None, session
             session.peer.send(wire.ok(session.namespace.prefix, ack))
+        elif run is not None and run.takes(ack):
+            run.parts.append(ack)
+        else:
+            self._acks = wire.oks(session.namespace.prefix, ack)
+            session.peer.send(self._acks)
         return True
 
     def publish(

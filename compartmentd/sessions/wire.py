@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from compartmentd.policy.codes import MEANINGS, Code
-from compartmentd.protocol.message import Message
+from compartmentd.protocol.message import Message, Run
 from compartmentd.protocol.websocket import text_frame
 
 encode = msgspec.json.Encoder().encode
 
 OK = b'{"ok":true}'
 _OK_END = b"[" + OK + b"]"
+"""What stands behind the id in the ack that most requests get."""
 
 
 def _refusal(code: Code, **more: int | str) -> bytes:
@@ -52,6 +53,11 @@ def ack(prefix: bytes, ack_id: bytes, body: bytes) -> Message:
 def ok(prefix: bytes, ack_id: bytes) -> Message:
     """Build the ACK that most requests get, in half the time."""
     return Message(text_frame(b"".join((b"43", prefix, ack_id, _OK_END))))
+
+
+def oks(prefix: bytes, ack_id: bytes) -> Run:
+    """Build the same as a run, to which those of the requests that follow can be added."""
+    return Run(b"43" + prefix, _OK_END, [ack_id])
 
 
 def joined_ack(room: str) -> bytes:

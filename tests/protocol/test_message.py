@@ -1,10 +1,10 @@
-"""Outgoing packets: each form is made once, whoever is sent it; a batch is its messages, in order."""
+"""Outgoing packets: each form is made once, whoever is sent it; batches and runs are their parts in order."""
 
 from __future__ import annotations
 
 import pytest
 
-from compartmentd.protocol.message import Batch, Message
+from compartmentd.protocol.message import Batch, Message, Run
 
 
 def test_frames_and_payload():
@@ -39,11 +39,30 @@ def test_a_batch_is_its_messages_in_order():
     assert batch.frames == b"\x81\x024a\x82\x011\x81\x024b"
 
 
+@pytest.mark.parametrize("length", [1, 118, 119, 65_529, 65_530])
+def test_a_run_is_its_packets_in_order(length: int):
+    """The lengths are those around which frames have other heads."""
+    run = Run(b"43", b"[{}]", [b"7" * length])
+    run.parts.append(b"8" * length)
+    messages = [Message.of(b"43" + digit * length + b"[{}]") for digit in (b"7", b"8")]
+    assert run.frames == b"".join([message.frames for message in messages])
+    assert run.payload == b"\x1e".join([message.payload for message in messages])
+
+
+def test_a_run_takes_parts_of_one_length():
+    run = Run(b"43", b"[]", [b"9"])
+    assert run.takes(b"8")
+    assert not run.takes(b"10")
+    run.close()
+    assert not run.takes(b"8")
+
+
 @pytest.mark.parametrize("form", ["frames", "payload"])
-def test_a_batch_that_was_read_is_closed(form: str):
-    batch = Batch(Message.of(b"4a"))
-    getattr(batch, form)
-    assert not batch.open
+@pytest.mark.parametrize("growing", [Batch(Message.of(b"4a")), Run(b"43", b"[]", [b"1"])])
+def test_what_was_read_is_closed(growing: Batch | Run, form: str):
+    growing.open = True
+    getattr(growing, form)
+    assert not growing.open
 
 
 def test_a_message_is_never_open():

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from compartmentd.protocol.application import Handshake
-from compartmentd.protocol.message import Batch, Message
+from compartmentd.protocol.message import SEPARATOR, Batch, Message, Run
 
 
 class RecordingPeer:
@@ -33,9 +33,13 @@ class RecordingPeer:
     def refuse(self, namespace: str, message: str, data: Any = None) -> None:
         self.sent.append(("refused", namespace, message, data))
 
-    def send(self, message: Message | Batch) -> None:
-        messages = message.close() if isinstance(message, Batch) else [message]
-        self.sent += map(decoded, messages)
+    def send(self, message: Message | Batch | Run) -> None:
+        if isinstance(message, Batch):
+            self.sent += map(decoded, message.close())
+        elif isinstance(message, Run):
+            self.sent += [decoded(Message.of(packet)) for packet in message.payload.split(SEPARATOR)]
+        else:
+            self.sent.append(decoded(message))
 
     def end(self, namespace: str) -> None:
         del self.sessions[namespace]
