@@ -72,7 +72,7 @@ class _Case(msgspec.Struct, gc=False):
         namespace = self.rules.policy.namespaces.get(request.namespace)
         if namespace is None:
             return Decision(Deny(Code.RULE_DENIED), (Reason("no such namespace", Truth.FALSE),))
-        refused = self._token(namespace) or self._shape_and_rate(namespace)
+        refused = self._barred(namespace)
         if refused is not None:
             return refused
         if isinstance(request, Join):
@@ -145,15 +145,20 @@ class _Case(msgspec.Struct, gc=False):
 
     # --- the checks ---
 
-    def _token(self, namespace: Namespace) -> Decision | None:
-        subject = self.scene.who.subject
-        if subject is not None and subject.entry not in namespace.issuers:
-            return self._refused(
-                Code.TOKEN_INVALID,
-                f"tokens of {subject.entry} are not accepted in {namespace.name}",
-                namespace.span,
-            )
-        return self.expired(f"namespace {namespace.name}", namespace.span)
+    def _barred(self, namespace: Namespace) -> Decision | None:
+        """Make the checks that are the same for every request: of the token, the request's shape, and the rate."""
+        who, facts = self.scene.who, self.facts
+        if who.subject is not None and who.subject.entry not in namespace.issuers:
+            text = f"tokens of {who.subject.entry} are not accepted in {namespace.name}"
+            return self._refused(Code.TOKEN_INVALID, text, namespace.span)
+        if who.ends_at is not None and not self.scene.now < who.ends_at:
+            return self.expired(f"namespace {namespace.name}", namespace.span)
+        if not facts.well_formed:
+            text = "the request does not have the declared form"
+            return self._refused(Code.INVALID_PAYLOAD, text, namespace.span)
+        if not facts.within_rate:
+            return self._refused(Code.RATE_LIMITED, "the session is over its rate", namespace.span)
+        return None
 
     def expired(self, place: str, span: Span) -> Decision | None:
         """Refuse who has a token that has ended; `exp` is exact (RFC 7519, 4.1.4)."""
@@ -162,15 +167,6 @@ class _Case(msgspec.Struct, gc=False):
             return None
         reason = Reason(place, Truth.FALSE, span, (Reason("the token has expired", Truth.FALSE),))
         return Decision(Deny(Code.TOKEN_EXPIRED), (reason,))
-
-    def _shape_and_rate(self, namespace: Namespace) -> Decision | None:
-        if not self.facts.well_formed:
-            return self._refused(
-                Code.INVALID_PAYLOAD, "the request does not have the declared form", namespace.span
-            )
-        if not self.facts.within_rate:
-            return self._refused(Code.RATE_LIMITED, "the session is over its rate", namespace.span)
-        return None
 
     def _template(self, namespace: Namespace, room: str) -> RoomTemplate | Decision:
         match = self.rules.find(namespace.name, room)
@@ -204,19 +200,24 @@ class _Case(msgspec.Struct, gc=False):
     def ruled(self, place: str, rule: Rule, span: Span, further: Rule | None = None) -> Decision:
         """Decide by a rule, and by a further one where there is one: then both must hold."""
         scene = self.scene
-        rules = (rule,) if further is None else (rule, further)
-        verdicts = [scene.book.ready(each).judge(scene) for each in rules]
-        verdict = all_of(verdicts, place, span)
+        verdict = scene.book.ready(rule).judge(scene)
+        judged = [(rule, verdict)]
+        if further is None:
+            reason = Reason(place, verdict.truth, span, (verdict.reason,))
+        else:
+            judged.append((further, scene.book.ready(further).judge(scene)))
+            verdict = all_of([each for _, each in judged], place, span)
+            reason = verdict.reason
         outcome: Allow | Deny = self.allow
         if verdict.truth is not Truth.TRUE:
-            outcome = Deny(self._code(verdict, rules, verdicts))
+            outcome = Deny(self._code(verdict, judged))
         until, ends_at = verdict.until, scene.who.ends_at
         if until is None or (ends_at is not None and ends_at < until):
             until = ends_at
-        return Decision(outcome, (verdict.reason,), until)
+        return Decision(outcome, (reason,), until)
 
-    def _code(self, verdict: Verdict, rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Code:
-        for rule, each in zip(rules, verdicts, strict=True):
+    def _code(self, verdict: Verdict, judged: Sequence[tuple[Rule, Verdict]]) -> Code:
+        for rule, each in judged:
             closed = isinstance(resolved(rule, self.rules.policy.rules), (Nobody, ByServer))
             if closed and each.truth is not Truth.TRUE:
                 return Code.RULE_DENIED

@@ -7,7 +7,7 @@ view of the room (see `views`) and goes on with those templates whose key is the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 from compartmentd.policy.charset import valid_room_name
@@ -27,6 +27,9 @@ _FEW = 4
 
 _LENGTH_COST = 0.3
 """What looking up one more length of key costs, as a part of what looking closely at one template costs."""
+
+_BEGINNING = 3
+"""Characters of a key by which its length is looked up: of what every key begins with, and of two of the room's."""
 
 _Shaped: TypeAlias = tuple[RoomTemplate, Shape]
 _Built = TypeVar("_Built")
@@ -53,14 +56,25 @@ class _Leaf:
 
 
 class _Branch:
-    """The templates by their key in one view; `lengths` are those of the keys that are not closed."""
+    """The templates by their key in one view.
 
-    __slots__ = ("by_key", "key_of", "lengths")
+    `lengths` are those of the keys that are not closed, by how these begin, longest first; `short` those of the
+    keys that have not even that beginning. So a room is not looked up by lengths that only other rooms can have,
+    at 0.1 µs each.
+    """
 
-    def __init__(self, key_of: Callable[[str], str], by_key: dict[str, _Node], lengths: set[int]) -> None:
+    __slots__ = ("by_key", "key_of", "lengths", "short")
+
+    def __init__(
+        self, key_of: Callable[[str], str], by_key: dict[str, _Node], lengths: Mapping[str, set[int]]
+    ) -> None:
         self.key_of = key_of
         self.by_key = by_key
-        self.lengths = tuple(sorted(lengths, reverse=True))
+        short = {len(beginning) for beginning in lengths if len(beginning) < _BEGINNING}
+        self.short = tuple(sorted(short, reverse=True))
+        self.lengths = {
+            beginning: tuple(sorted(some | short, reverse=True)) for beginning, some in lengths.items()
+        }
 
     def find(self, room: str) -> Match | None:
         key = self.key_of(room)
@@ -69,7 +83,7 @@ class _Branch:
             match = closed.find(room)
             if match is not None:
                 return match
-        for length in self.lengths:
+        for length in self.lengths.get(key[:_BEGINNING], self.short):
             node = self.by_key.get(key[:length])
             if node is not None:
                 match = node.find(room)
@@ -156,11 +170,11 @@ class _Builder:
             if self._slice_is_over():
                 yield
         by_key: dict[str, _Node] = {}
-        lengths: set[int] = set()
+        lengths: dict[str, set[int]] = {}
         for key, part in parts.items():
             by_key[key] = yield from self._tree(part)
             if not key.endswith(CLOSED):
-                lengths.add(len(key))
+                lengths.setdefault(key[:_BEGINNING], set()).add(len(key))
         key_of = self._keys.get(view)
         if key_of is None:
             key_of = self._keys[view] = view.of_rooms()
