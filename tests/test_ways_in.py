@@ -34,6 +34,11 @@ namespaces:
       "user:{user}": {join: {claim: sub, equals: "{user}"}, auto_join: {user: sub}}
 """
 )
+CHANGED = POLICY.replace("{scope: chat}", "{any_scope: [chat, talk]}").replace(
+    "lobby: {join: authenticated", "lobby: {join: {any: [authenticated, nobody]}"
+)
+"""The same by other rules, as far as anybody can tell; by the same ones a reload would decide nothing again."""
+
 PACKAGE = Path(__file__).parent.parent / "compartmentd"
 
 
@@ -69,7 +74,7 @@ def _bound(client: Any, *event: Any) -> Callable[[], object]:
 
 def _reload(world: World, *rooms: str) -> Callable[[], object]:
     _member(world, *rooms)
-    return lambda: world.reload(POLICY + "# changed\n")
+    return lambda: world.reload(CHANGED)
 
 
 def _refresh(world: World) -> Callable[[], object]:
@@ -81,7 +86,7 @@ def _overtaking(world: World) -> Callable[[], object]:
     client = _member(world)
 
     def overtake() -> None:
-        world.swap(POLICY + "# changed\n")
+        world.swap(CHANGED)
         client.ask("leave", "lobby")
 
     return overtake
@@ -183,24 +188,24 @@ def test_admin_access_fails_closed(world: World, monkeypatch: pytest.MonkeyPatch
     assert not decide_admin(world.hub.snapshot.rules, ANONYMOUS, START).allowed
 
 
-def _names_of(path: Path, module: str) -> set[str]:
-    """Return the names that a file imports from a module of ours."""
-    tree = ast.parse(path.read_text())
-    return {
-        alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == module
-        for alias in node.names
-    }
-
-
 def test_only_the_decision_function_evaluates_rules() -> None:
+    """A rule is judged in a scene: who makes none judges none."""
     users = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
-        if "evaluate" in _names_of(path, "compartmentd.policy.rules")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and _called(node) == "Scene"
     }
     assert users == {"policy/decide.py"}
+
+
+def test_what_a_reload_leaves_as_it_was_is_not_decided_again(world: World, asked: list[Request]) -> None:
+    """The one way past the function: what it said before, by the same rules (see `sessions/unchanged.py`)."""
+    client = _member(world, "lobby", "attic")
+    asked.clear()
+    world.reload(POLICY + "# a line more\n")
+    assert asked == []
+    assert client.rooms == ["attic", "lobby", "user:ann"]
 
 
 def test_the_server_layer_asks_nothing_of_the_policy() -> None:
