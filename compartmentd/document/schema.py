@@ -28,6 +28,7 @@ from compartmentd.document.bundled import schema
 from compartmentd.document.explain import explain
 from compartmentd.document.node import Node
 from compartmentd.document.patterns import compiled
+from compartmentd.document.surely import Surely
 from compartmentd.problems import Problem
 
 Errors: TypeAlias = Iterator[ValidationError]
@@ -120,8 +121,23 @@ def _choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -
             yield ValidationError("choice")
 
 
+def _additional(validator: Any, wanted: Any, instance: Any, part: Any) -> Errors:
+    # What grows in a file stands under names: namespaces, rooms, rules. The library gets what may hold a mistake.
+    if wanted is not False and validator.is_type(instance, "object"):
+        known = part.get("properties", ())
+        instance = {
+            name: value
+            for name, value in instance.items()
+            if name in known or not _SURELY.fits(wanted, value)
+        }
+    yield from _LIBRARY["additionalProperties"](validator, wanted, instance, part) or ()
+
+
+_LIBRARY = Draft202012Validator.VALIDATORS
+_SURELY = Surely()
+
 _Validator: Any = extend(  # type: ignore[no-untyped-call]  # the library's stubs leave it untyped
     Draft202012Validator,
-    {"pattern": _pattern, "oneOf": _one_of, "anyOf": _any_of},
+    {"pattern": _pattern, "oneOf": _one_of, "anyOf": _any_of, "additionalProperties": _additional},
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )

@@ -1,0 +1,269 @@
+"""What surely fits, fits: against the library, over what people write and nearly that."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
+
+from compartmentd.document import schema as schema_check
+from compartmentd.document.bundled import schema
+from compartmentd.document.source import Source
+from compartmentd.document.surely import Surely
+from compartmentd.document.yamldoc import parse
+
+CONFIG = Path(__file__).parents[2] / "config"
+LIBRARY: Any = extend(  # type: ignore[no-untyped-call]
+    schema_check._Validator, {"additionalProperties": Draft202012Validator.VALIDATORS["additionalProperties"]}
+)
+"""Our validator as it judges without looking whether anything surely fits."""
+
+_shared: dict[str, Any] = {}
+DEFINITIONS: dict[str, Any] = {
+    name: schema_check._inlined({"$ref": f"#/$defs/{name}"}, schema()["$defs"], _shared)
+    for name in schema()["$defs"]
+}
+MORE = """
+version: 1
+rules: {r: {not: {any: [public, {claim: [a, b], one_of: [1, x, true]}, {param: p, is: past}]}}}
+limits: {message_size: 1KiB, message_rate: unlimited, sessions_per_user: 3}
+namespaces:
+  /:
+    connect: {all: [{claim: n, at_least: 1.5}, {claim: n, exists: false}, {all_scopes: [a, b]}]}
+    events: {message: {volatile: true, publish: members}, other: {}}
+    limits: {rooms_per_session: unlimited, byte_rate: 5/s}
+    rooms:
+      "a{p}{q}":
+        params: {p: {integer: {min: -3, max: 9}}, q: {one_of: [x, y]}}
+        join: server
+        auto_join: {p: claim, q: other}
+        echo: true
+        capacity: 5
+"""
+
+
+def data_of(text: str) -> Any:
+    parsed = parse(Source("f", text))
+    assert parsed.root is not None
+    assert parsed.problems == ()
+    return parsed.root.data
+
+
+WRITTEN = [data_of((CONFIG / name).read_text()) for name in ("compartments.yaml", "demo.yaml")] + [
+    data_of(MORE)
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value inside."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, part in parts:
+        yield (*path, step)
+        yield from places(part, (*path, step))
+
+
+def at(value: Any, path: tuple[Any, ...]) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+_words = st.sampled_from(
+    [
+        "public",
+        "members",
+        "server",
+        "scope",
+        "claim",
+        "equals",
+        "is",
+        "past",
+        "join",
+        "p",
+        "",
+        "30s",
+        "5/s",
+        "x y",
+    ]
+)
+_scalars = _words | st.none() | st.booleans() | st.integers(-2, 9) | st.floats(-1, 2)
+_values = st.recursive(
+    _scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Any:
+    """What somebody wrote, with some values replaced, copied from elsewhere, added or left out."""
+    document = copy.deepcopy(draw(st.sampled_from(WRITTEN)))
+    for _ in range(draw(st.integers(0, 3))):
+        paths = list(places(document))
+        *outer, step = draw(st.sampled_from(paths))
+        place = at(document, tuple(outer))
+        match draw(st.sampled_from(["replace", "copy", "add", "leave out"])):
+            case "replace":
+                place[step] = draw(_values)
+            case "copy":
+                place[step] = copy.deepcopy(at(document, draw(st.sampled_from(paths))))
+            case "add" if isinstance(place, dict):
+                place[draw(_words)] = draw(_values)
+            case "add":
+                place.append(draw(_values))
+            case _:
+                del place[step]
+    return document
+
+
+def found(validator: Any, value: Any) -> list[tuple[Any, ...]]:
+    """Return what a validator finds, so that two can be compared."""
+    errors = validator.iter_errors(value)
+    return sorted((repr(list(e.absolute_path)), repr(list(e.absolute_schema_path))) for e in errors)
+
+
+@given(documents())
+def test_the_library_alone_would_find_the_same(document: Any) -> None:
+    ours = schema_check._validator(None)
+    assert found(ours, document) == found(LIBRARY(ours.schema), document)
+
+
+def parts(part: Any, seen: dict[int, Any]) -> dict[int, Any]:
+    """Return every schema within one, by identity, since a rule holds itself."""
+    if isinstance(part, dict) and id(part) not in seen:
+        seen[id(part)] = part
+        for keyword in ("properties", "dependentSchemas"):
+            for inner in part.get(keyword, {}).values():
+                parts(inner, seen)
+        for keyword in ("items", "propertyNames", "additionalProperties", "then"):
+            parts(part.get(keyword), seen)
+    return seen
+
+
+PARTS = list(parts({"properties": DEFINITIONS}, {}).values())[1:]
+_forms = st.sampled_from(
+    ["30s", "64KiB", "5/s", "unlimited", "/", "/a", "a", "127.0.0.1:80", "10.0.0.0/8", "A_B"]
+)
+
+
+def _texts(part: Any) -> st.SearchStrategy[Any]:
+    known = part.get("enum") or part.get("then", {}).get("enum") or ["x"]
+    lengths = [part.get(name, 1) + more for name in ("minLength", "maxLength") for more in (-1, 0, 1)]
+    return _forms | st.sampled_from([*known, *("x" * length for length in lengths)])
+
+
+def _numbers(part: Any) -> st.SearchStrategy[Any]:
+    ends = [part.get(name, 0) + more for name in ("minimum", "maximum") for more in (-1, 0, 1)]
+    return st.sampled_from([*ends, *map(float, ends), True, 0.5])
+
+
+def _mappings(part: Any, depth: int) -> st.SearchStrategy[Any]:
+    known, others = part.get("properties", {}), part.get("additionalProperties") or {}
+    required = part.get("required", [])
+    chosen = [name for branch in part.get("oneOf", []) for name in branch.get("required", [])]
+    made = _texts(part.get("propertyNames", {}))
+    names = st.sampled_from([*(chosen or known or ["a"]), *required, *known]) | made if known else made
+    few = st.lists(names, max_size=3, unique=True)
+    return (few | few.map(lambda drawn: [*dict.fromkeys([*required, *drawn])])).flatmap(
+        lambda drawn: st.fixed_dictionaries(
+            {name: near(known.get(name, others), depth - 1) for name in drawn}
+        )
+    )
+
+
+def near(part: Any, depth: int = 3) -> st.SearchStrategy[Any]:
+    """Return values that fit a schema, or miss it by little."""
+    kinds = part.get("type", ["string", "object", "array", "number"])
+    kinds = {kinds} if isinstance(kinds, str) else {*kinds}
+    found = []
+    found += [_texts(part)] if "string" in kinds else []
+    found += [_numbers(part)] if kinds & {"number", "integer", "boolean"} else []
+    if depth and "array" in kinds:
+        found += [st.lists(near(part.get("items", {}), depth - 1), max_size=3)]
+    if depth and "object" in kinds:
+        found += [_mappings(part, depth)] * 2
+    return st.one_of([*found, _scalars]) if depth == 3 or not found else st.one_of(found)
+
+
+@settings(max_examples=1000)
+@given(st.sampled_from(PARTS).flatmap(lambda part: st.tuples(st.just(part), near(part))))
+def test_in_what_surely_fits_the_library_finds_nothing(drawn: tuple[Any, Any]) -> None:
+    part, value = drawn
+    assert not Surely().fits(part, value) or not found(LIBRARY(part), value)
+
+
+NEEDS = [{"required": ["a"]}, {"required": ["b"]}]
+KEYWORDS: list[dict[str, Any]] = [
+    *({"type": kind} for kind in ("object", "array", "string", "boolean", "integer", "number")),
+    {"type": ["string", "array"]},
+    {"enum": ["a", "aa"]},
+    {"pattern": "^a+$"},
+    {"minLength": 2},
+    {"maxLength": 1},
+    {"minimum": 1},
+    {"maximum": 1},
+    {"minItems": 2},
+    {"uniqueItems": True},
+    {"uniqueItems": False},
+    {"maxProperties": 1},
+    {"required": ["a", "b"]},
+    {"oneOf": NEEDS},
+    {"anyOf": NEEDS},
+    {"oneOf": [*NEEDS, {"not": {"anyOf": NEEDS}}]},
+    {"items": {"type": "string"}},
+    {"propertyNames": {"maxLength": 1}},
+    {"properties": {"a": {"type": "string"}, "aa": {"type": "string"}}},
+    {"additionalProperties": False, "properties": {"a": {}}},
+    {"additionalProperties": {"type": "string"}, "properties": {"a": {}}},
+    {"dependentSchemas": {"a": {"required": ["b"]}}},
+    {"if": {"type": "string"}, "then": {"minLength": 2}},
+]
+_few: list[Any] = ["", "a", "aa", "b", 0, 1, 2, 1.0, 1.5, True, False, None]
+EVERYTHING = [
+    *_few,
+    *([*items] for n in range(3) for items in product(_few, repeat=n)),
+    *(dict(zip(names, values, strict=True)) for n in range(3) for names in combinations("ab", n)
+      for values in product(_few, repeat=n)),
+    {"aa": "a"}, {"aa": 1}, {"a": [], "b": {}}, [[]], [{}, {}],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", KEYWORDS, ids=repr)
+def test_each_keyword_on_every_small_value(part: Any) -> None:
+    surely, library = Surely(), LIBRARY(part)
+    taken = [value for value in EVERYTHING if surely.fits(part, value)]
+    assert taken
+    assert [value for value in taken if not library.is_valid(value)] == []
+
+
+@pytest.mark.parametrize("document", WRITTEN)
+def test_what_grows_with_a_file_is_told_at_once(document: Any) -> None:
+    """Or nothing would be saved; issuers, which are few, may be left to the library."""
+    surely = Surely()
+    for name, rule in document.get("rules", {}).items():
+        assert surely.fits(DEFINITIONS["rule"], rule), name
+    for name, namespace in document["namespaces"].items():
+        assert surely.fits(DEFINITIONS["namespace"], namespace), name
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ({"type": "string", "const": "a"}, "a"),
+        ({"not": {}}, 1),
+        ({"if": {"minLength": 3}, "then": {"maxLength": 5}}, "abcd"),
+        ({"if": {"type": "string"}, "then": {}, "else": {}}, "abcd"),
+        ({"minimum": 1}, 1.5),
+        ({"enum": [1]}, 1),
+        ({"properties": {"a": {"format": "date"}}}, {"a": "x"}),
+    ],
+)
+def test_what_it_does_not_know_it_does_not_take(part: Any, value: Any) -> None:
+    assert not Surely().fits(part, value)
