@@ -99,11 +99,11 @@ def _shortest(left: Automaton, right: Automaton, *, differing: bool, limit: int)
     Strings are tried by their length in bytes: `waiting[n]` holds what is reached with n bytes, each with the
     pair before and the character between.
     """
-    waiting: list[list[tuple[_Pair, _Pair | None, str]]] = [[] for _ in range(limit + 1)]
-    waiting[0].append(((0, 0, False), None, ""))
+    waiting: dict[int, list[tuple[_Pair, _Pair | None, str]]] = {0: [((0, 0, False), None, "")]}
     came: dict[_Pair, tuple[_Pair | None, str]] = {}
-    for length, arrived in enumerate(waiting):
-        for pair, before, character in arrived:
+    while waiting:
+        length = min(waiting)  # of four at most: a character has no more bytes
+        for pair, before, character in waiting.pop(length):
             if pair in came:
                 continue
             came[pair] = (before, character)
@@ -111,8 +111,7 @@ def _shortest(left: Automaton, right: Automaton, *, differing: bool, limit: int)
                 return _spelled(came, pair)
             for size, read, target in _steps(left, right, pair, differing=differing):
                 if target not in came and length + size <= limit:
-                    waiting[length + size].append((target, pair, read))
-        arrived.clear()
+                    waiting.setdefault(length + size, []).append((target, pair, read))
     return None
 
 
