@@ -154,22 +154,25 @@ class _All:
 
 
 class _Any:
-    """Keeps its last verdict that one part alone decided: conditions give the same one again, as a rule.
+    """Makes its parts ready as they are asked for, since mostly the first one decides.
 
-    That saves a reason and a verdict, 0.3 µs.
+    It keeps its last verdict that one part alone decided: conditions give the same one again, as a rule, and that
+    saves a reason and a verdict, 0.3 µs.
     """
 
     __slots__ = ("decisive", "parts", "rule", "verdict")
 
     def __init__(self, rule: AnyOf) -> None:
         self.rule = rule
+        self.parts: list[Ready | None] = [None] * len(rule.parts)
         self.decisive: Verdict | None = None
         self.verdict: Verdict | None = None
-        self.parts = tuple([made_ready(part) for part in rule.parts])
 
     def judge(self, scene: Scene) -> Verdict:
         verdicts = []
-        for part in self.parts:
+        for index, part in enumerate(self.parts):
+            if part is None:
+                part = self.parts[index] = made_ready(self.rule.parts[index])  # noqa: PLW2901 - the part itself
             verdict = part.judge(scene)
             if verdict.truth is TRUE and verdict.until is None:  # no other part can matter
                 return self._decided(verdict)

@@ -105,14 +105,15 @@ class Standing:
 
     def _take_effect(self, session: Session, lost_code: Code) -> Evictions:
         core = self._core
-        templates = self._unchanged(session)
+        counts = self._counts_as_before(session)
+        templates = self.unchanged.templates(session) if counts and self.unchanged is not None else None
         session.generation = core.snapshot.generation
         namespace = core.snapshot.configuration.policy.namespaces.get(session.namespace.name)
         if namespace is None:
             return self._end(session, Code.POLICY_CHANGED)
         if templates is not None:
             return self.settle(session, namespace, self._as_before(session), lost_code, templates)
-        if session.verified is not None:
+        if session.verified is not None and not counts:
             again = core.unrevoked(
                 judge_again(session.verified, core.snapshot.keys, "connect", core.clock.wall())
             )
@@ -126,14 +127,12 @@ class Standing:
             return self._end(session, Code.POLICY_CHANGED)
         return self.settle(session, namespace, judgement, lost_code)
 
-    def _unchanged(self, session: Session) -> Sequence[RoomTemplate] | None:
-        """Return the templates of the session's rooms, where the last reload changed nothing that concerns it."""
+    def _counts_as_before(self, session: Session) -> bool:
+        """Tell whether the last reload left the session's token as good as it was."""
         core = self._core
-        if self.unchanged is None or (
-            session.verified is not None and core.revocation_of(session.verified) is not None
-        ):
-            return None
-        return self.unchanged.templates(session, core.clock.wall())
+        if self.unchanged is None or not self.unchanged.token(session, core.clock.wall()):
+            return False
+        return session.verified is None or core.revocation_of(session.verified) is None
 
     def _as_before(self, session: Session) -> Judgement:
         compartment = session.namespace

@@ -57,14 +57,13 @@ class Unchanged(msgspec.Struct, frozen=True):
             ),
         )
 
-    def templates(self, session: Session, now: float) -> Sequence[RoomTemplate] | None:
-        """Return the templates that the session's rooms have now, in their order, where nothing of it has changed.
+    def templates(self, session: Session) -> Sequence[RoomTemplate] | None:
+        """Return the templates that the rooms of a session have now, in their order, where nothing has changed.
 
-        `None` where the session is to be judged. `now` is wall time in seconds; whether its token was revoked
-        is for the caller to ask.
+        That is for sessions whose `token` counts as before; `None` where the session is to be judged.
         """
         name = session.namespace.name
-        if session.generation != self.before or name not in self.namespaces or not self._token(session, now):
+        if name not in self.namespaces or session.valid_until != session.principal.ends_at:
             return None
         find = self.snapshot.rules.find
         found = []
@@ -76,12 +75,14 @@ class Unchanged(msgspec.Struct, frozen=True):
             found.append(match.template)
         return found
 
-    def _token(self, session: Session, now: float) -> bool:
-        """Tell whether the token counts as before, and time alone changes nothing before its end."""
-        ends_at = session.principal.ends_at
-        if session.valid_until != ends_at or (ends_at is not None and ends_at <= now):
+    def token(self, session: Session, now: float) -> bool:
+        """Tell whether the session's token counts as it did when it was judged by the snapshot before.
+
+        `now` is wall time in seconds. Whether the token was revoked is for the caller to ask.
+        """
+        verified, ends_at = session.verified, session.principal.ends_at
+        if session.generation != self.before or (ends_at is not None and ends_at <= now):
             return False
-        verified = session.verified
         return verified is None or (
             verified.subject.entry in self.entries
             and self.snapshot.keys.has(verified.subject.entry, verified.thumbprint, verified.algorithm)
