@@ -42,7 +42,7 @@ def _measure(work: Work, seconds: float) -> Callable[[Side], float]:
     def measure(side: Side) -> float:
         settings = dict(work.settings)
         if side.name == SLOW and "window" in settings:
-            settings |= {"window": 8, "batch": 2}
+            settings |= {"window": 4, "batch": 2}
         return cost(
             side.server, lambda: side.load.closed(**settings, bytes=BYTES, seconds=seconds), "deliveries"
         )

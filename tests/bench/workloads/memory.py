@@ -41,7 +41,7 @@ def _each(bench: Bench, name: str, count: int, *, polling: bool) -> float:
 
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield the rows of idle memory."""
-    count = bench.scale(10_000, 3_000, 100)
+    count = bench.scale(10_000, 2_000, 100)
     rounds = bench.scale(bench.rounds, 1, 1)  # nothing else on the machine moves it
     # What python-socketio answers over polling is chunked, which the load does not read.
     peers: dict[str, tuple[str, ...]] = {
