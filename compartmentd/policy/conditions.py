@@ -143,13 +143,13 @@ class _Scopes(Condition):
 
 
 class _Claim(Condition):
-    __slots__ = ("first", "holds", "path", "rest", "test")
+    __slots__ = ("holds", "name", "path", "rest", "test")
 
     def __init__(self, rule: Claim) -> None:
         super().__init__(rule)
         self.path = rule.path
         first, *rest = rule.path
-        self.first = filler(first)
+        (self.name,) = first  # which holds no placeholders
         self.rest = [filler(item) for item in rest]
         self.test = rule.test
         self.holds = values.prepared(rule.test, reader)
@@ -158,10 +158,9 @@ class _Claim(Condition):
         who = scene.who
         if who.subject is None:
             return _NO_TOKEN
-        name = self.first(scene)
-        value: Any = who.claims.get(name)
+        value: Any = who.claims.get(self.name)
         if value is None:
-            if moved_elsewhere(who.claims, name):
+            if moved_elsewhere(who.claims, self.name):
                 return _MOVED
             return values.absent(self.test, missing(self.path, 0))
         for depth, item in enumerate(self.rest, 1):

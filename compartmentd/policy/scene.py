@@ -70,8 +70,9 @@ class Scene(msgspec.Struct, gc=False):
 
     def param(self, name: str) -> Readings:
         """Return what a parameter's value can be taken for: an integer is its decimal form, too."""
-        value = self.value(name)
-        return (int(value), value) if name in self.signature.integers else (value,)
+        names, integers = self.signature
+        value = self.values[names.index(name)]
+        return (int(value), value) if name in integers else (value,)
 
     def named(self, name: str) -> Verdict:
         """Return what a named rule comes to, which is judged when it is first asked for."""
