@@ -22,6 +22,9 @@ _SLICE = 100
 _SAMPLE = 300
 """A view is chosen by how well it divides this many of the templates."""
 
+_SCATTER = 7919
+"""A prime that scatters them: every nth of templates that were generated in turns can be all of one form."""
+
 _FEW = 4
 """A branch for fewer templates than this would cost more than it saves."""
 
@@ -190,7 +193,11 @@ class _Builder:
 
     def _best_view(self, group: list[_Shaped]) -> Generator[None, None, View | None]:
         """Return the view that leaves the fewest templates to look at, or `None` where none leaves fewer."""
-        sample = [shaped[1] for shaped in group[:: 1 + len(group) // _SAMPLE]]
+        stride = -(-len(group) // _SAMPLE)
+        sample = [
+            group[at + at // stride * _SCATTER % stride][1]
+            for at in range(0, len(group) - stride + 1, stride)
+        ]
         best, least = None, len(sample) - 1.0
         for view in useful_views(sample):
             cost = _cost(view, sample)
