@@ -43,7 +43,9 @@ class Echo:
         peer.accept(namespace, secrets.token_urlsafe(12), Session(peer, namespace))
         peer.send(event_message(namespace, "auth", decode(auth or b"{}")))
 
-    def event(self, session: Session, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+    def event(
+        self, session: Session, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]
+    ) -> None:
         name, *arguments = decode_event(payload, attachments)
         if name == "message":
             session.peer.send(event_message(session.namespace, "message-back", *arguments))
