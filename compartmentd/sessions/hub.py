@@ -260,6 +260,7 @@ class Hub:
     def tick(self, budget: float) -> bool:
         """Do what time asks for, for at most `budget` seconds; tell whether something is left to do."""
         core = self._core
+        self._publisher.rest()
         now = core.clock.wall()
         until = core.clock.monotonic() + budget
         for session in core.agenda.due(now):

@@ -155,9 +155,8 @@ class Publisher:
         if ack is None:
             return True
         run = self._acks
-        if (
-            self._acks_of is not session
-        ):  # one message is no burst yet, and a run of one ack would cost 0.4 µs more
+        if self._acks_of is not session:
+            # One message is no burst yet, and a run of one ack would cost 0.4 µs more.
             self._acks, self._acks_of = None, session
             session.peer.send(wire.ok(session.namespace.prefix, ack))
         elif run is not None and run.takes(ack):
@@ -166,6 +165,11 @@ class Publisher:
             self._acks = wire.oks(session.namespace.prefix, ack)
             session.peer.send(self._acks)
         return True
+
+    def rest(self) -> None:
+        """Let go of the last burst: it has left by now, and those whom it was for may want to leave, too."""
+        self._batch = self._batch_of = self._acks = self._acks_of = None
+        self._batch_to = ()
 
     def publish(
         self, session: Session, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]

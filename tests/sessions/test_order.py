@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import re
@@ -195,3 +196,16 @@ def test_whoever_comes_or_goes_in_the_middle_of_a_burst_gets_its_part(
     assert [got for got in people[1].got if isinstance(got, str)] == expected
     for person in people:
         person.connection.lost("transport close")
+
+
+def test_whoever_had_a_burst_is_forgotten_after_it(world: World):
+    people = [Person(world, binary=True) for _ in range(PEOPLE)]
+    for person in people:
+        person.ask("join", "room:a")
+    for data in range(3):
+        people[0].ask("publish", "room:a", "message", data)
+    for person in people:
+        person.connection.lost("transport close")
+    del people, person
+    world.tick(0.1)
+    assert [it for it in gc.get_objects() if isinstance(it, SocketConnection)] == []
