@@ -112,7 +112,6 @@ class EngineConnection(ABC):
 
     __slots__ = (
         "_deadline",
-        "_held",
         "_host",
         "_kept",
         "_ping_at",
@@ -141,9 +140,8 @@ class EngineConnection(ABC):
         self._ping_at = inf
         self._pong_due = inf  # finite while a ping is unanswered
         self._deadline = inf  # the subclass's, see `_overdue`
-        self._held = False
         self._stopped = False  # held or closed: one test for each packet instead of two
-        self._kept: list[Data] | None = None  # packets that arrived while held, there while it is
+        self._kept: list[Data] | None = None  # packets that arrived while held; a list exactly while it is
 
     def opened(self) -> None:
         """Start the clock: the client has been sent its open packet."""
@@ -222,25 +220,25 @@ class EngineConnection(ABC):
 
     def hold(self) -> None:
         """Stop taking packets (a decision is awaited); what has arrived is kept."""
-        if self.phase is not _CLOSED and not self._held:
-            self._held = self._stopped = True
+        if self.phase is not _CLOSED and self._kept is None:
+            self._stopped = True
             self._kept = []
             self.link.pause()
 
     def resume(self) -> None:
         """Take packets again, those that were kept first."""
-        if not self._held or self.phase is _CLOSED:
+        kept = self._kept
+        if kept is None:
             return
-        self._held = self._stopped = False
-        kept, self._kept = self._kept, None
-        self.receive(kept or ())
-        if not self._held:
+        self._stopped, self._kept = False, None
+        self.receive(kept)
+        if not self.held:
             self.link.resume()
 
     @property
     def held(self) -> bool:
         """Whether packets that arrive are kept for later."""
-        return self._held
+        return self._kept is not None
 
     # Time
 
@@ -248,7 +246,7 @@ class EngineConnection(ABC):
         """Do what is due; return when to be called again, `None` for never."""
         if self.phase is _CLOSED:
             return None
-        if now >= self._pong_due and self._held:
+        if now >= self._pong_due and self.held:
             self._pong_due = now + self.options.ping_timeout  # the pong may have come: we are not reading
         if now >= self._pong_due:
             self._host.counters.ping_timeouts += 1
@@ -308,8 +306,7 @@ class EngineConnection(ABC):
         """Enter the last state, once; return whether this call did."""
         if not self.move(Move.END):
             return False
-        self._stopped, self._held = True, False
-        self._kept = None
+        self._stopped, self._kept = True, None
         try:
             self._left(reason)
         except Exception as error:  # noqa: BLE001 - the connection has ended all the same

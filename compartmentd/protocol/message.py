@@ -29,7 +29,7 @@ class Message(msgspec.Struct, gc=False, eq=False):
     _payload: bytes | None = None
 
     open: ClassVar[bool] = False
-    """Whether messages may still be added; only a `Batch` can be."""
+    """Whether messages may still be added; only a `Batch` and a `Run` can be."""
 
     @classmethod
     def of(cls, packet: bytes, attachments: Sequence[bytes] = ()) -> Message:

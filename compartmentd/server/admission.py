@@ -49,10 +49,7 @@ class Admission:
         """Take a place, or say why there is none and count that."""
         refused = self.refusal(address, options, now)
         if refused is None:
-            self._open += 1
-            self._by_address[self._holder(address)] += 1
-            if options.connect_rate is not None:
-                self._tokens -= 1.0
+            self.take(address, options)
         elif refused is _FULL:
             self._counters.refused_full += 1
         elif refused is _ADDRESS:
@@ -73,6 +70,13 @@ class Admission:
         if options.connect_rate is not None and not self._has_token(options.connect_rate, now):
             return _RATE
         return None
+
+    def take(self, address: str, options: ServerOptions) -> None:
+        """Take a place that `refusal` has just found."""
+        self._open += 1
+        self._by_address[self._holder(address)] += 1
+        if options.connect_rate is not None:
+            self._tokens -= 1.0
 
     def leave(self, address: str) -> None:
         """Give a place back."""

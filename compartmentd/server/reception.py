@@ -121,7 +121,7 @@ class Reception:
             return True
         if connections.admission.refusal(client, options, connections.now()) is not None:
             return False
-        connections.admission.enter(client, options, connections.now())
+        connections.admission.take(client, options)
         sid = new_sid()
         if self._answer(sock, peer, head, greeting(sid, wanted, options)):
             begin(connections, sid, request.handshake(wanted), options, sock, b"")
