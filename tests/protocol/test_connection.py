@@ -2,87 +2,21 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from compartmentd.protocol.application import Handshake
-from compartmentd.protocol.connection import EngineConnection
-from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.socketio import event_message
 from compartmentd.protocol.websocket import BINARY, TEXT
+from tests.support.fakes import FakeHost, FakeLink
 from tests.support.recorder import Recorder
 
 OPTIONS = ConnectionOptions(ping_interval=25, ping_timeout=20, connect_timeout=10)
-
-
-class FakeHost:
-    """Time that stands still until it is moved, and the timers that were asked for."""
-
-    def __init__(self) -> None:
-        self.counters = Counters()
-        self.time = 1000.0
-        self.forgotten = 0
-
-    def now(self) -> float:
-        return self.time
-
-    def arm(self, connection: EngineConnection, at: float) -> None:
-        connection.due = min(connection.due, at)
-
-    def forget(self, connection: EngineConnection) -> None:
-        assert connection.phase is not Phase.POLLING
-        self.forgotten += 1
-
-    def failed(self, what: str, error: Exception) -> None:
-        assert what
-        assert error
-        self.counters.errors += 1
-
-    def advance(self, connection: EngineConnection, by: float) -> None:
-        """Let time pass, and wake the connection whenever it asked for it."""
-        end = self.time + by
-        while connection.due <= end:
-            self.time, connection.due = connection.due, inf
-            again = connection.tick(self.time)
-            if again is not None:
-                self.arm(connection, again)
-        self.time = end
-
-
-class FakeLink:
-    """A transport that notes what it is told to do."""
-
-    clear = True
-
-    def __init__(self) -> None:
-        self.calls: list[Any] = []
-
-    def wake(self) -> None:
-        self.calls.append("wake")
-
-    def finish(self) -> None:
-        self.calls.append("finish")
-
-    def farewell(self) -> None:
-        self.calls.append("farewell")
-
-    def fail(self, code: int) -> None:
-        self.calls.append(("fail", code))
-
-    def abort(self) -> None:
-        self.calls.append("abort")
-
-    def pause(self) -> None:
-        self.calls.append("pause")
-
-    def resume(self) -> None:
-        self.calls.append("resume")
 
 
 class Fixture:

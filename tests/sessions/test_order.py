@@ -13,12 +13,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from compartmentd.protocol.application import Handshake
-from compartmentd.protocol.connection import EngineConnection
-from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.websocket import TEXT
+from tests.support.fakes import FakeHost, FakeLink
 from tests.support.world import World
 
 CONFIGURATION = """
@@ -43,43 +42,15 @@ PEOPLE = 8
 """Enough for a room to be a crowd, whose messages of a turn are batched."""
 
 
-class Host:
-    """Time that stands still."""
-
-    def __init__(self) -> None:
-        self.counters = Counters()
-
-    def now(self) -> float:
-        return 0.0
-
-    def arm(self, connection: EngineConnection, at: float) -> None:
-        """Nothing is due while time stands still."""
-
-    def forget(self, connection: EngineConnection) -> None:
-        """Nobody keeps the connection."""
-
-    def failed(self, what: str, error: Exception) -> None:
-        raise AssertionError(what) from error
-
-
-class Link:
-    """A transport that sends when the test says that the turn is over."""
-
-    clear = True
-    unsent = 0
-
-    def wake(self) -> None:
-        """The turn will end."""
-
-
 class Person:
     """A client on a real connection: what it should have got, and how to read what it got."""
 
     def __init__(self, world: World, binary: bool) -> None:
+        self.host = FakeHost()
         self.connection = SocketConnection(
-            Host(), "sid", Handshake("192.0.2.1", {}, {}), ConnectionOptions(), world.hub
+            self.host, "sid", Handshake("192.0.2.1", {}, {}), ConnectionOptions(), world.hub
         )
-        self.connection.link = Link()  # type: ignore[assignment]  # it is never closed
+        self.connection.link = FakeLink()
         self.connection.phase = Phase.WEBSOCKET
         self.form = "frames" if binary else "payload"
         self.expected: list[Any] = []
@@ -96,6 +67,12 @@ class Person:
         number = next(self._ids)
         self.say(f"42{number}{json.dumps(event)}")
         self.expected.append(number)
+
+    def leave(self) -> None:
+        """Go, after nothing went wrong."""
+        assert self.host.counters.errors == 0
+        self.connection.lost("transport close")
+        assert self.host.counters.errors == 0
 
     def turn(self) -> None:
         """Read what was sent in this turn: acks by their number, messages by their data."""
@@ -156,7 +133,7 @@ def test_everybody_gets_everything_in_order_and_nothing_else(world: World, actio
     for person in people:
         person.turn()
         assert person.got == person.expected
-        person.connection.lost("transport close")
+        person.leave()
 
 
 def test_a_burst_is_queued_once(world: World):
@@ -174,7 +151,7 @@ def test_a_burst_is_queued_once(world: World):
     assert people[0].got == people[0].expected
     assert all(person.got == [0, *map(str, range(100))] for person in people[1:])
     for person in people:
-        person.connection.lost("transport close")
+        person.leave()
 
 
 @pytest.mark.parametrize(("first", "then", "expected"), [("leave", "join", ["1"]), ("join", "leave", ["0"])])
@@ -195,7 +172,7 @@ def test_whoever_comes_or_goes_in_the_middle_of_a_burst_gets_its_part(
     people[1].turn()
     assert [got for got in people[1].got if isinstance(got, str)] == expected
     for person in people:
-        person.connection.lost("transport close")
+        person.leave()
 
 
 def test_whoever_had_a_burst_is_forgotten_after_it(world: World):
@@ -205,7 +182,7 @@ def test_whoever_had_a_burst_is_forgotten_after_it(world: World):
     for data in range(3):
         people[0].ask("publish", "room:a", "message", data)
     for person in people:
-        person.connection.lost("transport close")
+        person.leave()
     del people, person
     world.tick(0.1)
     assert [it for it in gc.get_objects() if isinstance(it, SocketConnection)] == []

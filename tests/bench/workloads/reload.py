@@ -9,9 +9,7 @@ between two acks. That is a little too much, since what it always does in that t
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import re
 import socket
 import threading
@@ -26,6 +24,7 @@ from tests.bench.bench import Bench
 from tests.bench.load import Load, Place
 from tests.bench.rows import RELOAD, RELOAD_SEEN, Row, row
 from tests.bench.servers import Server, configuration
+from tests.support import wire
 
 CROWD = 50
 PAUSE = 0.002
@@ -59,22 +58,15 @@ class Probe:
         assert '"ok":true' in self._await("430"), "the probe may not join"
 
     def _shake_hands(self, server: Server) -> None:
-        key = base64.b64encode(os.urandom(16)).decode()
-        self._socket.sendall(
-            f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {server.host}:{server.port}\r\n"
-            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
+        target, host = "/socket.io/?EIO=4&transport=websocket", f"{server.host}:{server.port}"
+        self._socket.sendall(wire.head("GET", target, wire.UPGRADE, host))
         while b"\r\n\r\n" not in self._unread:
             self._unread += self._socket.recv(65536)
         head, self._unread = self._unread.split(b"\r\n\r\n", 1)
         assert b" 101 " in head, head
 
     def _send(self, text: str) -> None:
-        """Send a text frame, masked with zeros (RFC 6455, 5.2)."""
-        payload = text.encode()
-        length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2)
-        self._socket.sendall(b"\x81" + length + bytes(4) + payload)
+        self._socket.sendall(wire.text(text))
 
     def _await(self, prefix: str) -> str:
         """Return the next text that begins so; answer pings meanwhile."""
