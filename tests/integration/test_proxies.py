@@ -118,15 +118,23 @@ async def test_idle_connections_last(url: str, nodes: tuple[Daemon, Daemon]) -> 
 
 @pytest.mark.parametrize("name", PROXIES)
 async def test_a_process_that_drains_hands_its_clients_to_the_other(name: str, tmp_path: Path) -> None:
+    """Who has a WebSocket is told why; who polls finds the other process at the next request, and begins anew."""
     with node(tmp_path / "a", drain="1s") as one, node(tmp_path / "b", drain="1s") as two:
         (tmp_path / "proxy").mkdir()
         with running(name, tmp_path / "proxy", (one, two)) as address:
             async with js_client() as js:
-                manager = await js.manager(address, reconnection=True, reconnectionDelayMax=500)
+                options = {"reconnection": True, "reconnectionDelayMax": 500}
+                manager = await js.manager(address, **options)
                 ann = await manager.socket("/")
+                await manager.sees("upgrade")  # until then it polls, in part
+                bob = await (await js.manager(address, transports=["polling"], **options)).socket("/")
                 home, other = (one, two) if one.status()["connections"] else (two, one)
                 home.signal(signal.SIGTERM)
                 assert (await ann.event("closing"))[0]["code"] == "unavailable"
-                await ann.disconnected()
-                await eventually(lambda: other.status()["sessions"] == 1, "it has come back by itself", 20)
-                assert (await ann.emit("join", "room:a"))["ok"]
+                for client in (ann, bob):
+                    await client.disconnected(20)
+                await eventually(
+                    lambda: other.status()["sessions"] == 2, "they have come back by themselves", 20
+                )
+                for client in (ann, bob):
+                    assert (await client.emit("join", "room:a"))["ok"]

@@ -122,6 +122,11 @@ createInterface({ input: process.stdin, crlfDelay: Infinity })
     }
   })
   // The test is over: connections end as those of a page that is closed in good order, then Node ends by itself.
-  .on("close", () => managers.forEach((manager) => manager.engine?.close()));
+  .on("close", () => {
+    managers.forEach((manager) => {
+      manager.reconnection(false);
+      manager.engine?.close();
+    });
+  });
 
 write({ ready: process.versions.node });
