@@ -268,6 +268,15 @@ def test_whatever_a_session_stands_on_is_judged(
     assert judged == ["ann"]
 
 
+@pytest.mark.parametrize(("before", "after"), [("1", "true"), ("0", "false")])
+def test_a_requirement_of_another_type_is_another(world: World, before: str, after: str) -> None:
+    """To Python they are equal, to the rules for tokens they are not."""
+    demanding = written(FIRST).replace("max_age: 24h", "max_age: 24h, require: {flag: WANTED}")
+    world.reload(demanding.replace("WANTED", before))
+    world.connect("/chat", "ann", flag=int(before))
+    assert world.reload(demanding.replace("WANTED", after)) == (1, 0)
+
+
 def test_a_room_that_another_template_takes_is_judged(world: World, judged: list[str]) -> None:
     ann = world.connect("/chat", "ann", level=1)
     assert ann.code("join", "p1") is None
