@@ -121,15 +121,14 @@ def read_block(block: bytes) -> Headers:
     return headers
 
 
-def is_plain(method: str, version: str, headers: Headers) -> bool:
-    """Tell whether a request that somebody else has read would be plain here."""
+def is_plain(method: str, version: str, headers: Headers, longest: int) -> bool:
+    """Tell whether a request that somebody else has read would be plain here, with a body of at most `longest`."""
     try:
         fields = _judge(headers)
     except Unusual:
         return False
-    return version in {"HTTP/1.0", "HTTP/1.1"} and (
-        method == "POST" or (method == "GET" and not fields.length)
-    )
+    most = {"GET": 0, "POST": longest}.get(method, -1)
+    return version in {"HTTP/1.0", "HTTP/1.1"} and fields.length <= most
 
 
 def _judge(headers: Headers) -> Fields:

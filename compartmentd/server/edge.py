@@ -31,7 +31,7 @@ from compartmentd.server.access import tell_request
 from compartmentd.server.connections import Connections
 from compartmentd.server.handover import take_over
 from compartmentd.server.openings import FOREIGN, Refused, Request, Wanted, begin, greeting, judge, probe
-from compartmentd.server.polls import new_sid
+from compartmentd.server.polls import SMALL_BODY, new_sid
 from compartmentd.server.requests import MAX_FIELDS, client_address, peer_address, read_headers
 from compartmentd.server.streams import Resumed
 from compartmentd.server.websocket import Sock
@@ -84,7 +84,8 @@ class _Request(HTTPMessageDelegate):
             if wants_websocket(values):
                 self._ours = True
                 return _WebSocketRequest(self._connections, self._connection, values).serve(line, query)
-            if not self._is_returned() and is_plain(line.method, line.version, values):
+            # A long body is read where its request was: whatever has come of it would have to be handed over.
+            if not self._is_returned() and is_plain(line.method, line.version, values, SMALL_BODY):
                 self._ours = True
                 return self._keep(line, headers)
         return self._inner.headers_received(start_line, headers)

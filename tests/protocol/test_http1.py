@@ -227,4 +227,5 @@ def test_what_is_plain_is_what_a_whole_server_reads(
     assert int(headers.get("Content-Length", "0")) == request.fields.length
     assert "Transfer-Encoding" not in headers
     assert request.closes or (line.version == "HTTP/1.1" and headers.get("Connection", "").lower() != "close")
-    assert is_plain(line.method, line.version, found)
+    assert is_plain(line.method, line.version, found, request.fields.length)
+    assert not is_plain(line.method, line.version, found, request.fields.length - 1) or line.method == "GET"

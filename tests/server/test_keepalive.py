@@ -291,6 +291,20 @@ async def test_a_connection_that_polled_becomes_a_websocket(tls: Contexts | None
         client.close()
 
 
+async def test_a_long_body_behind_what_tornado_served_arrives(
+    tls: Contexts | None, monkeypatch: pytest.MonkeyPatch
+):
+    """However much of it has come by the time its head is read."""
+    monkeypatch.setattr("compartmentd.server.handover._MAX_EARLY", 100_000)
+    async with at_work(tls=tls) as (recorder, served):
+        line = await Line.begin(served)
+        for size in (80_000, 500_000, 10):
+            await other_path(line)
+            assert (await line.post(f'42["m","{"x" * size}"]')).body == b"ok"
+        assert [len(call[3][1]) for call in recorder.named("event")] == [80_000, 500_000, 10]
+        line.close()
+
+
 async def test_a_refused_websocket_leaves_nothing(tls: Contexts | None):
     async with at_work(tls=tls) as (_, served):
         line = await Line.begin(served)
