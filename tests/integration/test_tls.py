@@ -41,8 +41,8 @@ async def test_a_stock_client_and_a_certificate_that_is_renewed(tmp_path: Path, 
             ann = await manager.socket("/chat", corp.token("ann", scope=CHAT))
             assert (await ann.emit("join", "lobby"))["ok"]
             renewed = certificates.make(ends=60)
-            certificates.write(tmp_path, renewed)
             expires = daemon.status()["tls"]["expires"]
+            certificates.write(tmp_path, renewed)
             await eventually(lambda: daemon.status()["tls"]["expires"] > expires, "the new pair is followed")
             assert health(daemon, renewed) == 200
             other = await js.manager(url, ca=renewed.cert.decode(), transports=["websocket"])
