@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import threading
@@ -32,6 +33,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let results, never expected problems, be written anew where they are meant to change."""
     parser.addoption("--update-golden", action="store_true", help="rewrite what the cases compile to")
+
+
+def pytest_collection_finish() -> None:
+    """Take what the tests themselves are made of out of the collector's sight.
+
+    A full collection would look through a quarter of a million objects each time, for 0.12 s, in the middle of
+    whichever test it comes to, be it one that asserts how little time something takes.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
