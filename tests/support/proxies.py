@@ -17,17 +17,34 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.daemon import Daemon
+from tests.support.ports import free_port
 from tests.support.timing import seconds
 
 RECIPES = Path(__file__).parent.parent.parent / "config/recipes/proxies"
-PORT = 8080
+
+
+class Place(NamedTuple):
+    """Where a proxy listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @classmethod
+    def own(cls) -> Place:
+        """Return a place at an address of loopback that no other test has, nor anybody's connections."""
+        dice = random.SystemRandom()
+        host = f"127.{dice.randint(10, 250)}.{dice.randint(0, 250)}.{dice.randint(1, 250)}"
+        return cls(host, free_port(host))
 
 
 class Proxy(NamedTuple):
     """A proxy: its recipe, how its file becomes one that a test can run, and the command."""
 
     recipe: str
-    fit: Callable[[str, str, Path], str]
+    fit: Callable[[str, Place, Path], str]
     command: Callable[[Path], Sequence[str]]
     idle: tuple[str, ...]
     """The lines after which it gives up on a connection on which nothing comes; empty if it never does."""
@@ -38,8 +55,8 @@ def _swap(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def _nginx(text: str, host: str, directory: Path) -> str:
-    site = _swap(text, "listen 80;", f"listen {host}:{PORT};")
+def _nginx(text: str, place: Place, directory: Path) -> str:
+    site = _swap(text, "listen 80;", f"listen {place};")
     return f"""
 daemon off;
 {"user root;" if os.getuid() == 0 else ""}
@@ -59,12 +76,12 @@ http {{
 """
 
 
-def _haproxy(text: str, host: str, _directory: Path) -> str:
-    return _swap(text, "bind :80", f"bind {host}:{PORT}")
+def _haproxy(text: str, place: Place, _directory: Path) -> str:
+    return _swap(text, "bind :80", f"bind {place}")
 
 
-def _caddy(text: str, host: str, _directory: Path) -> str:
-    site = _swap(text, "rt.example.com {", f"http://{host}:{PORT} {{\n\tbind {host}")
+def _caddy(text: str, place: Place, _directory: Path) -> str:
+    site = _swap(text, "rt.example.com {", f"http://{place} {{\n\tbind {place.host}")
     return "{\n\tadmin off\n\tauto_https off\n}\n" + site
 
 
@@ -93,11 +110,11 @@ PROXIES = {
 @contextmanager
 def nginx_before(upstream: str, directory: Path) -> Iterator[str]:
     """Run nginx by its recipe, but in front of this one upstream; yield its URL."""
-    host = _own_host()
+    place = Place.own()
     text = (RECIPES / "nginx.conf").read_text()
     text = _swap(text, "server 127.0.0.1:8001;", f"server {upstream};")
     text = re.sub(r"server 127\.0\.0\.1:8002;.*", "", text)
-    with _serving("nginx", _nginx(text, host, directory), host, directory) as url:
+    with _serving("nginx", _nginx(text, place, directory), place, directory) as url:
         yield url
 
 
@@ -105,26 +122,20 @@ def nginx_before(upstream: str, directory: Path) -> Iterator[str]:
 def running(name: str, directory: Path, nodes: Sequence[Daemon], idle: str = "60s") -> Iterator[str]:
     """Run a proxy in front of two daemons; yield its URL. It gives idle connections `idle`."""
     proxy = PROXIES[name]
-    host = _own_host()
-    text = proxy.fit((RECIPES / proxy.recipe).read_text(), host, directory)
+    place = Place.own()
+    text = proxy.fit((RECIPES / proxy.recipe).read_text(), place, directory)
     for index, node in enumerate(nodes, 1):
         text = _swap(text, f"127.0.0.1:800{index}", f"127.0.0.1:{node.port}")
         admin = node.admin_url.removeprefix("http://").replace(":", " port ")
         text = text.replace(f"addr 127.0.0.1 port 900{index}", f"addr {admin}")
     for line in proxy.idle:
         text = _swap(text, line, line.replace("60s", idle))
-    with _serving(name, text, host, directory) as url:
+    with _serving(name, text, place, directory) as url:
         yield url
 
 
-def _own_host() -> str:
-    """Return an address of loopback that no other test has, so that a fixed port is free there."""
-    dice = random.SystemRandom()
-    return f"127.{dice.randint(10, 250)}.{dice.randint(0, 250)}.{dice.randint(1, 250)}"
-
-
 @contextmanager
-def _serving(name: str, text: str, host: str, directory: Path) -> Iterator[str]:
+def _serving(name: str, text: str, place: Place, directory: Path) -> Iterator[str]:
     proxy = PROXIES[name]
     file = directory / proxy.recipe
     file.write_text(text)
@@ -139,8 +150,8 @@ def _serving(name: str, text: str, host: str, directory: Path) -> Iterator[str]:
             env={**os.environ, "HOME": str(directory), "XDG_DATA_HOME": str(directory)},
         )
     try:
-        _wait(host, process, log)
-        yield f"http://{host}:{PORT}"
+        _wait(place, process, log)
+        yield f"http://{place}"
     finally:
         process.terminate()
         try:
@@ -150,12 +161,12 @@ def _serving(name: str, text: str, host: str, directory: Path) -> Iterator[str]:
             process.wait()
 
 
-def _wait(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(place: Place, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + seconds(20)
     while True:
         assert process.poll() is None, f"it ended:\n{log.read_text()}"
         with socket.socket() as probe:
-            if probe.connect_ex((host, PORT)) == 0:
+            if probe.connect_ex(place) == 0:
                 return
         assert time.monotonic() < deadline, f"it does not listen:\n{log.read_text()}"
         time.sleep(0.02)

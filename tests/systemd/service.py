@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.support.ports import free_port
 from tests.support.systemd import UserManager
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "config/systemd"
 SERVICE = "compartmentd.service"
 COMMAND = f"{sys.executable} -m compartmentd"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 class Service:
