@@ -42,7 +42,11 @@ async def test_ipv6_beside_ipv4_and_a_unix_socket(tmp_path: Path, corp: Issuer) 
                 client = await manager.socket("/chat", corp.token("ann", scope=world.CHAT))
                 assert (await client.emit("join", "lobby"))["ok"]
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:
-            async with session.get("http://localhost/socket.io/?EIO=4&transport=polling") as answer:
+            polling = "http://localhost/socket.io/?EIO=4&transport=polling"
+            async with session.get(polling) as answer:
+                sid = json.loads((await answer.text())[1:])["sid"]
+            # Else the daemon would wait at its end, for this client to fetch the goodbye.
+            async with session.post(f"{polling}&sid={sid}", data="1") as answer:
                 assert answer.status == 200
             async with session.ws_connect("http://localhost/socket.io/?EIO=4&transport=websocket") as client:
                 assert (await client.receive_str()).startswith("0{")
