@@ -14,24 +14,24 @@ from tests.support.daemon import Daemon
 from tests.support.jsclient import js_client
 from tests.support.mint import Issuer
 from tests.support.rawclient import Polling, RawClient
-from tests.support.timing import eventually
+from tests.support.timing import eventually, seconds
 
 
 async def test_a_session_ends_when_its_token_does(shared: Daemon, corp: Issuer) -> None:
-    token = corp.token("ann", scope=CHAT, lifetime=3)
-    ends = int(time.time()) + 3
     async with js_client() as js:
         manager = await js.manager(shared.url)
         everyone = await manager.socket("/")
+        ends = int(time.time()) + 5  # from when all is ready that takes its time
+        token = corp.token("ann", scope=CHAT, exp=ends)
         ann = await manager.socket("/chat", token)
         [expiring] = await ann.event("expiring")
         assert set(expiring) == {"in"}
-        assert 0 < expiring["in"] <= 3000
+        assert 0 < expiring["in"] <= 5000
         await ann.ok("join", "lobby")
         [closing] = await ann.event("closing")
         assert (closing["code"], closing["retry"]) == ("token_expired", True)
         assert await ann.disconnected() == "io server disconnect"
-        assert ends - 1 <= time.time() <= ends + 2
+        assert ends <= time.time() <= ends + seconds(5)
         assert (await manager.refusal("/staff", token))["data"]["code"] == "token_expired"
         assert await everyone.denied("publish", None, "message", "x") == "token_missing", "the rest goes on"
         await ann.use_token(corp.token("ann", scope=CHAT))
@@ -43,7 +43,7 @@ async def test_a_session_ends_when_its_token_does(shared: Daemon, corp: Issuer) 
 async def test_the_session_also_ends_in_a_public_namespace_and_at_max_age(
     tmp_path: Path, corp: Issuer
 ) -> None:
-    settings = world.settings() | {"issuers": {"corp": corp.settings(max_age="2s")}}
+    settings = world.settings() | {"issuers": {"corp": corp.settings(max_age="4s")}}
     with world.daemon(tmp_path, corp, settings) as daemon:
         async with js_client() as js:
             ann = await (await js.manager(daemon.url)).socket("/", corp.token("ann"))
@@ -65,9 +65,12 @@ async def test_messages_beyond_the_rate_are_refused_and_come_back(tmp_path: Path
         async with js_client() as js:
             ann = await (await js.manager(daemon.url)).socket("/chat", corp.token("ann", scope=CHAT))
             await ann.ok("join", "mirror")
-            answers = [await ann.emit("publish", "mirror", "message", number) for number in range(6)]
+            began = time.monotonic()
+            publishing = [ann.emit("publish", "mirror", "message", number) for number in range(30)]
+            answers = await asyncio.gather(*publishing)
+            took = time.monotonic() - began
             errors = [answer["error"] for answer in answers if not answer["ok"]]
-            assert 2 <= 6 - len(errors) <= 4
+            assert 2 <= 30 - len(errors) <= 2 + 2 * took
             assert {error["code"] for error in errors} == {"rate_limited"}
             assert all(error["retry"] and 0 < error["after"] <= 1000 for error in errors)
             await asyncio.sleep(errors[-1]["after"] / 1000 + 0.01)
@@ -118,10 +121,11 @@ async def test_too_many_connections_are_refused_before_there_is_a_session(
 
 
 async def test_a_connection_without_a_session_is_closed(tmp_path: Path, corp: Issuer) -> None:
-    settings = world.settings() | {"server": {"connect_timeout": "1s"}}
+    settings = world.settings() | {"server": {"connect_timeout": "3s"}}
     with world.daemon(tmp_path, corp, settings) as daemon:
-        idle, busy = await RawClient.open(daemon.url), await RawClient.open(daemon.url)
+        busy = await RawClient.open(daemon.url)
         assert (await busy.connect("/")).sid
+        idle = await RawClient.open(daemon.url)
         await idle.until(lambda: idle.closed, "the idle connection is closed")
         assert not busy.closed
         await busy.close()
