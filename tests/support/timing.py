@@ -38,3 +38,14 @@ async def eventually(holds: Callable[[], T], what: str, limit: float = 10) -> T:
             raise AssertionError(message)
         await asyncio.sleep(0.01)
     return value
+
+
+async def fastest(attempt: Callable[[], Awaitable[float]], limit: float, most: int = 5) -> float:
+    """Return the seconds that the fastest of some attempts took; the first below `limit` is the last.
+
+    What else the machine does can only make an attempt slower: one that is fast enough shows what the code does.
+    """
+    times = [await attempt()]
+    while min(times) >= seconds(limit) and len(times) < most:
+        times.append(await attempt())
+    return min(times)
