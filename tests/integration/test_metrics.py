@@ -18,6 +18,7 @@ from tests.support import certificates
 from tests.support.daemon import ADMIN, Daemon
 from tests.support.mint import Issuer
 from tests.support.rawclient import RawClient
+from tests.support.timing import eventually
 
 MONITORING = Path(__file__).parents[2] / "config" / "monitoring"
 SECRET_NAMES = ("ann-the-user", "zeus-the-project", "eve@example.com")
@@ -74,6 +75,7 @@ async def used(daemon: Daemon, corp: Issuer) -> None:
     for name in ("/no-such-namespace-as-this", "/nor-this"):
         assert (await eve.connect(name)).error == {"message": "Invalid namespace"}
     await eve.close()
+    await eventually(lambda: daemon.status()["connections"] == 1, "the daemon has noticed, too")
     text = scrape(daemon)
     samples = values(text)
     expected = {
