@@ -260,7 +260,7 @@ async def test_a_token_of_ones_own_expires(demo: Demo) -> None:
 
         await pane.be("bob")
         await pane.be("your own token…")
-        token = demo.mint(sub="kim", exp=int(time.time()) + 4)
+        token = demo.mint(sub="kim", exp=int(time.time()) + 7)
         await pane.root.get_by_label("A token of your own").fill(token)
         await pane.root.get_by_role("button", name="Use this token").click()
         await expect(pane.timeline).to_contain_text("connected as kim")
