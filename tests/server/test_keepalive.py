@@ -530,9 +530,10 @@ async def test_who_takes_nothing_of_an_answer_is_given_up(monkeypatch: pytest.Mo
 
 
 async def test_who_sends_no_further_request_is_sent_away(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(keepalive, "HEAD_TIMEOUT", 0.1)
     async with at_work() as (_, served):
         line, slow = await Line.begin(served), await Line.open(served)
+        monkeypatch.setattr(keepalive, "HEAD_TIMEOUT", 0.1)
+        assert (await line.post("3")).body == b"ok"  # and from now on it counts
         slow.writer.write(head("GET", POLLING, {})[:-2])
         assert await line.ended() == b""
         assert await slow.ended() == b""
@@ -552,10 +553,12 @@ async def test_who_does_not_finish_a_body_is_sent_away(monkeypatch: pytest.Monke
 
 
 async def test_a_poll_is_held_for_longer_than_a_head_may_take(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(keepalive, "HEAD_TIMEOUT", 0.1)
     async with at_work() as (recorder, served):
         line = await Line.begin(served)
-        line.send("GET", line.target)
+        monkeypatch.setattr(keepalive, "HEAD_TIMEOUT", 0.1)
+        line.send("POST", line.target, b"3")
+        line.send("GET", line.target)  # at once: it is not this head that comes late
+        assert (await read_reply(line.reader)).body == b"ok"
         await asyncio.sleep(0.3)
         say(recorder, "n")
         assert (await read_reply(line.reader)).text == '42["n"]'

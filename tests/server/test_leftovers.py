@@ -42,7 +42,7 @@ namespaces:
 """
 )
 
-BRIEF = ServerOptions(ping_interval=0.2, ping_timeout=0.2, connect_timeout=0.2)
+BRIEF = ServerOptions(ping_interval=1.0, ping_timeout=1.0, connect_timeout=1.0)
 """The clock's own entries of a connection that has ended last until its next ping would have been due."""
 
 
