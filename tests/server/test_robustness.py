@@ -241,6 +241,16 @@ async def a_slow_reader_loses_nothing_and_stalls_nobody(echo: Serving) -> None:
     other.close()
 
 
+async def _quiet(echo: Serving) -> None:
+    """Wait until nothing has been read or written for a while."""
+    counters, before, unchanged = echo.server.counters, (-1, -1), 0
+    while unchanged < 5:
+        await asyncio.sleep(0.05)
+        now = (counters.bytes_in, counters.bytes_out)
+        unchanged = unchanged + 1 if now == before else 0
+        before = now
+
+
 def _choked(echo: Serving) -> bool:
     return any(not connection.clear for connection in echo.server._connections)
 
@@ -433,7 +443,8 @@ async def an_idle_connection_costs_no_time(echo: Serving) -> None:
             client.reader._transport.pause_reading()  # type: ignore[attr-defined]
             for index in range(900):
                 client.send(message(index, "x" * 10_000))
-            await asyncio.sleep(0.5)
+            await eventually(lambda: _choked(echo), "the server stops reading")
+            await _quiet(echo)
         if stage == "ended":
             client.writer.transport.abort()
         before = os.times()
