@@ -72,7 +72,7 @@ def judge(connections: Connections, request: Request) -> Wanted | Refused:
     if not isinstance(opening, Opening):
         return Refused(opening.status, "text/plain", opening.message.encode())
     if not connections.origins.allows(
-        _first(headers, "origin"), _first(headers, "host"), _first(headers, "sec-fetch-site")
+        _value(headers, "origin"), _value(headers, "host"), _value(headers, "sec-fetch-site")
     ):
         return FOREIGN
     try:
@@ -146,6 +146,7 @@ def probe(
     link.start(early)
 
 
-def _first(headers: Headers, name: str) -> str | None:
+def _value(headers: Headers, name: str) -> str | None:
+    """Return a header's value; several lines are one value (RFC 9110, 5.3), so that none hides another."""
     values = headers.get(name)
-    return values[0] if values else None
+    return ",".join(values) if values else None

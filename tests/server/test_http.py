@@ -48,6 +48,8 @@ async def upgrade_status(served: Serving, target: str, headers: Mapping[str, str
         (None, "http://localhost:1", False),
         (None, "http://other", False),
         (None, "null", False),
+        (None, "http://localhost\r\nOrigin: http://other", False),
+        (None, "http://localhost\r\nOrigin: http://localhost", False),
         (("https://a.example",), None, True),
         (("https://a.example",), "https://a.example", True),
         (("https://a.example",), "http://localhost", False),
