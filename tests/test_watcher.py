@@ -205,9 +205,10 @@ async def test_every_change_is_told_not_only_the_first(file: Path, pace: Pace) -
 
 async def test_all_changed_paths_are_told_at_once(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a", "b", "c")]
-    async with watching(*files, pace=Pace(quiet=0.5, longest=3600, poll=3600)) as told:
+    async with watching(*files, pace=Pace(quiet=3600, longest=3600, poll=3600)) as told:
         for path in files[:2]:
             path.write_text("x")
+        await told.look()
         assert await told.change() == {str(path) for path in files[:2]}
 
 
@@ -362,10 +363,11 @@ NO_CHANGES = [
 @pytest.mark.parametrize("act", NO_CHANGES, ids=lambda act: act.__name__)
 async def test_what_leaves_the_content_is_not_told(file: Path, act: Callable[[Path], None]) -> None:
     fence = file.with_name("fence")
-    # A long quiet time, so that no look falls into the middle of what is done.
-    async with watching(file, fence, pace=Pace(quiet=0.5, longest=3600, poll=3600)) as told:
+    # No look of its own, so that none falls into the middle of what is done.
+    async with watching(file, fence, pace=Pace(quiet=3600, longest=3600, poll=3600)) as told:
         act(file)
-        fence.write_text("x")  # events come in order, so once this is told, so would be the other
+        fence.write_text("x")
+        await told.look()
         assert await told.change() == {str(fence)}
         await told.look()
         assert told.changes == []
@@ -384,16 +386,18 @@ async def test_reading_raises_no_events(file: Path) -> None:
 
 async def test_a_burst_of_writes_is_told_once_or_a_few_times(file: Path) -> None:
     async with watching(file, pace=Pace(quiet=0.1, longest=1.0, poll=3600)) as told:
-        began = time.monotonic()
+        times = [time.monotonic()]
         for count in range(500):
             file.write_text(f"version: {count}\n")
-        burst = time.monotonic() - began
+            times.append(time.monotonic())
+        pauses = sum(later - earlier > 0.05 for earlier, later in itertools.pairwise(times))
         while await told.change() and content_of(str(file)) != told.watcher._known[str(file)]:
             pass
         await told.look()
         assert told.changes == []
-        # One for each second that the burst took (a slow machine), and the one after it.
-        assert 1 <= told.count <= burst + 2
+        # One for each second that the burst took and for each pause that it made (a slow machine), and the one
+        # after it.
+        assert 1 <= told.count <= times[-1] - times[0] + pauses + 2
 
 
 async def test_endless_writing_does_not_put_off_the_look_for_ever(file: Path) -> None:
@@ -593,7 +597,7 @@ async def test_stopping_leaves_no_thread_and_no_descriptor(file: Path) -> None:
             in_place(file)
     left = [thread for thread in set(threading.enumerate()) - threads if "asyncio" not in thread.name]
     assert left == []
-    assert descriptors() == open_before
+    assert descriptors() <= open_before
 
 
 async def test_nothing_is_told_after_stopping(file: Path) -> None:
@@ -628,13 +632,9 @@ async def test_the_loop_is_not_held_while_files_are_hashed(tmp_path: Path) -> No
     with big.open("wb") as file:
         file.truncate(1 << 28)  # a hole: a quarter of a gigabyte to hash, nothing on the disk
     async with watching() as told:
-        answer = told.watcher.watch([str(big)])
-        turns = [time.monotonic()]
-        while not answer.done():
-            await asyncio.sleep(0.001)
-            turns.append(time.monotonic())
-        longest = max(later - earlier for earlier, later in itertools.pairwise(turns))
-        assert longest < (turns[-1] - turns[0]) / 3
+        ours, everyones = time.thread_time(), time.process_time()
+        await within(SOON, told.watcher.watch([str(big)]), "the file is followed")
+        assert time.thread_time() - ours < (time.process_time() - everyones) / 3
 
 
 # --- the parts ----------------------------------------------------------------------------------------------
