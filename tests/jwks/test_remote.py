@@ -91,6 +91,7 @@ async def test_the_wait_for_the_first_keys_has_an_end() -> None:
         other = idp.entry("other", issuer="https://other.example")
         other_place = Provider(1)  # nobody listens on port 1
         async with following(other_place.entry(), other) as now:
+            await now.answered(EntryName("other"))
             assert await now.remote.first(0.5) == (CORP,)
             assert now.kids(EntryName("other")) == ["a"]
 
