@@ -52,6 +52,6 @@ def test_holds(schema: Any, data: bytes, holds: bool) -> None:
 
 def test_a_pattern_takes_no_exponential_time() -> None:
     schema = PayloadSchema({"pattern": "^(a+)+$"})
-    started = time.monotonic()
+    started = time.process_time()
     assert not schema.holds(b'"' + b"a" * 5000 + b'!"')
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
