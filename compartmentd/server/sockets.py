@@ -19,11 +19,15 @@ from compartmentd.errors import UsageError
 BACKLOG = 4096
 """Connections that wait while the loop is busy; after a restart every client comes at once."""
 
+_CHOICES = 10
+"""Ports that the system may choose until one is free at all places of a listener."""
+
 UNIX_MODE = 0o660
 FIRST_PASSED = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 
 Passed = Mapping[str, tuple[socket.socket, ...]]
+_Place = tuple[socket.AddressFamily, Any]
 
 
 def bind(address: Address, passed: Passed) -> list[socket.socket]:
@@ -108,13 +112,25 @@ def unlink(sock: socket.socket) -> None:
 def _bind_tcp(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return _bind_each(sorted({(family, where) for family, _, _, _, where in found}), port)
+        places: list[_Place] = sorted({(family, where) for family, _, _, _, where in found})
+        return _bind_chosen(places) if port == 0 else _bind_each(places, port)
     except OSError as error:
         shown = f"[{host}]" if ":" in host else host or "*"
         raise UsageError(f"cannot listen on `{shown}:{port}`: {_why(error)}") from None
 
 
-def _bind_each(places: list[tuple[socket.AddressFamily, Any]], port: int) -> list[socket.socket]:
+def _bind_chosen(places: list[_Place]) -> list[socket.socket]:
+    """Bind each place at one port of the system's choice: what it chooses for one may be somebody's at another."""
+    for _ in range(_CHOICES - 1):
+        try:
+            return _bind_each(places, 0)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return _bind_each(places, 0)
+
+
+def _bind_each(places: list[_Place], port: int) -> list[socket.socket]:
     """Bind each place, IPv4 first; a family that this machine lacks is left out where there is another."""
     with ExitStack() as undo:
         sockets: list[socket.socket] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -235,6 +236,26 @@ def test_all_interfaces_are_both_families_on_one_port() -> None:
     assert len({port for _, _, port in where}) == 1
 
 
+@pytest.mark.parametrize(("taken", "refused"), [(3, False), (100, True)])
+def test_a_chosen_port_that_somebody_has_in_the_other_family_is_chosen_anew(
+    monkeypatch: pytest.MonkeyPatch, taken: int, refused: bool
+) -> None:
+    create_server, made = socket.create_server, []
+
+    def busy(address: Any, *, family: socket.AddressFamily, **more: Any) -> socket.socket:
+        made.append(family)
+        if made.count(socket.AF_INET6) <= taken and family == socket.AF_INET6:
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        return create_server(address, family=family, **more)
+
+    monkeypatch.setattr(socket, "create_server", busy)
+    if refused:
+        with pytest.raises(UsageError, match="Address already in use"):
+            bound(TcpAddress("", 0))
+    else:
+        assert len(bound(TcpAddress("", 0))) == 2
+
+
 @pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
 def test_a_port_in_use_is_told_with_its_address(host: str, shown: str) -> None:
     first = bind(TcpAddress(host, 0), {})
@@ -253,10 +274,10 @@ def test_an_address_of_another_machine_is_told() -> None:
 
 
 class Handed:
-    """Descriptors in a row, as systemd hands them over; the test's own numbers stand for 3, 4, …"""
+    """Descriptors in a row, as systemd hands them over; numbers above all that are in use stand for 3, 4, …"""
 
     def __init__(self, *sockets: socket.socket) -> None:
-        self.first = 200 + os.getpid() % 500
+        self.first = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir()) + 1
         for index, sock in enumerate(sockets):
             os.dup2(sock.fileno(), self.first + index, inheritable=True)
 
