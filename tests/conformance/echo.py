@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import errno
 import secrets
 import signal
 import socket
@@ -79,17 +81,24 @@ class BareEcho(EngineConnection):
 
 def listen(port: int) -> list[socket.socket]:
     """Return listening sockets on both loopback addresses, with one port number."""
-    sockets = []
-    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        sock = socket.socket(family)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        port = sock.getsockname()[1]
-        sock.listen(1024)
-        sock.setblocking(False)
-        sockets.append(sock)
+    while True:
+        try:
+            return _listen(port)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE:
+                raise
+            # The port that was chosen at one address is somebody's at the other.
+
+
+def _listen(port: int) -> list[socket.socket]:
+    with contextlib.ExitStack() as undo:
+        sockets = []
+        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            sock = undo.enter_context(socket.create_server((address, port), family=family, backlog=1024))
+            sock.setblocking(False)
+            port = sock.getsockname()[1]
+            sockets.append(sock)
+        undo.pop_all()
     return sockets
 
 
