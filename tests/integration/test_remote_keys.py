@@ -81,7 +81,7 @@ async def test_a_daemon_that_waits_for_keys_can_be_stopped(tmp_path: Path) -> No
         issuers = {"corp": {"issuer": idp.url, "audience": "realtime"}}
         async with launched(tmp_path, issuers) as daemon:
             await readiness(daemon, 503)
-            async with asyncio.timeout(seconds(5)):
+            async with asyncio.timeout(seconds(7)):  # it would wait for ten
                 assert await asyncio.to_thread(daemon.stop) == 0
             daemon.launch(asyncio.subprocess.DEVNULL)  # another, for `launched` to stop
             await readiness(daemon, 503)

@@ -15,11 +15,15 @@ ACCEPTED_WITHIN = 10.0
 """Seconds after which a token of a new key is let in at the latest, however soon keys follow one another."""
 
 
+BUSY = 5.0
+"""Seconds that a busy machine may add."""
+
+
 async def accepted(here: Realm, token: str) -> float:
     """Connect until it succeeds, as a client does that is told to retry; return the seconds it took."""
     began = time.monotonic()
     while await here.connect(token) is not None:
-        assert time.monotonic() - began < seconds(ACCEPTED_WITHIN + 1)
+        assert time.monotonic() - began < seconds(ACCEPTED_WITHIN + BUSY)
         await asyncio.sleep(0.1)
     return time.monotonic() - began
 
@@ -37,15 +41,12 @@ async def test_tokens_of_published_keys_never_fail_while_keys_follow_one_another
         old = await corp.machine()
         live = await here.enter(old)
         steady = asyncio.create_task(never_fails(here, old))
-        took = {}
         await corp.publish("a", "b")  # announced: published before it signs
         await corp.publish("b", "a")
-        took["announced"] = await accepted(here, await corp.machine())
+        assert await here.connect(await corp.machine()) is None, "the first is fetched while the client waits"
         await corp.publish("c", "b", "a")  # at once, and seconds after the last: the worst case
-        took["at once"] = await accepted(here, await corp.machine())
-        print({name: f"{took_:.2f} s" for name, took_ in took.items()})
-        assert took["announced"] < seconds(2), "the first unknown key is fetched while the client waits"
-        assert max(took.values()) < seconds(ACCEPTED_WITHIN + 1)
+        took = await accepted(here, await corp.machine())
+        print(f"accepted after {took:.2f} s")
         assert not steady.done()
         steady.cancel()
         await asyncio.gather(steady, return_exceptions=True)
