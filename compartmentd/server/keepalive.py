@@ -57,8 +57,8 @@ Cache-Control: no-store\r
 \r
 %b"""
 
-GiveBack: TypeAlias = Callable[[Sock, bytes, Any], None]
-"""Take a socket, what was read of it, and its peer's address as `accept` told it."""
+GiveBack: TypeAlias = Callable[[Sock, Any, bytes], None]
+"""Take a socket, its peer's address as `accept` told it, and what was read of it."""
 
 
 @lru_cache(maxsize=1)
@@ -370,7 +370,7 @@ class KeptAlive:
     def _leave(self, data: bytes) -> None:
         """Give the connection to Tornado; `data` begins with a request that is not plain."""
         self._let_go()
-        self._give_back(self._sock, data, self._address)
+        self._give_back(self._sock, self._address, data)
 
     def _let_go(self) -> None:
         self._closed = True

@@ -21,7 +21,7 @@ _LATER = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class SecureSocket:
-    """An `ssl.SSLSocket` whose handshake is done, as `websocket.Sock`."""
+    """An `ssl.SSLSocket`, once its handshake is done, as `websocket.Sock`."""
 
     __slots__ = ("_sock",)
 
@@ -36,6 +36,10 @@ class SecureSocket:
     def fileno(self) -> int:
         """Return the descriptor; -1 once it is closed."""
         return self._sock.fileno()
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        """Set an option of the socket itself."""
+        self._sock.setsockopt(level, option, value)
 
     def recv_into(self, buffer: bytearray) -> int:
         """Receive one record, or 0 at the end; the buffer has room for `RECORD` bytes."""

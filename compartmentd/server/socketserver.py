@@ -24,12 +24,14 @@ from compartmentd.server.connections import Connections, MakeConnection
 from compartmentd.server.draining import SHUTTING_DOWN, Draining
 from compartmentd.server.edge import Edge
 from compartmentd.server.handlers import PollingHandler
+from compartmentd.server.handshakes import HANDSHAKE_TIMEOUT, Handshakes
 from compartmentd.server.keepalive import BODY_TIMEOUT, HEAD_TIMEOUT, KeptAlive
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.polling import PollingLink
 from compartmentd.server.reception import Reception
 from compartmentd.server.requests import trimmed
-from compartmentd.server.streams import Streams
+from compartmentd.server.secure import SecureSocket
+from compartmentd.server.streams import Streams, wrapped
 from compartmentd.server.websocket import LINGER, Sock
 
 _BODY_BYTES = 64 * 1024
@@ -71,6 +73,7 @@ class EngineServer:
         self._acceptor = Acceptor(self._accepted, all_but_reserve())
         self._reception = Reception(self._connections, self._keep, self._refer, HEAD_TIMEOUT)
         self._streams = Streams()
+        self._handshakes = Handshakes(self._connections.loop, self._reception.take, HANDSHAKE_TIMEOUT)
         self._http = HTTPServer(
             Edge(self._connections, web, self._keep),
             max_header_size=MAX_HEAD,
@@ -123,24 +126,20 @@ class EngineServer:
         self._acceptor.add(sockets)
 
     def _accepted(self, sock: socket.socket, address: Any) -> None:
-        if self._streams.secures(sock):
-            self._refer(sock, address)
-        else:
+        context = self._streams.context_for(sock)
+        if context is None:
+            sock.setblocking(False)
             self._reception.take(sock, address)
+        elif (secured := wrapped(sock, context)) is not None:
+            self._handshakes.begin(SecureSocket(secured), address)
 
-    def _refer(self, sock: socket.socket, address: Any) -> None:
-        """Let Tornado serve a socket."""
-        stream = self._streams.of(sock)
-        if stream is not None:
-            self._http.handle_stream(stream, address)
-
-    def _keep(self, sock: Sock, address: Any, early: bytes = b"") -> None:
-        """Serve a socket by ourselves while its requests are those of polling; `early` was read already."""
-        KeptAlive(self._connections, sock, address, self._give_back).start(early)
-
-    def _give_back(self, sock: Sock, early: bytes, address: Any) -> None:
-        """Let Tornado serve a socket that we read."""
+    def _refer(self, sock: Sock, address: Any, early: bytes) -> None:
+        """Let Tornado serve a socket; `early` was read already."""
         self._http.handle_stream(self._streams.resumed(sock, early), address)
+
+    def _keep(self, sock: Sock, address: Any, early: bytes) -> None:
+        """Serve a socket by ourselves while its requests are those of polling; `early` was read already."""
+        KeptAlive(self._connections, sock, address, self._refer).start(early)
 
     def stop_accepting(self) -> None:
         """Accept no more connections, and close the listening sockets; who was accepted is served on."""
@@ -165,6 +164,7 @@ class EngineServer:
         self.stop()
         self.close_all()
         await self._connections.emptied(grace)
+        self._handshakes.close()
         self._reception.close()
         await self._http.close_all_connections()
         self._connections.stop()

@@ -9,11 +9,9 @@ from typing import cast
 
 from tornado.iostream import IOStream, SSLIOStream
 
+from compartmentd.server.handshakes import HANDSHAKE_TIMEOUT
 from compartmentd.server.secure import SecureSocket
 from compartmentd.server.websocket import Sock
-
-HANDSHAKE_TIMEOUT = 10.0
-"""Seconds within which a client must finish the handshake of TLS; a request's head has its own time after it."""
 
 
 class Resumed(IOStream):
@@ -38,6 +36,16 @@ class _SecureResumed(Resumed, SSLIOStream):
     """The same under TLS, whose handshake was done long ago."""
 
 
+def wrapped(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket | None:
+    """Put a socket under TLS, its handshake to be made; `None`, with the socket closed, if its peer is gone."""
+    sock.setblocking(False)
+    try:
+        return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+    except OSError:
+        sock.close()
+        return None
+
+
 class Streams:
     """Makes the streams of one server; another context is for the sockets accepted from then on.
 
@@ -48,19 +56,17 @@ class Streams:
         self.context: ssl.SSLContext | None = None
         self._handshake_timeout = handshake_timeout
 
-    def secures(self, sock: socket.socket) -> bool:
-        """Tell whether a socket that is accepted now comes under TLS."""
-        return self.context is not None and sock.family != socket.AF_UNIX
+    def context_for(self, sock: socket.socket) -> ssl.SSLContext | None:
+        """Return by which context a socket that is accepted now comes under TLS, `None` if it does not."""
+        return None if sock.family == socket.AF_UNIX else self.context
 
     def of(self, sock: socket.socket) -> IOStream | None:
         """Return the stream of an accepted socket; `None`, with the socket closed, if its peer is gone."""
-        if self.context is None or not self.secures(sock):
+        context = self.context_for(sock)
+        if context is None:
             return IOStream(sock)
-        sock.setblocking(False)
-        try:
-            secured = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        except OSError:
-            sock.close()
+        secured = wrapped(sock, context)
+        if secured is None:
             return None
         stream = SSLIOStream(secured)
         self._bound(stream)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.server.connections import Connections
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.reception import Reception
+from compartmentd.server.secure import SecureSocket
+from tests.support import certificates
 from tests.support.recorder import Recorder
 from tests.support.timing import eventually
 from tests.support.wire import UPGRADE, head, text
@@ -33,26 +37,44 @@ class Desk:
             ),
             options,
         )
-        self.kept: list[tuple[socket.socket, Any]] = []
-        self.referred: list[tuple[socket.socket, Any]] = []
+        self.kept: list[tuple[Any, ...]] = []
+        self.referred: list[tuple[Any, ...]] = []
         self.reception = Reception(
             self.connections,
-            lambda sock, address: self.kept.append((sock, address)),
-            lambda sock, address: self.referred.append((sock, address)),
+            lambda *passed: self.kept.append(passed),
+            lambda *passed: self.referred.append(passed),
             patience,
         )
         self._sockets: list[socket.socket] = []
 
     def client(self, address: Any = ("127.0.0.1", 1)) -> socket.socket:
         """Give the reception one end of a connection; return the other, which blocks for ten seconds at most."""
+        ours, theirs = self._pair()
+        theirs.setblocking(False)
+        self.reception.take(theirs, address)
+        return ours
+
+    async def secure_client(self, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> ssl.SSLSocket:
+        """Do the same with a connection whose handshake of TLS is done."""
+        ours, theirs = self._pair()
+        server = contexts[0].wrap_socket(theirs, server_side=True, do_handshake_on_connect=False)
+        _, client = await asyncio.gather(
+            asyncio.to_thread(server.do_handshake),
+            asyncio.to_thread(contexts[1].wrap_socket, ours, server_hostname="localhost"),
+        )
+        self._sockets += [client, server]
+        server.setblocking(False)
+        self.reception.take(SecureSocket(server), ("127.0.0.1", 1))
+        return client
+
+    def _pair(self) -> tuple[socket.socket, socket.socket]:
         listener = socket.create_server(("127.0.0.1", 0))
         ours = socket.create_connection(listener.getsockname())
         theirs, _ = listener.accept()
         listener.close()
         ours.settimeout(10)
         self._sockets += [ours, theirs]
-        self.reception.take(theirs, address)
-        return ours
+        return ours, theirs
 
     def close(self) -> None:
         self.reception.close()
@@ -127,13 +149,13 @@ async def test_what_begins_as_polling_does_is_kept_with_every_byte_and_leaves_no
         await passed_on(desk, request_, desk.kept)
 
 
-async def passed_on(desk: Desk, request: bytes, to: list[tuple[socket.socket, Any]]) -> None:
+async def passed_on(desk: Desk, request: bytes, to: list[tuple[Any, ...]]) -> None:
     client = desk.client()
     client.sendall(request)
     await eventually(lambda: bool(to), "a socket that is passed on")
-    ((sock, address),) = to
+    ((sock, address, early),) = to
     assert len(desk.kept) + len(desk.referred) == 1
-    assert address == ("127.0.0.1", 1)
+    assert (address, early) == (("127.0.0.1", 1), b"")
     assert sock.recv(1 << 16) == request
     assert desk.connections.admission.open == 0
     counters = desk.connections.counters
@@ -211,3 +233,84 @@ async def test_closing_sends_those_away_who_wait():
         client = desk.client()
         desk.reception.close()
         assert await asyncio.to_thread(client.recv, 1) == b""
+
+
+# Under TLS
+
+
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    directory: Path = tmp_path_factory.mktemp("tls")
+    pair = certificates.make()
+    return certificates.readable(directory, pair).context, certificates.trusting(pair)
+
+
+async def test_a_websocket_under_tls_is_served_and_what_comes_behind_is_read(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+):
+    async with opened() as desk:
+        client, event = await desk.secure_client(contexts), text('42["a"]')
+        client.sendall(REQUEST + text("40") + event[:3])
+        await eventually(lambda: bool(desk.recorder.named("connect")), "a CONNECT")
+        client.sendall(event[3:])
+        await eventually(lambda: bool(desk.recorder.named("event")), "an event")
+        assert (await asyncio.to_thread(client.recv, 4096)).startswith(b"HTTP/1.1 101 ")
+        assert (desk.kept, desk.referred) == ([], [])
+        assert [connection.handshake.secure for connection in desk.connections] == [True]
+
+
+async def test_a_websocket_under_tls_that_probes_is_served(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+):
+    async with opened() as desk:
+        (await desk.secure_client(contexts)).sendall(REQUEST)
+        await eventually(lambda: len(desk.connections) == 1, "a connection")
+        (connection,) = desk.connections
+        late = await desk.secure_client(contexts)
+        late.sendall(head("GET", f"{WEBSOCKET}&sid={connection.sid}", UPGRADE) + text("2probe"))
+        assert (await asyncio.to_thread(late.recv, 4096)).startswith(b"HTTP/1.1 101 ")
+        assert (desk.kept, desk.referred) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("request_", "kept"),
+    [
+        pytest.param(head("GET", "/socket.io/?EIO=4&transport=polling", {}), True, id="polling"),
+        pytest.param(REQUEST[:-2], True, id="incomplete"),
+        pytest.param(REQUEST[:1], False, id="one byte"),
+        pytest.param(head("GET", f"{WEBSOCKET}&sid=nobody", UPGRADE), False, id="unknown sid"),
+        pytest.param(head("GET", "/elsewhere", {}), False, id="path"),
+    ],
+)
+async def test_what_was_read_under_tls_goes_along(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], request_: bytes, *, kept: bool
+):
+    async with opened() as desk:
+        client = await desk.secure_client(contexts)
+        client.sendall(request_)
+        to, other = (desk.kept, desk.referred) if kept else (desk.referred, desk.kept)
+        await eventually(lambda: bool(to), "a socket that is passed on")
+        ((sock, address, early),) = to
+        assert (other, address, early) == ([], ("127.0.0.1", 1), request_)
+        client.sendall(b"more")
+        received = bytearray(1 << 14)
+        await eventually(lambda: _received(sock, received) == b"more", "what came after it")
+
+
+def _received(sock: SecureSocket, buffer: bytearray) -> bytes:
+    try:
+        return bytes(buffer[: sock.recv_into(buffer)])
+    except BlockingIOError:
+        return b""
+
+
+async def test_who_leaves_after_the_handshake_leaves_nothing(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+):
+    async with opened() as desk:
+        (await desk.secure_client(contexts)).close()
+        reset = await desk.secure_client(contexts)
+        reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        reset.close()
+        await eventually(lambda: desk.reception.waiting == 0, "nobody waiting")
+        assert (desk.kept, desk.referred) == ([], [])
