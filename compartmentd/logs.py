@@ -154,4 +154,6 @@ def set_up(stream: TextIO | None = None, level: int = logging.INFO) -> Stamp:
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
     # Its warnings are of what strangers send, such as a broken handshake: anyone could fill the log with them.
     logging.getLogger("tornado.general").setLevel(logging.ERROR)
+    # Its one error is that no event is read any more where a watch has just been ended, as on each swapped volume.
+    logging.getLogger("watchdog.observers.inotify").setLevel(logging.CRITICAL)
     return stamp

@@ -133,6 +133,15 @@ def test_what_every_line_has_is_no_field() -> None:
         log(logging.INFO, "something", "it happened", digest="x")
 
 
+def test_a_watch_that_is_ended_is_no_error() -> None:
+    stream = io.StringIO()
+    set_up(stream)
+    logging.getLogger("watchdog.observers.inotify").error("called when the thread is inactive")
+    logging.getLogger("watchdog.observers.inotify_c").warning("filesystem events were lost")
+    assert "inactive" not in stream.getvalue()
+    assert "were lost" in stream.getvalue()
+
+
 def test_the_access_log_of_the_library_is_off() -> None:
     stream = io.StringIO()
     set_up(stream)
