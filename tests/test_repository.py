@@ -28,7 +28,10 @@ def files(pattern: str = "*") -> list[Path]:
         ]
         paths = [Path(directory, name) for name in names]
         found += [
-            path for path in paths if path.relative_to(ROOT).match(pattern) and path.suffix != ".dev-key"
+            path
+            for path in paths
+            # In a second working tree of one clone, `.git` is a file.
+            if path.relative_to(ROOT).match(pattern) and path.suffix != ".dev-key" and path.name != ".git"
         ]
     return sorted(found)
 
