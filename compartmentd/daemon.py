@@ -261,13 +261,15 @@ class Daemon:
         log(logging.INFO, "stopping", "stopping", connections=self._server.connections, seconds=seconds)
         for sock in self._public:
             unlink(sock)
+        draining = self._draining = self._server.draining(
+            seconds, self._part
+        )  # which may be hurried from now on
         if self._handed_over and seconds:
             self._server.stop_accepting()
             await asyncio.sleep(HANDING_OVER)
         self._server.stop()
         self._hub.leave()
-        self._draining = self._server.draining(seconds, self._part)
-        await self._draining.run()
+        await draining.run()
 
     def _part(self, connection: EngineConnection) -> None:
         if isinstance(connection, SocketConnection):

@@ -93,6 +93,20 @@ async def test_a_process_that_hangs_is_replaced(service: Service) -> None:
     await client.close()
 
 
+async def test_a_second_signal_ends_a_drain_also_while_the_sockets_are_handed_over(
+    tmp_path: Path, systemd: UserManager
+) -> None:
+    service = Service(tmp_path, systemd, passed=True)
+    service.settings["server"]["drain"] = "1h"
+    service.write()
+    await asyncio.to_thread(service.start)
+    (client,) = await clients(service.url, 1)
+    service.kill(signal.SIGTERM)
+    await eventually(lambda: service.show("StatusText").startswith("draining"), "it has heard the first")
+    service.kill(signal.SIGTERM)
+    await client.until(lambda: client.closed, "the end")
+
+
 async def test_the_unit_without_a_network_serves_whoever_comes_by_its_socket(
     tmp_path: Path, systemd: UserManager
 ) -> None:
