@@ -26,7 +26,7 @@ from compartmentd.watcher.pace import Pace
 from compartmentd.watcher.trail import Links, follow, last_change, search_base
 from tests.support.timing import within
 
-SOON = 10
+SOON = 30
 """Seconds in which a change must be told; a deadline, not a wait."""
 
 BY_EVENTS = Pace(quiet=0.05, longest=0.3, poll=3600.0)

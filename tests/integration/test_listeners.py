@@ -82,6 +82,6 @@ def test_an_address_that_somebody_has_is_told(tmp_path: Path, corp: Issuer) -> N
         with prepared.log_file.open("wb") as log:
             prepared.launch(log)
         assert prepared.process is not None
-        assert prepared.process.wait(20) == 2
+        assert prepared.process.wait(60) == 2
         prepared.abandon()
     assert "another process listens there" in prepared.log

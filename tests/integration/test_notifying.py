@@ -37,7 +37,7 @@ def test_the_manager_hears_of_the_whole_life(told: Daemon, manager: Manager) -> 
     assert ready["STATUS"].startswith("generation 1 (")
     assert ready["STATUS"].endswith("): 0 connections, 0 sessions, 0 rooms")
     for _ in range(3):
-        manager.until("WATCHDOG", limit=5)
+        manager.until("WATCHDOG")
     assert told.stop() == 0
     [stopping] = [datagram for datagram in manager.received() if "STOPPING" in datagram]
     assert int(stopping["EXTEND_TIMEOUT_USEC"]) > 1_000_000

@@ -23,7 +23,7 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 WIDE: ViewportSize = {"width": 1440, "height": 900}
 Scheme: TypeAlias = Literal["light", "dark"]
 
-expect.set_options(timeout=seconds(10) * 1000)
+expect.set_options(timeout=seconds(30) * 1000)
 
 
 class Demo(Daemon):

@@ -173,7 +173,7 @@ class Daemon:
         with self.log_file.open("ab") as log:
             self.launch(log)
         assert self.process is not None
-        deadline = time.monotonic() + seconds(20)
+        deadline = time.monotonic() + seconds(60)
         while not self._is_ready():
             assert self.process.poll() is None, f"the daemon ended at its start:\n{self.log}"
             assert time.monotonic() < deadline, f"the daemon did not become ready:\n{self.log}"
@@ -190,7 +190,7 @@ class Daemon:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(seconds(20))
+            return self.process.wait(seconds(60))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

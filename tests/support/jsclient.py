@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from tests.support.timing import seconds, within
 
 DRIVER = Path(__file__).parent / "js" / "driver.mjs"
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds to wait for what a client must see; only a failure ever takes that long."""
 
 

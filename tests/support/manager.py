@@ -35,7 +35,7 @@ class Manager:
                 return found
             found.append(dict(line.split("=", 1) for line in lines))
 
-    def until(self, name: str, limit: float = 20) -> list[dict[str, str]]:
+    def until(self, name: str, limit: float = 30) -> list[dict[str, str]]:
         """Wait for a datagram that assigns `name`, and return all up to it."""
         found: list[dict[str, str]] = []
         deadline = time.monotonic() + seconds(limit)

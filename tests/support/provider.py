@@ -33,7 +33,7 @@ from tests.support.timing import within
 HERE = Path(__file__).parent / "oidc"
 ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64"}
 NODE = HERE / "node_modules" / f"node-linux-{ARCHITECTURES.get(platform.machine(), '')}" / "bin" / "node"
-PATIENCE = 20.0
+PATIENCE = 30.0
 
 AUDIENCE = "realtime"
 CLIENT, CLIENT_SECRET = "chat-client", "chat-secret"

@@ -162,7 +162,7 @@ def _serving(name: str, text: str, place: Place, directory: Path) -> Iterator[st
 
 
 def _wait(place: Place, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + seconds(20)
+    deadline = time.monotonic() + seconds(60)
     while True:
         assert process.poll() is None, f"it ended:\n{log.read_text()}"
         with socket.socket() as probe:

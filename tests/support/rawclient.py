@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from tests.support.timing import within
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 SEPARATOR = "\x1e"
 
 

@@ -76,7 +76,7 @@ class UserManager:
         self._end()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + seconds(20)
+        deadline = time.monotonic() + seconds(60)
         while self.systemctl("is-system-running").stdout.strip() != "running":
             assert self._process is not None
             assert self._process.poll() is None, "systemd ended"
