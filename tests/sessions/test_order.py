@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -16,7 +17,8 @@ from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.options import ConnectionOptions
-from compartmentd.protocol.websocket import TEXT
+from compartmentd.protocol.websocket import BINARY, TEXT
+from compartmentd.snapshot import Snapshot
 from tests.support.fakes import FakeHost, FakeLink
 from tests.support.world import World
 
@@ -26,6 +28,8 @@ limits: {message_rate: 1000/s}
 namespaces:
   /:
     connect: public
+    publish: public
+    events: [message]
     rooms:
       "room:{name}":
         join: public
@@ -68,6 +72,14 @@ class Person:
         self.say(f"42{number}{json.dumps(event)}")
         self.expected.append(number)
 
+    def attach(self, room: str, data: int) -> None:
+        """Publish data beside bytes, in two packets."""
+        number = next(self._ids)
+        placeholder = '{"_placeholder":true,"num":0}'
+        self.say(f'451-{number}["publish","{room}","message",[{data},{placeholder}]]')
+        self.connection.receive([(BINARY, b"bytes")])
+        self.expected.append(number)
+
     def leave(self) -> None:
         """Go, after nothing went wrong."""
         assert self.host.counters.errors == 0
@@ -80,7 +92,7 @@ class Person:
             "latin-1"
         )
         self.connection.out.clear()
-        for ack, data in re.findall(r'43(\d+)\[|42\["message",(\d+),', read):
+        for ack, data in re.findall(r'43(\d+)\[|4(?:2|51-)\["message",\[?(\d+),', read):
             self.got.append(int(ack) if ack else data)
 
 
@@ -90,13 +102,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(directory, CONFIGURATION)
 
 
+def later(snapshot: Snapshot) -> Snapshot:
+    """Return what a reload makes that changes nothing."""
+    return msgspec.structs.replace(snapshot, generation=snapshot.generation + 1)
+
+
 who, where = st.integers(0, PEOPLE - 1), st.sampled_from(ROOMS)
 actions = st.lists(
     st.one_of(
         st.tuples(st.just("publish"), who, where),
         st.tuples(st.just("burst"), who, where),
         st.tuples(st.sampled_from(["join", "leave"]), who, where),
-        st.tuples(st.just("turn"), who, where),
+        st.tuples(st.sampled_from(["turn", "reload", "judge one", "judge all"]), who, where),
+        st.tuples(st.sampled_from(["attached", "to all"]), who, where),
     ),
     min_size=5,
     max_size=60,
@@ -116,6 +134,11 @@ def test_everybody_gets_everything_in_order_and_nothing_else(world: World, actio
         if what == "turn":
             for anyone in people:
                 anyone.turn()
+        elif what == "reload":
+            world.hub.swap(later(world.hub.snapshot))
+        elif what.startswith("judge"):
+            while not world.hub.judge_some(0.0) and what == "judge all":
+                pass
         elif what == "join":
             person.ask("join", room)
             inside[number] = None
@@ -125,11 +148,16 @@ def test_everybody_gets_everything_in_order_and_nothing_else(world: World, actio
         else:
             for _ in range(3 if what == "burst" else 1):
                 data = next(numbers)
-                if number in inside:
-                    for other in inside:
-                        if other != number or room.startswith("echo"):
-                            people[other].expected.append(str(data))
-                person.ask("publish", room, "message", data)
+                to = range(PEOPLE) if what == "to all" else inside if number in inside else ()
+                for other in to:
+                    if other != number or (room.startswith("echo") and what != "to all"):
+                        people[other].expected.append(str(data))
+                if what == "attached":
+                    person.attach(room, data)
+                else:
+                    person.ask("publish", None if what == "to all" else room, "message", data)
+    while not world.hub.judge_some(1.0):
+        pass
     for person in people:
         person.turn()
         assert person.got == person.expected
