@@ -145,6 +145,9 @@ class Reception:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if isinstance(sock, SecureSocket):
                 early = data[size:]
+                self._connections.loop.remove_reader(
+                    sock
+                )  # it may end by that, before it is watched by others
             else:
                 sock.recv(size)  # out of the kernel; what came behind it stays there
             # A new socket has room for a few hundred bytes, or something is wrong with it.

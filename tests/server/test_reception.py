@@ -46,6 +46,7 @@ class Desk:
             patience,
         )
         self._sockets: list[socket.socket] = []
+        self.last: socket.socket
 
     def client(self, address: Any = ("127.0.0.1", 1)) -> socket.socket:
         """Give the reception one end of a connection; return the other, which blocks for ten seconds at most."""
@@ -63,6 +64,7 @@ class Desk:
             asyncio.to_thread(contexts[1].wrap_socket, ours, server_hostname="localhost"),
         )
         self._sockets += [client, server]
+        self.last = server
         server.setblocking(False)
         self.reception.take(SecureSocket(server), ("127.0.0.1", 1))
         return client
@@ -270,6 +272,25 @@ async def test_a_websocket_under_tls_that_probes_is_served(
         late.sendall(head("GET", f"{WEBSOCKET}&sid={connection.sid}", UPGRADE) + text("2probe"))
         assert (await asyncio.to_thread(late.recv, 4096)).startswith(b"HTTP/1.1 101 ")
         assert (desk.kept, desk.referred) == ([], [])
+
+
+async def test_an_error_of_ours_in_what_was_read_under_tls_leaves_no_watch(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+):
+    """Else the next socket that gets its number is taken for one that is watched already."""
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(SocketConnection, "receive", broken)
+    async with opened() as desk:
+        client = await desk.secure_client(contexts)
+        number = desk.last.fileno()
+        client.sendall(REQUEST + text("40"))
+        await eventually(lambda: desk.last.fileno() == -1, "the end")
+        assert not asyncio.get_running_loop().remove_reader(number)
+        assert desk.connections.counters.errors == 1
+        assert (len(desk.connections), desk.connections.admission.open) == (0, 0)
 
 
 @pytest.mark.parametrize(
