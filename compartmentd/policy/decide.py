@@ -29,6 +29,7 @@ from compartmentd.policy.decision import (
 )
 from compartmentd.policy.model import ByServer, Event, Limits, Namespace, Nobody, RoomTemplate, Rule
 from compartmentd.policy.principal import Principal
+from compartmentd.policy.rooms import Room
 from compartmentd.policy.rules import all_of
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.policy.scene import Scene, Verdict
@@ -99,14 +100,17 @@ class _Case(msgspec.Struct, gc=False):
         return allowed
 
     def _join(self, namespace: Namespace, request: Join) -> Decision:
-        template = self._template(namespace, request.room)
-        if isinstance(template, Decision):
-            return template
-        self.scene.by_server = request.by_server
-        if not self.facts.within_room_rate:
+        room = self.rules.rooms.find(namespace.name, request.room)
+        if room is None:
+            return self._unknown_room(namespace)
+        self._enter(room, request.room)
+        scene, facts, template = self.scene, self.facts, room.match.template
+        scene.by_server = request.by_server
+        if not facts.within_room_rate:
             return self._over_room_rate(template)
-        decision = self.ruled(f"join room {template.name}", template.join, template.span)
-        if not decision.allowed or request.room in self.facts.memberships:
+        verdict = scene.book.ready(template.join).judge(scene)
+        decision = self._ruled(verdict, room.because(verdict), [(template.join, verdict)])
+        if not decision.allowed or request.room in facts.memberships:
             return decision  # who is in the room already takes no place
         return self._place_left(namespace, template, decision)
 
@@ -122,9 +126,11 @@ class _Case(msgspec.Struct, gc=False):
         if request.room is None:
             place = f"publish to namespace {namespace.name}"
             return self._message(place, request.event, namespace)
-        template = self._template(namespace, request.room)
-        if isinstance(template, Decision):
-            return template
+        room = self.rules.rooms.find(namespace.name, request.room)
+        if room is None:
+            return self._unknown_room(namespace)
+        self._enter(room, request.room)
+        template = room.match.template
         if request.room not in self.facts.memberships:
             return self._refused(Code.NOT_A_MEMBER, "this session is not in the room", template.span)
         if not self.facts.within_room_rate:
@@ -168,19 +174,18 @@ class _Case(msgspec.Struct, gc=False):
         reason = Reason(place, Truth.FALSE, span, (Reason("the token has expired", Truth.FALSE),))
         return Decision(Deny(Code.TOKEN_EXPIRED), (reason,))
 
-    def _template(self, namespace: Namespace, room: str) -> RoomTemplate | Decision:
-        match = self.rules.find(namespace.name, room)
-        if match is None:
-            return self._refused(
-                Code.UNKNOWN_ROOM, f"no room of {namespace.name} has this form", namespace.span
-            )
-        scene = self.scene
-        scene.room = room
+    def _enter(self, room: Room, name: str) -> None:
+        """Set the scene in a room."""
+        scene, match = self.scene, room.match
+        scene.room = name
         scene.memberships = self.facts.memberships
         scene.signature = match.signature
         scene.values = match.values
-        self.allow = Allow(match.template, match.values)
-        return match.template
+        self.allow = room.allow
+
+    def _unknown_room(self, namespace: Namespace) -> Decision:
+        text = f"no room of {namespace.name} has this form"
+        return self._refused(Code.UNKNOWN_ROOM, text, namespace.span)
 
     def _over_room_rate(self, template: RoomTemplate) -> Decision:
         return self._refused(Code.RATE_LIMITED, "the session is over the room's own rate", template.span)
@@ -201,20 +206,24 @@ class _Case(msgspec.Struct, gc=False):
         """Decide by a rule, and by a further one where there is one: then both must hold."""
         scene = self.scene
         verdict = scene.book.ready(rule).judge(scene)
-        judged = [(rule, verdict)]
         if further is None:
             reason = Reason(place, verdict.truth, span, (verdict.reason,))
-        else:
-            judged.append((further, scene.book.ready(further).judge(scene)))
-            verdict = all_of([each for _, each in judged], place, span)
-            reason = verdict.reason
+            return self._ruled(verdict, (reason,), [(rule, verdict)])
+        judged = [(rule, verdict), (further, scene.book.ready(further).judge(scene))]
+        verdict = all_of([each for _, each in judged], place, span)
+        return self._ruled(verdict, (verdict.reason,), judged)
+
+    def _ruled(
+        self, verdict: Verdict, reasons: tuple[Reason, ...], judged: Sequence[tuple[Rule, Verdict]]
+    ) -> Decision:
+        """Decide by a verdict, which comes of what was `judged`."""
         outcome: Allow | Deny = self.allow
         if verdict.truth is not Truth.TRUE:
             outcome = Deny(self._code(verdict, judged))
-        until, ends_at = verdict.until, scene.who.ends_at
+        until, ends_at = verdict.until, self.scene.who.ends_at
         if until is None or (ends_at is not None and ends_at < until):
             until = ends_at
-        return Decision(outcome, (reason,), until)
+        return Decision(outcome, reasons, until)
 
     def _code(self, verdict: Verdict, judged: Sequence[tuple[Rule, Verdict]]) -> Code:
         for rule, each in judged:

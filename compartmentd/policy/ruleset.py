@@ -8,6 +8,7 @@ from compartmentd.names import NamespaceName
 from compartmentd.policy.dispatch import Dispatch, run
 from compartmentd.policy.matching import Match
 from compartmentd.policy.model import Policy, RoomTemplate
+from compartmentd.policy.rooms import Rooms
 from compartmentd.policy.rules import Book
 from compartmentd.policy.walk import asks_membership, names_used, names_with_member_of
 
@@ -16,9 +17,9 @@ _SLICE = 100
 
 
 class Ruleset:
-    """Immutable once built; made by `build` or `of`."""
+    """Gives the same answers from when it is built; made by `build` or `of`."""
 
-    __slots__ = ("_auto_joined", "_behind", "_dispatch", "book", "policy")
+    __slots__ = ("_auto_joined", "_behind", "book", "policy", "rooms")
 
     def __init__(
         self,
@@ -31,7 +32,8 @@ class Ruleset:
         self.policy = policy
         self.book = book
         """The policy's rules, ready to be judged."""
-        self._dispatch = dispatch
+        self.rooms = Rooms(dispatch)
+        """The rooms of its templates."""
         self._behind = behind
         self._auto_joined = auto_joined
 
@@ -65,14 +67,13 @@ class Ruleset:
 
     def parts(self) -> Iterator[object]:
         """Yield what it is made of, as far as there may be very much of it."""
-        for dispatch in self._dispatch.values():
-            yield from dispatch.parts()
+        yield from self.rooms.parts()
         yield from self.book.parts()
 
     def find(self, namespace: NamespaceName, room: str) -> Match | None:
         """Return the template that has this room, with its values, or `None`: also for no such namespace."""
-        dispatch = self._dispatch.get(namespace)
-        return None if dispatch is None else dispatch.find(room)
+        found = self.rooms.find(namespace, room)
+        return None if found is None else found.match
 
     def behind_a_room(self, namespace: NamespaceName, template: RoomTemplate) -> bool:
         """Tell whether the template's join rule asks for membership in another room."""

@@ -23,6 +23,7 @@ from compartmentd.policy.decision import (
 )
 from compartmentd.policy.model import All, AnyOf, Limits
 from compartmentd.policy.principal import ANONYMOUS, Principal
+from compartmentd.policy.rooms import Rooms
 from compartmentd.policy.ruleset import Ruleset
 from tests.support.policies import (
     HALL,
@@ -451,5 +452,5 @@ def test_a_dispatch_that_fails_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> 
 
     rules = ruleset(template("lobby", join="public"))
     assert join(rules, ANN, "lobby").allowed
-    monkeypatch.setattr(Ruleset, "find", fails)
+    monkeypatch.setattr(Rooms, "find", fails)
     assert join(rules, ANN, "lobby").code is Code.RULE_DENIED
