@@ -144,10 +144,9 @@ class Reception:
             if peer:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if isinstance(sock, SecureSocket):
+                # It may end by what was read behind the request, before anybody else watches it.
                 early = data[size:]
-                self._connections.loop.remove_reader(
-                    sock
-                )  # it may end by that, before it is watched by others
+                self._connections.loop.remove_reader(sock)
             else:
                 sock.recv(size)  # out of the kernel; what came behind it stays there
             # A new socket has room for a few hundred bytes, or something is wrong with it.
