@@ -49,6 +49,12 @@ class Peer(Protocol):
     def send(self, message: Message | Batch | Run) -> None:
         """Queue a message; it leaves with everything else of this loop turn. Ended connections drop it."""
 
+    def share(self, message: Message, to: Sequence[Peer], *, echo: bool) -> Batch:
+        """Queue a message on many connections of this server, this one left out unless `echo` is true.
+
+        Return the batch that was queued; as long as it takes them, messages to the same connections can be added.
+        """
+
     @property
     def clear(self) -> bool:
         """Whether a volatile message would be sent now.

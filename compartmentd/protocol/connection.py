@@ -7,7 +7,7 @@ and wakes the connection when it asked to be woken.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.engineio import PING, Outgoing, binary_packet
 from compartmentd.protocol.lifecycle import PHASES, Move, Phase
-from compartmentd.protocol.message import Batch, Run
+from compartmentd.protocol.message import Batch, Message, Run
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.websocket import PROTOCOL_ERROR, TEXT, Data
 
@@ -45,6 +45,10 @@ class Link(Protocol):
     def unsent(self) -> int:
         """How many bytes wait for the client to take them."""
 
+    @property
+    def plain(self) -> bool:
+        """Whether a message could be written to the client now, past the queue (`server.broadcast`)."""
+
     def wake(self) -> None:
         """Send what the connection has queued, at the end of this loop turn."""
 
@@ -72,6 +76,7 @@ class _NoLink:
 
     clear = False
     unsent = 0
+    plain = False
 
     def wake(self) -> None: ...
     def finish(self) -> None: ...
@@ -92,6 +97,11 @@ class Host(Protocol):
 
     def now(self) -> float:
         """Return the monotonic time in seconds."""
+
+    def share(
+        self, message: Message, to: Sequence[EngineConnection], besides: EngineConnection | None
+    ) -> Batch:
+        """Send a message to many, as one thing to which others may be added."""
 
     def arm(self, connection: EngineConnection, at: float) -> None:
         """Call `tick` at this time, or earlier if that was asked for before."""

@@ -72,9 +72,11 @@ class Batch:
         self._payload: bytes | None = None
         self.open = True
 
-    def add(self, message: Message) -> None:
-        """Let a message follow; only while it is open."""
-        self._messages.append(message)
+    def add(self, message: Message) -> bool:
+        """Let a message follow; tell whether it could, which is while the batch is open."""
+        if self.open:
+            self._messages.append(message)
+        return self.open
 
     def close(self) -> Sequence[Message]:
         """Let nothing follow any more; return the messages."""

@@ -8,10 +8,11 @@ from typing import Any
 
 from compartmentd.errors import WireError
 from compartmentd.protocol import socketio
-from compartmentd.protocol.application import Application, Handshake
+from compartmentd.protocol.application import Application, Handshake, Peer
 from compartmentd.protocol.connection import FORCED_CLOSE, EngineConnection, Host
 from compartmentd.protocol.jsontext import decode
 from compartmentd.protocol.lifecycle import STATES, Phase, State, Step
+from compartmentd.protocol.message import Batch, Message
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.socketio import EVENT, parse
 
@@ -169,6 +170,10 @@ class SocketConnection(EngineConnection):
             others[namespace] = state
 
     # The application's answers
+
+    def share(self, message: Message, to: Sequence[Peer], *, echo: bool) -> Batch:
+        """Queue a message on many connections; see `application.Peer`."""
+        return self._host.share(message, to, None if echo else self)  # type: ignore[arg-type]  # all are of one server
 
     def accept(self, namespace: str, sid: str, session: Any) -> None:
         """Answer a CONNECT with success; `session` comes back with every later packet of the namespace."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Protocol, TypeAlias
 
@@ -14,9 +14,11 @@ from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.forwarded import TrustedProxies
 from compartmentd.protocol.http1 import request_line
+from compartmentd.protocol.message import Batch, Message
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.origins import OriginPolicy
 from compartmentd.server.admission import Admission
+from compartmentd.server.broadcast import Broadcast
 from compartmentd.server.options import ServerOptions
 from compartmentd.server.wheel import Timer, TimerWheel
 
@@ -119,6 +121,21 @@ class Connections:
         if not self.dirty:
             self.loop.call_soon(self._flush)
         self.dirty.append(link)
+
+    def share(
+        self, message: Message, to: Sequence[EngineConnection], besides: EngineConnection | None
+    ) -> Batch:
+        """Send a message to many, `besides` left out, as one thing to which others may be added."""
+        dirty = self.dirty
+        if not dirty:
+            broadcast = Broadcast(message, to, besides, dirty, self)
+            self.schedule(broadcast)
+            return broadcast
+        batch = Batch(message)
+        for connection in to:
+            if connection is not besides:
+                connection.send(batch)
+        return batch
 
     def _flush(self) -> None:
         dirty, self.dirty = self.dirty, []

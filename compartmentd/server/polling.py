@@ -78,6 +78,8 @@ class PollingLink:
 
     # Out
 
+    plain = False
+
     @property
     def clear(self) -> bool:
         """Whether little enough is queued for volatile messages."""

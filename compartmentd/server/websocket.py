@@ -108,7 +108,6 @@ class WebSocketLink:
         "_farewell",
         "_limit",
         "_pending",
-        "_plain",
         "_reader",
         "_reading",
         "_sock",
@@ -116,6 +115,7 @@ class WebSocketLink:
         "_text_only",
         "due",
         "owner",
+        "plain",
     )
 
     def __init__(
@@ -139,7 +139,7 @@ class WebSocketLink:
         self._pending = _NOTHING  # what the kernel did not take; a writer is registered while there is any
         self._farewell = b""  # the close frame, after everything else
         self._stage = _OPEN
-        self._plain = not text_only  # open, and nothing but messages to send: see `flush`
+        self.plain = not text_only  # open, nothing but messages to send, and nothing that waits: see `write`
         self._reading = False
         self._choked = False
         self._ended_by_client = False
@@ -182,7 +182,7 @@ class WebSocketLink:
     def _heed(self, reader: MessageReader) -> None:
         """See to what has come beside messages."""
         if reader.replies is not None:
-            self._plain = False
+            self.plain = False
             self.wake()
         if reader.failure is not None:
             self.owner.fail(reader.failure)
@@ -245,7 +245,7 @@ class WebSocketLink:
 
     def flush(self) -> None:
         """Send everything that was queued in this turn, by one call."""
-        if not self._plain:
+        if not self.plain:
             self._flush_all()
             return
         # Messages to a client that has taken everything so far, which is the case a million times for each other
@@ -255,6 +255,10 @@ class WebSocketLink:
             return
         data = out[0].frames if len(out) == 1 else b"".join([message.frames for message in out])
         out.clear()
+        self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the kernel, by one call, and keep what it does not take; only where the link is `plain`."""
         try:
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):
@@ -265,6 +269,14 @@ class WebSocketLink:
         self._connections.counters.bytes_out += sent
         if sent != len(data):
             self._keep(data, sent)
+
+    def precede(self, message: Outgoing) -> None:
+        """Queue a message before everything that was queued in this turn."""
+        if self._stage is not _GONE:
+            out = self.owner.out
+            if not out:
+                self.wake()
+            out.insert(0, message)
 
     def _flush_all(self) -> None:
         """Send whatever there is: pongs, messages in whichever form, the farewell."""
@@ -290,7 +302,7 @@ class WebSocketLink:
     def _settle(self) -> None:
         """Note whether the next flush is a plain one."""
         unusual = self._pending or self._reader.replies or self._text_only
-        self._plain = self._stage is _OPEN and not unusual
+        self.plain = self._stage is _OPEN and not unusual
 
     def _keep(self, data: bytes, sent: int) -> None:
         """Keep what the kernel did not take; let go of a client for which that is too much."""
@@ -298,7 +310,7 @@ class WebSocketLink:
         if not pending:
             pending = self._pending = bytearray()
             self._connections.loop.add_writer(self._sock, self._writable)
-            self._plain = False
+            self.plain = False
         pending += memoryview(data)[sent:]
         if len(pending) > self._limit:
             self._connections.counters.slow += 1
@@ -371,7 +383,7 @@ class WebSocketLink:
         if self._stage is not _OPEN:
             return
         self._stage = _FINISHING
-        self._plain = False
+        self.plain = False
         self._farewell = farewell
         self._connections.arm(self, self._connections.now() + LINGER)
         self._set_reading()
@@ -405,7 +417,7 @@ class WebSocketLink:
         if self._stage is _GONE:
             return
         self._stage = _GONE
-        self._plain = False
+        self.plain = False
         # Before the socket is closed: uvloop holds on to every socket that is watched.
         loop = self._connections.loop
         if self._reading:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import json
 import re
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +17,17 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from compartmentd.protocol import socketio
 from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.websocket import BINARY, TEXT
+from compartmentd.server.connections import Connections
+from compartmentd.server.options import ServerOptions
+from compartmentd.server.polling import PollingLink
+from compartmentd.server.websocket import WebSocketLink
 from compartmentd.snapshot import Snapshot
-from tests.support.fakes import FakeHost, FakeLink
 from tests.support.world import World
 
 CONFIGURATION = """
@@ -42,27 +50,49 @@ namespaces:
         events: [message]
 """
 ROOMS = ["room:a", "room:b", "echo:c"]
-PEOPLE = 8
-"""Enough for a room to be a crowd, whose messages of a turn are batched."""
+
+
+class Counting:
+    """A socket that counts the calls of `send`, and takes no more than `most` bytes at each."""
+
+    def __init__(self, sock: socket.socket, most: int) -> None:
+        self._sock = sock
+        self._most = most
+        self.sends = 0
+        self.fileno, self.recv_into = sock.fileno, sock.recv_into
+        self.shutdown, self.close = sock.shutdown, sock.close
+
+    def send(self, data: bytes | bytearray, /) -> int:
+        self.sends += 1
+        return self._sock.send(data[: self._most])
 
 
 class Person:
-    """A client on a real connection: what it should have got, and how to read what it got."""
+    """A client on a real connection: what it should have got, and what it got."""
 
-    def __init__(self, world: World, binary: bool) -> None:
-        self.host = FakeHost()
+    def __init__(self, scene: Scene) -> None:
+        self.connections = scene.connections
         self.connection = SocketConnection(
-            self.host, "sid", Handshake("192.0.2.1", {}, {}), ConnectionOptions(), world.hub
+            scene.connections, "sid", Handshake("192.0.2.1", {}, {}), ConnectionOptions(), scene.world.hub
         )
-        self.connection.link = FakeLink()
-        self.connection.phase = Phase.WEBSOCKET
-        self.form = "frames" if binary else "payload"
         self.expected: list[Any] = []
-        self.got: list[Any] = []
+        self.received = b""
         self._ids = itertools.count()
+        self.begin()
+        self.connection.opened()
         self.say("40")
-        self.turn()
-        self.got.clear()
+
+    def begin(self) -> None:
+        """Give the connection its link."""
+        raise NotImplementedError
+
+    def fetch(self) -> None:
+        """Take what has come."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Go."""
+        raise NotImplementedError
 
     def say(self, packet: str) -> None:
         self.connection.receive([(TEXT, packet.encode())])
@@ -80,20 +110,124 @@ class Person:
         self.connection.receive([(BINARY, b"bytes")])
         self.expected.append(number)
 
-    def leave(self) -> None:
-        """Go, after nothing went wrong."""
-        assert self.host.counters.errors == 0
-        self.connection.lost("transport close")
-        assert self.host.counters.errors == 0
+    @property
+    def got(self) -> list[Any]:
+        """The acks by their number, the messages by their data."""
+        found = re.findall(rb'43(\d+)\[|4(?:2|51-)\["message",\[?(\d+),', self.received)
+        return [int(ack) if ack else data.decode() for ack, data in found]
 
-    def turn(self) -> None:
-        """Read what was sent in this turn: acks by their number, messages by their data."""
-        read = b"".join(getattr(message, self.form) + b" " for message in self.connection.out).decode(
-            "latin-1"
+
+class Listener(Person):
+    """One on a WebSocket."""
+
+    text_only = False
+    most = 1 << 20
+    """Bytes that it takes at once."""
+
+    def begin(self) -> None:
+        self.far, near = socket.socketpair()
+        self.far.setblocking(False)
+        near.setblocking(False)
+        self.sock = Counting(near, self.most)
+        self.link = WebSocketLink(
+            self.connections,
+            self.sock,
+            self.connection,
+            max_payload=1 << 20,
+            send_buffer=1 << 20,
+            text_only=self.text_only,
         )
-        self.connection.out.clear()
-        for ack, data in re.findall(r'43(\d+)\[|4(?:2|51-)\["message",\[?(\d+),', read):
-            self.got.append(int(ack) if ack else data)
+        self.connection.link, self.connection.phase = self.link, Phase.WEBSOCKET
+        self.link.start(b"")
+
+    def fetch(self) -> None:
+        with suppress(BlockingIOError):
+            while data := self.far.recv(1 << 16):
+                self.received += data
+
+    def end(self) -> None:
+        self.connection.lost("transport close")
+        self.link.abort()
+        self.far.close()
+
+
+class SlowListener(Listener):
+    """One that is behind whenever something comes."""
+
+    most = 7
+
+
+class TextListener(Listener):
+    """One that takes no binary frames, for which its messages are put together in another way."""
+
+    text_only = True
+
+
+class Poller(Person):
+    """One on polling, who polls when it fetches, and holds that poll until the next thing comes."""
+
+    def begin(self) -> None:
+        self.link = PollingLink(self.connections, self.connection, ServerOptions())
+        self.connection.link, self.connection.phase = self.link, Phase.POLLING
+        self._polls = False
+
+    def fetch(self) -> None:
+        if not self._polls:
+            self._polls = True
+            self.link.poll(self._polled)
+
+    def _polled(self, payload: bytes | None) -> None:
+        if payload is None:
+            assert self.connection.phase is Phase.CLOSED
+            return  # and polls no more
+        self.received += payload
+        self._polls = False
+
+    def end(self) -> None:
+        self.connection.lost("transport close")
+        self.link.abort()
+
+
+class Scene:
+    """People of every kind on one server."""
+
+    def __init__(self, world: World, kinds: Sequence[type[Person]]) -> None:
+        self.world = world
+        self.connections = Connections(lambda *_: None, ServerOptions())  # type: ignore[arg-type, return-value]
+        self.people = [kind(self) for kind in kinds]
+
+    async def turn(self) -> None:
+        """Let everything leave that waits, and be fetched."""
+        for _ in range(3):  # a poll may hold the last of it: the one before had what came earlier
+            while self.connections.dirty or any(person.connection.link.unsent for person in self.people):
+                await asyncio.sleep(0)
+                for person in self.people:
+                    person.fetch()
+            for person in self.people:
+                person.fetch()
+
+    def leave(self) -> None:
+        """Let everyone go, after nothing went wrong."""
+        for person in self.people:
+            person.end()
+        self.connections.stop()
+        assert self.connections.counters.errors == 0
+
+
+EVERY_KIND = [Listener, Listener, Listener, SlowListener, Poller, Poller, TextListener, SlowListener]
+PEOPLE = len(EVERY_KIND)
+"""Enough for a room to be a crowd, whose messages of a turn are batched."""
+
+
+@asynccontextmanager
+async def people_of(world: World, kinds: Sequence[type[Person]] = EVERY_KIND) -> AsyncIterator[Scene]:
+    """Yield a scene whose people have connected."""
+    scene = Scene(world, kinds)
+    try:
+        await scene.turn()
+        yield scene
+    finally:
+        scene.leave()
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +247,7 @@ actions = st.lists(
         st.tuples(st.just("publish"), who, where),
         st.tuples(st.just("burst"), who, where),
         st.tuples(st.sampled_from(["join", "leave"]), who, where),
-        st.tuples(st.sampled_from(["turn", "reload", "judge one", "judge all"]), who, where),
+        st.tuples(st.sampled_from(["turn", "fetch", "reload", "judge one", "judge all"]), who, where),
         st.tuples(st.sampled_from(["attached", "to all"]), who, where),
     ),
     min_size=5,
@@ -124,93 +258,135 @@ actions = st.lists(
 @given(actions)
 @settings(max_examples=200, deadline=None)
 def test_everybody_gets_everything_in_order_and_nothing_else(world: World, actions: list[Any]):
-    people = [Person(world, binary=number % 2 == 0) for number in range(PEOPLE)]
-    members: dict[str, dict[int, None]] = {room: dict.fromkeys(range(PEOPLE)) for room in ROOMS}
-    for person, room in itertools.product(people, ROOMS):
-        person.ask("join", room)
-    numbers = itertools.count()
-    for what, number, room in actions:
-        person, inside = people[number], members[room]
-        if what == "turn":
-            for anyone in people:
-                anyone.turn()
-        elif what == "reload":
-            world.hub.swap(later(world.hub.snapshot))
-        elif what.startswith("judge"):
-            while not world.hub.judge_some(0.0) and what == "judge all":
-                pass
-        elif what == "join":
+    asyncio.run(_play(world, actions))
+
+
+async def _play(world: World, actions: list[Any]) -> None:
+    async with people_of(world) as scene:
+        members: dict[str, dict[int, None]] = {room: dict.fromkeys(range(PEOPLE)) for room in ROOMS}
+        for person, room in itertools.product(scene.people, ROOMS):
             person.ask("join", room)
-            inside[number] = None
-        elif what == "leave":
-            person.ask("leave", room)
-            inside.pop(number, None)
-        else:
-            for _ in range(3 if what == "burst" else 1):
-                data = next(numbers)
-                to = range(PEOPLE) if what == "to all" else inside if number in inside else ()
-                for other in to:
-                    if other != number or (room.startswith("echo") and what != "to all"):
-                        people[other].expected.append(str(data))
-                if what == "attached":
-                    person.attach(room, data)
-                else:
-                    person.ask("publish", None if what == "to all" else room, "message", data)
-    while not world.hub.judge_some(1.0):
-        pass
-    for person in people:
-        person.turn()
-        assert person.got == person.expected
-        person.leave()
+        numbers = itertools.count()
+        for what, number, room in actions:
+            person, inside = scene.people[number], members[room]
+            if what == "turn":
+                await scene.turn()
+            elif what == "fetch":
+                person.fetch()
+            elif what == "reload":
+                world.hub.swap(later(world.hub.snapshot))
+            elif what.startswith("judge"):
+                while not world.hub.judge_some(0.0) and what == "judge all":
+                    pass
+            elif what == "join":
+                person.ask("join", room)
+                inside[number] = None
+            elif what == "leave":
+                person.ask("leave", room)
+                inside.pop(number, None)
+            else:
+                for _ in range(3 if what == "burst" else 1):
+                    data = next(numbers)
+                    to = range(PEOPLE) if what == "to all" else inside if number in inside else ()
+                    for other in to:
+                        if other != number or (room.startswith("echo") and what != "to all"):
+                            scene.people[other].expected.append(str(data))
+                    if what == "attached":
+                        person.attach(room, data)
+                    else:
+                        person.ask("publish", None if what == "to all" else room, "message", data)
+        while not world.hub.judge_some(1.0):
+            pass
+        await scene.turn()
+        for person in scene.people:
+            assert person.got == person.expected
 
 
-def test_a_burst_is_queued_once(world: World):
-    people = [Person(world, binary=True) for _ in range(PEOPLE)]
-    for person in people:
-        person.ask("join", "room:a")
-        person.turn()
-    for data in range(100):
-        people[0].ask("publish", "room:a", "message", data)
-    # Of the sender's acks the first two stand alone (one was decided on, the next is no burst yet); the others are
-    # runs, of ids of one, two and three digits.
-    assert [len(person.connection.out) for person in people] == [5, *[1] * (PEOPLE - 1)]
-    for person in people:
-        person.turn()
-    assert people[0].got == people[0].expected
-    assert all(person.got == [0, *map(str, range(100))] for person in people[1:])
-    for person in people:
-        person.leave()
+@pytest.mark.parametrize("senders", [1, 2, PEOPLE])
+async def test_a_burst_is_sent_by_one_call_each(world: World, senders: int):
+    async with people_of(world, [Listener] * PEOPLE) as scene:
+        for person in scene.people:
+            person.ask("join", "room:a")
+            person.ask("publish", "room:a", "message", 9)  # decided on; the next ones are remembered
+        await scene.turn()
+        for person in scene.people:
+            person.received = b""
+        sends = [person.sock.sends for person in scene.people]
+        for data in range(100):
+            scene.people[data % senders].ask("publish", "room:a", "message", data)
+        await scene.turn()
+        assert [person.sock.sends for person in scene.people] == [count + 1 for count in sends]
+        for number, person in enumerate(scene.people):
+            data = [got for got in person.got if isinstance(got, str)]
+            assert data == [str(data) for data in range(100) if data % senders != number]
 
 
 @pytest.mark.parametrize(("first", "then", "expected"), [("leave", "join", ["1"]), ("join", "leave", ["0"])])
-def test_whoever_comes_or_goes_in_the_middle_of_a_burst_gets_its_part(
-    world: World, first: str, then: str, expected: list[str]
+@pytest.mark.parametrize("kind", set(EVERY_KIND))
+async def test_whoever_comes_or_goes_in_the_middle_of_a_burst_gets_its_part(
+    world: World, kind: type[Person], first: str, then: str, expected: list[str]
 ):
-    people = [Person(world, binary=True) for _ in range(PEOPLE)]
-    for person in people:
-        person.ask("join", "room:a")
-        person.ask("publish", "room:a", "message", 9)  # decided here, remembered below
-    people[1].ask(first, "room:a")
-    for person in people:
-        person.turn()
-        person.got.clear()
-    people[0].ask("publish", "room:a", "message", 0)
-    people[1].ask(then, "room:a")
-    people[0].ask("publish", "room:a", "message", 1)
-    people[1].turn()
-    assert [got for got in people[1].got if isinstance(got, str)] == expected
-    for person in people:
-        person.leave()
+    async with people_of(world, [Listener, kind, *[Listener] * 6]) as scene:
+        for person in scene.people:
+            person.ask("join", "room:a")
+            person.ask("publish", "room:a", "message", 9)  # decided here, remembered below
+        sender, mover = scene.people[:2]
+        mover.ask(first, "room:a")
+        await scene.turn()
+        mover.received = b""
+        sender.ask("publish", "room:a", "message", 0)
+        mover.ask(then, "room:a")
+        sender.ask("publish", "room:a", "message", 1)
+        await scene.turn()
+        assert [got for got in mover.got if isinstance(got, str)] == expected
 
 
-def test_whoever_had_a_burst_is_forgotten_after_it(world: World):
-    people = [Person(world, binary=True) for _ in range(PEOPLE)]
-    for person in people:
-        person.ask("join", "room:a")
-    for data in range(3):
-        people[0].ask("publish", "room:a", "message", data)
-    for person in people:
-        person.leave()
-    del people, person
+@pytest.mark.parametrize("kind", set(EVERY_KIND))
+async def test_whoever_is_let_go_in_the_turn_of_a_message_has_it_before_the_goodbye(
+    world: World, kind: type[Person]
+):
+    async with people_of(world, [Listener, kind, *[Listener] * 6]) as scene:
+        for person in scene.people:
+            person.ask("join", "room:a")
+        sender, leaver = scene.people[:2]
+        sender.ask("publish", "room:a", "message", 0)
+        await scene.turn()
+        leaver.received = b""
+        sender.ask("publish", "room:a", "message", 1)
+        leaver.connection.send(socketio.disconnect_message("/"))
+        leaver.connection.close("server shutting down")
+        await scene.turn()
+        assert re.findall(rb"message\",1|41|\x88\x00|1$", leaver.received) == [
+            b'message",1',
+            b"41",
+            b"1" if kind is Poller else b"\x88\x00",
+        ]
+
+
+async def test_an_error_at_one_recipient_is_not_the_others(world: World, monkeypatch: pytest.MonkeyPatch):
+    async with people_of(world, [Listener] * 8) as scene:
+        for person in scene.people:
+            person.ask("join", "room:a")
+        sender, broken, *others = scene.people
+        sender.ask("publish", "room:a", "message", 0)
+        await scene.turn()
+        monkeypatch.setattr(broken.sock, "send", None)
+        sender.ask("publish", "room:a", "message", 1)
+        await scene.turn()
+        assert all(person.got[-1] == "1" for person in others)
+        assert broken.connection.phase is Phase.CLOSED
+        assert scene.connections.counters.errors == 1
+        scene.connections.counters.errors = 0
+
+
+async def test_whoever_had_a_burst_is_forgotten_after_it(world: World):
+    async with people_of(world) as scene:
+        for person in scene.people:
+            person.ask("join", "room:a")
+        for data in range(3):
+            scene.people[0].ask("publish", "room:a", "message", data)
+        await scene.turn()
+    del scene, person
     world.tick(0.1)
+    gc.collect()
     assert [it for it in gc.get_objects() if isinstance(it, SocketConnection)] == []

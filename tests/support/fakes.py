@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
 from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.lifecycle import Phase
+from compartmentd.protocol.message import Batch, Message
 
 
 class FakeHost:
@@ -20,6 +22,15 @@ class FakeHost:
 
     def now(self) -> float:
         return self.time
+
+    def share(
+        self, message: Message, to: Sequence[EngineConnection], besides: EngineConnection | None
+    ) -> Batch:
+        batch = Batch(message)
+        for connection in to:
+            if connection is not besides:
+                connection.send(batch)
+        return batch
 
     def arm(self, connection: EngineConnection, at: float) -> None:
         connection.due = min(connection.due, at)
@@ -48,6 +59,7 @@ class FakeLink:
     """A transport that notes what it is told to do."""
 
     clear = True
+    plain = False
 
     def __init__(self) -> None:
         self.calls: list[Any] = []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from compartmentd.protocol.application import Handshake
+from compartmentd.protocol.application import Handshake, Peer
 from compartmentd.protocol.message import SEPARATOR, Batch, Message, Run
 
 
@@ -40,6 +41,14 @@ class RecordingPeer:
             self.sent += [decoded(Message.of(packet)) for packet in message.payload.split(SEPARATOR)]
         else:
             self.sent.append(decoded(message))
+
+    def share(self, message: Message, to: Sequence[Peer], *, echo: bool) -> Batch:
+        for peer in to:
+            if echo or peer is not self:
+                peer.send(message)
+        closed = Batch(message)
+        closed.close()
+        return closed
 
     def end(self, namespace: str) -> None:
         del self.sessions[namespace]
