@@ -49,6 +49,7 @@ from compartmentd.server.draining import Draining
 from compartmentd.server.sockets import Passed, passed_sockets, unlink
 from compartmentd.server.socketserver import SocketServer
 from compartmentd.sessions.hub import Hub
+from compartmentd.slices import others_first
 from compartmentd.startup import certificate_of, start_up
 from compartmentd.state import State, state_of
 from compartmentd.tracing import tracing_of
@@ -391,10 +392,13 @@ class Daemon:
     async def _ticks(self) -> None:
         while True:
             self._ticked = time.monotonic()
-            wait = 0.0 if self._hub.tick(SLICE) else TICK
+            more = self._hub.tick(SLICE)
+            wait = 0.0 if more else TICK
             due = time.monotonic() + wait
             await asyncio.sleep(wait)
             self._lag.note(time.monotonic() - due)
+            if more:
+                await others_first()
             tell_left_out()
 
     def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

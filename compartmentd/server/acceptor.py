@@ -39,10 +39,20 @@ def all_but_reserve() -> float:
 class Acceptor:
     """Listening sockets, each connection of which is handed to `accepted` with the peer's address."""
 
-    def __init__(self, accepted: Callable[[socket.socket, Any], None], below: float = inf) -> None:
-        """Accept nothing yet; on the running loop. Descriptors are taken only `below` this number."""
+    def __init__(
+        self,
+        accepted: Callable[[socket.socket, Any], None],
+        below: float = inf,
+        waits: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Accept nothing yet; on the running loop.
+
+        Descriptors are taken only `below` this number. Nobody is accepted while `waits` says so, which is asked in
+        each turn of the loop.
+        """
         self._accepted = accepted
         self._below = below
+        self._waits = waits
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[socket.socket, asyncio.TimerHandle | None] = {}
 
@@ -62,7 +72,7 @@ class Acceptor:
         self._sockets.clear()
 
     def _ready(self, sock: socket.socket) -> None:
-        for _ in range(_BATCH):
+        for _ in range(0 if self._waits() else _BATCH):
             if sock not in self._sockets:
                 return  # closed by what was accepted before
             try:

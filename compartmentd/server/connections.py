@@ -20,6 +20,7 @@ from compartmentd.protocol.origins import OriginPolicy
 from compartmentd.server.admission import Admission
 from compartmentd.server.broadcast import Broadcast
 from compartmentd.server.options import ServerOptions
+from compartmentd.server.readiness import Readiness
 from compartmentd.server.wheel import Timer, TimerWheel
 
 MakeConnection: TypeAlias = Callable[[Host, str, Handshake, ConnectionOptions], EngineConnection]
@@ -54,6 +55,7 @@ class Connections:
         self.counters = Counters()
         self.admission = Admission(self.counters)
         self.loop = asyncio.get_running_loop()
+        self.sockets = Readiness(self.loop, self.counters)
         self.make = make
         self.options = options
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
@@ -97,6 +99,7 @@ class Connections:
         """Take a connection out whose transport is gone, and give its place back; once or more often."""
         if self._by_sid.pop(connection.sid, None) is not None:
             self.counters.closed += 1
+            self._wheel.disarm(connection)
             self.admission.leave(connection.handshake.address)
             if not self._by_sid and self._empty is not None and not self._empty.done():
                 self._empty.set_result(None)
@@ -162,6 +165,10 @@ class Connections:
         self._wheel.arm(timer, at)
         self._set_alarm()
 
+    def disarm(self, timer: Timer) -> None:
+        """Wake the timer no more: it is over, and would be kept until then."""
+        self._wheel.disarm(timer)
+
     def _set_alarm(self) -> None:
         at = self._wheel.next
         if at is None or (self._alarm is not None and self._alarm_at <= at):
@@ -186,3 +193,4 @@ class Connections:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        self.sockets.close()

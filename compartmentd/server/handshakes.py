@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from compartmentd.server.readiness import Readiness
 from compartmentd.server.secure import SecureSocket
 from compartmentd.server.waiting import Waiting
 
@@ -18,17 +20,21 @@ class Handshakes:
     """Handshakes that are under way; `done` takes each socket, with its peer's address, whose own is finished."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, done: Callable[[SecureSocket, Any], None], patience: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sockets: Readiness,
+        done: Callable[[SecureSocket, Any], None],
+        patience: float,
     ) -> None:
-        """Give each client `patience` seconds."""
-        self.waiting = Waiting(loop, patience)
-        self._loop = loop
+        """Give each client `patience` seconds; `sockets` is what watches them."""
+        self.waiting = Waiting(loop, sockets, patience)
+        self._sockets = sockets
         self._done = done
 
     def begin(self, sock: SecureSocket, address: Any) -> None:
         """Wait for a client to begin."""
         self.waiting.add(sock)
-        self._loop.add_reader(sock, self._go_on, sock, address)
+        self._sockets.add_reader(sock, partial(self._go_on, sock, address))
 
     def close(self) -> None:
         """Close what is under way."""
@@ -38,17 +44,17 @@ class Handshakes:
         try:
             sock.bare.do_handshake()
         except ssl.SSLWantReadError:
-            self._loop.remove_writer(sock)
-            self._loop.add_reader(sock, self._go_on, sock, address)
+            self._sockets.remove_writer(sock)
+            self._sockets.add_reader(sock, partial(self._go_on, sock, address))
         except ssl.SSLWantWriteError:
             # The client has to take something of ours first. What it sends instead must not wake us all the time.
-            self._loop.remove_reader(sock)
-            self._loop.add_writer(sock, self._go_on, sock, address)
+            self._sockets.remove_reader(sock)
+            self._sockets.add_writer(sock, partial(self._go_on, sock, address))
         except (OSError, ValueError):
             # It speaks no TLS, or none of ours, or is gone: no news, since anybody can do that.
             self.waiting.drop(sock)
         else:
-            self._loop.remove_reader(sock)
-            self._loop.remove_writer(sock)
+            self._sockets.remove_reader(sock)
+            self._sockets.remove_writer(sock)
             self.waiting.remove(sock)
             self._done(sock, address)

@@ -286,7 +286,7 @@ class KeptAlive:
             return
         self._pending = bytearray(memoryview(data)[sent:])
         self._set_deadline(_STALL_TIMEOUT)
-        self._connections.loop.add_writer(self._sock, self._writable)
+        self._connections.sockets.add_writer(self._sock, self._writable)
 
     def _writable(self) -> None:
         pending = self._pending
@@ -375,18 +375,19 @@ class KeptAlive:
     def _let_go(self) -> None:
         self._closed = True
         self._connections.guests.discard(self)
-        # Before the socket is closed: uvloop holds on to every socket that is watched.
+        self._connections.disarm(self)
+        # Before the socket is closed: its number may be another's at once.
         self._set_reading(wanted=False)
         self._stop_writing()
 
     def _stop_writing(self) -> None:
         if self._pending is not None:
             self._pending = None
-            self._connections.loop.remove_writer(self._sock)
+            self._connections.sockets.remove_writer(self._sock)
 
     def _set_reading(self, *, wanted: bool) -> None:
         if wanted and not self._reading:
-            self._connections.loop.add_reader(self._sock, self._readable)
+            self._connections.sockets.add_reader(self._sock, self._readable)
         elif self._reading and not wanted:
-            self._connections.loop.remove_reader(self._sock)
+            self._connections.sockets.remove_reader(self._sock)
         self._reading = wanted

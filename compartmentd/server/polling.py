@@ -238,6 +238,7 @@ class PollingLink:
         return None
 
     def _drop(self, last: Outgoing = CLOSE) -> None:
+        self._connections.disarm(self)
         self._end_probe()
         self.take_queue()
         self.connection.out.clear()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeAlias
 
 from compartmentd.protocol.head import LONGEST, Head, read_head
@@ -52,7 +53,7 @@ class Reception:
         self._connections = connections
         self._keep = keep
         self._refer = refer
-        self._waiting = Waiting(connections.loop, patience)
+        self._waiting = Waiting(connections.loop, connections.sockets, patience)
 
     @property
     def waiting(self) -> int:
@@ -62,7 +63,7 @@ class Reception:
     def take(self, sock: Accepted, address: Any) -> None:
         """Wait until a socket's peer says what it wants."""
         self._waiting.add(sock)
-        self._connections.loop.add_reader(sock, self._look, sock, address)
+        self._connections.sockets.add_reader(sock, partial(self._look, sock, address))
         if isinstance(sock, SecureSocket):
             self._look(sock, address)  # a request comes right behind the end of the handshake
 
@@ -88,7 +89,7 @@ class Reception:
             self._show_in(sock, address, data)
         except Exception as error:  # noqa: BLE001 - the loop would call again at once, and for ever
             self._connections.failed("a connection is closed for an error while it was received", error)
-            self._connections.loop.remove_reader(sock)
+            self._connections.sockets.remove_reader(sock)
             sock.close()
 
     def _show_in(self, sock: Accepted, address: Any, data: bytes) -> None:
@@ -97,7 +98,7 @@ class Reception:
         wants = head is not None and wants_websocket(head.headers)
         if head is not None and wants and self._serve(sock, address, head, data):
             return
-        self._connections.loop.remove_reader(sock)
+        self._connections.sockets.remove_reader(sock)
         early = data if isinstance(sock, SecureSocket) else b""
         if not wants and self._connections.request_line.match(data):
             if peer_address(address):
@@ -146,7 +147,7 @@ class Reception:
             if isinstance(sock, SecureSocket):
                 # It may end by what was read behind the request, before anybody else watches it.
                 early = data[size:]
-                self._connections.loop.remove_reader(sock)
+                self._connections.sockets.remove_reader(sock)
             else:
                 sock.recv(size)  # out of the kernel; what came behind it stays there
             # A new socket has room for a few hundred bytes, or something is wrong with it.
@@ -155,6 +156,6 @@ class Reception:
             taken = False
         if taken:
             return early
-        self._connections.loop.remove_reader(sock)
+        self._connections.sockets.remove_reader(sock)
         sock.close()
         return None

@@ -70,10 +70,15 @@ class EngineServer:
             log_function=log_request,
             default_handler_class=NotFoundHandler,
         )
-        self._acceptor = Acceptor(self._accepted, all_but_reserve())
+        # Who comes back is told that it is too many if it is still counted as the one that left.
+        self._acceptor = Acceptor(
+            self._accepted, all_but_reserve(), lambda: self._connections.sockets.parting
+        )
         self._reception = Reception(self._connections, self._keep, self._refer, HEAD_TIMEOUT)
         self._streams = Streams()
-        self._handshakes = Handshakes(self._connections.loop, self._reception.take, HANDSHAKE_TIMEOUT)
+        self._handshakes = Handshakes(
+            self._connections.loop, self._connections.sockets, self._reception.take, HANDSHAKE_TIMEOUT
+        )
         self._http = HTTPServer(
             Edge(self._connections, web, self._keep),
             max_header_size=MAX_HEAD,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+from compartmentd.server.readiness import Readiness
 from compartmentd.server.websocket import Sock
 
 
 class Waiting:
     """Sockets, and until when each may keep us waiting; then it is closed, and nobody told."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:
-        """Give each socket `patience` seconds."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, sockets: Readiness, patience: float) -> None:
+        """Give each socket `patience` seconds; `sockets` is what watches them."""
         self.patience = patience
         self._loop = loop
+        self._sockets = sockets
         self._until: dict[Sock, float] = {}
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -34,9 +36,9 @@ class Waiting:
     def drop(self, sock: Sock) -> None:
         """Close it."""
         del self._until[sock]
-        # Before the socket is closed: uvloop holds on to every socket that is watched.
-        self._loop.remove_reader(sock)
-        self._loop.remove_writer(sock)
+        # Before the socket is closed: its number may be another's at once.
+        self._sockets.remove_reader(sock)
+        self._sockets.remove_writer(sock)
         sock.close()
 
     def close(self) -> None:

@@ -198,7 +198,10 @@ class WebSocketLink:
             self._destroy()
             return
         self.owner.lost(TRANSPORT_CLOSE)
-        self._finish(b"")
+        if self._stage is _OPEN and not self._pending and not self._connections.dirty:
+            self._destroy()  # nothing is queued for anybody: a third less for each of a crowd that goes away
+        else:
+            self._finish(b"")
 
     def pause(self) -> None:
         """Read nothing while the owner is held."""
@@ -219,9 +222,9 @@ class WebSocketLink:
             return
         self._reading = wanted
         if wanted:
-            self._connections.loop.add_reader(self._sock, self._readable)
+            self._connections.sockets.add_reader(self._sock, self._readable)
         else:
-            self._connections.loop.remove_reader(self._sock)
+            self._connections.sockets.remove_reader(self._sock)
 
     # Writing
 
@@ -309,7 +312,7 @@ class WebSocketLink:
         pending = self._pending
         if not pending:
             pending = self._pending = bytearray()
-            self._connections.loop.add_writer(self._sock, self._writable)
+            self._connections.sockets.add_writer(self._sock, self._writable)
             self.plain = False
         pending += memoryview(data)[sent:]
         if len(pending) > self._limit:
@@ -326,7 +329,7 @@ class WebSocketLink:
         del self._pending[:sent]
         if not self._pending:
             self._pending = _NOTHING
-            self._connections.loop.remove_writer(self._sock)
+            self._connections.sockets.remove_writer(self._sock)
             self._settle()
         last = self._reader.replies or self._farewell or self.owner.out
         if self._stage is _FINISHING and not self._pending and not last:
@@ -418,14 +421,15 @@ class WebSocketLink:
             return
         self._stage = _GONE
         self.plain = False
-        # Before the socket is closed: uvloop holds on to every socket that is watched.
-        loop = self._connections.loop
+        # Before the socket is closed: its number may be another's at once.
+        sockets = self._connections.sockets
         if self._reading:
-            loop.remove_reader(self._sock)
+            sockets.remove_reader(self._sock)
             self._reading = False
         if self._pending:
-            loop.remove_writer(self._sock)
+            sockets.remove_writer(self._sock)
             self._pending = _NOTHING
         self._sock.close()
+        self._connections.disarm(self)
         self.owner.out.clear()
         self.owner.released(self)

@@ -68,6 +68,27 @@ async def test_an_aborted_connection_is_passed_over(caplog: pytest.LogCaptureFix
     acceptor.close()
 
 
+async def test_nobody_is_accepted_while_it_is_said_to_wait():
+    accepted: list[socket.socket] = []
+    asked, leaving = [0], True
+
+    def waits() -> bool:
+        asked[0] += 1
+        return leaving
+
+    acceptor = Acceptor(lambda sock, _: accepted.append(sock), waits=waits)
+    sock = listening([])
+    acceptor.add([sock])
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
+    await eventually(lambda: asked[0] > 3, "it is asked in each turn")
+    assert not accepted
+    leaving = False
+    await eventually(lambda: accepted, "the connection has waited in the kernel")
+    writer.close()
+    accepted[0].close()
+    acceptor.close()
+
+
 async def test_closing_while_paused_ends_the_pause():
     acceptor = Acceptor(lambda _, __: None)
     sock = listening([errno.EMFILE])

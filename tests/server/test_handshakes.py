@@ -12,7 +12,9 @@ from typing import Any, cast
 import pytest
 import uvloop
 
+from compartmentd.protocol.counters import Counters
 from compartmentd.server.handshakes import Handshakes
+from compartmentd.server.readiness import Readiness
 from compartmentd.server.secure import SecureSocket
 from tests.support.timing import eventually
 
@@ -29,6 +31,11 @@ class Scripted:
         step = self.left.pop(0)
         if step is not None:
             raise step
+
+
+def watching() -> tuple[asyncio.AbstractEventLoop, Readiness]:
+    loop = asyncio.get_running_loop()
+    return loop, Readiness(loop, Counters())
 
 
 READ, WRITE = ssl.SSLWantReadError(), ssl.SSLWantWriteError()
@@ -52,7 +59,7 @@ def test_one_that_cannot_write_waits_for_that_alone(
 
     async def run() -> None:
         done: list[Any] = []
-        handshakes = Handshakes(asyncio.get_running_loop(), lambda *each: done.append(each), 10.0)
+        handshakes = Handshakes(*watching(), lambda *each: done.append(each), 10.0)
         while True:  # until its peer must read before anything more can be written
             try:
                 ours.send(bytes(1 << 16))
@@ -82,7 +89,7 @@ async def test_one_that_fails_is_closed_and_goes_nowhere(
 ) -> None:
     ours, theirs = ends
     done: list[Any] = []
-    handshakes = Handshakes(asyncio.get_running_loop(), lambda *each: done.append(each), 10.0)
+    handshakes = Handshakes(*watching(), lambda *each: done.append(each), 10.0)
     handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours, error))), "somebody")
     theirs.send(b"x")
     await eventually(lambda: ours.fileno() == -1, "the socket is closed")
@@ -91,7 +98,7 @@ async def test_one_that_fails_is_closed_and_goes_nowhere(
 
 async def test_closing_ends_what_is_under_way(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, _ = ends
-    handshakes = Handshakes(asyncio.get_running_loop(), lambda *_: None, 10.0)
+    handshakes = Handshakes(*watching(), lambda *_: None, 10.0)
     handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours))), "somebody")
     handshakes.close()
     assert ours.fileno() == -1

@@ -42,14 +42,8 @@ namespaces:
 """
 )
 
-BRIEF = ServerOptions(ping_interval=1.0, ping_timeout=1.0, connect_timeout=1.0)
-"""The clock's own entries of a connection that has ended last until its next ping would have been due."""
-
-
-@pytest.fixture(autouse=True)
-def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compartmentd.server.websocket.LINGER", 0.2)
-    monkeypatch.setattr("compartmentd.server.keepalive.HEAD_TIMEOUT", 0.2)
+PATIENT = ServerOptions(ping_interval=600, ping_timeout=600, connect_timeout=600)
+"""What would be due much later keeps nothing, either."""
 
 
 @pytest.fixture
@@ -107,7 +101,7 @@ async def test_a_websocket_leaves_nothing_however_it_ends(
     tmp_path: Path, uncollected: Callable[[], list[str]], end: Callable[[WebSocket], None]
 ):
     world = World(tmp_path, POLICY)
-    async with serving(world.hub, BRIEF) as served:
+    async with serving(world.hub, PATIENT) as served:
         client = await joined(served, world)
         assert "Session" in uncollected()
         end(client)
@@ -118,7 +112,7 @@ async def test_a_websocket_leaves_nothing_however_it_ends(
 
 async def test_polling_leaves_nothing(tmp_path: Path, uncollected: Callable[[], list[str]]):
     world = World(tmp_path, POLICY)
-    async with serving(world.hub, BRIEF) as served:
+    async with serving(world.hub, PATIENT) as served:
         polling = "/socket.io/?EIO=4&transport=polling"
         sid = json.loads((await request(served.port, "GET", polling)).text[1:])["sid"]
         target = f"{polling}&sid={sid}"

@@ -288,7 +288,7 @@ async def test_an_error_of_ours_in_what_was_read_under_tls_leaves_no_watch(
         number = desk.last.fileno()
         client.sendall(REQUEST + text("40"))
         await eventually(lambda: desk.last.fileno() == -1, "the end")
-        assert not asyncio.get_running_loop().remove_reader(number)
+        assert number not in desk.connections.sockets._readers
         assert desk.connections.counters.errors == 1
         assert (len(desk.connections), desk.connections.admission.open) == (0, 0)
 

@@ -7,7 +7,7 @@ from math import inf
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.server.wheel import RESOLUTION, TimerWheel
+from compartmentd.server.wheel import AT_ONCE, RESOLUTION, TimerWheel
 
 
 class Alarm:
@@ -67,6 +67,60 @@ def test_a_timer_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture):
     wheel.turn(2)
     assert alarm.woken == [2]
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_only_so_many_are_woken_in_one_turn_and_the_others_are_still_due():
+    wheel = TimerWheel()
+    alarms = [Alarm() for _ in range(2 * AT_ONCE + 1)]
+    for alarm in alarms:
+        wheel.arm(alarm, 1)
+    for woken in (AT_ONCE, 2 * AT_ONCE, 2 * AT_ONCE + 1):
+        assert wheel.next is not None
+        assert wheel.next <= 2
+        wheel.turn(2)
+        assert sum(len(alarm.woken) for alarm in alarms) == woken
+    assert all(alarm.woken == [2] for alarm in alarms)
+    assert wheel.next is None
+
+
+def test_a_timer_that_is_over_is_let_go_of():
+    wheel, over, other = TimerWheel(), Alarm(), Alarm()
+    wheel.arm(over, 1)
+    wheel.arm(other, 1)
+    wheel.disarm(over)
+    wheel.disarm(over)
+    assert over.due == inf
+    assert len(wheel) == 1
+    wheel.turn(2)
+    assert (over.woken, other.woken) == ([], [2])
+    wheel.arm(over, 3)
+    wheel.turn(4)
+    assert over.woken == [4], "it may begin anew"
+
+
+def test_a_timer_may_end_another_that_is_due_with_it():
+    wheel, first, second = TimerWheel(), Alarm(), Alarm()
+
+    class Ending(Alarm):
+        def tick(self, now: float) -> float | None:
+            wheel.disarm(first)
+            wheel.disarm(second)
+            return super().tick(now)
+
+    ending = Ending()
+    for alarm in (first, ending, second):
+        wheel.arm(alarm, 1)
+    wheel.turn(2)
+    assert ending.woken == [2]
+    assert len(first.woken) + len(second.woken) == 1, "whoever came before it"
+    assert len(wheel) == 0
+
+
+def test_an_earlier_time_moves_a_timer_and_leaves_nothing_behind():
+    wheel, alarm = TimerWheel(), Alarm()
+    wheel.arm(alarm, 10)
+    wheel.arm(alarm, 5)
+    assert len(wheel) == 1
 
 
 @given(st.lists(st.floats(0, 100), max_size=30), st.lists(st.floats(0, 120), max_size=10))
