@@ -28,6 +28,7 @@ from compartmentd.files import Disk
 from compartmentd.logs import log
 from compartmentd.names import Digest, NamespaceName
 from compartmentd.policy.model import Namespace, Policy, RoomTemplate, Rule
+from compartmentd.policy.sharing import Sharing
 from compartmentd.problems import Problem, Span, start_of
 from compartmentd.slices import others_first
 from compartmentd.tokens.entry import IssuerEntry
@@ -120,11 +121,12 @@ async def assemble(stream: AsyncIterator[bytes], known: Digest) -> Loaded:
     contents: Contents = ()
     if skeleton is not None and head.digest != known:
         namespaces: dict[NamespaceName, Namespace] = {}
+        shared = Sharing().of
         started = time.monotonic()
         for namespace, count in zip(skeleton.namespaces, skeleton.rooms, strict=True):
             rooms: list[RoomTemplate] = []
             for _ in range(count):
-                rooms.append(_decode_room(await anext(stream)))
+                rooms.append(shared(_decode_room(await anext(stream))))
                 if time.monotonic() - started > SLICE:
                     await others_first()
                     started = time.monotonic()

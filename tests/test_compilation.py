@@ -14,6 +14,7 @@ from compartmentd.compilation import assemble, compile_beside, pieces
 from compartmentd.compiler import Loaded, load
 from compartmentd.files import Disk
 from compartmentd.names import Digest
+from compartmentd.policy.model import PatternParam
 from compartmentd.problems import any_error
 
 CONFIG = Path(__file__).parent.parent / "config"
@@ -42,6 +43,32 @@ async def test_what_comes_over_is_what_was_compiled(name: str) -> None:
         original.globs,
         original.contents,
     )
+
+
+ALIKE = """
+version: 1
+namespaces:
+  /chat:
+    connect: public
+    rooms:
+      "a:{x}": {join: public, params: {x: {pattern: "[a-z]+"}}}
+      "b:{y}": {join: public, params: {y: {pattern: "[a-z]+"}}, limits: {message_size: 1KiB}}
+      "c:{x}": {join: public, params: {x: {pattern: "[0-9]+"}}, limits: {message_size: 1KiB}}
+"""
+
+
+async def test_what_templates_have_in_common_is_there_once(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(ALIKE)
+    original = loaded(tmp_path / "c.yaml").configuration
+    copy = (await assemble(stream(list(pieces(loaded(tmp_path / "c.yaml")))), NOTHING)).configuration
+    assert copy is not None
+    assert copy == original
+    (namespace,) = copy.policy.namespaces.values()
+    a, b, c = namespace.rooms
+    assert a.limits is not b.limits is c.limits
+    items = [param.items for room in (a, b, c) for param in room.params if isinstance(param, PatternParam)]
+    assert items[0] is items[1] is not items[2]
+    assert a.span.file is c.join.span.file
 
 
 async def test_large_and_oddly_named_files_come_over_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
