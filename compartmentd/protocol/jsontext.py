@@ -19,7 +19,9 @@ from compartmentd.errors import PayloadRefused, WireError
 MAX_DEPTH = 32
 
 _decode = msgspec.json.Decoder().decode
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# The closing quote is optional, so that an unterminated string is consumed once and not tried again from each
+# escaped quote in it: that keeps the scan linear.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
