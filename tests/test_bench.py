@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from math import isfinite
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -145,7 +146,8 @@ def test_a_run_measures_every_work_beside_node(tmp_path: Path) -> None:
         for each in json.loads(out.read_text())["rows"]
     ]
     assert {each.work for each in found} >= works()
-    assert all(each.ours >= 0 and each.spread.low <= each.spread.high for each in found)
+    # Not positive: a process may well give more memory back than a hundred connections take.
+    assert all(isfinite(each.ours) and each.spread.low <= each.spread.high for each in found)
     assert {(each.work, each.peer) for each in found} >= {
         (work, peer) for work, peer in TARGETS if peer != "c"
     }, "each target has its row"

@@ -26,6 +26,7 @@ import yaml
 from tests.bench import compiled, tokens
 from tests.bench.tokens import Tokens
 from tests.support import certificates
+from tests.support.ports import free_port
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
@@ -184,9 +185,10 @@ def _wait(server: Server, port: int) -> None:
 
 def _ports(count: int) -> list[int]:
     """Return ports that are free."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port(HOST))
+    return list(found)
 
 
 def _certificate(directory: Path) -> tuple[str, str]:
