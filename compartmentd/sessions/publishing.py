@@ -15,7 +15,7 @@ or packet, attachments, a schema, a rate in bytes, a message to the whole namesp
 decided by `Publisher.publish`, and a flush that is more than messages is `WebSocketLink._flush_all`.
 
 Why it is as it is, with what each trick is worth on the machine where it was measured (µs of CPU; `tests/bench`
-has the whole). A message to a room of two, sent by one and acknowledged, takes 4.7 outside the kernel and 6 in it.
+has the whole). A message to a room of two, sent by one and acknowledged, takes 4.3 outside the kernel and 6 in it.
 
 - Output leaves at the end of the loop's turn, one `send` for each connection. A message alone is no later for it;
   of a busy server's writes, 4 each, most are saved. Ack and relay to one client leave together.
@@ -141,8 +141,8 @@ class Publisher:
         if (
             grant is None
             or grant.valid_until <= self._wall()
-            or len(payload) > grant.largest
-            or (len(payload) > grant.shallow and payload.count(b"[") + payload.count(b"{") > MAX_DEPTH)
+            or (size := len(payload)) > grant.largest
+            or (size > grant.shallow and payload.count(b"[") + payload.count(b"{") > MAX_DEPTH)
         ):
             return False
         core = self._core
