@@ -1,25 +1,71 @@
-"""Telling templates apart by their literals, so that of many pairs hardly any needs a closer look."""
+"""Telling templates apart by their literals and integers, so that of many pairs hardly any needs a closer look."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, product
+from typing import NamedTuple
 
-from compartmentd.policy.model import RoomTemplate
-from compartmentd.policy.shapes import shape_of_template
+from compartmentd.policy.integers import not_apart
+from compartmentd.policy.model import IntegerParam, RoomTemplate
+from compartmentd.policy.shapes import Shape, shape_of_template
 from compartmentd.policy.views import useful_views
 
 _FEW = 8
 """Groups of at most this many templates are not worth dividing further."""
 
 
+class _Form(NamedTuple):
+    """What templates have in common that differ at most in what each parameter can hold.
+
+    `integers` are the places of those that are integers.
+    """
+
+    shape: Shape
+    integers: tuple[int, ...]
+
+
 def compatible_pairs(templates: Sequence[RoomTemplate]) -> Iterator[tuple[int, int]]:
-    """Yield, by their numbers and once each, the pairs of templates that their literals do not tell apart."""
-    shapes = [shape_of_template(template) for template in templates]
+    """Yield, by their numbers and once each, the pairs that neither literals nor ranges of integers tell apart."""
+    by_form: dict[_Form, list[int]] = {}
+    for index, template in enumerate(templates):
+        by_form.setdefault(_form_of(template), []).append(index)
+    for form, group in by_form.items():
+        if len(group) > 1:
+            yield from _of_one_form(form, group, templates)
+    shapes, groups = [form.shape for form in by_form], list(by_form.values())
     views = useful_views(shapes)
     keys = [tuple(view.of_shape(each) for view in views) for each in shapes]
-    yield from _Pairs(keys).within(list(range(len(templates))), range(len(views)))
+    for left, right in _Pairs(keys).within(list(range(len(groups))), range(len(views))):
+        yield from product(groups[left], groups[right])
+
+
+def _form_of(template: RoomTemplate) -> _Form:
+    names = [param.name for param in template.params if isinstance(param, IntegerParam)]
+    integers = tuple([place for place, name in enumerate(template.pattern[1::2]) if name in names])
+    return _Form(shape_of_template(template), integers)
+
+
+def _of_one_form(
+    form: _Form, group: list[int], templates: Sequence[RoomTemplate]
+) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of a form that can share a room.
+
+    Where rooms can be cut, all templates of the form cut a room at the same places, so what they share has, in each
+    place, a value that they share.
+    """
+    pairs: Iterable[tuple[int, int]] = combinations(range(len(group)), 2)
+    if form.integers and (form.shape.can_be_cut() or form.shape.mirrored().can_be_cut()):
+        pairs = not_apart([_integers_of(templates[each]) for each in group])
+    yield from ((group[left], group[right]) for left, right in pairs)
+
+
+def _integers_of(template: RoomTemplate) -> tuple[IntegerParam, ...]:
+    """Return the integer parameters in the order of their places."""
+    params = {param.name: param for param in template.params}
+    placed = [params[name] for name in template.pattern[1::2]]
+    return tuple([param for param in placed if isinstance(param, IntegerParam)])
 
 
 class _Pairs:

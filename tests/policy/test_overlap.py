@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
@@ -244,6 +245,38 @@ def test_literals_without_a_delimiter_tell_templates_apart_too() -> None:
     letters = {"x": "[a-z]+", "y": "[a-z]{2,9}"}
     assert list(compatible_pairs([template(f"{{x}}{i}{{y}}", letters) for i in range(3000)])) == []
     assert list(compatible_pairs([template(f"room{i}{{x}}", letters) for i in range(3000)])) == []
+
+
+@pytest.mark.parametrize("form", ["shard:{n}", "{a}:{n}", "{n}:{a}", "{n}.{m}"])
+def test_thousands_of_templates_are_told_apart_by_ranges_of_integers(form: str) -> None:
+    """Ranges side by side, in any order; and all the others where one goes over several."""
+    letters, many = {"a": "[a-z]+", "m": (0, 9)}, 3000
+    ranges = [(low * 100, low * 100 + 99) for low in range(many)]
+    random.Random(7).shuffle(ranges)
+    several = [template(form, {**letters, "n": each}) for each in ranges]
+    assert list(compatible_pairs(several)) == []
+    wide = template(form, {**letters, "n": (150, 420)})
+    met = {at for at, (low, high) in enumerate(ranges) if low <= 420 and high >= 150}
+    assert len(met) == 4
+    found = list(map(frozenset, compatible_pairs([*several, wide])))
+    assert len(found) == 4
+    assert set(found) == {frozenset({at, many}) for at in met}
+
+
+def test_integers_that_meet_in_one_place_may_be_apart_in_another() -> None:
+    def of(n: tuple[int, int], m: tuple[int, int | None]) -> RoomTemplate:
+        return template("{n}.{m}", {"n": n, "m": m})
+
+    assert shared(of((0, 9), (0, 9)), of((0, 9), (10, None)), of((5, 9), (-9, -1))) == []
+    both = [of((0, 9), (0, 9)), of((9, 12), (9, None))]
+    assert shared(*both) == [("{n}.{m}", "{n}.{m}", "9.9")]
+
+
+def test_integers_that_stand_side_by_side_tell_nothing_apart() -> None:
+    """`10` is 1 and 0 to one of them, 10 and nothing to the other: there is no place to cut the room."""
+    left = template("{n}{a}", {"n": (1, 9), "a": "[0-9]*"})
+    right = template("{n}{a}", {"n": (10, 99), "a": "[0-9]*"})
+    assert shared(left, right) == [("{n}{a}", "{n}{a}", "10")]
 
 
 def test_a_template_that_could_be_many_does_not_spoil_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
