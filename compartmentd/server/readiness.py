@@ -180,12 +180,21 @@ class Readiness:
                 except Exception as error:  # noqa: BLE001 - those behind it are served all the same
                     self._failed(error)
                 if descriptor in self._parting:
-                    # It sent more than one read takes, or still takes what is queued for it.
-                    self._parting.remove(descriptor)
-                    self._watch(descriptor, watched=False)
+                    self._watch_again(descriptor)
             if self._queue and self._clock() >= until:
                 self._loop.call_soon(self._part)
                 return
+
+    def _watch_again(self, descriptor: int) -> None:
+        """Watch one that sent more than one read takes, or still takes what is queued for it."""
+        self._parting.remove(descriptor)
+        try:
+            self._watch(descriptor, watched=False)
+        except OSError as error:
+            # It was closed without a word. Whoever gets its number must not be taken for one that is watched.
+            self._readers.pop(descriptor, None)
+            self._writers.pop(descriptor, None)
+            self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         self._counters.errors += 1

@@ -272,3 +272,20 @@ def test_closing_twice_is_closing(world: World):
     world.ready.close()
     world.ready.close()
     assert world.turn() == 0
+
+
+def test_one_that_is_closed_while_it_is_watched_keeps_nobody_waiting(world: World):
+    """That is an error of ours, and must cost its own connection alone: who has left lets nobody new in."""
+    wrong, *others = [Reader(world, cost=0.0) for _ in range(3)]
+    wrong.stop = wrong.ours.close  # type: ignore[method-assign]  # without a word to anybody
+    for reader in (wrong, *others):
+        reader.client.close()
+    for _ in range(3):
+        world.turn()
+    assert [reader.got for reader in others] == [[b""], [b""]]
+    assert not world.ready.parting
+    assert world.counters.errors == 1
+    again = Reader(world, cost=0.0)  # gets the number
+    again.client.send(b"x")
+    world.turn()
+    assert again.got == [b"x"]
