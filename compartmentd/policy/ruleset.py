@@ -17,7 +17,7 @@ _SLICE = 100
 
 
 class Ruleset:
-    """Gives the same answers from when it is built; made by `build` or `of`."""
+    """Immutable once built, but for what it keeps at hand, which changes no answer; made by `build` or `of`."""
 
     __slots__ = ("_auto_joined", "_behind", "book", "policy", "rooms")
 
