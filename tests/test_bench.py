@@ -124,6 +124,7 @@ def works() -> set[str]:
         rows.SENDER_PER_ROOM,
         rows.MEMORY_POLLING,
         rows.RELOAD_SEEN,
+        rows.LEAVING,
         rows.FAIRNESS,
     }
 

@@ -23,7 +23,7 @@ from tests.bench.bench import Bench
 from tests.bench.report import as_json, as_svg, as_table
 from tests.bench.rows import Row
 
-WORKLOADS = ("fanout", "inbound", "polling", "latency", "setup", "memory", "decisions", "reload")
+WORKLOADS = ("fanout", "inbound", "polling", "latency", "setup", "memory", "decisions", "reload", "leaving")
 """Modules of `tests.bench.workloads`, in the order in which they run."""
 
 PEERS = ("node", "python-socketio", "nchan", "c")

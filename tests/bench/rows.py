@@ -60,6 +60,7 @@ POLLING_SATURATED = "fan-out over polling, saturated to 500"
 DECISION = "join decision, {:,} templates"
 RELOAD = "reload, 10,000 sessions and templates: longest pause"
 RELOAD_SEEN = "reload, likewise: longest wait for an ack"
+LEAVING = "10,000 leave at once: longest pause"
 LATENCY = "latency {} at half of Node's saturation"
 FAIRNESS = "p99 of others beside a flooding sender"
 

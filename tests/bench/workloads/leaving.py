@@ -1,0 +1,48 @@
+"""What ten thousand clients that leave at once do to one who stays: their sockets are closed by one process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+from tests.bench import servers, tokens
+from tests.bench.bench import Bench
+from tests.bench.load import Load, Place
+from tests.bench.rows import LEAVING, Row, row
+from tests.bench.servers import Server, configuration
+from tests.bench.workloads.probe import Probe
+
+SIZE = 50
+AFTER = 0.5
+"""Seconds that the daemon has to be done with them, twice as long as it takes."""
+
+
+def _round(bench: Bench, server: Server, clients: int) -> float:
+    """Return the longest pause in ms."""
+    place = Place(server.host, server.port)
+    token, room = bench.tokens.read()[clients], tokens.room(SIZE, clients // SIZE)
+    with Load() as load, closing(Probe(server, token, room)) as probe:
+        load.connect(place, clients=clients, size=SIZE, tokens=bench.tokens.file, at_once=50)
+
+        def leave() -> None:
+            load.close_clients()
+            time.sleep(AFTER)
+
+        leaving = threading.Thread(target=leave)
+        leaving.start()
+        waits = probe.watch(lambda: not leaving.is_alive())
+        leaving.join()
+    return waits.cpu
+
+
+def rows(bench: Bench) -> Iterator[Row]:
+    """Yield the longest pause, by the daemon's CPU clock."""
+    clients = bench.scale(10_000, 10_000, 200)
+    rounds = bench.scale(bench.rounds, 1, 1)  # everyone comes again for each
+    with servers.ours_with(
+        bench.tokens,
+        lambda given, directory, port: configuration(given, directory, [f"{servers.HOST}:{port}"]),
+    ) as server:
+        yield row(LEAVING, "ms", [_round(bench, server, clients) for _ in range(rounds)])
