@@ -266,7 +266,7 @@ class WebSocketLink:
         self.write(data)
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the kernel, by one call, and keep what it does not take; only where the link is `plain`."""
+        """Hand bytes to the kernel, by one call, and keep what it does not take; only where nothing waits."""
         try:
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):
@@ -298,11 +298,7 @@ class WebSocketLink:
         if self._pending:
             self._keep(data, 0)
         elif data:
-            sent = self._send(data)
-            if sent is None:
-                return
-            if sent != len(data):
-                self._keep(data, sent)
+            self.write(data)
         self._settle()
         if self._stage is _FINISHING and not self._pending:
             self._shut()
