@@ -126,15 +126,22 @@ class _Undecided:
 
 
 class _Named:
-    __slots__ = ("rule",)
+    """Keeps its last verdict, for as long as the body gives the same one: conditions do, as a rule."""
+
+    __slots__ = ("body", "rule", "verdict")
 
     def __init__(self, rule: Named) -> None:
         self.rule = rule
+        self.body: Verdict | None = None
+        self.verdict: Verdict | None = None
 
     def judge(self, scene: Scene) -> Verdict:
         body = scene.named(self.rule.name)
-        reason = Reason(f"rule {self.rule.name}", body.truth, self.rule.span, (body.reason,))
-        return Verdict(body.truth, reason, body.scopes_alone, body.until)
+        if self.verdict is None or self.body is not body:
+            reason = Reason(f"rule {self.rule.name}", body.truth, self.rule.span, (body.reason,))
+            self.verdict = Verdict(body.truth, reason, body.scopes_alone, body.until)
+            self.body = body
+        return self.verdict
 
 
 class _All:
