@@ -226,6 +226,30 @@ async def test_a_post_is_answered_once_its_packets_were_taken():
         assert here.events == [["hold"], ["after"]]
 
 
+async def test_a_post_of_very_many_packets_lets_others_have_their_turn():
+    async with wired(max_payload=1_000_000) as here:
+        client, other = await here.polling(), await here.websocket()
+
+        def meanwhile(_: Peer, __: str, event: list[Any]) -> None:
+            if event == ["many", 0]:
+                other.send('42["other"]')
+
+        here.app.on_event = meanwhile
+        assert await client.post(*(f'42["many",{number}]' for number in range(5000))) == b"ok"
+        assert [event for event in here.events if event[0] == "many"] == [["many", n] for n in range(5000)]
+        assert ["other"] in here.events[:4000]
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_packets_has_left():
+    async with wired(max_payload=1_000_000) as here:
+        client = await here.polling()
+        packets = [f'42["many",{number}]' for number in range(5000)]
+        assert await client.post(*packets[:1000], "1", *packets[1000:]) == b"ok"
+        await here.happened("closed")
+        assert len(here.events) == 1000
+        assert await client.unknown()
+
+
 async def test_the_end_of_a_held_connection_is_noticed_when_it_is_resumed():
     async with wired() as here:
         client = await here.websocket()
