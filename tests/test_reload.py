@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,10 @@ from compartmentd.errors import ConfigInvalid
 from compartmentd.jwks.remote import RemoteKeys
 from compartmentd.names import EntryName
 from compartmentd.outcomes import TakenIn
+from compartmentd.policy.ruleset import Ruleset
 from compartmentd.reload import InForce, Reloader
 from compartmentd.sessions.hub import Hub
+from compartmentd.snapshot import Snapshot
 from compartmentd.startup import start_up
 from compartmentd.tokens.mint import make_development_secret
 from tests.support.peer import RecordingPeer
@@ -29,6 +34,8 @@ namespaces:
   /:
     connect: public
 """
+
+PARTS = (Snapshot, Ruleset)
 
 
 class Setup:
@@ -73,6 +80,38 @@ async def test_a_changed_file_is_a_new_generation(setup: Setup) -> None:
     assert setup.hub.snapshot.generation == 2
     assert "/chat" in setup.hub.snapshot.configuration.policy.namespaces
     assert len(setup.taken) == 1
+
+
+@pytest.fixture
+def _uncollected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(reload_module, "keep", lambda: None)  # what is kept is not to be seen
+    monkeypatch.setattr(reload_module, "without_collections", nullcontext)
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_uncollected")
+async def test_what_a_reload_replaces_is_gone_without_the_collector(setup: Setup) -> None:
+    """A reload shows the collector nothing that exists at its end ever again: garbage would stay for good."""
+    old = {id(each) for each in gc.get_objects() if isinstance(each, PARTS)}
+    for number in range(3):
+        setup.path.write_text(
+            POLICY + f"  /chat{number}: {{connect: authenticated, rooms: {{a: {{join: public}}}}}}\n"
+        )
+        assert (await setup.reloader.reload("test")).changed
+        setup.path.write_text("version: 2\n")
+        assert not (await setup.reloader.reload("test")).ok
+    setup.taken.clear()
+    setup.taken.clear()
+    setup.refused.clear()
+    for _ in range(3):
+        await asyncio.sleep(0)  # the frames of what has just ended
+    current = setup.hub.snapshot
+    left = [each for each in gc.get_objects() if isinstance(each, PARTS) and id(each) not in old]
+    assert [each for each in left if isinstance(each, Snapshot)] == [current]
+    assert [each for each in left if isinstance(each, Ruleset)] == [current.rules]
 
 
 async def test_the_same_content_changes_nothing(setup: Setup) -> None:
