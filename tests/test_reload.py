@@ -104,7 +104,6 @@ async def test_what_a_reload_replaces_is_gone_without_the_collector(setup: Setup
         setup.path.write_text("version: 2\n")
         assert not (await setup.reloader.reload("test")).ok
     setup.taken.clear()
-    setup.taken.clear()
     setup.refused.clear()
     for _ in range(3):
         await asyncio.sleep(0)  # the frames of what has just ended
