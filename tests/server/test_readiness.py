@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -252,8 +251,12 @@ def test_reader_and_writer_of_one_socket_come_and_go_by_themselves(world: World)
         world.turn()
         return calls
 
-    reads: Any = lambda: calls.append("read")  # noqa: E731
-    writes: Any = lambda: calls.append("write")  # noqa: E731
+    def reads() -> None:
+        calls.append("read")
+
+    def writes() -> None:
+        calls.append("write")
+
     world.ready.add_writer(ours, writes)
     assert turned() == ["write"]
     world.ready.add_reader(ours, reads)

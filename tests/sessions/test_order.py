@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -67,7 +68,7 @@ class Counting:
         return self._sock.send(data[: self._most])
 
 
-class Person:
+class Person(ABC):
     """A client on a real connection: what it should have got, and what it got."""
 
     def __init__(self, scene: Scene) -> None:
@@ -82,17 +83,17 @@ class Person:
         self.connection.opened()
         self.say("40")
 
+    @abstractmethod
     def begin(self) -> None:
         """Give the connection its link."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fetch(self) -> None:
         """Take what has come."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self) -> None:
         """Go."""
-        raise NotImplementedError
 
     def say(self, packet: str) -> None:
         self.connection.receive([(TEXT, packet.encode())])
