@@ -182,7 +182,8 @@ class Readiness:
                 if descriptor in self._parting:
                     self._watch_again(descriptor)
             if self._queue and self._clock() >= until:
-                self._loop.call_soon(self._part)
+                # In the turn after the next, so that who is read in the next is answered before it.
+                self._loop.call_soon(self._loop.call_soon, self._part)
                 return
 
     def _watch_again(self, descriptor: int) -> None:
