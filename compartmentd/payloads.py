@@ -48,12 +48,32 @@ def _additional_properties(
             yield from validator.descend(value, extra, path=key)
 
 
+def _unique_items(_: Any, unique: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
+    """Compare by text: the library compares each object with each, 7 s for 30 KB of a client's data."""
+    if unique and isinstance(instance, list):
+        texts = {json.dumps(_canonical(item), sort_keys=True) for item in instance}
+        if len(texts) < len(instance):
+            yield ValidationError("has an item twice")
+
+
+def _canonical(value: Any) -> Any:
+    """Return a value whose JSON is the same as that of all that are equal to it: 1.0 is 1 (4.2.2 of its Core)."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _canonical(item) for name, item in value.items()}
+    return value
+
+
 _Validator: Any = extend(  # type: ignore[no-untyped-call]  # the library's stubs leave it untyped
     Draft202012Validator,
     {
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
+        "uniqueItems": _unique_items,
     },
 )
 

@@ -44,6 +44,13 @@ TEXT = {
         ({"$ref": "#/$defs/a", "$defs": {"a": {"const": 1}}}, b"2", False),
         ({"items": {"$ref": "#"}}, b"[" * 100_000 + b"]" * 100_000, False),
         ({}, b"1" * 5000, False),
+        ({"uniqueItems": True}, b'[1,true,"1",[1],{"a":1},null,0,false,1.5]', True),
+        ({"uniqueItems": True}, b"[1,2,1.0]", False),
+        ({"uniqueItems": True}, b"[[0],[-0.0]]", False),
+        ({"uniqueItems": True}, b'[{"a":1,"b":[2]},{"b":[2.0],"a":1}]', False),
+        ({"uniqueItems": True}, b"[1e400,1e308,10e307]", False),
+        ({"uniqueItems": True}, b'"aa"', True),
+        ({"uniqueItems": False}, b"[1,1]", True),
     ],
 )
 def test_holds(schema: Any, data: bytes, holds: bool) -> None:
@@ -55,3 +62,12 @@ def test_a_pattern_takes_no_exponential_time() -> None:
     started = time.process_time()
     assert not schema.holds(b'"' + b"a" * 5000 + b'!"')
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("item", ['{"a":%d}', '"%d"', "[%d]", "1%d0000000000000000000000"])
+def test_that_items_are_unique_takes_no_time_that_grows_with_their_square(item: str) -> None:
+    schema = PayloadSchema({"uniqueItems": True})
+    data = "[1," + ",".join([item % number for number in range(3000)]) + "]"
+    started = time.process_time()
+    assert schema.holds(data.encode())
+    assert time.process_time() - started < 0.5
