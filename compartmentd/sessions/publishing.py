@@ -23,7 +23,7 @@ has the whole). A message to a room of two, sent by one and acknowledged, takes 
   fastest library and 3.7 with the standard one.
 - A packet is framed once, for all; recipients share the bytes.
 - A permission is remembered with the bytes around the data, until time or a reload could change it; deciding anew
-  is 4 to 5. The token bucket is asked each time, 0.15.
+  is 3. The token bucket is asked each time, 0.15.
 - A burst of one sender to a crowd is one `Batch`, queued on each recipient once: 0.01 instead of 0.2 for each
   message and recipient. The first of a turn is not queued at all but written to one socket after the other, 0.5
   less for each recipient.
