@@ -15,8 +15,8 @@ class Straight(Protocol):
 
     plain: bool
 
-    def write(self, data: bytes, /) -> None:
-        """Hand bytes to the kernel, and keep what it does not take."""
+    def write(self, data: bytes, /) -> int:
+        """Hand bytes to the kernel, and keep what it does not take; return how many it took."""
 
     def precede(self, message: Outgoing, /) -> None:
         """Queue a message before everything that was queued in this turn."""
@@ -78,15 +78,17 @@ class Broadcast(Batch):
         """Write it to everybody's socket, or put it first where there is more to send."""
         frames = self.frames
         is_alone = self._is_alone
+        taken = 0
         for link in self._links:
             try:
                 if is_alone and link.plain:
-                    link.write(frames)
+                    taken += link.write(frames)
                 else:
                     link.precede(self)
             except Exception as error:  # noqa: BLE001 - must not cost all others their message
                 self._host.failed("a connection is closed for an error while it was written to", error)
                 link.broken()
+        self._host.counters.bytes_out += taken
 
     def broken(self) -> None:
         """Give up all of them."""

@@ -263,20 +263,24 @@ class WebSocketLink:
         else:
             data = b"".join([message.frames for message in out])
         out.clear()
-        self.write(data)
+        sent = self.write(data)
+        self._connections.counters.bytes_out += sent
 
-    def write(self, data: bytes) -> None:
-        """Hand bytes to the kernel, by one call, and keep what it does not take; only where nothing waits."""
+    def write(self, data: bytes) -> int:
+        """Hand bytes to the kernel, by one call, and keep what it does not take; only where nothing waits.
+
+        Return how many it took, for the caller to count: a broadcast does so once for all.
+        """
         try:
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
             self._gone(TRANSPORT_ERROR)
-            return
-        self._connections.counters.bytes_out += sent
+            return 0
         if sent != len(data):
             self._keep(data, sent)
+        return sent
 
     def precede(self, message: Outgoing) -> None:
         """Queue a message before everything that was queued in this turn."""
@@ -298,7 +302,8 @@ class WebSocketLink:
         if self._pending:
             self._keep(data, 0)
         elif data:
-            self.write(data)
+            sent = self.write(data)
+            self._connections.counters.bytes_out += sent
         self._settle()
         if self._stage is _FINISHING and not self._pending:
             self._shut()
@@ -324,9 +329,14 @@ class WebSocketLink:
             self._throttle()
 
     def _writable(self) -> None:
-        sent = self._send(self._pending)
-        if sent is None:
+        try:
+            sent = self._sock.send(self._pending)
+        except (BlockingIOError, InterruptedError):
             return
+        except OSError:
+            self._gone(TRANSPORT_ERROR)
+            return
+        self._connections.counters.bytes_out += sent
         del self._pending[:sent]
         if not self._pending:
             self._pending = _NOTHING
@@ -337,18 +347,6 @@ class WebSocketLink:
             self._shut()  # else the flush that is coming has the last frames
         else:
             self._throttle()
-
-    def _send(self, data: bytes | bytearray) -> int | None:
-        """Hand bytes to the kernel; return how many it took, `None` if the connection is gone."""
-        try:
-            sent = self._sock.send(data)
-        except (BlockingIOError, InterruptedError):
-            return 0
-        except OSError:
-            self._gone(TRANSPORT_ERROR)
-            return None
-        self._connections.counters.bytes_out += sent
-        return sent
 
     def _throttle(self) -> None:
         """Who does not read our output is not read either, from half the limit on.
