@@ -57,7 +57,7 @@ def _at_half(bench: Bench, taking_part: list[Side]) -> Iterator[Row]:
     for side in taking_part:
         side.load.connect(side.place, clients=SIZE * ROOMS, size=SIZE, tokens=bench.tokens.file)
     rate = _half_of_saturation(bench, taking_part[-1])
-    values = _alternating(bench, taking_part, rate=rate, seconds=bench.scale(3.0, 0.4, 0.05))
+    values = _alternating(bench, taking_part, rate=rate, seconds=bench.scale(3.0, 0.8, 0.05))
     for name in PERCENTILES:
         yield from compared(LATENCY.format(name), "µs", _of(values, name))
 
