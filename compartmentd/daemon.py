@@ -262,9 +262,8 @@ class Daemon:
         log(logging.INFO, "stopping", "stopping", connections=self._server.connections, seconds=seconds)
         for sock in self._public:
             unlink(sock)
-        draining = self._draining = self._server.draining(
-            seconds, self._part
-        )  # which may be hurried from now on
+        # It may be hurried from now on, also before it runs.
+        draining = self._draining = self._server.draining(seconds, self._part)
         if self._handed_over and seconds:
             self._server.stop_accepting()
             await asyncio.sleep(HANDING_OVER)

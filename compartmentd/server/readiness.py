@@ -37,6 +37,8 @@ _READING = EPOLLIN | EPOLLRDHUP
 _ENDS = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
 Callback: TypeAlias = Callable[[], None]
+Callbacks: TypeAlias = dict[int, Callback]
+"""By descriptor."""
 
 
 class HasDescriptor(Protocol):
@@ -63,8 +65,8 @@ class Readiness:
         self._counters = counters
         self._clock = clock
         self._epoll = epoll()
-        self._readers: dict[int, Callback] = {}
-        self._writers: dict[int, Callback] = {}
+        self._readers: Callbacks = {}
+        self._writers: Callbacks = {}
         self._coming: Iterator[tuple[int, int]] = iter(())  # what the last turn did not reach
         # Whose client has closed, or is gone: in their order, and those of them that are still watched.
         self._queue: deque[int] = deque()
@@ -78,30 +80,28 @@ class Readiness:
 
     def add_reader(self, sock: HasDescriptor, callback: Callback) -> None:
         """Call back whenever there is something to read, an end or an error, too; in place of who was before."""
-        descriptor = sock.fileno()
-        known = descriptor in self._readers
-        self._readers[descriptor] = callback
-        if not known:
-            self._watch(descriptor, watched=descriptor in self._writers)
+        self._add(self._readers, self._writers, sock.fileno(), callback)
 
     def remove_reader(self, sock: HasDescriptor) -> None:
         """Call back no more, from this moment on; to be said before the socket is closed."""
-        descriptor = sock.fileno()
-        if self._readers.pop(descriptor, None) is not None:
-            self._watch(descriptor, watched=True)
+        self._remove(self._readers, sock.fileno())
 
     def add_writer(self, sock: HasDescriptor, callback: Callback) -> None:
         """Call back whenever the kernel takes more, or never will again; in place of who was before."""
-        descriptor = sock.fileno()
-        known = descriptor in self._writers
-        self._writers[descriptor] = callback
-        if not known:
-            self._watch(descriptor, watched=descriptor in self._readers)
+        self._add(self._writers, self._readers, sock.fileno(), callback)
 
     def remove_writer(self, sock: HasDescriptor) -> None:
         """Call back no more, from this moment on; to be said before the socket is closed."""
-        descriptor = sock.fileno()
-        if self._writers.pop(descriptor, None) is not None:
+        self._remove(self._writers, sock.fileno())
+
+    def _add(self, callbacks: Callbacks, others: Callbacks, descriptor: int, callback: Callback) -> None:
+        known = descriptor in callbacks
+        callbacks[descriptor] = callback
+        if not known:
+            self._watch(descriptor, watched=descriptor in others)
+
+    def _remove(self, callbacks: Callbacks, descriptor: int) -> None:
+        if callbacks.pop(descriptor, None) is not None:
             self._watch(descriptor, watched=True)
 
     def _watch(self, descriptor: int, *, watched: bool) -> None:

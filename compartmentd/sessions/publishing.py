@@ -282,23 +282,23 @@ class Publisher:
             core.deliver(recipients, message, sender=session, room=None, volatile=grant.volatile)
             return
         room = membership.room
-        sender = None if membership.template.echo else session
+        echo = membership.template.echo
         if grant.volatile or core.unjudged:
+            sender = None if echo else session
             core.deliver(room.members, message, sender=sender, room=room.name, volatile=grant.volatile)
             return
         peers = room.peers or room.gather()
-        own = None if sender is None else sender.peer
-        core.counters.delivered += len(peers) if own is None else len(peers) - 1
+        core.counters.delivered += len(peers) if echo else len(peers) - 1
         if len(peers) <= _FEW:
             for peer in peers:
-                if peer is not own:
+                if echo or peer is not session.peer:
                     peer.send(message)
             return
         batch = self._batch
         # The same tuple: nobody has come or gone since.
         if batch is not None and self._batch_to is peers and self._batch_of is session and batch.add(message):
             return
-        self._batch = session.peer.share(message, peers, echo=own is None)
+        self._batch = session.peer.share(message, peers, echo=echo)
         self._batch_to, self._batch_of = peers, session
 
 

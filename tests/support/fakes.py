@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import inf
 from typing import Any
 
 from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.lifecycle import Phase
-from compartmentd.protocol.message import Batch, Message
 
 
 class FakeHost:
@@ -22,15 +20,6 @@ class FakeHost:
 
     def now(self) -> float:
         return self.time
-
-    def share(
-        self, message: Message, to: Sequence[EngineConnection], besides: EngineConnection | None
-    ) -> Batch:
-        batch = Batch(message)
-        for connection in to:
-            if connection is not besides:
-                connection.send(batch)
-        return batch
 
     def arm(self, connection: EngineConnection, at: float) -> None:
         connection.due = min(connection.due, at)
