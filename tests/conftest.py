@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from compartmentd import logs
-from compartmentd.throttle import Throttle
+from compartmentd.telemetry import logs
+from compartmentd.telemetry.throttle import Throttle
 from tests.support.timing import seconds
 
 # Examples are drawn from the test's own name, so a run on a colleague's machine sees the same ones, and no

@@ -8,13 +8,13 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from compartmentd.cli.admin_client import AdminClient
 from compartmentd.cli.exits import Exit
-from compartmentd.compiler import load
-from compartmentd.configuration import ServerSettings
+from compartmentd.configuration.compiler import load
+from compartmentd.configuration.settings import ServerSettings
 from compartmentd.errors import Unreachable, UsageError
-from compartmentd.files import Disk
-from compartmentd.server.admin_client import AdminClient
-from compartmentd.server.admin_path import admin_socket_path, require_private, temporary_directory
+from compartmentd.net.admin_socket import admin_socket_path, require_private, temporary_directory
+from compartmentd.storage.files import Disk
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

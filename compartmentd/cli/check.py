@@ -12,9 +12,9 @@ import msgspec
 
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_problems
-from compartmentd.compiler import Loaded, load
-from compartmentd.files import Disk
+from compartmentd.configuration.compiler import Loaded, load
 from compartmentd.problems import Problem, any_error, in_file_order
+from compartmentd.storage.files import Disk
 from compartmentd.tokens.entry import REMOTE, IssuerEntry
 
 
@@ -64,7 +64,7 @@ def _problems_of_keys(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:
 def _problems_of_certificate(loaded: Loaded) -> Iterator[Problem]:
     tls = None if loaded.configuration is None else loaded.configuration.server.tls
     if tls is not None:
-        from compartmentd.certificates import read_certificate, untimely  # noqa: PLC0415 - for its time, as above
+        from compartmentd.storage.certificates import read_certificate, untimely  # noqa: PLC0415 - for its time, as above
 
         found = read_certificate(tls)
         if not isinstance(found, Problem):

@@ -11,20 +11,20 @@ import click
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
 from compartmentd.cli.token_report import TokenReport
-from compartmentd.compiler import load
-from compartmentd.configuration import Configuration
+from compartmentd.configuration.compiler import load
+from compartmentd.configuration.settings import Configuration
 from compartmentd.errors import UsageError
-from compartmentd.files import Disk
-from compartmentd.material import read_material
+from compartmentd.keys.files import read_material
 from compartmentd.policy.decide import decide, decide_admin
 from compartmentd.policy.decision import Connect, Decision, Facts
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.problems import Problem
-from compartmentd.tokens.compact import MAX_TOKEN, take_apart
+from compartmentd.storage.files import Disk
 from compartmentd.tokens.diagnosis import diagnose
 from compartmentd.tokens.entry import REMOTE, IssuerEntry, Use
 from compartmentd.tokens.issuing import entry_of
+from compartmentd.tokens.jws import MAX_TOKEN, take_apart
 from compartmentd.tokens.keyfile import Key, read_whole_set
 from compartmentd.tokens.keyset import KeySet, read_keys
 from compartmentd.tokens.rejected import Rejected
@@ -133,8 +133,8 @@ def _keys_of(entry: IssuerEntry, jwks: str | None) -> tuple[Key, ...] | str:
 def _fetched(entry: IssuerEntry) -> tuple[Key, ...] | str:
     import asyncio  # noqa: PLC0415 - only where there is something to fetch: it takes long to import
 
-    from compartmentd.jwks.answer import Refused  # noqa: PLC0415 - as above
-    from compartmentd.jwks.once import fetch_once  # noqa: PLC0415 - as above, with the HTTP client
+    from compartmentd.keys.fetch_once import fetch_once  # noqa: PLC0415 - as above, with the HTTP client
+    from compartmentd.keys.response import Refused  # noqa: PLC0415 - as above
 
     fetched = asyncio.run(fetch_once(entry))
     return f"the keys of `{entry.name}`: {fetched.why}" if isinstance(fetched, Refused) else fetched

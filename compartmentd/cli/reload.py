@@ -11,7 +11,7 @@ from compartmentd.cli.admin_socket import ask, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
 from compartmentd.problems import Problem, Span
-from compartmentd.words import counted, span
+from compartmentd.util.humanize import counted, span
 
 
 @click.command()

@@ -11,7 +11,7 @@ from compartmentd.cli.admin_socket import ask, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json
 from compartmentd.errors import UsageError
-from compartmentd.words import counted
+from compartmentd.util.humanize import counted
 
 
 @click.command()

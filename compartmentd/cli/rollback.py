@@ -13,11 +13,11 @@ import click
 
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
-from compartmentd.compiler import Contents, load
+from compartmentd.configuration.compiler import Contents, load
 from compartmentd.errors import UsageError
-from compartmentd.files import Disk
-from compartmentd.history import Damaged, Entry, History, state_directory
-from compartmentd.history.restore import Restoration, carry_out, plan
+from compartmentd.storage.files import Disk
+from compartmentd.storage.generations import Damaged, Entry, History, state_directory
+from compartmentd.storage.generations.restore import Restoration, carry_out, plan
 
 SHORT = 12
 """Hex digits of a digest that are shown."""

@@ -30,10 +30,10 @@ from compartmentd.errors import ConfigInvalid
 def serve(context: click.Context, path: str, *, development: bool, last_good: bool) -> None:
     """Serve a configuration until TERM or INT; HUP reloads it."""
     # Imported here: the other commands start faster without the server.
-    from compartmentd import daemon  # noqa: PLC0415
+    from compartmentd.daemon import run  # noqa: PLC0415
 
     try:
-        failed = daemon.serve(path, development=development, environ=os.environ, last_good=last_good)
+        failed = run.serve(path, development=development, environ=os.environ, last_good=last_good)
     except ConfigInvalid as error:
         print_problems(error.problems, "text")
         context.exit(Exit.ERRORS)

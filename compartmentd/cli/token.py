@@ -10,9 +10,9 @@ import msgspec
 
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
-from compartmentd.compiler import load
+from compartmentd.configuration.compiler import load
 from compartmentd.errors import UsageError
-from compartmentd.files import Disk
+from compartmentd.storage.files import Disk
 
 
 @click.command()
@@ -23,7 +23,7 @@ from compartmentd.files import Disk
 @click.pass_context
 def token(context: click.Context, config: str, entry: str | None, claims: str, format_: Format) -> None:
     """Print a token with these CLAIMS, a JSON object such as '{"sub": "ann", "scope": "chat"}'."""
-    from compartmentd.minting import mint_for  # noqa: PLC0415 - the cryptography takes long to import
+    from compartmentd.keys.development import mint_for  # noqa: PLC0415 - the cryptography takes long to import
 
     loaded = load(config, Disk())
     if loaded.configuration is None:

@@ -11,8 +11,8 @@ from typing import Any
 import click
 import msgspec
 
-from compartmentd.feed import reason_as_json, span_as_json
 from compartmentd.policy.decision import Decision, Reason, Truth
+from compartmentd.telemetry.decision_feed import reason_as_json, span_as_json
 from compartmentd.tokens.diagnosis import Diagnosis, Outcome
 from compartmentd.tokens.rejected import listed, quoted
 from compartmentd.tokens.verify import Verified

@@ -16,13 +16,13 @@ from compartmentd.names import NamespaceName, RoomName
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Decision, Facts, Join
-from compartmentd.policy.integers import LARGEST
 from compartmentd.policy.model import IntegerParam, Param, RoomTemplate
 from compartmentd.policy.principal import Principal
-from compartmentd.policy.rules import earliest
+from compartmentd.policy.rules.combinators import earliest
+from compartmentd.policy.rules.comparisons import Kind, kind
+from compartmentd.policy.rules.placeholders import fill
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.policy.text import fill
-from compartmentd.policy.values import Kind, kind
+from compartmentd.policy.templates.integers import LARGEST
 
 
 class Why(Enum):

@@ -29,11 +29,11 @@ from compartmentd.policy.decision import (
 )
 from compartmentd.policy.model import ByServer, Event, Limits, Namespace, Nobody, RoomTemplate, Rule
 from compartmentd.policy.principal import Principal
-from compartmentd.policy.rooms import Room
-from compartmentd.policy.rules import all_of
+from compartmentd.policy.rules.combinators import all_of
+from compartmentd.policy.rules.context import Scene, Verdict
+from compartmentd.policy.rules.traverse import resolved
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.policy.scene import Scene, Verdict
-from compartmentd.policy.walk import resolved
+from compartmentd.policy.templates.cache import Room
 from compartmentd.problems import Span
 
 _UNDECIDED = Decision(Deny(Code.RULE_DENIED), (Reason("the request could not be decided", Truth.UNKNOWN),))

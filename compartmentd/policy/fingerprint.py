@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from compartmentd.policy.model import Named, Policy, Rule
-from compartmentd.policy.walk import names_used
+from compartmentd.policy.rules.traverse import names_used
 
 _SIZE = 16
 """Bytes of a fingerprint: none but the operator, on purpose and for years, could find two rules that share one."""

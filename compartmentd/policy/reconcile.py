@@ -17,7 +17,7 @@ from compartmentd.policy.autojoin import Skipped, joins
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Allow, Connect, Decision, Facts, Join, Reason, Truth
 from compartmentd.policy.principal import Principal
-from compartmentd.policy.rules import earliest
+from compartmentd.policy.rules.combinators import earliest
 from compartmentd.policy.ruleset import Ruleset
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from compartmentd.names import NamespaceName
-from compartmentd.policy.dispatch import Dispatch, run
-from compartmentd.policy.matching import Match
 from compartmentd.policy.model import Policy, RoomTemplate
-from compartmentd.policy.rooms import Rooms
-from compartmentd.policy.rules import Book
-from compartmentd.policy.walk import asks_membership, names_used, names_with_member_of
+from compartmentd.policy.rules.combinators import Book
+from compartmentd.policy.rules.traverse import asks_membership, names_used, names_with_member_of
+from compartmentd.policy.templates.cache import Rooms
+from compartmentd.policy.templates.dispatch import Dispatch, run
+from compartmentd.policy.templates.matching import Match
 
 _SLICE = 100
 """Templates or rules looked through between two pauses."""

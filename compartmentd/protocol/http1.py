@@ -5,8 +5,9 @@ header fields that were read last are kept, as bytes and with what they say: fie
 same, and need no second reading. That takes 0.1 µs where twelve fields of a browser take 9.
 
 Whatever is not plain is not judged here at all, but `Unusual`: whoever asked hands the connection, from the first
-byte of that request on, to a whole HTTP server. Plain is so little that two readers cannot find different ends of
-one request, which is what smuggling needs (11.2): lines end in CRLF, with no CR or LF elsewhere (2.2); no field is
+byte of that request on, to a whole HTTP server. `read_head` does the same for the first request of a socket,
+whatever its path, and answers `None`. Plain is so little that two readers cannot find different ends of one
+request, which is what smuggling needs (11.2): lines end in CRLF, with no CR or LF elsewhere (2.2); no field is
 folded (5.2) or has a space before its colon (5.1); there is one Host (3.2) and no Transfer-Encoding (6.1), no
 Content-Length but one of digits (6.3), and none on a GET.
 """
@@ -16,11 +17,42 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from compartmentd.protocol.head import read_fields
 from compartmentd.protocol.opening import Headers
 
 MAX_HEAD = 16 * 1024
 """Bytes of a request's head."""
+
+LONGEST = 4096
+"""Bytes that are looked at: more than browsers send with a few cookies."""
+
+MAX_FIELDS = 100
+"""Header lines of one request."""
+
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+
+_KNOWN = {
+    spelled: name
+    for name in (
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "cache-control",
+        "connection",
+        "cookie",
+        "host",
+        "origin",
+        "pragma",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-protocol",
+        "sec-websocket-version",
+        "upgrade",
+        "user-agent",
+        "x-forwarded-for",
+    )
+    for spelled in (name, name.title(), name.title().replace("Websocket", "WebSocket"))
+}
+"""Names as clients spell them: a look-up instead of two calls for each header."""
 
 _LENGTH = re.compile(r"[0-9]{1,9}", re.ASCII)
 
@@ -106,6 +138,51 @@ class RequestReader:
 def request_line(path: str) -> re.Pattern[bytes]:
     """Return the form of a plain request's first line (RFC 9112, 3), for this path and any query."""
     return re.compile(rb"(GET|POST) %b(?:\?([!-~]*))? HTTP/(1\.[01])\r\n" % re.escape(path.encode()))
+
+
+class Head(NamedTuple):
+    """A request's head: `GET`, HTTP/1.1; `size` is how many bytes it took, the empty line included."""
+
+    path: str
+    query: str
+    headers: dict[str, tuple[str, ...]]
+    size: int
+
+
+def read_head(data: bytes) -> Head | None:
+    """Return the head that `data` begins with, `None` where it is not complete or not plain."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0 or not data.startswith(b"GET /"):
+        return None
+    head = data[:end]
+    if not head.isascii():
+        return None
+    first, *lines = head.decode("ascii").split("\r\n")
+    words = first.split(" ")
+    if len(words) != 3 or words[2] != "HTTP/1.1" or not first.isprintable():
+        return None
+    headers = read_fields(lines)
+    if headers is None:
+        return None
+    path, _, query = words[1].partition("?")
+    return Head(path, query, headers, end + 4)
+
+
+def read_fields(lines: list[str]) -> dict[str, tuple[str, ...]] | None:
+    """Return what header lines say, `None` where they are not plain."""
+    if len(lines) > MAX_FIELDS or not "".join(lines).isprintable():
+        return None
+    headers: dict[str, tuple[str, ...]] = {}
+    for line in lines:
+        spelled, colon, value = line.partition(":")
+        name = _KNOWN.get(spelled)
+        if not colon or (name is None and not _FIELD_NAME.fullmatch(spelled)):
+            return None
+        if name is None:
+            name = spelled.lower()
+        values = (value.strip(" "),)
+        headers[name] = values if name not in headers else headers[name] + values
+    return headers
 
 
 def read_block(block: bytes) -> Headers:

@@ -7,21 +7,21 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import RoomName
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Decision
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.message import Message
-from compartmentd.sessions import wire
+from compartmentd.sessions import replies
 from compartmentd.sessions.agenda import Agenda
+from compartmentd.sessions.audit import Journal, Occasion, Record
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import Counters
-from compartmentd.sessions.journal import Journal, Occasion, Record
 from compartmentd.sessions.limits import Flood
 from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
 from compartmentd.sessions.registry import Compartment, Registry, Session
 from compartmentd.sessions.revocations import Revocation, Revocations
-from compartmentd.snapshot import Snapshot
 from compartmentd.tokens.rejected import Reason, Rejected
 from compartmentd.tokens.verify import Verified
 
@@ -92,7 +92,7 @@ class Core:
     def answer(self, session: Session, ack: bytes | None, body: bytes) -> None:
         """Answer a request, if it asked for an answer."""
         if ack is not None:
-            session.send(wire.ack(session.namespace.prefix, ack, body))
+            session.send(replies.ack(session.namespace.prefix, ack, body))
 
     def refuse(
         self, session: Session, ack: bytes | None, code: Code, after: float | None = None, ref: str = ""
@@ -102,7 +102,7 @@ class Core:
         if ack is None:
             self.counters.unanswered += 1
         else:
-            session.send(wire.ack(session.namespace.prefix, ack, wire.refusal(code, after, ref)))
+            session.send(replies.ack(session.namespace.prefix, ack, replies.refusal(code, after, ref)))
 
     def turn_down(
         self,
@@ -231,7 +231,7 @@ class Core:
         self.counters.ended[code] += 1
         self.record("end", session.namespace, session=session, code=code)
         self.forget(session)
-        session.send(wire.closing(session.namespace.prefix, code))
+        session.send(replies.closing(session.namespace.prefix, code))
         session.peer.end(session.namespace.name)
 
     def forget(self, session: Session) -> None:

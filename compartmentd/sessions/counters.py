@@ -6,7 +6,7 @@ from collections import Counter
 
 from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import Code
-from compartmentd.sessions.journal import Occasion
+from compartmentd.sessions.audit import Occasion
 
 UNDECLARED = NamespaceName("(undeclared)")
 """Stands for every namespace that is not declared, and can be the name of none: what clients make up must not make

@@ -11,27 +11,27 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.errors import PayloadRefused
 from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import Code
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.socketio import decode_event
-from compartmentd.sessions import wire
+from compartmentd.sessions import replies
+from compartmentd.sessions.audit import Journal, NoJournal
 from compartmentd.sessions.clock import Clock
-from compartmentd.sessions.connecting import Connector
+from compartmentd.sessions.connect import Connector
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import Counters
-from compartmentd.sessions.journal import Journal, NoJournal
-from compartmentd.sessions.keyhelp import KeyHelp
-from compartmentd.sessions.membership import Joiner
-from compartmentd.sessions.publishing import Publisher
+from compartmentd.sessions.join import Joiner
+from compartmentd.sessions.key_wait import KeyHelp
+from compartmentd.sessions.publish import Publisher
+from compartmentd.sessions.reevaluate import Evictions, Standing
 from compartmentd.sessions.registry import Registry, Session
+from compartmentd.sessions.reload_diff import Unchanged
 from compartmentd.sessions.revocations import Revocation, Revocations
-from compartmentd.sessions.standing import Evictions, Standing
 from compartmentd.sessions.sweep import Sweep
-from compartmentd.sessions.unchanged import Unchanged
-from compartmentd.snapshot import Snapshot
-from compartmentd.tokens.memory import TokenMemory
+from compartmentd.tokens.cache import TokenMemory
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified
 
@@ -90,7 +90,7 @@ class Hub:
     def connect(self, peer: Peer, namespace: str, auth: bytes | None) -> None:
         """Answer a CONNECT."""
         if self._leaving:
-            peer.refuse(namespace, *wire.refused_connect(Code.UNAVAILABLE))
+            peer.refuse(namespace, *replies.refused_connect(Code.UNAVAILABLE))
             return
         self._connector.connect(peer, NamespaceName(namespace), auth)
 
@@ -215,7 +215,7 @@ class Hub:
         No DISCONNECT is sent: a stock client that is only cut off comes back by itself.
         """
         for session in sessions:
-            session.send(wire.closing(session.namespace.prefix, Code.UNAVAILABLE))
+            session.send(replies.closing(session.namespace.prefix, Code.UNAVAILABLE))
 
     # --- revocation ------------------------------------------------------------------------------------------
 

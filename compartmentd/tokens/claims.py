@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry, of_tenant
-from compartmentd.tokens.kinds import is_event
 from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
-from compartmentd.words import LONG, span
+from compartmentd.tokens.security_events import is_event
+from compartmentd.util.humanize import LONG, span
 
 LATEST_TIME = 253402300799
 """The last second of the year 9999; what lies beyond is a mistake of units, or an attack on arithmetic."""

@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from compartmentd.tokens.compact import Header
 from compartmentd.tokens.entry import IssuerEntry, Use
+from compartmentd.tokens.jws import Header
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.rejected import Reason, Rejected
 from compartmentd.tokens.steps import STEPS, Judging, Step

@@ -14,11 +14,11 @@ import msgspec
 
 from compartmentd.names import EntryName
 from compartmentd.tokens.claims import LONGEST_SUBJECT, check_date
-from compartmentd.tokens.compact import Compact, take_apart
 from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.jws import Compact, take_apart
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.kinds import LOGOUT_EVENT
 from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
+from compartmentd.tokens.security_events import LOGOUT_EVENT
 from compartmentd.tokens.signing import verifying_key
 
 TYPES = frozenset({"", "jwt", "logout+jwt", "application/logout+jwt"})

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from compartmentd.policy.codes import Code
-from compartmentd.tokens.compact import Compact, Header, Segments
 from compartmentd.tokens.entry import REMOTE, IssuerEntry, of_tenant
+from compartmentd.tokens.jws import Compact, Header, Segments
 from compartmentd.tokens.keyset import Key, KeySet
 from compartmentd.tokens.material import canonical, signature_holds
 from compartmentd.tokens.rejected import MissingKey, Reason, Rejected, invalid, listed, quoted

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from compartmentd.names import EntryName
 from compartmentd.tokens.claims import CLAIM_CHECKS, ClaimCheck, Said
-from compartmentd.tokens.compact import Header, Segments, read_header, read_payload, split
 from compartmentd.tokens.entry import IssuerEntry, Use
 from compartmentd.tokens.issuing import entry_of, refused_here, refused_use
+from compartmentd.tokens.jws import Header, Segments, read_header, read_payload, split
 from compartmentd.tokens.keyset import Key, KeySet
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.signing import candidates_for, signer

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from compartmentd.cli.main import cli
 from compartmentd.tokens.diagnosis import PASSED
-from tests.jwks.provider import answer, keyset, provider
+from tests.keys.provider import answer, keyset, provider
 from tests.tokens.forge import SECRET, private_key, sign
 
 CONFIG = """

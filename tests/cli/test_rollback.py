@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from compartmentd.cli.main import cli
-from compartmentd.compiler import load
+from compartmentd.configuration.compiler import load
 from compartmentd.errors import UsageError
-from compartmentd.files import Disk
-from compartmentd.history import History
+from compartmentd.storage.files import Disk
+from compartmentd.storage.generations import History
 
 OLD = "version: 1\nserver: {state: state}\nnamespaces: {/old: {connect: public}}\n"
 NEW = OLD.replace("/old", "/new")

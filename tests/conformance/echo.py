@@ -24,8 +24,8 @@ from compartmentd.protocol.jsontext import decode
 from compartmentd.protocol.message import Message
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.socketio import ack_message, decode_event, event_message
-from compartmentd.server.options import ServerOptions
-from compartmentd.server.socketserver import EngineServer, SocketServer
+from compartmentd.transport.options import ServerOptions
+from compartmentd.transport.server import EngineServer, SocketServer
 
 NAMESPACES = ("/", "/custom")
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from compartmentd.server.options import ServerOptions
+from compartmentd.transport.options import ServerOptions
 from tests.conformance.echo import server as echo_server
 from tests.conformance.running import running
 from tests.support.wire import Closed, Refused, WebSocket, request, serving

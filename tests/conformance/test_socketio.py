@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from compartmentd.server.options import ServerOptions
+from compartmentd.transport.options import ServerOptions
 from tests.conformance.echo import Echo
 from tests.support.wire import Closed, WebSocket, request, serving
 

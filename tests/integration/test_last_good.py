@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from compartmentd.history import History
+from compartmentd.storage.generations import History
 from tests.support.daemon import Daemon, command
 from tests.support.timing import eventually
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.jwks.provider import provider
+from tests.keys.provider import provider
 from tests.support.daemon import Answer, Daemon
 from tests.support.timing import seconds
 

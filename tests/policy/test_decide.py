@@ -23,8 +23,8 @@ from compartmentd.policy.decision import (
 )
 from compartmentd.policy.model import All, AnyOf, Limits
 from compartmentd.policy.principal import ANONYMOUS, Principal
-from compartmentd.policy.rooms import Rooms
 from compartmentd.policy.ruleset import Ruleset
+from compartmentd.policy.templates.cache import Rooms
 from tests.support.policies import (
     HALL,
     NOW,

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-from compartmentd.compiler.load import load
-from compartmentd.files import Disk
+from compartmentd.configuration.compiler.load import load
+from compartmentd.configuration.payload_validator import PayloadSchema
 from compartmentd.names import EntryName, NamespaceName, RoomName, Subject
-from compartmentd.payloads import PayloadSchema
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Connect, Decision, Facts, Join, Publish
 from compartmentd.policy.model import Event
 from compartmentd.policy.principal import ANONYMOUS, Principal, scopes_of
 from compartmentd.policy.reconcile import Held, judge
 from compartmentd.policy.ruleset import Ruleset
+from compartmentd.storage.files import Disk
 from tests.support.policies import NOW
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -18,17 +18,17 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.protocol import socketio
 from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.websocket import BINARY, TEXT
-from compartmentd.server.connections import Connections
-from compartmentd.server.options import ServerOptions
-from compartmentd.server.polling import PollingLink
-from compartmentd.server.websocket import WebSocketLink
-from compartmentd.snapshot import Snapshot
+from compartmentd.transport.connections import Connections
+from compartmentd.transport.options import ServerOptions
+from compartmentd.transport.polling_link import PollingLink
+from compartmentd.transport.websocket_link import WebSocketLink
 from tests.support.world import World
 
 CONFIGURATION = """

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from tornado.netutil import bind_sockets
 
+from compartmentd.control.requests import Record, Refused, RevokeRequest, Subscriber
 from compartmentd.errors import UsageError
-from compartmentd.server.admin import AdminServer, Refused
-from compartmentd.server.admin.administration import Record, RevokeRequest, Subscriber
+from compartmentd.http.admin import AdminServer
 
 GOOD, WITHOUT_RIGHTS = "good-token", "token-without-rights"
 

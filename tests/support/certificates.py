@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from compartmentd.certificates import Certificate, read_certificate
-from compartmentd.configuration import TlsFiles
+from compartmentd.configuration.settings import TlsFiles
 from compartmentd.problems import start_of
+from compartmentd.storage.certificates import Certificate, read_certificate
 
 
 class Pair(NamedTuple):

@@ -29,10 +29,10 @@ from compartmentd.policy.model import (
     Rule,
     Text,
 )
-from compartmentd.policy.pattern import PatternProblem, default_param, parse_pattern
 from compartmentd.policy.principal import Principal, scopes_of
+from compartmentd.policy.rules.placeholders import parse_text
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.policy.text import parse_text
+from compartmentd.policy.templates.pattern import PatternProblem, default_param, parse_pattern
 from compartmentd.problems import Span
 
 NOW = 1_800_000_000.0

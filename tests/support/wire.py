@@ -17,8 +17,8 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from compartmentd.protocol.application import Application
-from compartmentd.server.options import ServerOptions
-from compartmentd.server.socketserver import EngineServer, SocketServer
+from compartmentd.transport.options import ServerOptions
+from compartmentd.transport.server import EngineServer, SocketServer
 from tests.support.timing import within
 
 PATIENCE = 10.0

@@ -10,8 +10,8 @@ from typing import Any
 
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.socketio import event_message
-from compartmentd.server.options import ServerOptions
-from compartmentd.server.socketserver import EngineServer
+from compartmentd.transport.options import ServerOptions
+from compartmentd.transport.server import EngineServer
 from tests.support.recorder import Recorder
 from tests.support.timing import eventually
 from tests.support.wire import Serving, WebSocket, request, serving

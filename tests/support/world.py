@@ -9,15 +9,15 @@ from typing import Any
 
 import jwt
 
-from compartmentd.compiler import load
-from compartmentd.files import Disk
+from compartmentd.configuration.compiler import load
+from compartmentd.configuration.snapshot import Snapshot, build_snapshot, keyset_of
 from compartmentd.policy.codes import Code
-from compartmentd.policy.dispatch import run
+from compartmentd.policy.templates.dispatch import run
 from compartmentd.problems import any_error
+from compartmentd.sessions.audit import Record
 from compartmentd.sessions.hub import Hub
-from compartmentd.sessions.journal import Record
-from compartmentd.sessions.keyhelp import KeyHelp
-from compartmentd.snapshot import Snapshot, build_snapshot, keyset_of
+from compartmentd.sessions.key_wait import KeyHelp
+from compartmentd.storage.files import Disk
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import KeySet
 from tests.support.peer import RecordingPeer

@@ -10,9 +10,9 @@ from hypothesis import given, strategies as st
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import LogoutSettings
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.kinds import LOGOUT_EVENT
 from compartmentd.tokens.logout import LONGEST_LIFE, LogoutToken, ReplayMemory, verify_logout
 from compartmentd.tokens.rejected import Reason, Rejected
+from compartmentd.tokens.security_events import LOGOUT_EVENT
 from compartmentd.tokens.verify import Verified, verify
 from tests.tokens import forge
 from tests.tokens.forge import NOW, claims, secret_set, sign, token

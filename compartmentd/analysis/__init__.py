@@ -1,0 +1,1 @@
+"""What can be learnt of a policy without serving it. Pure, and beside the compiler."""

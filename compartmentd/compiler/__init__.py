@@ -1,9 +1,0 @@
-"""Checked documents to a frozen policy: every reference, place and overlap, each problem once."""
-
-from __future__ import annotations
-
-from compartmentd.compiler.access import FileAccess
-from compartmentd.compiler.contents import Contents, digest_of_files
-from compartmentd.compiler.load import Loaded, load
-
-__all__ = ["Contents", "FileAccess", "Loaded", "digest_of_files", "load"]

@@ -1,0 +1,57 @@
+"""The events that may be published in a place."""
+
+from __future__ import annotations
+
+from compartmentd.configuration.compiler.payload_schemas import PayloadSchemas
+from compartmentd.configuration.compiler.report import Report
+from compartmentd.configuration.compiler.rules import RuleReader
+from compartmentd.configuration.compiler.scopes_of_use import Place, Places
+from compartmentd.document.node import Node
+from compartmentd.policy.model import Event
+
+_REQUESTS = ("join", "leave", "publish", "presence", "history", "refresh")
+_NEWS = ("joined", "left", "expiring", "closing", "error", "notice")
+# What Socket.IO's clients and servers emit themselves; their libraries refuse to emit them.
+_SOCKET_IO = ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
+RESERVED = frozenset({*_REQUESTS, *_NEWS, *_SOCKET_IO})
+_RESERVED_PREFIXES = ("_", "compartment")
+
+
+class EventReader:
+    """Reads `events`, a list of names or a mapping."""
+
+    def __init__(self, rules: RuleReader, places: Places, schemas: PayloadSchemas, report: Report) -> None:
+        self.rules = rules
+        self.places = places
+        self.schemas = schemas
+        self.report = report
+
+    def read(self, node: Node | None, place: Place) -> dict[str, Event]:
+        """Return the events by name; `place` is that of a rule on publishing here."""
+        if node is None:
+            return {}
+        if isinstance(node.data, list):
+            events = [Event(name=item.data, span=item.span) for item in node.items]
+        else:
+            events = [self._event(name, child, place) for name, child in node.usable()]
+        for event in events:
+            self._check_name(event)
+        return {event.name: event for event in events}
+
+    def _event(self, name: str, node: Node, place: Place) -> Event:
+        schema, volatile, publish = node.get("schema"), node.get("volatile"), node.get("publish")
+        rule = None if publish is None else self.rules.read(publish)
+        if rule is not None:
+            self.places.check(rule, place)
+        return Event(
+            name=name,
+            schema=None if schema is None else self.schemas.key(schema),
+            volatile=volatile is not None and volatile.data,
+            publish=rule,
+            span=node.key_span,
+        )
+
+    def _check_name(self, event: Event) -> None:
+        if event.name in RESERVED or event.name.startswith(_RESERVED_PREFIXES):
+            help_ = "so are the requests, what the server emits, Socket.IO's own, and `_…` and `compartment…`"
+            self.report.error(event.span, "event.reserved", f"event name `{event.name}` is reserved", help_)

@@ -1,0 +1,210 @@
+"""Issuer entries: whose tokens count, and where their keys come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from compartmentd.configuration.compiler.files_used import FilesUsed
+from compartmentd.configuration.compiler.key_sources import KeySources
+from compartmentd.configuration.compiler.limits import duration
+from compartmentd.configuration.compiler.report import Report
+from compartmentd.configuration.compiler.uncertain import may_hold
+from compartmentd.configuration.compiler.vendors import check_tenants, check_vendor
+from compartmentd.document.node import MERGE, Node
+from compartmentd.names import EntryName
+from compartmentd.tokens.entry import IssuerEntry, KeySource, LogoutSettings, Use
+from compartmentd.tokens.presets import NO_PRESET, PRESETS, Preset
+from compartmentd.tokens.remote import http_allowed
+
+_SECRETS = frozenset({"secret_file", "secret_env"})
+_FOR_SECRET = ("HS256",)
+_MOST_LEEWAY = 60.0
+_ABSENT = "absent"
+
+
+class Issuers:
+    """Reads `issuers`, and says which entries there are.
+
+    `names` are all that were written. `for_connect` are those whose tokens may open sessions, `unclear` those
+    of which a mistake leaves that open; `complete` says that there are certainly no others.
+    """
+
+    def __init__(self, root: Node, files: FilesUsed, report: Report, *, serving: bool) -> None:
+        self.report = report
+        self._sources = KeySources(files, report, serving=serving)
+        node = root.fields.get("issuers")
+        fields = {} if node is None else node.fields
+        holes = () if node is None else node.holes
+        self.names = (*fields, *holes)
+        self.complete = not (may_hold(root, "issuers") or MERGE in holes)
+        uses = {name: _uses(child) for name, child in fields.items()}
+        self.for_connect = tuple(EntryName(name) for name, use in uses.items() if use and "connect" in use)
+        self.unclear = frozenset({*holes, *(name for name, use in uses.items() if use is None)})
+        read = (self._entry(EntryName(name), child) for name, child in fields.items() if not child.broken)
+        self.entries = tuple(entry for entry in read if entry is not None)
+        self._check_distinct(fields)
+        self._check_logouts(root)
+
+    def _entry(self, name: EntryName, node: Node) -> IssuerEntry | None:
+        preset = _preset(node)
+        issuer, audience, source = node.get("issuer"), node.get("audience"), self._sources.read(node, preset)
+        use = self._use(node)
+        algorithms = self._algorithms(node, source, preset)
+        if source is not None:  # else a mistake is told already that may be the same one
+            check_vendor(node, self.report)
+        fits = check_tenants(node, preset, self.report)
+        leeway = self._leeway(node)
+        if issuer is None or audience is None or source is None or not fits:
+            return None
+        entry = IssuerEntry(
+            name=name,
+            span=node.key_span,
+            issuer=issuer.data,
+            audience=_one_or_more(audience),
+            use=use,
+            audience_claim=_text(node, "audience_claim", preset.audience_claim),
+            keys=source,
+            algorithms=algorithms,
+            scopes=_list(node, "scopes", preset.scopes),
+            types=self._types(node, preset),
+            require={**preset.require, **self._require(node)},
+            subject=_text(node, "subject", "sub"),
+            leeway=leeway,
+            max_age=_seconds(node, "max_age", 86400.0),
+            allow_http=_flag(node, "allow_http"),
+            logout=_logout(node),
+            tenants=_list(node, "tenants", ()),
+            keys_name_issuers=preset.tenants,
+            never=preset.never,
+        )
+        warning = http_allowed(entry)
+        if warning is not None:
+            self.report.problems.append(warning)
+        return entry
+
+    def _check_logouts(self, root: Node) -> None:
+        """Warn of each entry whose logouts are kept in memory alone."""
+        if may_hold(root, "server"):
+            return
+        server = root.get("server")
+        if server is not None and ("state" in server.fields or may_hold(server, "state", "server")):
+            return
+        for entry in self.entries:
+            if entry.logout is not None:
+                message = f"a restart forgets the logouts of `{entry.name}`: who logged out is let in again"
+                help_ = "name a directory under `server.state`"
+                self.report.warning(entry.span, "logout.forgotten", message, help_)
+
+    def _algorithms(self, node: Node, source: KeySource | None, preset: Preset) -> tuple[str, ...]:
+        secret = source is not None and source.kind in _SECRETS
+        written = node.get("algorithms")
+        if written is None:
+            return _FOR_SECRET if secret else preset.algorithms
+        shared = [item for item in written.items if item.data.startswith("HS")]
+        others = [item for item in written.items if not item.data.startswith("HS")]
+        if shared and others:
+            # RFC 8725, 2.1: with both, a public key can be passed off as the secret of an HMAC.
+            message = f"`{shared[0].data}` may not stand beside `{others[0].data}`"
+            self.report.error(
+                written.span,
+                "issuer.algorithms",
+                message,
+                "HS* is for a shared secret, everything else for public keys: make two entries",
+            )
+        elif source is not None and (wrong := others if secret else shared):
+            needs = "public keys" if secret else "a shared secret"
+            message = f"`{wrong[0].data}` needs {needs}, and the keys come from `{source.kind}`"
+            help_ = "use HS256, HS384 or HS512" if secret else "use `secret_file` or `secret_env`"
+            self.report.error(wrong[0].span, "issuer.algorithms", message, help_)
+        return _texts(written)
+
+    def _use(self, node: Node) -> tuple[Use, ...]:
+        written = node.get("use")
+        for item in () if written is None else written.items:
+            if item.data == "api":
+                message = "`use: api` is checked, and served once the API is built"
+                self.report.note(item.span, "api.not-served", message)
+        return _uses(node) or ()
+
+    def _types(self, node: Node, preset: Preset) -> tuple[str | None, ...]:
+        written = node.get("types")
+        if written is None:
+            return preset.types
+        return tuple(None if item.data == _ABSENT else item.data for item in written.items)
+
+    def _require(self, node: Node) -> dict[str, str | int | float | bool]:
+        written = node.get("require")
+        return {} if written is None else {name: child.data for name, child in written.usable()}
+
+    def _leeway(self, node: Node) -> float:
+        leeway = node.get("leeway")
+        if leeway is not None and duration(leeway.data) > _MOST_LEEWAY:
+            self.report.error(
+                leeway.span,
+                "issuer.leeway",
+                f"`leeway` is at most 60s, not `{leeway.data}`",
+                "let the clocks be set by NTP",
+            )
+        return _seconds(node, "leeway", 30.0)
+
+    def _check_distinct(self, fields: Mapping[str, Node]) -> None:
+        seen: dict[str, IssuerEntry] = {}
+        for entry in self.entries:
+            firsts = [seen.setdefault(issuer, entry) for issuer in entry.issuers]
+            first = next((each for each in firsts if each is not entry), None)
+            if first is not None:
+                where = fields[entry.name].fields["issuer"].span
+                message = f"`{entry.name}` and `{first.name}` (line {first.span.line}) have the same issuer"
+                self.report.error(
+                    where,
+                    "issuer.twice",
+                    message,
+                    "a token's `iss` must pick one entry; join them, with a list as `audience` and `use`",
+                )
+
+
+def _preset(node: Node) -> Preset:
+    written = node.get("preset")
+    return NO_PRESET if written is None else PRESETS[written.data]
+
+
+def _logout(node: Node) -> LogoutSettings | None:
+    written = node.get("logout")
+    audience = None if written is None else written.get("audience")
+    return None if audience is None else LogoutSettings(_one_or_more(audience))
+
+
+def _uses(node: Node) -> tuple[Use, ...] | None:
+    """Return what an entry may be used for, or `None` where a mistake leaves it open."""
+    written = node.get("use")
+    if written is None:
+        return None if may_hold(node, "use", "issuer") else ("connect",)
+    return tuple(item.data for item in written.items) if written.sound else None
+
+
+def _text(node: Node, key: str, default: str) -> str:
+    child = node.get(key)
+    return default if child is None else str(child.data)
+
+
+def _list(node: Node, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    child = node.get(key)
+    return default if child is None else _texts(child)
+
+
+def _texts(node: Node) -> tuple[str, ...]:
+    return tuple(item.data for item in node.items)
+
+
+def _seconds(node: Node, key: str, default: float) -> float:
+    child = node.get(key)
+    return default if child is None else duration(child.data)
+
+
+def _one_or_more(node: Node) -> tuple[str, ...]:
+    return (node.data,) if isinstance(node.data, str) else _texts(node)
+
+
+def _flag(node: Node, key: str) -> bool:
+    child = node.get(key)
+    return child is not None and bool(child.data)

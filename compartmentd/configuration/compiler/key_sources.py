@@ -1,0 +1,90 @@
+"""Where an entry's keys come from: a file, a variable, a URL, or discovery where nothing else is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from compartmentd.configuration.compiler.files_used import FilesUsed, beside, reason_of
+from compartmentd.configuration.compiler.report import Report
+from compartmentd.configuration.compiler.uncertain import may_hold
+from compartmentd.document.node import Node
+from compartmentd.tokens.entry import KeyKind, KeySource
+from compartmentd.tokens.presets import Preset
+from compartmentd.tokens.remote import refused_url
+
+KeyFile: TypeAlias = Literal["jwks_file", "public_key_file", "secret_file"]
+KeyUrl: TypeAlias = Literal["discovery", "jwks_url"]
+
+_FILES: Sequence[KeyFile] = ("jwks_file", "public_key_file", "secret_file")
+_URLS: Sequence[KeyUrl] = ("discovery", "jwks_url")
+_ALL: Sequence[KeyKind] = (*_FILES, *_URLS, "secret_env")
+
+
+class KeySources:
+    """Reads the key sources of entries."""
+
+    def __init__(self, files: FilesUsed, report: Report, *, serving: bool) -> None:
+        self.files = files
+        self.report = report
+        self.serving = serving
+
+    def read(self, node: Node, preset: Preset) -> KeySource | None:
+        """Return where the keys of an entry come from; `None` where a mistake leaves that open."""
+        for kind in _FILES:
+            file = node.get(kind)
+            if file is not None:
+                return self._from_file(kind, file)
+        for url_kind in _URLS:
+            url = node.get(url_kind)
+            if url is not None:
+                return self._from_url(url_kind, url, url.data, node)
+        variable = node.get("secret_env")
+        if variable is not None:
+            return self._from_variable(variable)
+        if any(may_hold(node, kind, "issuer") for kind in _ALL):
+            return None
+        return self._by_default(node, preset)
+
+    def _by_default(self, node: Node, preset: Preset) -> KeySource | None:
+        issuer = node.get("issuer")
+        if issuer is None:
+            return None
+        if preset.jwks_url is not None:
+            return KeySource("jwks_url", preset.jwks_url, node.fields["preset"].span)
+        return self._from_url("discovery", issuer, preset.discovered_below(issuer.data), node)
+
+    def _from_url(self, kind: KeyUrl, written: Node, url: str, entry: Node) -> KeySource | None:
+        allow_http = entry.get("allow_http")
+        refused = refused_url(url, allow_http=allow_http is not None and allow_http.data)
+        if refused is None:
+            return KeySource(kind, url, written.span)
+        if written is entry.get("issuer"):
+            message = f"discovery is to find the keys at `issuer`, which {refused}"
+            help_ = "write an `https://` URL, or give the entry another key source, such as `jwks_file`"
+        else:
+            message = f"`{kind}` {refused}"
+            help_ = "`allow_http: true` takes the risk, for an entry whose keys come over a network you trust"
+        self.report.error(written.span, "issuer.url", message, help_)
+        return None
+
+    def _from_variable(self, node: Node) -> KeySource:
+        if self.files.access.getenv(node.data) is None:
+            help_ = "its tokens are refused until the variable is set; serving needs it"
+            self._unavailable(node, "key.unset", f"environment variable `{node.data}` is not set", help_)
+        return KeySource("secret_env", node.data, node.span)
+
+    def _from_file(self, kind: KeyFile, node: Node) -> KeySource:
+        path = beside(node.file, node.data)
+        self.files.use(kind, path, node.span)
+        try:
+            self.files.access.read(path)
+        except OSError as error:
+            self.files.lacks(path)
+            help_ = "paths are relative to the file that names them; serving needs the file"
+            self._unavailable(node, "key.unreadable", f"key file `{path}`: {reason_of(error)}", help_)
+        return KeySource(kind, path, node.span)
+
+    def _unavailable(self, node: Node, code: str, message: str, help_: str) -> None:
+        tell = self.report.error if self.serving else self.report.note
+        tell(node.span, code, message, help_)

@@ -1,0 +1,138 @@
+"""From the name of a file to a configuration, or to every problem that stands in the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from compartmentd.configuration.compiler.contents import Contents
+from compartmentd.configuration.compiler.events import EventReader
+from compartmentd.configuration.compiler.file_access import FileAccess
+from compartmentd.configuration.compiler.files_used import FilesUsed
+from compartmentd.configuration.compiler.issuers import Issuers
+from compartmentd.configuration.compiler.limits import merged
+from compartmentd.configuration.compiler.namespaces import NamespaceReader
+from compartmentd.configuration.compiler.payload_schemas import PayloadSchemas
+from compartmentd.configuration.compiler.report import Report
+from compartmentd.configuration.compiler.requirements import NamedRules
+from compartmentd.configuration.compiler.rules import RuleReader
+from compartmentd.configuration.compiler.scopes_of_use import Place, Places
+from compartmentd.configuration.compiler.sections import Sections
+from compartmentd.configuration.compiler.server import ServerReader
+from compartmentd.configuration.settings import Configuration, LogSettings, ServerSettings
+from compartmentd.document.node import Node
+from compartmentd.names import Digest
+from compartmentd.policy.fingerprint import with_fingerprints
+from compartmentd.policy.model import Limits, Nobody, Policy, Rule
+from compartmentd.problems import Problem, any_error, in_file_order, start_of
+from compartmentd.tokens.entry import IssuerEntry
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What came of a configuration: `None` where a problem is an error.
+
+    `files` are those of the digest, with those that could not be read; `globs` the patterns of `include`, as
+    paths. `issuers` are the entries that could be compiled, and `server` its section where no mistake can hide
+    a part of it, also where there is no configuration. `contents` is what was read, also where it has errors.
+    """
+
+    configuration: Configuration | None
+    problems: tuple[Problem, ...]
+    digest: Digest
+    files: tuple[str, ...]
+    globs: tuple[str, ...] = ()
+    issuers: tuple[IssuerEntry, ...] = ()
+    contents: Contents = ()
+    server: ServerSettings | None = None
+
+
+def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
+    """Read, check and compile a configuration.
+
+    Args:
+        path: the main file; problems name it as it is given here.
+        files: where files, globs and variables are looked up.
+        serving: whether keys are needed now, so that those that cannot be had are errors.
+
+    Key files are only tried here; what is in them is read by `compartmentd.tokens`.
+    """
+    report, used = Report(), FilesUsed(path, files)
+    sections = Sections(path, used, report)
+    configuration = None
+    if sections.root is not None and not sections.root.broken:
+        configuration = _compile(sections, sections.root, used, report, serving=serving)
+    problems = in_file_order(report.problems, used.names)
+    return Loaded(
+        configuration=None if any_error(problems) else configuration,
+        problems=problems,
+        digest=used.digest(),
+        files=used.names,
+        globs=sections.globs,
+        issuers=() if configuration is None else configuration.issuers,
+        contents=used.contents,
+        server=None if configuration is None or _hides_server(sections.root) else configuration.server,
+    )
+
+
+def _hides_server(root: Node | None) -> bool:
+    # A key that nobody knows may be a misspelt `server`; what is wrong further down in other sections is not.
+    if root is None or root.broken or root.refused("server"):
+        return True
+    return any(child.broken or (key == "server" and not child.sound) for key, child in root.fields.items())
+
+
+def _compile(
+    sections: Sections, root: Node, files: FilesUsed, report: Report, *, serving: bool
+) -> Configuration:
+    reader = RuleReader(report, sections.rule_names, complete=sections.complete)
+    rules = {name: reader.read(node) for name, node in sections.rules.items()}
+    places = Places(NamedRules(rules, report), report)
+    issuers = Issuers(root, files, report, serving=serving)
+    schemas = PayloadSchemas(files, report)
+    events = EventReader(reader, places, schemas, report)
+    server, spans = ServerReader(files, report, serving=serving).read(root.get("server"))
+    namespaces = NamespaceReader(reader, places, events, issuers, report).read(
+        sections.namespaces,
+        merged(Limits(), root.get("limits")),
+    )
+    if not sections.namespaces and not any_error(report.problems):
+        report.warning(
+            start_of(root.file), "namespaces.none", "no namespace is declared, so nobody can connect"
+        )
+    policy = Policy(
+        rules=rules,
+        namespaces=namespaces,
+        schemas=schemas.schemas,
+        admin_access=_admin_access(root, reader, places),
+    )
+    if serving and not any_error(report.problems):
+        policy = with_fingerprints(policy)
+    return Configuration(
+        server=server,
+        log=_log_settings(root.get("log")),
+        issuers=issuers.entries,
+        policy=policy,
+        files=tuple(files.uses),
+        server_spans=spans,
+    )
+
+
+def _log_settings(node: Node | None) -> LogSettings:
+    if node is None:
+        return LogSettings()
+    values: dict[str, Any] = {key: child.data for key, child in node.usable() if key == "decisions"}
+    claims = node.get("claims")
+    if claims is not None:
+        paths = (item.data for item in claims.items)
+        values["claims"] = tuple((path,) if isinstance(path, str) else tuple(path) for path in paths)
+    return LogSettings(**values)
+
+
+def _admin_access(root: Node, reader: RuleReader, places: Places) -> Rule:
+    server = root.get("server")
+    if server is None:
+        return Nobody(span=root.span)
+    rule = reader.optional(server, "admin_access")
+    places.check(rule, Place("admin_access", "`server`"))
+    return rule

@@ -1,0 +1,115 @@
+"""Namespaces, and which issuers' tokens open them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from compartmentd.configuration.compiler.events import EventReader
+from compartmentd.configuration.compiler.issuers import Issuers
+from compartmentd.configuration.compiler.limits import merged
+from compartmentd.configuration.compiler.plausible import without_token
+from compartmentd.configuration.compiler.report import Report
+from compartmentd.configuration.compiler.rooms import RoomReader
+from compartmentd.configuration.compiler.rules import RuleReader
+from compartmentd.configuration.compiler.scopes_of_use import Place, Places
+from compartmentd.configuration.compiler.uncertain import may_hold
+from compartmentd.document.node import Node
+from compartmentd.names import EntryName, NamespaceName
+from compartmentd.policy.model import ApiRules, Limits, Namespace, Nobody, Rule
+from compartmentd.problems import any_error
+
+
+class NamespaceReader:
+    """Reads `namespaces`."""
+
+    def __init__(
+        self, rules: RuleReader, places: Places, events: EventReader, issuers: Issuers, report: Report
+    ) -> None:
+        self.rules = rules
+        self.places = places
+        self.events = events
+        self.issuers = issuers
+        self.report = report
+        self.rooms = RoomReader(rules, places, events, report)
+
+    def read(self, nodes: Mapping[str, Node], limits: Limits) -> dict[NamespaceName, Namespace]:
+        """Return the namespaces by name; `limits` are those of the top."""
+        return {
+            NamespaceName(name): self._namespace(name, node, limits)
+            for name, node in nodes.items()
+            if not node.broken
+        }
+
+    def _namespace(self, name: str, node: Node, outer: Limits) -> Namespace:
+        limits = merged(outer, node.get("limits"))
+        connect = self._checked(node, "connect", Place("connect", f"namespace `{name}`"))
+        to_publish = Place("publish", f"namespace `{name}`", publish=True)
+        description = node.get("description")
+        return Namespace(
+            name=NamespaceName(name),
+            issuers=self._entries(name, node, connect),
+            connect=connect,
+            publish=self._checked(node, "publish", to_publish),
+            events=self.events.read(node.get("events"), to_publish),
+            api=self._api(name, node),
+            limits=limits,
+            rooms=self.rooms.read(node.get("rooms"), limits),
+            description="" if description is None else description.data,
+            span=node.key_span,
+        )
+
+    def _checked(self, node: Node, key: str, place: Place) -> Rule:
+        rule = self.rules.optional(node, key)
+        self.places.check(rule, place)
+        return rule
+
+    def _api(self, name: str, node: Node) -> ApiRules:
+        api = node.get("api")
+        if api is None:
+            nobody = Nobody(span=node.key_span)
+            return ApiRules(read=nobody, publish=nobody, manage=nobody)
+        self.report.note(api.key_span, "api.not-served", "`api` is checked, and served once the API is built")
+        place = Place("api", f"namespace `{name}`")
+        return ApiRules(
+            read=self._checked(api, "read", place),
+            publish=self._checked(api, "publish", place),
+            manage=self._checked(api, "manage", place),
+        )
+
+    # --- whose tokens ---------------------------------------------------------------------------------------
+
+    def _entries(self, name: str, node: Node, connect: Rule) -> tuple[EntryName, ...]:
+        written = node.get("issuers")
+        if written is not None:
+            return self._written_entries(written)
+        entries = self.issuers.for_connect
+        if len(entries) > 1 and not may_hold(node, "issuers", "namespace"):
+            several = ", ".join(f"`{each}`" for each in entries)
+            message = f"`{name}` does not say whose tokens may connect, and several entries could: {several}"
+            help_ = "write `issuers: [...]` in the namespace"
+            self.report.error(node.key_span, "issuers.missing", message, help_)
+        if not entries:
+            self._warn_if_closed(name, node, connect)
+        return tuple(entries[:1])
+
+    def _written_entries(self, node: Node) -> tuple[EntryName, ...]:
+        for item in node.items:
+            if item.data not in self.issuers.names:
+                if self.issuers.complete:
+                    self.report.unknown(item.span, "issuer", item.data, self.issuers.names)
+            elif item.data not in self.issuers.for_connect and item.data not in self.issuers.unclear:
+                message = f"tokens of `{item.data}` may not connect"
+                help_ = f"add `connect` to `use` of `{item.data}`, or take another entry"
+                self.report.error(item.span, "issuers.use", message, help_)
+        return tuple(EntryName(item.data) for item in node.items)
+
+    def _warn_if_closed(self, name: str, node: Node, connect: Rule) -> None:
+        # A rule that could not be read stands as `nobody`, so with an error before nothing follows from it.
+        if any_error(self.report.problems) or isinstance(connect, Nobody):
+            return
+        if not without_token(connect, self.places.named.rules):
+            message = (
+                f"nobody can connect to `{name}`: its rule needs a token, and no issuer's tokens may connect"
+            )
+            help_ = "declare an issuer, or let `connect` be `public`"
+            self.report.warning(node.key_span, "namespace.closed", message, help_)

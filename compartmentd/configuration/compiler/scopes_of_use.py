@@ -1,0 +1,137 @@
+"""Rules where they stand: what each place has, and the problems of those that need something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from compartmentd.configuration.compiler.plausible import never_holds
+from compartmentd.configuration.compiler.report import Report
+from compartmentd.configuration.compiler.requirements import Kind, NamedRules, Need
+from compartmentd.document.nearest import nearest
+from compartmentd.policy.model import Members, Param, Rule, Text
+from compartmentd.policy.rules.placeholders import placeholders, written
+from compartmentd.policy.templates.overlap import ambiguity
+
+
+class Place(NamedTuple):
+    """Where a rule stands: `key` of `owner`, the room's parameters, and which rules have a meaning there.
+
+    `vague` says that the forms of the parameters are not known, only their names.
+    """
+
+    key: str
+    owner: str
+    params: Mapping[str, Param] = {}
+    join: bool = False
+    publish: bool = False
+    vague: bool = False
+
+
+class Places:
+    """Checks rules against their places."""
+
+    def __init__(self, named: NamedRules, report: Report) -> None:
+        self.named = named
+        self.report = report
+        self._ambiguous: dict[tuple[Text, tuple[Param, ...]], str | None] = {}
+        self._in_named_rules()
+
+    def check(self, rule: Rule, place: Place) -> None:
+        """Report what the rule needs and the place has not, each once."""
+        if isinstance(rule, Members) and place.publish:
+            return
+        self.named.check_depth(rule, self.report)
+        for need in dict.fromkeys(self.named.needs(rule)):
+            self._checks[need.kind](self, need, place)
+
+    def _in_named_rules(self) -> None:
+        for rule in self.named.rules.values():
+            for need in self.named.needs(rule):
+                if need.kind == "members" and need.via is None:
+                    help_ = "write `publish: members` in the room itself"
+                    self.report.error(
+                        need.span, "rule.place", "`members` may not stand in a named rule", help_
+                    )
+
+    def _text(self, need: Need, place: Place) -> None:
+        names = placeholders(need.text)
+        for name in dict.fromkeys(names):
+            if name not in place.params:
+                self._no_parameter(need, name, place)
+                return
+        if len(set(names)) > 1 and not place.vague:
+            self._readable(need, place)
+
+    def _readable(self, need: Need, place: Place) -> None:
+        params = {name: place.params[name] for name in placeholders(need.text)}
+        key = (need.text, tuple(params.values()))
+        if key not in self._ambiguous:
+            self._ambiguous[key] = ambiguity(need.text, params)
+        example = self._ambiguous[key]
+        if example is not None:
+            message = f"`{written(need.text)}` can be read in two ways: `{example}`{_via(need)}"
+            help_ = "put a literal between the placeholders that none of them can hold"
+            self.report.error(need.span, "rule.ambiguous", message, help_)
+
+    def _param(self, need: Need, place: Place) -> None:
+        if need.name not in place.params:
+            self._no_parameter(need, need.name, place)
+        elif need.test is not None and need.via is None and not place.vague:
+            reason = never_holds(need.test, place.params[need.name])
+            if reason is not None:
+                self.report.warning(need.test.span, "rule.never", reason)
+
+    def _no_parameter(self, need: Need, name: str, place: Place) -> None:
+        message = f"{place.owner} has no parameter `{name}`{_via(need)}"
+        self.report.error(need.span, "rule.parameter", message, _known(name, place.params))
+
+    def _member_of(self, need: Need, place: Place) -> None:
+        if not place.join:
+            self._misplaced(need, "`member_of`", "in the `join` of a room", place)
+        elif need.negated:
+            help_ = "losing a membership must never open a room"
+            self.report.error(
+                need.span, "rule.place", f"`member_of` may not stand under `not`{_via(need)}", help_
+            )
+        else:
+            self._text(need, place)
+
+    def _server(self, need: Need, place: Place) -> None:
+        if not place.join:
+            self._misplaced(need, "`server`", "in the `join` of a room", place)
+
+    def _members(self, need: Need, place: Place) -> None:
+        if need.via is not None:
+            return  # told where the named rule is written
+        if not place.publish:
+            self._misplaced(need, "`members`", "in `publish`", place)
+        else:
+            help_ = "whoever publishes to a room is a member already: leave it out here"
+            self.report.error(need.span, "rule.place", "`members` stands alone or not at all", help_)
+
+    _checks: Mapping[Kind, Callable[[Places, Need, Place], None]] = {
+        "text": _text,
+        "param": _param,
+        "member_of": _member_of,
+        "server": _server,
+        "members": _members,
+    }
+
+    def _misplaced(self, need: Need, what: str, where: str, place: Place) -> None:
+        message = f"{what} may stand only {where}, not in `{place.key}` of {place.owner}{_via(need)}"
+        self.report.error(need.span, "rule.place", message)
+
+
+def _via(need: Need) -> str:
+    return "" if need.via is None else f" (through rule `{need.via}`)"
+
+
+def _known(name: str, params: Iterable[str]) -> str:
+    names = list(params)
+    near = nearest(name, names)
+    if near is not None:
+        return f"did you mean `{near}`?"
+    if not names:
+        return "parameters are those in a room's name; write `{{` and `}}` for literal braces"
+    return f"its parameters are {', '.join(f'`{each}`' for each in names)}"

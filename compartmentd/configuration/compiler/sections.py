@@ -1,0 +1,123 @@
+"""The files of a configuration, read and joined: the main file and what it includes."""
+
+from __future__ import annotations
+
+import glob
+import posixpath
+from typing import Literal
+
+from compartmentd.configuration.compiler.files_used import FilesUsed, reason_of
+from compartmentd.configuration.compiler.report import Report
+from compartmentd.configuration.compiler.uncertain import may_hold
+from compartmentd.document import schema
+from compartmentd.document.node import MERGE, Node
+from compartmentd.document.source import decode
+from compartmentd.document.yamldoc import Budget, parse
+from compartmentd.problems import start_of
+
+Section = Literal["namespaces", "rules"]
+
+
+class Sections:
+    """The root of the main file, and `namespaces` and `rules` of all files by name.
+
+    `rule_names` are those of all rules, also of those that were refused. `complete` says that every file was
+    read to its end, so that what is not there was really not declared.
+    """
+
+    def __init__(self, main: str, files: FilesUsed, report: Report) -> None:
+        self.files = files
+        self.report = report
+        self.budget = Budget()
+        self.globs: tuple[str, ...] = ()
+        self.complete = True
+        self.rule_names: set[str] = set()
+        self.namespaces: dict[str, Node] = {}
+        self.rules: dict[str, Node] = {}
+        self.root = self._read(main)
+        if self.root is not None:
+            self._check(self.root, None)
+            self._join(self.root)
+            self._include(self.root)
+
+    def _read(self, path: str) -> Node | None:
+        try:
+            raw = self.files.read(path)
+        except OSError as error:
+            self._fail(path, f"`{path}`: {reason_of(error)}")
+            return None
+        source = decode(path, raw)
+        if isinstance(source, tuple):
+            self.report.problems += source
+            self.complete = False
+            return None
+        parsed = parse(source, self.budget)
+        self.report.problems += parsed.problems
+        self.complete = self.complete and parsed.root is not None
+        return parsed.root
+
+    def _fail(self, path: str, message: str) -> None:
+        self.report.error(start_of(path), "file.unreadable", message)
+        self.complete = False
+
+    def _check(self, root: Node, definition: str | None) -> None:
+        self.report.problems += schema.check(root, definition)
+        doubtful = root.broken or any(may_hold(root, key, definition) for key in ("namespaces", "rules"))
+        self.complete = self.complete and not doubtful
+
+    def _join(self, root: Node) -> None:
+        self._section(root, "namespaces", self.namespaces)
+        self._section(root, "rules", self.rules)
+
+    def _section(self, root: Node, section: Section, into: dict[str, Node]) -> None:
+        node = root.fields.get(section)
+        if node is None:
+            return
+        self.complete = self.complete and not node.refused(MERGE)
+        for name, child in node.fields.items():
+            first = into.setdefault(name, child)
+            if first is not child and not child.broken:
+                message = f"`{name}` is declared twice: first at {first.key_span}"
+                help_ = "a name may stand once in all files"
+                self.report.error(child.key_span, "include.twice", message, help_)
+        if section == "rules":
+            self.rule_names.update((*node.fields, *node.holes))
+
+    # --- include --------------------------------------------------------------------------------------------
+
+    def _include(self, root: Node) -> None:
+        globs = root.get("include")
+        self.globs = tuple(_pattern(root.file, item) for item in globs.items) if globs is not None else ()
+        paths: dict[str, Node] = {}
+        for item in globs.items if globs is not None else ():
+            found = self._matches(root.file, item)
+            if not found:
+                self.report.warning(
+                    item.span,
+                    "include.nothing",
+                    f"`{item.data}` matches no file",
+                    "paths are relative to this file",
+                )
+            for path in found:
+                paths.setdefault(path, item)
+        # Byte order, so that the order of problems does not depend on the file system.
+        for path in sorted(paths, key=lambda path: path.encode("utf-8", "surrogateescape")):
+            self.files.use("include", path, paths[path].span)
+            self._included(path)
+
+    def _matches(self, main: str, item: Node) -> list[str]:
+        found = self.files.access.glob(_pattern(main, item))
+        # A pattern that begins with a dot would match dot files, which editors leave behind.
+        visible = (path for path in found if not posixpath.basename(path).startswith("."))
+        return [path for path in visible if posixpath.normpath(path) != posixpath.normpath(main)]
+
+    def _included(self, path: str) -> None:
+        root = self._read(path)
+        if root is not None:
+            self._check(root, "included")
+            self._join(root)
+
+
+def _pattern(main: str, item: Node) -> str:
+    # Only what the operator wrote is a pattern: the directory that the file stands in may hold brackets.
+    return posixpath.join(glob.escape(posixpath.dirname(main)), item.data)

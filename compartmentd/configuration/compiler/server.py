@@ -1,0 +1,191 @@
+"""`server`: where the daemon listens and how connections are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from compartmentd.configuration.compiler.files_used import FilesUsed, beside, reason_of
+from compartmentd.configuration.compiler.limits import count_limit, duration, rate_limit, size
+from compartmentd.configuration.compiler.report import Report
+from compartmentd.configuration.settings import (
+    Address,
+    ServerSettings,
+    SystemdAddress,
+    TcpAddress,
+    TlsFiles,
+    UnixAddress,
+)
+from compartmentd.document.node import Node
+from compartmentd.problems import Span
+
+_LARGEST_PORT = 65535
+_ANY = "*"
+UNIX = "unix"
+"""In `trusted_proxies`, whoever connects to a unix socket."""
+
+
+def _as_is(data: Any) -> Any:
+    return data
+
+
+_PLAIN: Mapping[str, Callable[[Any], Any]] = {
+    "path": _as_is,
+    "watch": _as_is,
+    "ping_interval": duration,
+    "ping_timeout": duration,
+    "connect_timeout": duration,
+    "drain": duration,
+    "send_buffer": size,
+    "connections": count_limit,
+    "connections_per_address": count_limit,
+    "connect_rate": rate_limit,
+}
+_LISTS = ("admin_hosts", "origins", "transports", "token_from")
+
+
+class ServerReader:
+    """Reads `server`; its rule `admin_access` belongs to the policy and is read there."""
+
+    def __init__(self, files: FilesUsed, report: Report, *, serving: bool) -> None:
+        self.files = files
+        self.report = report
+        self.serving = serving
+
+    def read(self, node: Node | None) -> tuple[ServerSettings, dict[str, Span]]:
+        """Return the settings, with the place of each that was written."""
+        if node is None:
+            return ServerSettings(), {}
+        values: dict[str, Any] = {}
+        for key, child in node.usable():
+            if key in _PLAIN:
+                values[key] = _PLAIN[key](child.data)
+            elif key in _LISTS:
+                values[key] = tuple(item.data for item in child.items)
+        taken: dict[Address, Span] = {}
+        for key in ("listen", "admin"):
+            written = node.get(key)
+            if written is not None:
+                values[key] = tuple(self._address(item, taken) for item in written.items)
+        state = node.get("state")
+        if state is not None:
+            values["state"] = beside(state.file, state.data)
+        tls = node.get("tls")
+        if tls is not None:
+            values["tls"] = self._tls(tls)
+        proxies = node.get("trusted_proxies")
+        if proxies is not None:
+            values["trusted_proxies"] = tuple(self._network(item) for item in proxies.items)
+        self._check_origins(node)
+        return ServerSettings(**values), {key: child.key_span for key, child in node.usable()}
+
+    # --- addresses ------------------------------------------------------------------------------------------
+
+    def _address(self, node: Node, taken: dict[Address, Span]) -> Address:
+        address = self._parse(node)
+        if address in taken and not (isinstance(address, TcpAddress) and address.port == 0):
+            first = taken[address]
+            message = f"`{node.data}` is listened on already, at line {first.line}"
+            self.report.error(
+                node.span,
+                "address.twice",
+                message,
+                "give the clients and the administrators addresses of their own",
+            )
+        taken.setdefault(address, node.span)
+        return address
+
+    def _parse(self, node: Node) -> Address:
+        text: str = node.data
+        if text.startswith("unix:"):
+            return UnixAddress(text.removeprefix("unix:"))
+        if text.startswith("systemd:"):
+            return SystemdAddress(text.removeprefix("systemd:"))
+        host, _, port = text.rpartition(":")
+        if int(port) > _LARGEST_PORT:
+            self.report.error(
+                node.span, "address.port", f"there is no port {port}", f"ports end at {_LARGEST_PORT}"
+            )
+        if host.startswith("["):
+            self._check_ipv6(node, host[1:-1])
+            host = host[1:-1]
+        return TcpAddress("" if host == _ANY else host, int(port))
+
+    def _check_ipv6(self, node: Node, host: str) -> None:
+        from ipaddress import IPv6Address  # noqa: PLC0415 - few configurations need it
+
+        try:
+            IPv6Address(host)
+        except ValueError:
+            self.report.error(
+                node.span,
+                "address.ipv6",
+                f"`{host}` is not an IPv6 address",
+                "write one such as `[::1]:8000`",
+            )
+
+    # --- TLS and proxies ------------------------------------------------------------------------------------
+
+    def _tls(self, node: Node) -> TlsFiles | None:
+        cert, key = node.get("cert"), node.get("key")
+        if cert is None or key is None:
+            return None
+        return TlsFiles(self._tls_file(cert), self._tls_file(key), cert.span, key.span)
+
+    def _tls_file(self, node: Node) -> str:
+        """Return the path of a file that serving needs; what is in it is not looked at here."""
+        path = beside(node.file, node.data)
+        self.files.use("tls_file", path, node.span)
+        try:
+            self.files.access.read(path)
+        except OSError as error:
+            self.files.lacks(path)
+            tell = self.report.error if self.serving else self.report.note
+            help_ = "paths are relative to the file that names them; serving needs the file"
+            tell(node.span, "tls.unreadable", f"`{path}`: {reason_of(error)}", help_)
+        return path
+
+    def _network(self, node: Node) -> str:
+        from ipaddress import ip_network  # noqa: PLC0415 - few configurations need it
+
+        if node.data == UNIX:
+            return UNIX
+        try:
+            return str(ip_network(node.data))
+        except ValueError:
+            help_ = "of a network only the bits that the number behind `/` counts are set, as in `10.0.0.0/8`"
+            self.report.error(node.span, "proxies.network", f"`{node.data}` is no address or network", help_)
+            return UNIX
+
+    # --- origins --------------------------------------------------------------------------------------------
+
+    def _check_origins(self, node: Node) -> None:
+        origins, places = node.get("origins"), node.get("token_from")
+        if origins is None:
+            return
+        cookies = [item.data for item in places.items if item.data.startswith("cookie:")] if places else []
+        for item in origins.items:
+            if item.data == _ANY and cookies:
+                message = f'"*" would let any page use the `{cookies[0]}` of its visitors'
+                self.report.error(
+                    item.span,
+                    "origins.any-with-cookies",
+                    message,
+                    "name the origins, or take no token from a cookie",
+                )
+            elif item.data == _ANY and len(origins.items) > 1:
+                self.report.error(
+                    item.span, "origins.any-not-alone", '"*" stands alone', "remove it, or the others"
+                )
+            elif _default_port(item.data):
+                self.report.warning(
+                    item.span,
+                    "origins.default-port",
+                    f"no browser sends `{item.data}`",
+                    "leave the scheme's own port out",
+                )
+
+
+def _default_port(origin: str) -> bool:
+    scheme, _, rest = origin.partition("://")
+    return (scheme, rest.rpartition(":")[2]) in {("http", "80"), ("https", "443")}

@@ -1,0 +1,75 @@
+"""Everything that decides, behind one reference: rules, keys and payload schemas of one generation.
+
+A decision reads one snapshot, once; so it never mixes old keys with new rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from itertools import chain
+
+import msgspec
+
+from compartmentd.configuration.payload_validator import PayloadSchema
+from compartmentd.configuration.settings import Configuration
+from compartmentd.names import Digest, EntryName
+from compartmentd.policy.ruleset import Ruleset
+from compartmentd.problems import Problem, any_error
+from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.keyset import Key, KeySet, read_keys
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation: a counter per process, beside the digest of the files that it was made of."""
+
+    generation: int
+    digest: Digest
+    configuration: Configuration
+    rules: Ruleset
+    keys: KeySet
+    payloads: Mapping[str, PayloadSchema]
+
+
+def keyset_of(
+    issuers: tuple[IssuerEntry, ...],
+    material: Mapping[EntryName, bytes],
+) -> tuple[KeySet, tuple[Problem, ...]]:
+    """Read the keys of every entry whose material could be had; an entry without is `keys_unavailable`."""
+    keys: list[Key] = []
+    problems: list[Problem] = []
+    for entry in issuers:
+        if entry.name not in material:
+            continue
+        for item in read_keys(entry, material[entry.name]):
+            if isinstance(item, Problem):
+                problems.append(item)
+            else:
+                keys.append(item)
+    return KeySet.of(issuers, () if any_error(problems) else keys), tuple(problems)
+
+
+def with_remote(keys: KeySet, remote: Mapping[EntryName, tuple[Key, ...]]) -> KeySet:
+    """Return the same set with keys that were fetched, and read by whoever fetched them."""
+    return KeySet.of(keys.entries.values(), chain(*keys.keys.values(), *remote.values()))
+
+
+def build_snapshot(
+    configuration: Configuration,
+    digest: Digest,
+    keys: KeySet,
+    generation: int,
+) -> Generator[None, None, Snapshot]:
+    """Build a snapshot in steps: the caller may let others run at each `yield`."""
+    payloads: dict[str, PayloadSchema] = {}
+    for key, schema in configuration.policy.schemas.items():
+        payloads[key] = PayloadSchema(schema)
+        yield
+    rules = yield from Ruleset.build(configuration.policy)
+    return Snapshot(
+        generation=generation,
+        digest=digest,
+        configuration=configuration,
+        rules=rules,
+        keys=keys,
+        payloads=payloads,
+    )

@@ -1,0 +1,251 @@
+"""Revoking: refuse the tokens, end their sessions, keep it over a restart; then say that it is done.
+
+A logout of the identity provider and an operator's `revoke` come to the same here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from compartmentd.control.requests import RevokeRequest
+from compartmentd.errors import UsageError
+from compartmentd.names import EntryName
+from compartmentd.policy.codes import Code
+from compartmentd.sessions.hub import Hub
+from compartmentd.sessions.key_wait import KeyHelp, Patience
+from compartmentd.sessions.limits import Bucket
+from compartmentd.sessions.revocations import Kind, Revocation
+from compartmentd.storage.revocations import Kept, State
+from compartmentd.telemetry.logs import log
+from compartmentd.tokens.keyset import KeySet
+from compartmentd.tokens.logout import LogoutToken, ReplayMemory, verify_logout
+from compartmentd.tokens.rejected import Reason, Rejected, invalid, quoted
+from compartmentd.util.cooperative import others_first
+
+T = TypeVar("T")
+
+SLICE = 0.002
+"""Seconds for which ending sessions may hold the loop at a time; telling their clients takes about as long."""
+
+PAUSE = 0.02
+"""Seconds between two walks over the sessions, so that ten thousand logouts in a row do not mean as many walks."""
+
+WAITING = 100
+"""Logout tokens that wait for keys at most: anybody may name a key that nobody knows."""
+
+REPLAYS = 100_000
+"""Logout tokens remembered at most; each is for 15 minutes and less."""
+
+
+class Rounds(Generic[T]):
+    """Work that is done in rounds: each counts for all who asked before it began, and for none who asked later."""
+
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        self._work = work
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[T] | None = None
+        self._rounds: set[asyncio.Task[T]] = set()  # the loop alone would not keep them alive
+
+    async def done(self) -> T:
+        """Return what came of the first round that begins from now on."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._when_free())
+            self._rounds.add(self._next)
+            self._next.add_done_callback(self._rounds.discard)
+        # Whoever goes away (a closed connection) does not take the round with it.
+        return await asyncio.shield(self._next)
+
+    async def _when_free(self) -> T:
+        async with self._turn:
+            self._next = None
+            return await self._work()
+
+    async def over(self) -> None:
+        """Wait for the rounds that were asked for."""
+        await asyncio.gather(*self._rounds, return_exceptions=True)
+
+
+class Revoker:
+    """Carries revocations out."""
+
+    def __init__(self, hub: Hub, state: State | None) -> None:
+        self._hub = hub
+        self._state = state
+        # Rounds of their own: sessions end in time also while the disk is slow.
+        self._endings = Rounds(self._end)
+        self._savings = Rounds(self._save)
+        self._pause_until = 0.0
+
+    async def revoke(self, *revocations: Revocation) -> bool:
+        """Carry revocations out, and return when they reach every session and are kept.
+
+        `False` means that they are in force, but could not be written down: a restart would forget them.
+        """
+        self._hub.revoke(*revocations)
+        _, kept = await asyncio.gather(self._endings.done(), self._savings.done())
+        return kept
+
+    @property
+    def lasting(self) -> bool:
+        """Whether revocations outlast the process."""
+        return self._state is not None
+
+    async def close(self) -> None:
+        """Finish what was asked for."""
+        await self._endings.over()
+        await self._savings.over()
+
+    async def _end(self) -> None:
+        await asyncio.sleep(self._pause_until - time.monotonic())
+        while not self._hub.sweep(SLICE):
+            await others_first()
+        self._pause_until = time.monotonic() + PAUSE
+
+    async def _save(self) -> bool:
+        if self._state is None:
+            return True
+        revocations = self._hub.revocations
+        kept = Kept(revocations.max_age, revocations.kept())
+        try:
+            await asyncio.to_thread(self._state.save, kept)
+        except OSError as error:
+            log(
+                logging.ERROR,
+                "state_not_saved",
+                "revocations are in force, and could not be written to the state directory",
+                error=error.strerror or type(error).__name__,
+            )
+            return False
+        return True
+
+
+class Logouts:
+    """Takes logout tokens: the application behind `/backchannel-logout`."""
+
+    def __init__(self, hub: Hub, revoker: Revoker, keys: KeyHelp | None = None) -> None:
+        self._hub = hub
+        self._revoker = revoker
+        self._patience = Patience(keys)
+        self._waiting = 0
+        self._replays = ReplayMemory(REPLAYS)
+        # Of what strangers send a few lines are enough: a flood of it must not become a flood of log.
+        self._lines = Bucket(1.0, time.monotonic(), 10.0)
+        self._untold = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any entry takes logouts."""
+        return any(entry.logout is not None for entry in self._hub.snapshot.configuration.issuers)
+
+    async def logout(self, token: str) -> bool:
+        """Carry a logout out; tell whether it counted and is done and kept. Why not is the log's to tell."""
+        verified = await self._verified(token)
+        now = time.time()
+        if isinstance(verified, LogoutToken) and not self._replays.first(verified, now):
+            verified = invalid(Reason.REPLAYED, "this logout token has come before")
+        if isinstance(verified, Rejected):
+            self._tell(verified)
+            return False
+        kept = await self._revoker.revoke(*self._revocations(verified, now))
+        if not kept:
+            self._replays.forget(verified)
+            return False
+        log(
+            logging.INFO,
+            "logged_out",
+            "the identity provider reported a logout",
+            entry=verified.entry,
+            of="subject" if verified.sid is None else "session",
+        )
+        return True
+
+    async def _verified(self, token: str) -> LogoutToken | Rejected:
+        """Judge the token; one whose key is being fetched waits for it, since few providers ask twice."""
+        verified = verify_logout(token, self._hub.snapshot.keys, time.time())
+        if not isinstance(verified, Rejected) or self._waiting >= WAITING:
+            return verified
+        answered = asyncio.Event()
+        if not self._patience.waits(verified, answered.set):
+            return verified
+        self._waiting += 1
+        try:
+            await answered.wait()
+        finally:
+            self._waiting -= 1
+        return verify_logout(token, self._hub.snapshot.keys, time.time())
+
+    def _tell(self, rejected: Rejected) -> None:
+        if not self._lines.take(time.monotonic()):
+            self._untold += 1
+            return
+        log(
+            logging.WARNING,
+            "logout_refused",
+            f"a logout token is not accepted: {rejected.detail}",
+            reason=rejected.reason.value,
+            untold=self._untold,
+        )
+        self._untold = 0
+
+    def _revocations(self, token: LogoutToken, now: float) -> tuple[Revocation, ...]:
+        """Return what a logout token revokes (OpenID Connect Back-Channel Logout 1.0, 2.7).
+
+        All tokens of its session, whenever they were issued: it gets no new ones, and the clocks of a provider's
+        nodes may differ. Of its subject those up to the logout by the provider's own clock, so that a new login
+        right after it counts; where a session is named, only those of which nobody can tell the session.
+        """
+        found = []
+        if token.sid is not None:
+            leeway = self._hub.snapshot.keys.entries[token.entry].leeway
+            before = max(now, token.issued_at) + leeway
+            found.append(_logged_out(token, "sid", token.sid, before, now))
+        if token.sub is not None:
+            kind: Kind = "sub" if token.sid is None else "sub_without_sid"
+            found.append(_logged_out(token, kind, token.sub, token.issued_at, now))
+        return tuple(found)
+
+
+SECONDS_BELOW = 1e11
+"""A time below this number is in seconds, as `iat` is, else in milliseconds: in either it is after 1973."""
+
+LONGEST_VALUE = 512
+"""Characters of what names tokens: no token's subject is longer."""
+
+
+def by_operator(keys: KeySet, request: RevokeRequest, now: float) -> Revocation:
+    """Return what an operator asks for.
+
+    By default it reaches what was issued until now, for a session or a single token with some leeway: nothing of
+    them is issued later, and the provider's clock may be ahead.
+
+    Raises:
+        UsageError: there is no such issuer, not exactly one thing is named, or it reaches into the future.
+    """
+    entry = keys.entry(EntryName(request.issuer)) or keys.by_issuer(request.issuer)
+    if entry is None:
+        raise UsageError(f"there is no issuer entry {quoted(request.issuer)}, and none for such an `issuer`")
+    named: dict[Kind, str | None] = {"sub": request.sub, "sid": request.sid, "jti": request.jti}
+    given = [(kind, value) for kind, value in named.items() if value is not None]
+    if len(given) != 1:
+        raise UsageError("name the tokens by exactly one of `sub`, `sid` and `jti`")
+    [(kind, value)] = given
+    if not 0 < len(value) <= LONGEST_VALUE:
+        raise UsageError(f"`{kind}` must have 1 to {LONGEST_VALUE} characters")
+    before = request.before
+    if before is None:
+        before = now if kind == "sub" else now + entry.leeway
+    elif before >= SECONDS_BELOW:
+        before /= 1000
+    if not 0 <= before <= now + entry.leeway:
+        raise UsageError("`before` must be a time of the past: what is issued later is not known yet")
+    return Revocation(issuer=entry.issuer, kind=kind, value=value, before=before, code=Code.REVOKED, at=now)
+
+
+def _logged_out(token: LogoutToken, kind: Kind, value: str, before: float, now: float) -> Revocation:
+    return Revocation(
+        issuer=token.issuer, kind=kind, value=value, before=before, code=Code.LOGGED_OUT, at=now
+    )

@@ -1,0 +1,85 @@
+"""The listeners of a configuration: bound, named, and with the options that the server gets for them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from compartmentd.configuration.settings import Address, Configuration, ServerSettings, UnixAddress
+from compartmentd.net.admin_socket import admin_socket_path, prepare_private, temporary_directory
+from compartmentd.net.bind import Passed, bind, bind_unix
+from compartmentd.transport.options import ServerOptions
+
+
+def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, str]) -> list[socket.socket]:
+    """Bind the admin listeners: the unix sockets of `server.admin`, or the one that there always is, and the rest.
+
+    Raises:
+        UsageError: an address or the socket cannot be had.
+    """
+    declared = [bind_unix(address.path) for address in settings.admin if isinstance(address, UnixAddress)]
+    others = [address for address in settings.admin if not isinstance(address, UnixAddress)]
+    return [*(declared or [_bind_default(settings, environ)]), *bind_all(others, passed)]
+
+
+def _bind_default(settings: ServerSettings, environ: Mapping[str, str]) -> socket.socket:
+    """Bind the admin socket that a user's daemons have where they declare none: room for one of them."""
+    path = admin_socket_path(settings, environ, os.getuid(), temporary_directory())
+    prepare_private(path, os.getuid())
+    other = Path(path).with_name("second.sock")
+    advice = f'a second daemon needs an admin socket of its own: `server: {{admin: ["unix:{other}"]}}`'
+    return bind_unix(path, advice)
+
+
+def bind_all(addresses: Iterable[Address], passed: Passed) -> list[socket.socket]:
+    """Bind addresses; raises UsageError where one cannot be had."""
+    return [sock for address in addresses for sock in bind(address, passed)]
+
+
+def url_of(sock: socket.socket, scheme: str) -> str:
+    """Return where a listener is reached, as a browser or an operator writes it."""
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{sock.getsockname()}"
+    host, port = sock.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def page_origins(sockets: Iterable[socket.socket], scheme: str) -> Iterator[str]:
+    """Yield the origins of pages that these listeners serve, under the names that browsers on this machine use."""
+    for sock in sockets:
+        if sock.family != socket.AF_UNIX:
+            yield url_of(sock, scheme)
+            yield f"{scheme}://localhost:{sock.getsockname()[1]}"
+
+
+_TOKEN_HEADERS = ("authorization", "cookie")
+"""Header fields that may hold a token, whatever `token_from` says when the connection begins: a reload may change
+it, and a later CONNECT looks again."""
+
+
+def server_options(configuration: Configuration, own_origins: tuple[str, ...] = ()) -> ServerOptions:
+    """Return what the Socket.IO server is told by a configuration.
+
+    `own_origins` are allowed besides: in development the playground comes from the admin listener. They hold
+    the public listener's own origin, which is the default where the configuration names none.
+    """
+    server = configuration.server
+    origins = (*(server.origins or ()), *own_origins) if own_origins else server.origins
+    return ServerOptions(
+        path=server.path,
+        transports=server.transports,
+        origins=origins,
+        strict_origins=any(place.startswith("cookie:") for place in server.token_from),
+        trusted_proxies=server.trusted_proxies,
+        ping_interval=server.ping_interval,
+        ping_timeout=server.ping_timeout,
+        connect_timeout=server.connect_timeout,
+        max_payload=configuration.max_payload,
+        send_buffer=server.send_buffer,
+        connections=server.connections,
+        connections_per_address=server.connections_per_address,
+        connect_rate=server.connect_rate,
+        kept_headers=_TOKEN_HEADERS,
+    )

@@ -1,0 +1,79 @@
+"""The sign of life that the service manager waits for, given by the loop itself after a look at itself.
+
+It is given from the loop and never from a thread: a thread goes on beating while the loop hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from compartmentd.daemon.systemd import Notifier
+from compartmentd.names import NamespaceName
+from compartmentd.policy.codes import Code
+from compartmentd.policy.decide import decide
+from compartmentd.policy.decision import Connect, Facts, Truth
+from compartmentd.policy.principal import ANONYMOUS
+from compartmentd.policy.ruleset import Ruleset
+from compartmentd.telemetry.logs import log
+
+LONGEST_PAUSE = 10.0
+"""Seconds between two beats where no watchdog wants them sooner; the status is as fresh as that."""
+
+LATE = 5.0
+"""Seconds without a tick after which something is wrong: sessions would outlive their tokens unnoticed."""
+
+_UNDECLARED = NamespaceName("")
+"""The name of a namespace that no configuration can declare."""
+
+
+class Heartbeat:
+    """Beats while `wrong` finds nothing; `status` is what the manager shows of the daemon."""
+
+    def __init__(
+        self, notifier: Notifier, status: Callable[[], str], wrong: Callable[[], str | None]
+    ) -> None:
+        self._notifier = notifier
+        self._status = status
+        self._wrong = wrong
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two beats: three of them fit into the watchdog's time, so that one may be late."""
+        watchdog = self._notifier.watchdog
+        return LONGEST_PAUSE if watchdog is None else min(watchdog / 3, LONGEST_PAUSE)
+
+    def beat(self) -> None:
+        """Look once; say that all is well, or keep silent and log why."""
+        wrong = self._wrong()
+        if wrong is None:
+            self._notifier.alive()
+        else:
+            log(logging.CRITICAL, "self_check_failed", f"the self-check failed: {wrong}")
+        self._notifier.tell(self._status())
+
+    async def run(self) -> None:
+        """Beat for ever."""
+        while True:
+            self.beat()
+            await asyncio.sleep(self.pause)
+
+
+def look(since_tick: float, rules: Ruleset, now: float) -> str | None:
+    """Return what is wrong, if anything.
+
+    `since_tick` is how many seconds ago the sessions were last looked at for what time brings; `now` is wall time.
+    """
+    if since_tick > LATE:
+        return "time stands still for the sessions"
+    if not refuses(rules, now):
+        return "the rules in force do not refuse what is not declared"
+    return None
+
+
+def refuses(rules: Ruleset, now: float) -> bool:
+    """Tell whether the rules in force still refuse what is not declared, by a decision and not by a failure."""
+    decision = decide(rules, ANONYMOUS, Connect(_UNDECLARED), Facts(), now)
+    # What fails while deciding is refused with the same code, but then nothing is known to be false.
+    return decision.code is Code.RULE_DENIED and any(r.truth is Truth.FALSE for r in decision.reasons)

@@ -1,0 +1,223 @@
+"""What all handlers of the admin listeners have in common: access, bodies, errors, headers and the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from tornado.web import HTTPError, RequestHandler
+
+from compartmentd.http.admin.access import bearer_token, is_own_host, is_own_origin
+from compartmentd.http.admin.interface import Administration, Development
+from compartmentd.http.admin.subscribers import Audience
+from compartmentd.telemetry.logs import admits, log, logger
+from compartmentd.telemetry.tracing import Tracing
+
+_LONGEST = 200
+"""Characters that are written of a path, which is whatever was asked for."""
+
+BODY_LIMIT = 64 * 1024
+"""Bytes of a request's body; no request has more to say."""
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+_STANDARD = {
+    400: ("invalid_request", "the request does not have the form that this resource takes"),
+    404: ("not_found", "there is no such resource"),
+    405: ("method_not_allowed", "the resource does not take this method"),
+}
+_FAILED = ("failed", "this went wrong inside compartmentd; its log says more")
+
+
+class Refusal(HTTPError):
+    """A request that is answered by an error; `code` is stable, `message` is for the person who asked.
+
+    `challenge` is the WWW-Authenticate header of a 401 (RFC 6750, 3).
+    """
+
+    def __init__(self, status: int, code: str, message: str, challenge: str | None = None) -> None:
+        super().__init__(status)
+        self.code = code
+        self.message = message
+        self.challenge = challenge
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the handlers of a listener share.
+
+    `trusted` is set for unix listeners: who may open the socket is an administrator, and no browser can.
+    `files` are the pages, by name.
+    """
+
+    administration: Administration
+    development: Development | None
+    trusted: bool
+    audience: Audience
+    files: Mapping[str, Traversable]
+    tracing: Tracing
+
+
+class AdminHandler(RequestHandler):
+    """A resource of the admin listeners. By default only administrators may ask for it."""
+
+    open_to_all = False
+    socket_only = False
+
+    def initialize(self, site: Site) -> None:
+        """Take what `make_application` hands to every handler."""
+        self.site = site
+        self.span: Any = None
+
+    @property
+    def development(self) -> Development:
+        """What `serve --dev` adds; without it these resources do not exist."""
+        if self.site.development is None:
+            raise Refusal(404, "not_found", "there is no such page without `serve --dev`")
+        return self.site.development
+
+    def set_default_headers(self) -> None:
+        """Forbid everything that a browser might do with an answer; pages allow themselves what they need."""
+        self.clear_header("Server")
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
+
+    def prepare(self) -> None:
+        """Refuse whoever may not ask, before the body is looked at."""
+        if self.site.tracing.on and not self.open_to_all:
+            request = self.request
+            self.span = self.site.tracing.request(request.method or "", request.path, request.headers)
+        if not self.site.trusted:
+            self._check_host()
+            if not self.open_to_all:
+                self._check_origin()
+                self.check_token()
+        if self.socket_only and not self.site.trusted:
+            raise Refusal(403, "socket_only", "this is answered on the admin unix socket only")
+        if len(self.request.body) > BODY_LIMIT:
+            raise Refusal(413, "too_large", f"the body has more than {BODY_LIMIT} bytes")
+
+    def check_token(self) -> None:
+        """Refuse a request over TCP without the bearer token of an administrator."""
+        header = self.request.headers.get("Authorization")
+        if header is None:
+            raise Refusal(
+                401, "token_missing", "a token is needed: `compartmentd admin-token` prints one", "Bearer"
+            )
+        token = bearer_token(header)
+        if token is None:
+            raise Refusal(
+                401, "token_invalid", "the Authorization header must be `Bearer` and one token", "Bearer"
+            )
+        refused = self.site.administration.authorize(token)
+        if refused is not None and refused.known:
+            raise Refusal(403, "rule_denied", refused.message, 'Bearer error="insufficient_scope"')
+        if refused is not None:
+            raise Refusal(401, "token_invalid", refused.message, 'Bearer error="invalid_token"')
+
+    def json_body(self) -> dict[str, Any]:
+        """Return the request's JSON object; an absent body is an empty one."""
+        if not self.request.body:
+            return {}
+        # No page of another origin can send this type without asking first, which is always refused.
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Refusal(415, "unsupported_type", "the body must be of type application/json")
+        try:
+            return msgspec.json.decode(self.request.body, type=dict[str, Any])
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            raise Refusal(400, "invalid_body", "the body must be a JSON object") from None
+
+    def no_body(self) -> None:
+        """Refuse a request that says more than it may, instead of not listening."""
+        if self.json_body():
+            raise Refusal(400, "invalid_body", "this request takes no body")
+
+    def answer(self, record: Any, status: int = 200) -> None:
+        """Answer with JSON."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(msgspec.json.encode(record))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer an error as JSON, without anything of the exception that was not meant for the person."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, Refusal):
+            code, message = error.code, error.message
+            if error.challenge is not None:
+                self.set_header("WWW-Authenticate", error.challenge)
+        else:
+            code, message = _STANDARD.get(status_code, _FAILED)
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(self._allowed()))
+        self.answer({"ok": False, "error": {"code": code, "message": message}}, status_code)
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log what we did wrong, without the query; what the client did wrong is in the access log."""
+        del typ, tb
+        if value is not None and not isinstance(value, HTTPError):
+            what = f"{self.request.method} {self.request.path[:_LONGEST]} failed"
+            log(logging.ERROR, "admin_request_failed", what, exc=value)
+
+    def log_access(self) -> None:
+        """Write the line of a request that was answered, without the query, which may say more than a log should.
+
+        What everyone may ask for is asked all the time, so it is told only where it did not go well.
+        """
+        request, status = self.request, self.get_status()
+        if self.span is not None:
+            self.site.tracing.answered(self.span, status)
+        level = logging.DEBUG if self.open_to_all and status < 400 else logging.INFO
+        if not logger.isEnabledFor(level) or (
+            status >= 400 and not admits(f"admin request answered {status}")
+        ):
+            return
+        log(
+            level,
+            "admin_request",
+            f"{request.method} {request.path[:_LONGEST]} {status}",
+            method=request.method,
+            path=request.path[:_LONGEST],
+            status=status,
+            address="unix" if self.site.trusted else request.remote_ip,
+            seconds=round(request.request_time(), 6),
+        )
+
+    def _check_host(self) -> None:
+        # Requests of HTTP/1.0 may come without a Host header; no browser sends such.
+        if not is_own_host(self.request.host, self.site.administration.admin_hosts):
+            raise Refusal(
+                421,
+                "unknown_host",
+                "the admin listener answers to an IP address, `localhost` and the `server.admin_hosts`",
+            )
+
+    def _check_origin(self) -> None:
+        origin = self.request.headers.get("Origin")
+        if origin is not None and not is_own_origin(origin, self.request.host):
+            raise Refusal(403, "foreign_origin", "pages of another origin may not ask the admin listener")
+
+    def _allowed(self) -> list[str]:
+        return [
+            method
+            for method in ("GET", "HEAD", "POST")
+            if getattr(type(self), method.lower()) is not getattr(RequestHandler, method.lower())
+        ]

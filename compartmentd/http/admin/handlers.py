@@ -1,0 +1,162 @@
+"""The resources of the admin listeners that answer at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from compartmentd.control.requests import RevokeRequest
+from compartmentd.errors import UsageError
+from compartmentd.http.admin.base import AdminHandler, Refusal
+
+
+class Health(AdminHandler):
+    """`/healthz`: the process answers."""
+
+    open_to_all = True
+
+    def get(self) -> None:
+        """Say so."""
+        self.answer({"ok": True})
+
+    head = get
+
+
+class Readiness(AdminHandler):
+    """`/readyz`: clients may be sent here."""
+
+    open_to_all = True
+
+    def get(self) -> None:
+        """Answer 200, with the entries whose tokens are refused for want of keys, or 503 with the reason."""
+        reason = self.site.administration.unready()
+        lacking = sorted(self.site.administration.lacking_keys)
+        if reason is None:
+            stale = {"last_good": True} if self.site.administration.on_last_good else {}
+            self.answer({"ok": True, **({"keys_unavailable": lacking} if lacking else {}), **stale})
+        else:
+            self.answer({"ok": False, "error": {"code": "unready", "message": reason}}, 503)
+
+    head = get
+
+
+class Reload(AdminHandler):
+    """`/admin/reload`."""
+
+    async def post(self) -> None:
+        """Reload, and answer when it is done: 422 if the files were refused and nothing changed."""
+        self.no_body()
+        outcome = await self.site.administration.reload()
+        self.answer(outcome, 200 if outcome["ok"] else 422)
+
+
+class Status(AdminHandler):
+    """`/admin/status`."""
+
+    def get(self) -> None:
+        """Answer what is in force and how much of it there is."""
+        self.answer(self.site.administration.status())
+
+
+class Metrics(AdminHandler):
+    """`/metrics`: open, since what scrapes it has no token; it names no room, no user and no address."""
+
+    open_to_all = True
+
+    def get(self) -> None:
+        """Answer all metrics."""
+        self.set_header("Content-Type", METRICS_TYPE)
+        self.finish(self.site.administration.metrics())
+
+
+class AdminToken(AdminHandler):
+    """`/admin/token`: from the socket alone, so that no token can prolong itself."""
+
+    socket_only = True
+
+    def post(self) -> None:
+        """Answer a fresh token for the TCP listeners."""
+        self.no_body()
+        self.answer(self.site.administration.admin_token())
+
+
+class Revoke(AdminHandler):
+    """`/admin/revoke`."""
+
+    async def post(self) -> None:
+        """Revoke what `{issuer, sub | sid | jti, before?}` names; answers when it is done and kept."""
+        try:
+            asked = msgspec.convert(self.json_body(), RevokeRequest)
+        except msgspec.ValidationError as error:
+            raise Refusal(400, "invalid_body", f"the body has not the right form: {error}") from None
+        try:
+            outcome = await self.site.administration.revoke(asked)
+        except UsageError as error:
+            raise Refusal(422, "not_revoked", str(error)) from None
+        self.answer(outcome, 200 if outcome["ok"] else 500)
+
+
+class DevelopmentToken(AdminHandler):
+    """`/admin/dev/token`."""
+
+    def post(self) -> None:
+        """Mint a token for `{claims, entry?}`."""
+        development = self.development
+        body = self.json_body()
+        claims, entry = body.get("claims"), body.get("entry")
+        known = body.keys() <= {"claims", "entry"}
+        if not known or not isinstance(claims, dict) or not isinstance(entry, str | None):
+            raise Refusal(400, "invalid_body", "the body must be `{claims: {…}, entry?: NAME}`")
+        try:
+            self.answer(development.mint(entry, claims))
+        except UsageError as error:
+            raise Refusal(422, "not_minted", str(error)) from None
+
+
+class Playground(AdminHandler):
+    """`/admin/dev/playground`."""
+
+    def get(self) -> None:
+        """Answer what the page needs to know of the configuration in force."""
+        self.answer(self.development.playground())
+
+
+class Excerpt(AdminHandler):
+    """`/admin/dev/excerpt?file=…&line=…&end_line=…`."""
+
+    def get(self) -> None:
+        """Answer `{file, line, lines}`: these lines of a configuration file, and of no other file."""
+        development = self.development
+        file, line = self.get_argument("file", ""), self._number("line")
+        end_line = self._number("end_line")
+        if not 1 <= line <= end_line < line + MOST_LINES:
+            raise Refusal(400, "invalid_query", f"1 to {MOST_LINES} lines can be asked for")
+        lines = development.excerpt(file, line, end_line)
+        if lines is None:
+            raise Refusal(404, "not_found", "this is no file of the configuration in force")
+        self.answer({"file": file, "line": line, "lines": list(lines)})
+
+    def _number(self, name: str) -> int:
+        text: Any = self.get_argument(name, "")
+        if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+            raise Refusal(400, "invalid_query", f"`{name}` must be a line number")
+        return int(text)
+
+
+class Missing(AdminHandler):
+    """Everything else. Open, since it tells nothing: a 404 for the right name is as good as none."""
+
+    open_to_all = True
+
+    def prepare(self) -> None:
+        """Refuse."""
+        super().prepare()
+        raise Refusal(404, "not_found", "there is no such resource")
+
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The text format of Prometheus, which every scraper takes."""
+
+MOST_LINES = 200
+"""Lines of one excerpt."""

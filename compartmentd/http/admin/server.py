@@ -1,0 +1,105 @@
+"""The admin listeners: their resources, and the servers that carry them."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, RequestHandler
+
+from compartmentd.http.admin import handlers
+from compartmentd.http.admin.base import AdminHandler, Site
+from compartmentd.http.admin.decisions import Decisions
+from compartmentd.http.admin.interface import Administration, Development
+from compartmentd.http.admin.pages import Front, PlaygroundFile, page_files
+from compartmentd.http.admin.subscribers import Audience
+from compartmentd.net.acceptor import Acceptor
+from compartmentd.net.tornado_streams import Streams
+from compartmentd.telemetry.tracing import NoTracing, Tracing
+
+# A slow or silent peer is given up: nobody here needs longer to ask (seconds, bytes).
+_HTTP_LIMITS: dict[str, Any] = {
+    "max_body_size": 1 << 20,
+    "max_header_size": 16 << 10,
+    "idle_connection_timeout": 60.0,
+    "body_timeout": 15.0,
+}
+
+
+class AdminServer:
+    """Serves an administration, and in development the playground, on any number of listening sockets."""
+
+    def __init__(
+        self,
+        administration: Administration,
+        development: Development | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._audience = Audience()
+        files = page_files("playground", "vendor")
+        self._servers = {
+            trusted: HTTPServer(
+                make_application(
+                    Site(administration, development, trusted, self._audience, files, tracing or NoTracing())
+                ),
+                **_HTTP_LIMITS,
+            )
+            for trusted in (True, False)
+        }
+        self._acceptor = Acceptor(self._accepted)
+        self._streams = Streams()
+
+    def secure(self, context: ssl.SSLContext | None) -> None:
+        """Use TLS by this context on connections that are accepted from now on, those of unix sockets aside."""
+        self._streams.context = context
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Serve these listening sockets; the peers of unix sockets are administrators."""
+        self._acceptor.add(sockets)
+
+    def _accepted(self, sock: socket.socket, address: Any) -> None:
+        stream = self._streams.of(sock)
+        if stream is not None:
+            self._servers[sock.family == socket.AF_UNIX].handle_stream(stream, address)
+
+    async def close(self) -> None:
+        """Stop listening, end the streams, and close what is open."""
+        self._acceptor.close()
+        await self._audience.dismiss()
+        for server in self._servers.values():
+            await server.close_all_connections()
+
+
+def make_application(site: Site) -> Application:
+    """Return the Tornado application of a listener."""
+    shared = {"site": site}
+    return Application(
+        [
+            ("/healthz", handlers.Health, shared),
+            ("/readyz", handlers.Readiness, shared),
+            ("/metrics", handlers.Metrics, shared),
+            ("/admin/reload", handlers.Reload, shared),
+            ("/admin/status", handlers.Status, shared),
+            ("/admin/token", handlers.AdminToken, shared),
+            ("/admin/revoke", handlers.Revoke, shared),
+            ("/admin/decisions", Decisions, shared),
+            ("/admin/dev/token", handlers.DevelopmentToken, shared),
+            ("/admin/dev/playground", handlers.Playground, shared),
+            ("/admin/dev/excerpt", handlers.Excerpt, shared),
+            ("/", Front, shared),
+            ("/playground", PlaygroundFile, shared),
+            ("/playground/([a-z0-9.-]+)", PlaygroundFile, shared),
+        ],
+        default_handler_class=handlers.Missing,
+        default_handler_args=shared,
+        log_function=_log,
+    )
+
+
+def _log(handler: RequestHandler) -> None:
+    """Write the access log; every handler here is one of ours."""
+    if isinstance(handler, AdminHandler):
+        handler.log_access()

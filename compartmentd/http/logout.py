@@ -1,0 +1,154 @@
+"""`/backchannel-logout`: where identity providers report logouts (OpenID Connect Back-Channel Logout 1.0, 2.5-2.8).
+
+Open to everyone, since the logout token is the proof. So a stranger learns nothing here: whatever is wrong with a
+request, the answer is the same, and it is the same whether the user was here or not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol, cast
+from urllib.parse import parse_qsl
+
+from tornado.http1connection import HTTP1Connection
+from tornado.web import stream_request_body
+
+from compartmentd.net.addresses import network_of
+from compartmentd.net.quiet_handler import QuietHandler
+from compartmentd.sessions.limits import Bucket
+from compartmentd.transport.requests import client_address
+
+PATH = "/backchannel-logout"
+
+BODY_BYTES = 8 * 1024
+"""The longest body; real ones stay under 2 KiB."""
+
+FIELDS = 20
+"""Form fields at most; the specification has one, and wants others to be ignored."""
+
+FAILURES, BURST = 20.0, 100.0
+"""Refused requests per second, and at once, after which an address is answered unheard: a signature costs some
+130 µs of CPU to check, so that strangers get 3 ms of it in a second. What counts costs nothing, however much."""
+
+ADDRESSES = 1000
+"""Addresses that are remembered for their failures: the latest."""
+
+_REFUSED = b'{"error":"invalid_request","error_description":"the logout request is not accepted"}'
+_TOO_MANY = b'{"error":"temporarily_unavailable","error_description":"too many refused requests"}'
+
+
+class LogoutReceiver(Protocol):
+    """Takes the logouts that arrive."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether logouts are taken at all; otherwise the path does not exist."""
+
+    async def logout(self, token: str) -> bool:
+        """Carry a logout out; tell whether it counted and is done."""
+
+
+class Failures:
+    """Refused requests by address; those of one IPv6 network are one (`network_of`)."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    def too_many(self, address: str) -> bool:
+        """Tell whether requests of this address are to be refused unheard."""
+        bucket = self._buckets.get(network_of(address))
+        return bucket is not None and not bucket.holds(self._now())
+
+    def count(self, address: str) -> None:
+        """Count a refused request."""
+        network, now = network_of(address), self._now()
+        bucket = self._buckets.setdefault(network, Bucket(FAILURES, now, BURST))
+        self._buckets.move_to_end(network)
+        bucket.take(now)
+        if len(self._buckets) > ADDRESSES:
+            self._buckets.popitem(last=False)
+
+
+@stream_request_body
+class BackchannelLogout(QuietHandler):
+    """Takes the POST of a form with one `logout_token`: 200 once everything it ended has ended, else 400."""
+
+    def initialize(self, receiver: LogoutReceiver, failures: Failures) -> None:
+        """Take what the server's rule gives every handler."""
+        self._receiver = receiver
+        self._failures = failures
+        self._body = bytearray()
+
+    @property
+    def _address(self) -> str:
+        return client_address(cast(HTTP1Connection, self.request.connection).context)
+
+    def prepare(self) -> None:
+        """Refuse by the head what can be."""
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Connection", "close")  # which it is after a refusal by the head; none comes often
+        if not self._receiver.wanted:
+            self._answer(404)
+        elif self.request.method != "POST":
+            self.set_header("Allow", "POST")
+            self._answer(405)
+        elif self._content_length() > BODY_BYTES:
+            self._refuse(413)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body, up to the limit."""
+        if self._finished:
+            return
+        self._body += chunk
+        if len(self._body) > BODY_BYTES:
+            self._refuse(413)
+
+    async def post(self) -> None:
+        """Take the logout."""
+        if self._finished:
+            return
+        # Here and not by the head: an answer before the body's end would cost the connection.
+        if self._failures.too_many(self._address):
+            self.set_header("Retry-After", "1")
+            self._answer(429, _TOO_MANY)
+            return
+        token = self._token()
+        if token is not None and await self._receiver.logout(token):
+            self._answer(200)
+        else:
+            self._refuse(400)
+
+    def _token(self) -> str | None:
+        """Return the one `logout_token` of the form."""
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/x-www-form-urlencoded":
+            return None
+        try:
+            form = parse_qsl(self._body.decode("ascii"), keep_blank_values=True, max_num_fields=FIELDS)
+        except ValueError:
+            return None
+        tokens = [value for name, value in form if name == "logout_token"]
+        return tokens[0] if len(tokens) == 1 else None
+
+    def _content_length(self) -> int:
+        """Return the announced length; Tornado refuses what is none."""
+        text = self.request.headers.get("Content-Length", "0")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+    def _refuse(self, status: int) -> None:
+        self._failures.count(self._address)
+        self._answer(status, _REFUSED)
+
+    def _answer(self, status: int, body: bytes = b"") -> None:
+        self.set_status(status)
+        if body:
+            self.set_header("Content-Type", "application/json")
+        self.finish(body)
+
+
+def backchannel(receiver: LogoutReceiver) -> tuple[str, type[BackchannelLogout], dict[str, object]]:
+    """Return the rule for Tornado that serves a receiver at the path, exactly."""
+    return (PATH, BackchannelLogout, {"receiver": receiver, "failures": Failures()})

@@ -1,0 +1,43 @@
+"""Development tokens for a configuration's own entries, for the command line and the playground."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compartmentd.errors import UsageError
+from compartmentd.keys.files import read_material
+from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX
+from compartmentd.tokens.mint import LIFETIME, mint
+
+
+def mint_for(
+    issuers: tuple[IssuerEntry, ...],
+    entry: str | None,
+    claims: Mapping[str, Any],
+    now: float,
+) -> dict[str, Any]:
+    """Mint a token of the named entry, or of the only one that has a development key.
+
+    Raises:
+        UsageError: there is no such entry, or its key is not a development key.
+    """
+    material, _ = read_material(issuers, development=True)
+    able = {
+        issuer.name: issuer
+        for issuer in issuers
+        if issuer.keys.kind == "secret_file" and material.get(issuer.name, b"").startswith(DEVELOPMENT_PREFIX)
+    }
+    if entry is not None:
+        chosen = next((issuer for issuer in issuers if issuer.name == entry), None)
+        if chosen is None:
+            raise UsageError(f"there is no issuer entry `{entry}`")
+    elif len(able) == 1:
+        chosen = next(iter(able.values()))
+    else:
+        names = ", ".join(f"`{name}`" for name in able) or "none"
+        raise UsageError(f"name the issuer entry; those with a development key are: {names}")
+    token = mint(chosen, material.get(chosen.name, b""), claims, now)
+    expires = claims.get("exp", int(now) + LIFETIME)
+    return {"token": token, "expires": int(expires * 1000) if isinstance(expires, int | float) else None}

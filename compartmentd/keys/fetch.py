@@ -1,0 +1,77 @@
+"""One fetch of an entry's keys: the discovery document where one is needed, then the key set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from compartmentd.keys.http import Get
+from compartmentd.keys.response import Refused, Response, fresh_for, jwks_uri, usable
+from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.remote import discovery_url, refused_url
+
+TOTAL = 5.0
+"""Seconds for all of one fetch: as long as a client that connects may be made to wait."""
+
+DOCUMENT_FOR = 3600.0
+"""Seconds for which a discovery document's `jwks_uri` is used without asking again, while it works."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A key set as the provider sent it; `fresh_for` in seconds, `None` where it does not say."""
+
+    body: bytes
+    fresh_for: float | None
+
+
+class Lookup:
+    """Fetches the key set of one entry, again and again; remembers where discovery said that it is."""
+
+    def __init__(self, entry: IssuerEntry, get: Get, monotonic: Callable[[], float]) -> None:
+        self._entry = entry
+        self._get = get
+        self._monotonic = monotonic
+        self._uri: str | None = None
+        self._uri_until = 0.0
+
+    async def fetch(self) -> Found | Refused:
+        """Return the key set, unread, or why there is none."""
+        until = self._monotonic() + TOTAL
+        uri = await self._where(until)
+        if isinstance(uri, Refused):
+            return uri
+        response = await self._ask("the key set", uri, until)
+        if isinstance(response, Refused):
+            self.forget()
+            return response
+        return Found(response.body, fresh_for(response.headers))
+
+    def forget(self) -> None:
+        """Read the discovery document again the next time: perhaps the keys have moved."""
+        self._uri = None
+
+    async def _where(self, until: float) -> str | Refused:
+        if self._entry.keys.kind == "jwks_url":
+            return self._entry.keys.name
+        if self._uri is not None and self._monotonic() < self._uri_until:
+            return self._uri
+        response = await self._ask("the discovery document", discovery_url(self._entry.keys.name), until)
+        if isinstance(response, Refused):
+            return response
+        found = jwks_uri(self._entry, response.body)
+        if isinstance(found, Refused):
+            return Refused(f"the discovery document {found.why}")
+        self._uri, self._uri_until = found, self._monotonic() + DOCUMENT_FOR
+        return found
+
+    async def _ask(self, what: str, url: str, until: float) -> Response | Refused:
+        refused = refused_url(url, allow_http=self._entry.allow_http)
+        if refused is not None:
+            return Refused(f"the address of {what} {refused}")
+        remaining = until - self._monotonic()
+        if remaining <= 0:
+            return Refused(f"no time is left for {what}")
+        response = await self._get(url, remaining)
+        bad = response if isinstance(response, Refused) else usable(response)
+        return response if bad is None else Refused(f"{what}: its server {bad.why}")

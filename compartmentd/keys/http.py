@@ -1,0 +1,98 @@
+"""The edge: one GET, bounded in time and size, by Tornado's client.
+
+No redirects, cookies, credentials, compression or proxies: an address is asked that the operator or the
+operator's provider named, and no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.httputil import HTTPInputError
+from tornado.iostream import StreamBufferFullError, UnsatisfiableReadError
+from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
+
+from compartmentd.keys.response import MOST_BYTES, Refused, Response
+
+CONNECT = 3.0
+"""Seconds for name, connection and TLS."""
+
+_MOST_AT_ONCE = 1000
+"""Fetches at a time. Tornado lets ten run and others wait, so ten dead providers would stop the live ones."""
+
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "compartmentd"}
+
+_NO_ANSWER = (
+    HTTPClientError,
+    HTTPInputError,
+    OSError,
+    UnsatisfiableReadError,
+    StreamBufferFullError,
+    ValueError,
+)
+"""All that Tornado raises for what a network or a peer does."""
+
+Get: TypeAlias = Callable[[str, float], Awaitable[Response | Refused]]
+"""Asks a URL, for at most so many seconds; raises nothing that a network or a peer can cause."""
+
+
+class HttpClient:
+    """Asks URLs; for one running loop."""
+
+    def __init__(self) -> None:
+        self._client: AsyncHTTPClient | None = None
+        self._tls: ssl.SSLContext | None = None
+
+    async def get(self, url: str, seconds: float) -> Response | Refused:
+        """Return what the URL answers, whatever its status, or why it does not."""
+        if self._client is None:
+            self._client = AsyncHTTPClient(
+                force_instance=True, max_clients=_MOST_AT_ONCE, max_body_size=MOST_BYTES
+            )
+        request = HTTPRequest(
+            url,
+            headers=_HEADERS,
+            connect_timeout=min(CONNECT, seconds),
+            request_timeout=seconds,
+            follow_redirects=False,
+            decompress_response=False,
+            ssl_options=await self._context() if urlsplit(url).scheme == "https" else None,
+        )
+        try:
+            response = await self._client.fetch(request, raise_error=False)
+        except _NO_ANSWER as error:
+            return Refused(_in_words(error))
+        return Response(response.code, response.headers, response.body)
+
+    async def _context(self) -> ssl.SSLContext:
+        # Reading the system's certificates takes 20 to 80 ms, so it is done beside the loop, and once.
+        if self._tls is None:
+            self._tls = await asyncio.to_thread(ssl.create_default_context)
+        return self._tls
+
+    def close(self) -> None:
+        """Give back what the client holds."""
+        if self._client is not None:
+            self._client.close()
+
+
+def _in_words(error: Exception) -> str:
+    match error:
+        case HTTPTimeoutError():
+            return "does not answer in time"
+        case HTTPStreamClosedError():
+            # Tornado hangs up by itself, and says no more, on an answer that is larger than it may be.
+            return f"breaks off its answer, or answers more than {MOST_BYTES >> 10} KiB"
+        case ssl.SSLCertVerificationError():
+            return f"has a certificate that is not trusted: {error.verify_message}"
+        case ssl.SSLError():
+            return "does not speak TLS as it should"
+        case OSError():
+            return f"cannot be reached: {(error.strerror or 'unknown error').lower()}"
+        case _:
+            return "does not speak HTTP as it should"

@@ -1,0 +1,308 @@
+"""The remote keys of all entries: for each one fetch at a time, timed by its state, while it is configured.
+
+What the sessions use is never in here but in the snapshot: when keys change, `changed` puts them there, and only
+then is an answer told to those who wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from compartmentd.keys import report
+from compartmentd.keys.fetch import Found, Lookup
+from compartmentd.keys.http import Get, HttpClient
+from compartmentd.keys.response import Refused
+from compartmentd.keys.state import KeyState
+from compartmentd.names import EntryName
+from compartmentd.telemetry.logs import log
+from compartmentd.tokens.entry import REMOTE, IssuerEntry
+from compartmentd.tokens.keyfile import JwkSet, read_set
+from compartmentd.tokens.keyset import Key, rules_of
+from compartmentd.tokens.rejected import Asked
+from compartmentd.util.cooperative import in_slices
+
+SLICE = 0.002
+"""Seconds for which reading a key set, or telling those who wait, may hold the loop at a time."""
+
+
+class _Followed:
+    """One entry with its state and what runs for it."""
+
+    def __init__(self, entry: IssuerEntry, lookup: Lookup, state: KeyState) -> None:
+        self.entry = entry
+        self.lookup = lookup
+        self.state = state
+        self.timer: asyncio.TimerHandle | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.waiting: list[Callable[[], None]] = []
+        self.given: tuple[Key, ...] = ()
+
+    def disarm(self) -> None:
+        """Take back the time of the next fetch."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def stop(self) -> None:
+        """End what runs."""
+        self.disarm()
+        if self.task is not None:
+            self.task.cancel()
+
+
+class RemoteKeys:
+    """Fetches and holds remote keys; for one running loop.
+
+    `changed` is awaited whenever an entry in force has other keys than before, and returns once everything is
+    decided by them.
+    """
+
+    def __init__(
+        self,
+        changed: Callable[[EntryName], Awaitable[None]],
+        *,
+        get: Get | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._changed = changed
+        self._http = HttpClient()
+        self._get = get or self._http.get
+        self._monotonic = monotonic
+        self._jitter = jitter
+        self._all: dict[bytes, _Followed] = {}
+        self._in_force: dict[EntryName, _Followed] = {}
+        self._ended = asyncio.Event()
+        self._tasks: set[asyncio.Future[None]] = set()
+
+    # --- which entries ------------------------------------------------------------------------------------------
+
+    async def prepare(self, issuers: Iterable[IssuerEntry], seconds: float) -> tuple[EntryName, ...]:
+        """Fetch the keys of entries that are not followed yet, before they are in force.
+
+        Returns after one answer from each, or after so many seconds; names those of all entries that have no
+        keys then.
+        """
+        entries = _remote(issuers)
+        new = [await self._start(entry) for entry in entries if rules_of(entry) not in self._all]
+        await self._until(lambda: all(one.state.keys or one.state.failures for one in new), seconds)
+        return tuple(entry.name for entry in entries if not self._all[rules_of(entry)].state.keys)
+
+    def follow(self, issuers: Iterable[IssuerEntry]) -> None:
+        """Keep the keys of these entries, which are in force now, and of no others.
+
+        What is known of an entry stays while the entry does; where it changed, `prepare` has taken it over.
+        """
+        entries = {rules_of(entry): entry for entry in _remote(issuers)}
+        for identity in self._all.keys() - entries.keys():
+            gone = self._all.pop(identity)
+            gone.stop()
+            self._release(gone)
+        for identity, entry in entries.items():
+            if identity not in self._all:
+                self._add(entry, KeyState(self._monotonic()))
+        self._in_force = {entry.name: self._all[identity] for identity, entry in entries.items()}
+        for name, followed in self._in_force.items():
+            if followed.given != followed.state.keys:
+                # Fetched after its keys were given out, and before it was in force.
+                self._keep(self._changed(name))
+        self._announce()
+
+    async def _start(self, entry: IssuerEntry) -> _Followed:
+        """Follow an entry; one that is only read in another way now begins with the last answer it got."""
+        state = KeyState(self._monotonic())
+        for known in self._all.values():
+            body = known.state.body
+            if body is not None and _place(known.entry) == _place(entry):
+                read = await in_slices(read_set(entry, body), SLICE)
+                state.keys, state.body = read.keys, body
+                state.course.good_at = known.state.course.good_at
+                break
+        return self._all.get(rules_of(entry)) or self._add(entry, state)
+
+    def _add(self, entry: IssuerEntry, state: KeyState) -> _Followed:
+        followed = _Followed(entry, Lookup(entry, self._get, self._monotonic), state)
+        self._all[rules_of(entry)] = followed
+        self._arm(followed)
+        return followed
+
+    # --- what is known ------------------------------------------------------------------------------------------
+
+    def keys(self, issuers: Iterable[IssuerEntry]) -> Mapping[EntryName, tuple[Key, ...]]:
+        """Return the good keys of this moment, of those entries that have any."""
+        found = [self._all[rules_of(entry)] for entry in _remote(issuers) if rules_of(entry) in self._all]
+        for followed in found:
+            followed.given = followed.state.keys
+        return {followed.entry.name: followed.given for followed in found if followed.given}
+
+    @property
+    def lacking(self) -> tuple[EntryName, ...]:
+        """The entries in force that no keys were given out for: their tokens get `keys_unavailable`."""
+        return tuple(name for name, one in self._in_force.items() if not one.given)
+
+    async def first(self, seconds: float) -> tuple[EntryName, ...]:
+        """Wait until every entry in force has keys and is decided by them, for so long at most.
+
+        Returns the entries that have none then.
+        """
+        await self._until(lambda: not self.lacking, seconds)
+        return self.lacking
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Return for each entry in force how its keys are, for administrators; no address, key or token."""
+        now = self._monotonic()
+        return {name: report.status(one.state, now) for name, one in self._in_force.items()}
+
+    # --- keys that tokens name ----------------------------------------------------------------------------------
+
+    def ask(self, entry: EntryName, kid: str | None) -> Asked:
+        """Tell what becomes of a key that a token names and that is not known, or did not sign it.
+
+        Starts a fetch where none runs and the last began long enough ago; costs the same however often called.
+        """
+        followed = self._in_force.get(entry)
+        if followed is None:
+            return Asked.ABSENT
+        course = followed.state.course
+        due = course.next
+        asked = followed.state.ask(kid, self._monotonic())
+        if asked is Asked.PENDING and followed.task is None:
+            self._begin(followed)
+        elif course.next < due:
+            self._arm(followed)
+        return asked
+
+    def when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
+        """Call back, once, when the fetch that runs has ended, whichever way, and what it brought is in force.
+
+        Where none runs, in the next turn of the loop.
+        """
+        followed = self._in_force.get(entry)
+        if followed is None or followed.task is None:
+            asyncio.get_running_loop().call_soon(callback)
+        else:
+            followed.waiting.append(callback)
+
+    # --- fetching -----------------------------------------------------------------------------------------------
+
+    def _arm(self, followed: _Followed) -> None:
+        followed.disarm()
+        wait = followed.state.course.wait(self._monotonic())
+        if wait == 0:
+            self._begin(followed)
+        else:
+            followed.timer = asyncio.get_running_loop().call_later(wait, self._begin, followed)
+
+    def _begin(self, followed: _Followed) -> None:
+        followed.disarm()
+        followed.state.begin(self._monotonic())
+        followed.task = asyncio.ensure_future(self._fetch(followed))
+
+    async def _fetch(self, followed: _Followed) -> None:
+        try:
+            found = await self._good_set(followed)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the entry must be asked for again
+            report.unexpected(followed.entry.name, error)
+            found = Refused("the fetch failed in a way that it should not")
+        if isinstance(found, Refused):
+            await self._failed(followed, found.why)
+        else:
+            await self._succeeded(followed, *found)
+        followed.task = None
+        self._arm(followed)
+        self._announce()
+        self._release(followed)
+
+    async def _good_set(self, followed: _Followed) -> tuple[Found, JwkSet] | Refused:
+        found = await followed.lookup.fetch()
+        if isinstance(found, Refused):
+            return found
+        read = await in_slices(read_set(followed.entry, found.body), SLICE)
+        if read.keys:
+            return found, read
+        followed.lookup.forget()
+        return Refused(f"the key set: {read.problems[0].message}")
+
+    async def _succeeded(self, followed: _Followed, found: Found, read: JwkSet) -> None:
+        state = followed.state
+        old = state.keys
+        changed = state.accept(read.keys, found.body)
+        report.fetched(followed.entry.name, state, old, read.problems)
+        if changed:
+            await self._tell_changed(followed)
+        state.succeeded(self._monotonic(), found.fresh_for, self._jitter())
+
+    async def _failed(self, followed: _Followed, why: str) -> None:
+        now = self._monotonic()
+        dropped = followed.state.failed(why, now, self._jitter())
+        report.failed(followed.entry.name, followed.state, now, dropped=dropped)
+        if dropped:
+            await self._tell_changed(followed)
+
+    async def _tell_changed(self, followed: _Followed) -> None:
+        # An entry that is only prepared is not in force, and whoever prepares it takes the keys by itself.
+        if self._in_force.get(followed.entry.name) is followed:
+            await self._changed(followed.entry.name)
+
+    def _release(self, followed: _Followed) -> None:
+        """Tell those who wait that there is no more to wait for."""
+        waiting, followed.waiting = followed.waiting, []
+        if waiting:
+            self._keep(_call(waiting))
+
+    async def _until(self, met: Callable[[], bool], seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while not met():
+                    await self._ended.wait()
+        except TimeoutError:
+            return
+
+    def _announce(self) -> None:
+        """Let `_until` look again."""
+        self._ended.set()
+        self._ended = asyncio.Event()
+
+    def _keep(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End all fetches; nobody is called back from now on."""
+        tasks = [*self._tasks, *(one.task for one in self._all.values() if one.task is not None)]
+        for task in self._tasks:
+            task.cancel()
+        for followed in self._all.values():
+            followed.stop()
+        self._all.clear()
+        self._in_force = {}
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._http.close()
+
+
+def _remote(issuers: Iterable[IssuerEntry]) -> list[IssuerEntry]:
+    return [entry for entry in issuers if entry.keys.kind in REMOTE]
+
+
+def _place(entry: IssuerEntry) -> tuple[object, ...]:
+    """Return what says whose keys these are, and where."""
+    return entry.name, entry.issuer, entry.keys.kind, entry.keys.name, entry.allow_http
+
+
+async def _call(callbacks: Iterable[Callable[[], None]]) -> None:
+    """Call them all, in slices: each may verify a token again, and a whole crowd may have waited."""
+    until = time.monotonic() + SLICE
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - the others wait for their answers
+            log(logging.ERROR, "key_waiter_failed", "telling of an answer failed", exc=error)
+        if time.monotonic() > until:
+            await asyncio.sleep(0)
+            until = time.monotonic() + SLICE

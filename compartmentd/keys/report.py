@@ -1,0 +1,95 @@
+"""What the operator is told about remote keys: lines in the log, and the record of the admin listeners.
+
+A failure that lasts is told after one, two, four, eight … attempts, so that an outage is seen and fills no disk.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from compartmentd.keys.schedule import RELIED_ON
+from compartmentd.keys.state import KeyState
+from compartmentd.names import EntryName
+from compartmentd.problems import Problem
+from compartmentd.telemetry.logs import log
+from compartmentd.tokens.keyset import Key
+
+
+def fetched(entry: EntryName, state: KeyState, old: Sequence[Key], problems: Sequence[Problem]) -> None:
+    """Tell of a good set, where it is other than the one before, or comes after failures.
+
+    To be called before the state forgets its failures.
+    """
+    before, now = ({key.thumbprint for key in keys} for keys in (old, state.keys))
+    if state.keys is old and not state.course.failures:
+        return
+    log(
+        logging.INFO,
+        "keys_fetched",
+        f"the keys of `{entry}` were fetched",
+        entry=entry,
+        keys=len(now),
+        added=len(now - before),
+        removed=len(before - now),
+        failures_before=state.course.failures,
+    )
+    for problem in problems:
+        log(
+            logging.WARNING,
+            "key_left_out",
+            f"a key of `{entry}` is left out: {problem.message}",
+            entry=entry,
+            code=problem.code,
+        )
+
+
+def failed(entry: EntryName, state: KeyState, now: float, *, dropped: bool) -> None:
+    """Tell of a failed fetch; to be called after the state has noted it."""
+    count = state.course.failures
+    if dropped:
+        log(
+            logging.ERROR,
+            "keys_dropped",
+            f"the keys of `{entry}` are no longer used: they could not be renewed for {RELIED_ON / 3600:.0f} hours",
+            entry=entry,
+            failures=count,
+            error=state.error,
+        )
+    elif count & (count - 1) == 0:
+        log(
+            logging.WARNING,
+            "keys_not_fetched",
+            f"cannot fetch the keys of `{entry}`: {state.error}; {_meanwhile(state, now)}",
+            entry=entry,
+            failures=count,
+            retry_in=round(state.course.wait(now), 1),
+        )
+
+
+def _meanwhile(state: KeyState, now: float) -> str:
+    if state.course.good_at is None:
+        return "its tokens are refused as keys_unavailable"
+    left = max(0.0, RELIED_ON - (now - state.course.good_at))
+    return f"those that are known are used for another {left / 3600:.1f} hours"
+
+
+def unexpected(entry: EntryName, error: Exception) -> None:
+    """Tell of a failure that is a mistake of ours."""
+    log(logging.ERROR, "key_fetch_failed", f"fetching the keys of `{entry}` failed", exc=error, entry=entry)
+
+
+def status(state: KeyState, now: float) -> dict[str, Any]:
+    """Return how an entry's keys are: `age` and `next` in seconds, the rest counts since the start."""
+    course = state.course
+    return {
+        "keys": len(state.keys),
+        "age": None if course.good_at is None else round(now - course.good_at, 1),
+        "stale": course.stale,
+        "next": None if course.running else round(course.wait(now), 1),
+        "fetches": state.fetches,
+        "failures": state.failures,
+        "error": state.error,
+        "unknown_kids": state.unknown_kids,
+    }

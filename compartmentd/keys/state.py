@@ -1,0 +1,79 @@
+"""What is known of one entry's remote keys, and how that changes: pure, with the time handed in.
+
+INVARIANT: a set is only ever replaced by one with a usable key, or dropped when it has not been renewed for as
+long as it may be relied on. Between the two, failures change nothing but when to ask next.
+"""
+
+from __future__ import annotations
+
+from compartmentd.keys.missing_kids import Unknown
+from compartmentd.keys.schedule import Course
+from compartmentd.tokens.keyset import Key
+from compartmentd.tokens.rejected import Asked
+
+
+class KeyState:
+    """The keys of one entry; `body` is the answer that they were read from."""
+
+    def __init__(self, now: float) -> None:
+        self.keys: tuple[Key, ...] = ()
+        self.body: bytes | None = None
+        self.course = Course(now)
+        self.unknown = Unknown()
+        self._withdrawn: set[str] = set()
+        self.error: str | None = None
+        self.fetches = 0
+        self.failures = 0
+        self.unknown_kids = 0
+
+    def ask(self, kid: str | None, now: float) -> Asked:
+        """Note that a token names this key, which is not known or did not sign it.
+
+        After `PENDING` a fetch runs or is due at once; else the next is due within `SPACING`, since a fetch that a
+        token caused is less than that ago. A verdict is only what was looked for: a provider may have changed its
+        keys since, and an honest user must not be told that trying again is of no use.
+        """
+        self.unknown_kids += 1
+        if self.unknown.missing(kid, now):
+            return Asked.ABSENT
+        self.unknown.want(kid)
+        if not self.course.running:
+            self.course.hasten(now)
+        if self.course.running or self.course.wait(now) == 0:
+            return Asked.PENDING
+        known = kid is None or any(key.kid == kid for key in self.keys)
+        return Asked.ABSENT if known else Asked.LATER
+
+    def begin(self, now: float) -> None:
+        """Note that a fetch starts."""
+        self.fetches += 1
+        self.course.begin(now)
+        self.unknown.began()
+
+    def accept(self, keys: tuple[Key, ...], body: bytes) -> bool:
+        """Take the usable keys of a good answer, at least one; tell whether they are others than before."""
+        changed = {key.identity for key in keys} != {key.identity for key in self.keys}
+        self.body = body
+        if changed:
+            names = {key.kid for key in keys}
+            self._withdrawn |= {key.kid for key in self.keys if key.kid is not None} - names
+            self.keys = keys
+        return changed
+
+    def succeeded(self, now: float, fresh_for: float | None, jitter: float) -> None:
+        """Note that the fetch whose keys were accepted has ended."""
+        self.error = None
+        self.course.succeeded(now, fresh_for, jitter)
+        self.unknown.succeeded(now, {key.kid for key in self.keys}, self._withdrawn)
+        self._withdrawn = set()
+
+    def failed(self, why: str, now: float, jitter: float) -> bool:
+        """Note that the fetch has ended without a good set; tell whether the known keys are dropped, as too old."""
+        self.error = why
+        self.failures += 1
+        self.course.failed(now, jitter)
+        self.unknown.failed()
+        dropped = bool(self.keys) and self.course.good_at is None
+        if dropped:
+            self.keys, self.body = (), None
+        return dropped

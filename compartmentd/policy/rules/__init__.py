@@ -1,0 +1,1 @@
+"""Rules: their conditions and combinators over an evaluation context, with three-valued results."""

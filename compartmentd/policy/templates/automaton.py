@@ -1,0 +1,142 @@
+"""A template, or any text with placeholders, as a small nondeterministic automaton over code points.
+
+A move consumes one character and knows the segment of the text (literal or parameter, counted from 0) that
+the character belongs to, since two readings of one string differ exactly where a character belongs to
+different segments. Counts are unrolled into states; a count beyond what a room name can hold is a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate, Text
+from compartmentd.policy.templates.charset import MAX_ROOM_BYTES, ROOM_CHARACTERS, Ranges, intersection
+from compartmentd.policy.templates.integers import spellings
+
+
+class Move(NamedTuple):
+    """One character read: of these, as part of that segment, into that state."""
+
+    ranges: Ranges
+    segment: int
+    target: int
+
+
+class Automaton:
+    """States are numbers from 0, where reading begins; `final` is the last one.
+
+    `moves` and `accepts` look through the silent steps, so a caller sees none.
+    """
+
+    def __init__(self, pattern: Text, params: Mapping[str, Param]) -> None:
+        self._moves: list[list[Move]] = [[]]
+        self._silent: list[list[int]] = [[]]
+        self._seen: dict[int, tuple[tuple[Move, ...], bool]] = {}
+        self.final = self._text(pattern, params)
+
+    def moves(self, state: int) -> tuple[Move, ...]:
+        """Return everything that can be read in a state."""
+        return self._look(state)[0]
+
+    def accepts(self, state: int) -> bool:
+        """Tell whether the text may end in a state."""
+        return self._look(state)[1]
+
+    def _look(self, state: int) -> tuple[tuple[Move, ...], bool]:
+        known = self._seen.get(state)
+        if known is None:
+            reached = self._silently(state)
+            moves = tuple(move for each in sorted(reached) for move in self._moves[each])
+            known = self._seen[state] = (moves, self.final in reached)
+        return known
+
+    def _silently(self, state: int) -> set[int]:
+        reached, waiting = {state}, [state]
+        while waiting:
+            for target in self._silent[waiting.pop()]:
+                if target not in reached:
+                    reached.add(target)
+                    waiting.append(target)
+        return reached
+
+    # --- building: each takes the state to begin in and returns the one where it ends ---
+
+    def _new(self) -> int:
+        self._moves.append([])
+        self._silent.append([])
+        return len(self._moves) - 1
+
+    def _read(self, state: int, ranges: Ranges, segment: int, target: int) -> None:
+        possible = intersection(ranges, ROOM_CHARACTERS)
+        if possible:
+            self._moves[state].append(Move(possible, segment, target))
+
+    def _step(self, state: int, ranges: Ranges, segment: int) -> int:
+        target = self._new()
+        self._read(state, ranges, segment, target)
+        return target
+
+    def _text(self, pattern: Text, params: Mapping[str, Param]) -> int:
+        state = 0
+        for segment, part in enumerate(pattern):
+            state = (
+                self._param(state, params[part], segment) if segment % 2 else self._word(state, part, segment)
+            )
+        return state
+
+    def _word(self, state: int, word: str, segment: int) -> int:
+        for character in word:
+            state = self._step(state, ((ord(character), ord(character)),), segment)
+        return state
+
+    def _param(self, state: int, param: Param, segment: int) -> int:
+        if isinstance(param, PatternParam):
+            for item in param.items:
+                state = self._item(state, item, segment)
+            return state
+        if isinstance(param, IntegerParam):
+            options: list[tuple[Ranges, ...]] = [
+                tuple(((ord(a), ord(b)),) for a, b in spelling) for spelling in spellings(param)
+            ]
+        else:
+            options = [tuple(((ord(c), ord(c)),) for c in value) for value in param.values]
+        return self._choice(state, options, segment)
+
+    def _item(self, state: int, item: CharClass, segment: int) -> int:
+        for _ in range(item.least):
+            state = self._step(state, item.ranges, segment)
+        # A state of its own: a loop on the state before would also be run through by what stands there.
+        state = self._follow(state)
+        if item.most is None or item.most >= MAX_ROOM_BYTES:
+            self._read(state, item.ranges, segment, state)
+            return self._follow(state)
+        steps = [state]
+        for _ in range(item.most - item.least):
+            steps.append(self._step(steps[-1], item.ranges, segment))
+        for step in steps[:-1]:
+            self._silent[step].append(steps[-1])
+        return steps[-1]
+
+    def _follow(self, state: int) -> int:
+        target = self._new()
+        self._silent[state].append(target)
+        return target
+
+    def _choice(self, state: int, options: list[tuple[Ranges, ...]], segment: int) -> int:
+        """Add one path for each option; options with a common beginning share its states."""
+        end = self._new()
+        shared: dict[tuple[int, Ranges], int] = {}
+        for option in options:
+            at = state
+            for ranges in option:
+                if (at, ranges) not in shared:
+                    shared[at, ranges] = self._step(at, ranges, segment)
+                at = shared[at, ranges]
+            self._silent[at].append(end)
+        return end
+
+
+def of_template(template: RoomTemplate) -> Automaton:
+    """Return the automaton of the rooms that a template declares."""
+    return Automaton(template.pattern, {param.name: param for param in template.params})

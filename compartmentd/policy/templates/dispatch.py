@@ -1,0 +1,221 @@
+"""Finding the template of a room by its literal parts, so that a hundred thousand templates cost what ten do.
+
+Templates without parameters are looked up by name. The others stand in a small tree: each branch looks at one
+view of the room (see `views`) and goes on with those templates whose key is the beginning of the room's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Protocol, TypeAlias, TypeVar
+
+from compartmentd.policy.model import RoomTemplate
+from compartmentd.policy.templates.charset import valid_room_name
+from compartmentd.policy.templates.index_keys import ANY, CLOSED, View, useful_views
+from compartmentd.policy.templates.matching import Match, Reader, Readers
+from compartmentd.policy.templates.shape import Shape, shape_of_template
+
+_SLICE = 100
+"""Templates dealt with between two pauses: about a millisecond of work."""
+
+_SAMPLE = 300
+"""A view is chosen by how well it divides this many of the templates."""
+
+_SCATTER = 7919
+"""A prime that scatters them: every nth of templates that were generated in turns can be all of one form."""
+
+_FEW = 4
+"""A branch for fewer templates than this would cost more than it saves."""
+
+_LENGTH_COST = 0.3
+"""What looking up one more length of key costs, as a part of what looking closely at one template costs."""
+
+_BEGINNING = 3
+"""Characters of a key by which its length is looked up: of what every key begins with, and of two of the room's."""
+
+_Shaped: TypeAlias = tuple[RoomTemplate, Shape]
+_Built = TypeVar("_Built")
+
+
+class _Node(Protocol):
+    def find(self, room: str) -> Match | None: ...
+
+
+class _Leaf:
+    """Templates that literals do not tell apart; at most one of them has the room, since none overlap."""
+
+    __slots__ = ("readers",)
+
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        self.readers = readers
+
+    def find(self, room: str) -> Match | None:
+        for reader in self.readers:
+            match = reader.find(room)
+            if match is not None:
+                return match
+        return None
+
+
+class _Branch:
+    """The templates by their key in one view.
+
+    `lengths` are those of the keys that are not closed, by how these begin, longest first; `short` those of the
+    keys that have not even that beginning. So a room is not looked up by lengths that only other rooms can have,
+    at 0.1 µs each.
+    """
+
+    __slots__ = ("by_key", "key_of", "lengths", "short")
+
+    def __init__(
+        self, key_of: Callable[[str], str], by_key: dict[str, _Node], lengths: Mapping[str, set[int]]
+    ) -> None:
+        self.key_of = key_of
+        self.by_key = by_key
+        short = {len(beginning) for beginning in lengths if len(beginning) < _BEGINNING}
+        self.short = tuple(sorted(short, reverse=True))
+        self.lengths = {
+            beginning: tuple(sorted(some | short, reverse=True)) for beginning, some in lengths.items()
+        }
+
+    def find(self, room: str) -> Match | None:
+        key = self.key_of(room)
+        closed = self.by_key.get(key)
+        if closed is not None:
+            match = closed.find(room)
+            if match is not None:
+                return match
+        for length in self.lengths.get(key[:_BEGINNING], self.short):
+            node = self.by_key.get(key[:length])
+            if node is not None:
+                match = node.find(room)
+                if match is not None:
+                    return match
+        return None
+
+
+class Dispatch:
+    """Immutable once built; made by `build`."""
+
+    __slots__ = ("_by_name", "_tree")
+
+    def __init__(self, by_name: dict[str, Match], tree: _Node) -> None:
+        self._by_name = by_name
+        self._tree = tree
+
+    @classmethod
+    def build(cls, templates: Sequence[RoomTemplate]) -> Generator[None, None, Dispatch]:
+        """Build in slices: yields about every millisecond, and returns the dispatch."""
+        return (yield from _Builder().build(templates))
+
+    @classmethod
+    def of(cls, templates: Sequence[RoomTemplate]) -> Dispatch:
+        """Build at once."""
+        return run(cls.build(templates))
+
+    def parts(self) -> Iterator[object]:
+        """Yield what it is made of, as far as there may be very much of it."""
+        yield from self._by_name.items()
+        waiting = [self._tree]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            if isinstance(node, _Branch):
+                waiting += node.by_key.values()
+                yield from node.by_key
+
+    def find(self, room: str) -> Match | None:
+        """Return the one template that has this room, with the values of its parameters, or `None`."""
+        if not valid_room_name(room):
+            return None
+        # A template without parameters wins over those with.
+        return self._by_name.get(room) or self._tree.find(room)
+
+
+def run(building: Generator[None, None, _Built]) -> _Built:
+    """Run a build that pauses to its end, and return what it made."""
+    while True:
+        try:
+            next(building)
+        except StopIteration as done:
+            built: _Built = done.value
+            return built
+
+
+class _Builder:
+    """Divides templates by the view that tells most of them apart, then each part again."""
+
+    def __init__(self) -> None:
+        self._readers = Readers()
+        self._keys: dict[View, Callable[[str], str]] = {}
+        self._done = 0
+
+    def build(self, templates: Sequence[RoomTemplate]) -> Generator[None, None, Dispatch]:
+        by_name: dict[str, Match] = {}
+        group: list[_Shaped] = []
+        for template in templates:
+            if template.params:
+                group.append((template, shape_of_template(template)))
+            else:
+                by_name[template.pattern[0]] = Match(template, ())
+            if self._slice_is_over():
+                yield
+        return Dispatch(by_name, (yield from self._tree(group)))
+
+    def _tree(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
+        view = (yield from self._best_view(group)) if len(group) > _FEW else None
+        if view is None:
+            return (yield from self._leaf(group))
+        parts: dict[str, list[_Shaped]] = {}
+        for each in group:
+            parts.setdefault(view.of_shape(each[1]), []).append(each)
+            if self._slice_is_over():
+                yield
+        by_key: dict[str, _Node] = {}
+        lengths: dict[str, set[int]] = {}
+        for key, part in parts.items():
+            by_key[key] = yield from self._tree(part)
+            if not key.endswith(CLOSED):
+                lengths.setdefault(key[:_BEGINNING], set()).add(len(key))
+        key_of = self._keys.get(view)
+        if key_of is None:
+            key_of = self._keys[view] = view.of_rooms()
+        return _Branch(key_of, by_key, lengths)
+
+    def _leaf(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
+        readers = []
+        for template, form in group:
+            readers.append(self._readers.of(template, form))
+            if self._slice_is_over():
+                yield
+        return readers[0] if len(readers) == 1 else _Leaf(tuple(readers))
+
+    def _best_view(self, group: list[_Shaped]) -> Generator[None, None, View | None]:
+        """Return the view that leaves the fewest templates to look at, or `None` where none leaves fewer."""
+        stride = -(-len(group) // _SAMPLE)
+        sample = [
+            group[at + at // stride * _SCATTER % stride][1]
+            for at in range(0, len(group) - stride + 1, stride)
+        ]
+        best, least = None, len(sample) - 1.0
+        for view in useful_views(sample):
+            cost = _cost(view, sample)
+            yield
+            if cost < least:
+                best, least = view, cost
+            if cost <= 1:  # each room leads to one template at once
+                break
+        return best
+
+    def _slice_is_over(self) -> bool:
+        self._done += 1
+        return self._done % _SLICE == 0
+
+
+def _cost(view: View, sample: Sequence[Shape]) -> float:
+    """Return how many templates of the sample a room is compared with, on average, after one view."""
+    counts = Counter(view.of_shape(each) for each in sample)
+    always = counts.pop(ANY, 0)
+    lengths = len({len(key) for key in counts if not key.endswith(CLOSED)})
+    return always + sum(count * count for count in counts.values()) / len(sample) + _LENGTH_COST * lengths

@@ -1,0 +1,231 @@
+"""Reading the parameters' values out of a room's name, in time that grows with the length of the name alone.
+
+Where a delimiter follows each parameter that could not be part of its value, the name is cut at the
+delimiters and each value is checked by itself. Other templates are read by RE2, which never backtracks. A
+template reads a room in one way only (the compiler refuses any other), so both find the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import msgspec
+import re2  # type: ignore[import-untyped]  # it ships no types
+
+from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate
+from compartmentd.policy.rules.regex import compiled, full_match
+from compartmentd.policy.templates.charset import MAX_ROOM_BYTES, Ranges, contains
+from compartmentd.policy.templates.integers import read_integer, spellings
+from compartmentd.policy.templates.shape import Shape
+
+Check: TypeAlias = Callable[[str], bool]
+"""Tells whether a string is a value of a parameter."""
+
+_FEW_CHARACTERS = 512
+"""Classes up to this size are checked as a string of characters, larger ones by their ranges."""
+
+
+class Signature(NamedTuple):
+    """The names of a template's parameters in order, and which of them are integers; many templates share one."""
+
+    names: tuple[str, ...]
+    integers: frozenset[str]
+
+    @classmethod
+    def of(cls, params: Sequence[Param]) -> Signature:
+        """Return the signature of these parameters."""
+        integers = frozenset(param.name for param in params if isinstance(param, IntegerParam))
+        return cls(tuple(param.name for param in params), integers)
+
+
+NO_PARAMETERS = Signature.of(())
+
+
+class Match(msgspec.Struct, frozen=True, gc=False):
+    """The template that a room belongs to, and its values in the order of `signature`."""
+
+    template: RoomTemplate
+    values: tuple[str, ...]
+    signature: Signature = NO_PARAMETERS
+
+
+class Reader(Protocol):
+    """Reads the rooms of one template."""
+
+    def find(self, room: str) -> Match | None:
+        """Return the room's values, or `None` where it does not have the template's form."""
+
+
+class Between(msgspec.Struct, frozen=True, gc=False):
+    """Reads a template with one parameter, as most are: what stands between its two literals.
+
+    A struct, as `Cutting` is, so that the collector has a hundred thousand less to look through.
+    """
+
+    template: RoomTemplate
+    signature: Signature
+    first: str
+    last: str
+    check: Check
+
+    def find(self, room: str) -> Match | None:
+        """Check what is left without the literals."""
+        first, last = self.first, self.last
+        value = room[len(first) : len(room) - len(last)]
+        # Putting it together again is the quickest comparison: 60 ns, where looking at both ends takes 170.
+        if f"{first}{value}{last}" != room or not self.check(value):
+            return None
+        return Match(self.template, (value,), self.signature)
+
+
+class Cutting(msgspec.Struct, frozen=True, gc=False):
+    """Reads a template with more parameters, whose delimiters are no part of the parameters before them."""
+
+    template: RoomTemplate
+    signature: Signature
+    first: str
+    delimiters: tuple[str, ...]
+    last: str
+    checks: tuple[Check, ...]
+
+    def find(self, room: str) -> Match | None:
+        """Cut the room at the delimiters, and check each value."""
+        first, last = self.first, self.last
+        at, end = len(first), len(room) - len(last)
+        if at > end or not (room.startswith(first) and room.endswith(last)):
+            return None
+        checks = self.checks
+        values: list[str] = []
+        for delimiter in self.delimiters:
+            # The first place is the only one: a value that went on beyond it would hold the delimiter.
+            cut = room.find(delimiter, at, end)
+            value = room[at:cut]
+            if cut < 0 or not checks[len(values)](value):
+                return None
+            values.append(value)
+            at = cut + len(delimiter)
+        value = room[at:end]
+        if not checks[-1](value):
+            return None
+        return Match(self.template, (*values, value), self.signature)
+
+
+class Searching:
+    """Reads any other template, by RE2; the expression is compiled when a room first needs it."""
+
+    __slots__ = ("signature", "template")
+
+    def __init__(self, template: RoomTemplate, signature: Signature) -> None:
+        self.template = template
+        self.signature = signature
+
+    def find(self, room: str) -> Match | None:
+        """Match the whole room against the template's expression."""
+        found = _expression_of(self).fullmatch(room)
+        if not found:
+            return None
+        values = dict(zip(self.template.pattern[1::2], found.groups(), strict=True))
+        return Match(self.template, tuple(values[name] for name in self.signature.names), self.signature)
+
+
+class Readers:
+    """Makes readers that share the checks of equal parameters: many templates use few kinds of parameters."""
+
+    def __init__(self) -> None:
+        self._checks: dict[object, Check] = {}
+        self._together: dict[tuple[Check, ...], tuple[Check, ...]] = {}
+        self._signatures: dict[Signature, Signature] = {}
+        self._literals: dict[str, str] = {}
+
+    def of(self, template: RoomTemplate, form: Shape) -> Reader:
+        """Return the reader of a template with parameters, whose shape is `form`."""
+        own = Signature.of(template.params)
+        signature = self._signatures.setdefault(own, own)
+        if signature.names != template.pattern[1::2] or not form.can_be_cut():
+            return Searching(template, signature)
+        checks = tuple(self._check(param) for param in template.params)
+        if len(checks) == 1:
+            first, _, last = template.pattern
+            return Between(template, signature, first, last, checks[0])
+        # One string for equal literals, too: what many templates share stays in the processor's cache.
+        first, *delimiters, last = [self._literals.setdefault(part, part) for part in template.pattern[::2]]
+        together = self._together.setdefault(checks, checks)
+        return Cutting(template, signature, first, tuple(delimiters), last, together)
+
+    def _check(self, param: Param) -> Check:
+        key: object
+        if isinstance(param, PatternParam):
+            key = param.items
+        elif isinstance(param, IntegerParam):
+            key = (param.low, param.high)
+        else:
+            key = frozenset(param.values)
+        if key not in self._checks:
+            self._checks[key] = _check_of(param)
+        return self._checks[key]
+
+
+# --- checks of one value ---
+
+
+def _check_of(param: Param) -> Check:
+    if isinstance(param, IntegerParam):
+        return lambda value: read_integer(value, param) is not None
+    if isinstance(param, PatternParam):
+        if len(param.items) == 1:
+            return _check_of_class(param.items[0])
+        return partial(full_match, _pattern_text(param))
+    return frozenset(param.values).__contains__
+
+
+def _check_of_class(item: CharClass) -> Check:
+    least, most, ranges = item.least, MAX_ROOM_BYTES if item.most is None else item.most, item.ranges
+    if sum(high - low + 1 for low, high in ranges) <= _FEW_CHARACTERS:
+        characters = _characters(ranges)
+        # Nothing is left of a value whose characters are all of these: 100 ns, half of what a set's answer takes.
+        return lambda value: least <= len(value) <= most and not value.strip(characters)
+    return lambda value: least <= len(value) <= most and all(contains(ranges, ord(c)) for c in value)
+
+
+@lru_cache(maxsize=1024)
+def _characters(ranges: Ranges) -> str:
+    return "".join(chr(code) for low, high in ranges for code in range(low, high + 1))
+
+
+# --- expressions ---
+
+_NEVER = r"[^\x00-\x{10FFFF}]"
+"""Matches nothing, as does an integer parameter without integers; an empty expression would match."""
+
+
+@lru_cache(maxsize=256)
+def _expression_of(reader: Searching) -> Any:
+    params = {param.name: param for param in reader.template.params}
+    pieces = (
+        f"({_param_text(params[part])})" if index % 2 else re2.escape(part)
+        for index, part in enumerate(reader.template.pattern)
+    )
+    return compiled("".join(pieces))
+
+
+def _param_text(param: Param) -> str:
+    if isinstance(param, PatternParam):
+        return _pattern_text(param)
+    if isinstance(param, IntegerParam):
+        options = ["".join(f"[{low}-{high}]" for low, high in spelling) for spelling in spellings(param)]
+        return "|".join(options) or _NEVER
+    return "|".join(re2.escape(value) for value in param.values)
+
+
+def _pattern_text(param: PatternParam) -> str:
+    return "".join(f"[{_ranges_text(item.ranges)}]{_count_text(item)}" for item in param.items)
+
+
+def _ranges_text(ranges: Ranges) -> str:
+    return "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in ranges)
+
+
+def _count_text(item: CharClass) -> str:
+    return f"{{{item.least},{'' if item.most is None else item.most}}}"

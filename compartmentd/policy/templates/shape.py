@@ -1,0 +1,53 @@
+"""The shape of a template: its literals, and which characters its parameters can hold between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate, Text
+from compartmentd.policy.templates.charset import Ranges, contains, of_text, union
+
+
+class Shape(NamedTuple):
+    """A template's literals with the alphabets of its parameters, which stand between them."""
+
+    literals: tuple[str, ...]
+    alphabets: tuple[Ranges, ...]
+
+    def mirrored(self) -> Shape:
+        """Return the shape as it is read from right to left."""
+        return Shape(tuple(each[::-1] for each in reversed(self.literals)), self.alphabets[::-1])
+
+    def can_be_cut(self) -> bool:
+        """Tell whether every parameter but the last is followed by a literal that its values cannot run into.
+
+        What can be cut is read in one way only: each value ends where the literal behind it first occurs.
+        """
+        pairs = zip(self.alphabets, self.literals[1:-1], strict=False)  # the last one ends with the string
+        return all(literal and not contains(alphabet, ord(literal[0])) for alphabet, literal in pairs)
+
+
+def shape_of(pattern: Text, params: Mapping[str, Param]) -> Shape:
+    """Return the shape of a text."""
+    return Shape(pattern[::2], tuple(_alphabet(params[name]) for name in pattern[1::2]))
+
+
+def shape_of_template(template: RoomTemplate) -> Shape:
+    """Return the shape of a template."""
+    return shape_of(template.pattern, {param.name: param for param in template.params})
+
+
+def _alphabet(param: Param) -> Ranges:
+    """Return every character that a value of the parameter can hold."""
+    if isinstance(param, PatternParam):
+        return _of_items(param.items)
+    if isinstance(param, IntegerParam):
+        return of_text("-0123456789") if param.low < 0 else of_text("0123456789")
+    return of_text("".join(param.values))
+
+
+@lru_cache(maxsize=1024)
+def _of_items(items: tuple[CharClass, ...]) -> Ranges:
+    return union(pair for item in items for pair in item.ranges)

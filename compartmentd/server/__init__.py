@@ -1,1 +1,0 @@
-"""The edge: listeners, the Socket.IO server, the admin resources and the pages."""

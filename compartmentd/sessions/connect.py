@@ -1,0 +1,233 @@
+"""From a CONNECT to a session, and from a token to the next one (`refresh`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from compartmentd.names import NamespaceName, SessionId
+from compartmentd.policy.codes import Code
+from compartmentd.policy.model import Namespace
+from compartmentd.policy.principal import ANONYMOUS
+from compartmentd.protocol.application import Peer
+from compartmentd.sessions import replies
+from compartmentd.sessions.core import Core
+from compartmentd.sessions.counters import UNDECLARED
+from compartmentd.sessions.credentials import Credential, credential
+from compartmentd.sessions.key_wait import KeyHelp, Patience
+from compartmentd.sessions.limits import longest_wait
+from compartmentd.sessions.rates import ConnectionRates
+from compartmentd.sessions.reevaluate import Standing
+from compartmentd.sessions.registry import EXPIRING, Compartment, Session
+from compartmentd.tokens.cache import TokenMemory
+from compartmentd.tokens.rejected import Reason, Rejected, invalid
+from compartmentd.tokens.verify import Verified
+
+REMEMBERED_TOKENS = 50_000
+"""How many verified tokens are remembered: a signature check costs 100 µs and more, so a crowd that reconnects
+after a network fault would otherwise cost seconds of CPU. Bounded by count; a token is 16 KiB at most."""
+
+
+class Connector:
+    """Makes sessions, and gives them newer tokens."""
+
+    def __init__(
+        self, core: Core, standing: Standing, new_sid: Callable[[], str], keys: KeyHelp | None
+    ) -> None:
+        self._core = core
+        self._standing = standing
+        self._new_sid = new_sid
+        self.memory = TokenMemory(REMEMBERED_TOKENS)
+        self._patience = Patience(keys)
+        # CONNECTs that wait for keys, by connection, which is kept so that its id is nobody else's meanwhile.
+        self._waiting: dict[int, tuple[Peer, set[NamespaceName]]] = {}
+
+    def connect(self, peer: Peer, name: NamespaceName, auth: bytes | None) -> None:
+        """Answer a CONNECT, at once or when the keys that its token needs have been fetched."""
+        if not self._core.take_connect(peer):
+            self._refuse(peer, name, Code.RATE_LIMITED)
+            return
+
+        def again() -> None:
+            if self._waited(peer, name):
+                self._connect(peer, name, auth)
+
+        if self._connect(peer, name, auth, or_wait=again):
+            self._waiting.setdefault(id(peer), (peer, set()))[1].add(name)
+
+    def _waited(self, peer: Peer, name: NamespaceName) -> bool:
+        """Take a CONNECT from those that wait; tell whether its connection is still there."""
+        _, names = self._waiting.get(id(peer), (peer, set()))
+        there = name in names
+        names.discard(name)
+        if not names:
+            self._waiting.pop(id(peer), None)
+        return there
+
+    def leave(self) -> None:
+        """Refuse the CONNECTs that wait: whoever is let in now would be sent away at once."""
+        waiting, self._waiting = self._waiting, {}
+        for peer, names in waiting.values():
+            for name in names:
+                self._refuse(peer, name, Code.UNAVAILABLE)
+
+    def gone(self, peer: Peer) -> None:
+        """Forget the CONNECTs of a connection that has ended: a session must not be made for it any more."""
+        self._waiting.pop(id(peer), None)
+
+    def _connect(
+        self,
+        peer: Peer,
+        name: NamespaceName,
+        auth: bytes | None,
+        or_wait: Callable[[], None] | None = None,
+    ) -> bool:
+        """Answer a CONNECT, or return true where it waits instead and `or_wait` will be called."""
+        core = self._core
+        namespace = core.snapshot.configuration.policy.namespaces.get(name)
+        if namespace is None:
+            self._turn_away(peer, name)
+            return False
+        since = core.clock.monotonic()
+        places = core.snapshot.configuration.server.token_from
+        verified = self._verified(credential(places, auth, peer.handshake), namespace)
+        if isinstance(verified, Rejected):
+            if or_wait is not None and self._patience.waits(verified, or_wait):
+                return True
+            self._reject(peer, name, verified, since)
+        else:
+            self._let_in(peer, namespace, verified, since)
+        return False
+
+    def _turn_away(self, peer: Peer, name: NamespaceName) -> None:
+        """Refuse a CONNECT to a namespace that is not declared."""
+        core, code = self._core, Code.INVALID_NAMESPACE
+        core.record("connect", Compartment(UNDECLARED), event=name, code=code, address=peer.handshake.address)
+        core.counters.refused[code] += 1
+        # Exactly Socket.IO's own answer, so that what is not declared looks like what does not exist.
+        peer.refuse(name, "Invalid namespace")
+
+    def _reject(self, peer: Peer, name: NamespaceName, rejected: Rejected, since: float) -> None:
+        code = self._patience.code(rejected)
+        compartment = self._core.registry.compartments.get(name) or Compartment(name)
+        self._core.record(
+            "connect",
+            compartment,
+            code=code,
+            detail=f"{rejected.reason}: {rejected.detail}",
+            address=peer.handshake.address,
+            since=since,
+        )
+        self._refuse(peer, name, code)
+
+    def _let_in(self, peer: Peer, namespace: Namespace, verified: Verified | None, since: float) -> None:
+        """Make a session for whoever holds this token, or none, if the policy lets them."""
+        core, name = self._core, namespace.name
+        compartment = core.registry.compartments.get(name) or Compartment(name)
+        principal = ANONYMOUS if verified is None else self._standing.principal(verified)
+        session = Session(SessionId(self._new_sid()), peer, compartment, principal, verified)
+        judgement = self._standing.judge(session, new=True)
+        core.record(
+            "connect",
+            compartment,
+            session=session,
+            decision=judgement.connect,
+            address=peer.handshake.address,
+            since=since,
+        )
+        if not judgement.connect.allowed:
+            self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE)
+            return
+        session.namespace = core.registry.compartment(name)
+        session.generation = core.snapshot.generation
+        core.registry.add(session)
+        if isinstance(peer.memo, ConnectionRates):
+            peer.memo.give(session)
+        self._standing.apply_limits(session, namespace)
+        peer.accept(name, session.sid, session)
+        self._standing.auto_join(session, judgement)
+        self._standing.remind(session)
+        session.valid_until = judgement.valid_until
+        core.schedule(session)
+
+    def refresh(self, session: Session, ack: bytes | None, arguments: list[Any]) -> None:
+        """Handle `refresh`: a newer token of the same entry and subject, in place; or nothing changes."""
+        core = self._core
+        within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
+        core.note_rate(session, held=within_rate)
+        if len(arguments) != 1 or not isinstance(arguments[0], str) or not arguments[0]:
+            core.turn_down("refresh", session, ack, Code.INVALID_PAYLOAD)
+        elif not within_rate:
+            wait = longest_wait([(session.messages, 1.0)])
+            core.turn_down("refresh", session, ack, Code.RATE_LIMITED, after=wait)
+        else:
+            self._refresh(session, ack, arguments[0], patient=True)
+
+    def _refresh(self, session: Session, ack: bytes | None, token: str, *, patient: bool) -> None:
+        """Answer a `refresh`, unless it waits for keys first."""
+        core = self._core
+        namespace = core.snapshot.configuration.policy.namespaces[session.namespace.name]
+        verified = self._verified(Credential(token), namespace)
+
+        def again() -> None:
+            if session.generation != core.snapshot.generation and not session.ended:
+                self._standing.rejudge(session, Code.POLICY_CHANGED)
+            if not session.ended:
+                self._refresh(session, ack, token, patient=False)
+
+        if isinstance(verified, Rejected):
+            if patient and self._patience.waits(verified, again):
+                return
+            code: Code | None = self._patience.code(verified)
+            detail = f"{verified.reason}: {verified.detail}"
+            ref = core.record("refresh", session.namespace, session=session, code=code, detail=detail)
+        else:
+            code, ref = self._refreshed(session, namespace, verified)
+        if code is not None:
+            core.refuse(session, ack, code, ref=ref)
+        elif session.principal.ends_at is not None:
+            core.answer(session, ack, replies.refreshed(session.principal.ends_at))
+
+    def _refreshed(
+        self, session: Session, namespace: Namespace, verified: Verified | None
+    ) -> tuple[Code | None, str]:
+        """Take the token for the session and judge it by it, every room too; return why not, and its reference."""
+        core = self._core
+        if verified is None or verified.subject != session.user:
+            detail = "the token is of another subject than the session's"
+            code = Code.TOKEN_INVALID
+            return code, core.record("refresh", session.namespace, session=session, code=code, detail=detail)
+        principal = self._standing.principal(verified)
+        judgement = self._standing.judge(session, principal=principal)
+        ref = core.record("refresh", session.namespace, session=session, decision=judgement.connect)
+        if not judgement.connect.allowed:
+            return judgement.connect.code, ref
+        session.verified = verified
+        session.principal = principal
+        session.expiring_told = False
+        if principal.ends_at is not None:
+            # Told at once, a client of a provider with short tokens would refresh again at once, and for ever.
+            session.warning = min(EXPIRING, (principal.ends_at - core.clock.wall()) / 2)
+        self._standing.settle(session, namespace, judgement, Code.RULE_DENIED)
+        return None, ""
+
+    def _verified(self, found: Credential, namespace: Namespace) -> Verified | Rejected | None:
+        if found.malformed:
+            return invalid(Reason.NOT_A_JWT, found.malformed)
+        if found.token is None:
+            return None
+        core = self._core
+        return core.unrevoked(
+            self.memory.verify(
+                found.token,
+                core.snapshot.keys,
+                "connect",
+                core.clock.wall(),
+                accept=namespace.issuers,
+            )
+        )
+
+    def _refuse(self, peer: Peer, name: NamespaceName, code: Code) -> None:
+        self._core.counters.refused[code] += 1
+        message, data = replies.refused_connect(code)
+        peer.refuse(name, message, data)

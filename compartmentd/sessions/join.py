@@ -1,0 +1,208 @@
+"""Joining and leaving at a client's request, and what depends on it through `member_of`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from compartmentd.names import RoomName
+from compartmentd.policy.autojoin import would_auto_join
+from compartmentd.policy.codes import Code
+from compartmentd.policy.decide import decide
+from compartmentd.policy.decision import Allow, Decision, Facts, Join
+from compartmentd.policy.model import RoomTemplate
+from compartmentd.policy.reconcile import Held, judge_dependents
+from compartmentd.sessions import replies
+from compartmentd.sessions.core import Core
+from compartmentd.sessions.limits import longest_wait, tuned
+from compartmentd.sessions.registry import Membership, Session
+
+ACCEPTED = b'{"ok":true'
+
+REQUEST_CODES = frozenset({Code.INVALID_PAYLOAD, Code.RATE_LIMITED})
+"""Refusals of the request as such; they say nothing about a membership that exists."""
+
+
+class Joiner:
+    """Handles `join` and `leave`, and keeps memberships and what follows from them together."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def join(self, session: Session, ack: bytes | None, arguments: list[Any]) -> None:
+        """Handle `join`: one room, answered by one result, or a list, answered by a list in its order."""
+        rooms = _rooms(arguments)
+        most = session.limits.rooms_per_session
+        if isinstance(rooms, list) and (most is None or len(rooms) <= most):
+            results = []
+            for room in rooms:
+                results.append(self._join(session, room))
+                if session.ended:
+                    return  # closed for its rate: it must neither enter the rooms that are left nor count again
+            self._core.answer(session, ack, b"[" + b",".join(results) + b"]")
+            return
+        result = self._join(session, rooms if isinstance(rooms, str) else None)
+        if ack is None and not result.startswith(ACCEPTED):
+            self._core.counters.unanswered += 1
+        if not session.ended:
+            self._core.answer(session, ack, result)
+
+    def _join(self, session: Session, room: str | None) -> bytes:
+        """Decide on one room (`None`: the request had another form) and return the body of its answer."""
+        since = self._core.clock.monotonic()
+        decision = self._decide(session, room, since)
+        ref = self._core.record(
+            "join", session.namespace, session=session, room=room, decision=decision, since=since
+        )
+        if room is None or not isinstance(decision.outcome, Allow) or decision.outcome.template is None:
+            code = decision.code or Code.UNAVAILABLE
+            self._core.counters.refused[code] += 1
+            membership = session.memberships.get(room or "")
+            if membership is not None and code not in REQUEST_CODES:
+                self.lose(session, [membership], Code.RULE_DENIED)
+            after = self._wait(session, room) if code is Code.RATE_LIMITED else None
+            return replies.refusal(code, after, ref)
+        if room not in session.memberships:
+            self.enter(session, RoomName(room), decision.outcome.template, by_server=False)
+        self._attend(session, decision.valid_until)
+        return replies.joined_ack(room)
+
+    def _decide(self, session: Session, room: str | None, now: float) -> Decision:
+        core = self._core
+        name = RoomName(room or "")
+        within_rate = session.joins is None or session.joins.take(now)
+        core.note_rate(session, held=within_rate)
+        found = core.snapshot.rules.find(session.namespace.name, name) if room is not None else None
+        facts = Facts(
+            well_formed=room is not None,
+            within_rate=within_rate,
+            within_room_rate=not within_rate
+            or found is None
+            or self._within_own_rate(session, found.template, now),
+            memberships=session.memberships.keys(),
+            occupancy=session.namespace.occupancy(name),
+        )
+        # A client's request is never the operator's side, also not for a room that it was auto-joined to.
+        request = Join(session.namespace.name, name, by_server=False)
+        return decide(core.snapshot.rules, session.principal, request, facts, core.clock.wall())
+
+    def _wait(self, session: Session, room: str | None) -> float:
+        found = None if room is None else self._core.snapshot.rules.find(session.namespace.name, room)
+        own = (
+            None if found is None or session.own_joins is None else session.own_joins.get(found.template.name)
+        )
+        return longest_wait([(session.joins, 1.0), (own, 1.0)])
+
+    def _within_own_rate(self, session: Session, template: RoomTemplate, now: float) -> bool:
+        rate = template.limits.own_join_rate
+        if rate is None:
+            return True
+        if session.own_joins is None:
+            session.own_joins = {}
+        bucket = tuned(session.own_joins.get(template.name), rate, now)
+        if bucket is None:
+            return True
+        session.own_joins[template.name] = bucket
+        return bucket.take(now)
+
+    def leave(self, session: Session, ack: bytes | None, arguments: list[Any]) -> None:
+        """Handle `leave`: ok also where the session is not in the room; it counts as a message."""
+        core = self._core
+        now = core.clock.monotonic()
+        within_rate = session.messages is None or session.messages.take(now)
+        core.note_rate(session, held=within_rate)
+        if len(arguments) != 1 or not isinstance(arguments[0], str):
+            core.turn_down("leave", session, ack, Code.INVALID_PAYLOAD)
+            return
+        if not within_rate:
+            wait = longest_wait([(session.messages, 1.0)])
+            core.turn_down("leave", session, ack, Code.RATE_LIMITED, after=wait)
+            return
+        membership = session.memberships.get(arguments[0])
+        if membership is not None:
+            self._decline(session, membership)
+            self.leave_quietly(session, membership)
+            self.cascade(session, Code.RULE_DENIED)
+        core.answer(session, ack, replies.OK)
+
+    def _decline(self, session: Session, membership: Membership) -> None:
+        """Remember that the session left a room that would be auto-joined, so that it is not again."""
+        if would_auto_join(membership.template, session.principal, membership.room.name):
+            if session.declined is None:
+                session.declined = set()
+            session.declined.add(membership.room.name)
+
+    # --- the one way into and out of a room -------------------------------------------------------------------
+
+    def enter(self, session: Session, room: RoomName, template: RoomTemplate, *, by_server: bool) -> None:
+        """Make a membership that has been decided."""
+        membership = self._core.registry.join(session, room, template, by_server=by_server)
+        self.retune(membership)
+
+    def retune(self, membership: Membership) -> None:
+        """Give a membership the buckets of its template's own rates."""
+        now = self._core.clock.monotonic()
+        limits = membership.template.limits
+        membership.own_messages = tuned(membership.own_messages, limits.own_message_rate, now)
+        membership.own_bytes = tuned(membership.own_bytes, limits.own_byte_rate, now)
+
+    def leave_quietly(self, session: Session, membership: Membership) -> None:
+        """End a membership at the session's own wish: it is told by the ack alone."""
+        self._core.registry.leave(session, membership)
+
+    def lose(self, session: Session, memberships: Sequence[Membership], code: Code) -> None:
+        """End memberships from our side, tell the session, and judge at once what depends on them."""
+        for membership in memberships:
+            self._core.registry.leave(session, membership)
+            session.send(replies.left(session.namespace.prefix, membership.room.name, code))
+        self.cascade(session, Code.RULE_DENIED)
+
+    def cascade(self, session: Session, code: Code) -> None:
+        """Judge the remaining memberships that depend on others, after one was lost."""
+        core = self._core
+        left = judge_dependents(
+            core.snapshot.rules,
+            session.namespace.name,
+            session.principal,
+            held_rooms(session),
+            now=core.clock.wall(),
+        )
+        for room, decision in left.lost:
+            core.record("judge", session.namespace, session=session, room=room, decision=decision)
+            core.registry.leave(session, session.memberships[room])
+            session.send(replies.left(session.namespace.prefix, room, code))
+        self._attend(session, left.valid_until)
+
+    def _attend(self, session: Session, valid_until: float | None) -> None:
+        if valid_until is not None and (session.valid_until is None or valid_until < session.valid_until):
+            session.valid_until = valid_until
+            self._core.schedule(session)
+
+
+def _rooms(arguments: list[Any]) -> str | list[str] | None:
+    """Read `room or list of rooms, {}?`; `None` where the arguments have another form.
+
+    The options object may only be empty: what it will hold (a ticket, a place in the history) is not served
+    yet, and an option that is not known is refused, never ignored.
+    """
+    if len(arguments) not in (1, 2) or arguments[1:] not in ([], [{}]):
+        return None
+    rooms = arguments[0]
+    if isinstance(rooms, str):
+        return rooms
+    if isinstance(rooms, list) and all(isinstance(room, str) for room in rooms):
+        return rooms
+    return None
+
+
+def bucket_size(rooms: int | None) -> float:
+    """Return how many joins a session may make at once: a page reload asks for all its rooms again."""
+    return 100.0 if rooms is None else float(rooms)
+
+
+def held_rooms(session: Session) -> tuple[Held, ...]:
+    """Return the session's memberships as the decision core takes them."""
+    return tuple(
+        Held(room=membership.room.name, by_server=membership.by_server)
+        for membership in session.memberships.values()
+    )

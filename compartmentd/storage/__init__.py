@@ -1,0 +1,1 @@
+"""What the disk holds: configuration and state files, certificates, kept generations, and watching for changes."""

@@ -1,0 +1,121 @@
+"""The certificate of the listeners: a pair of files, read as one thing that fits together or as a problem.
+
+Read by the daemon itself, like other key material, and followed when it changes. The connections that there are
+keep the certificate that they began with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from compartmentd.configuration.settings import TlsFiles
+from compartmentd.problems import Problem, Span
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """What TLS is spoken with; `expires_at` is the wall time in seconds, `digest` tells one pair from another."""
+
+    context: ssl.SSLContext
+    starts_at: float
+    expires_at: float
+    digest: str
+
+
+def read_certificate(files: TlsFiles) -> Certificate | Problem:
+    """Read certificate and key; a pair that cannot serve is a problem where the guilty file is named."""
+    # The bytes first: what changes after them gives another digest at the next look.
+    chain, key = _read(files.cert, files.cert_span), _read(files.key, files.key_span)
+    if isinstance(chain, Problem):
+        return chain
+    if isinstance(key, Problem):
+        return key
+    leaf = _leaf(chain, files)
+    if isinstance(leaf, Problem):
+        return leaf
+    unfit = _unfit(leaf, key, files)
+    if unfit is not None:
+        return unfit
+    context = _context(files)
+    if isinstance(context, Problem):
+        return context
+    return Certificate(
+        context,
+        leaf.not_valid_before_utc.timestamp(),
+        leaf.not_valid_after_utc.timestamp(),
+        hashlib.sha256(hashlib.sha256(chain).digest() + hashlib.sha256(key).digest()).hexdigest(),
+    )
+
+
+def untimely(files: TlsFiles, certificate: Certificate, now: float) -> tuple[Problem, ...]:
+    """Return a warning for a certificate that no client takes at this time (wall time, seconds)."""
+    if certificate.starts_at <= now < certificate.expires_at:
+        return ()
+    what = "has expired" if now >= certificate.expires_at else "is not valid yet"
+    message = f"the certificate in `{files.cert}` {what}, so clients refuse it"
+    return (Problem("warning", "certificate_untimely", message, files.cert_span, "renew it"),)
+
+
+def _read(path: str, span: Span) -> bytes | Problem:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        message = f"cannot read `{path}`: {(error.strerror or 'unknown error').lower()}"
+        return Problem(
+            "error",
+            "file_unreadable",
+            message,
+            span,
+            "make the file readable for the user that runs the daemon",
+        )
+
+
+def _leaf(chain: bytes, files: TlsFiles) -> x509.Certificate | Problem:
+    """Return the first certificate of the chain, which is the server's own (RFC 8446, 4.4.2)."""
+    try:
+        return x509.load_pem_x509_certificates(chain)[0]
+    except ValueError:
+        message = f"`{files.cert}` holds no certificate as PEM"
+        help_ = "put the server's certificate there, and behind it those that lead to the root"
+        return Problem("error", "certificate_unusable", message, files.cert_span, help_)
+
+
+def _unfit(leaf: x509.Certificate, pem: bytes, files: TlsFiles) -> Problem | None:
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except TypeError:
+        message = f"the private key in `{files.key}` is encrypted"
+        help_ = "decrypt it: at a restart nobody is there to give the password"
+        return Problem("error", "certificate_key_unusable", message, files.key_span, help_)
+    except (ValueError, UnsupportedAlgorithm):
+        message = f"`{files.key}` holds no private key as PEM that can be used"
+        return Problem(
+            "error", "certificate_key_unusable", message, files.key_span, "put the key there, as PEM"
+        )
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if key.public_key().public_bytes(*form) == leaf.public_key().public_bytes(*form):
+        return None
+    message = f"the private key in `{files.key}` is not that of the first certificate in `{files.cert}`"
+    help_ = "put the pair there that was issued together, the server's own certificate first"
+    return Problem("error", "certificate_mismatch", message, files.key_span, help_)
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext | Problem:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996: those before it must not be used
+    context.options |= ssl.OP_NO_RENEGOTIATION  # asked for by nobody but who wants our time
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # OpenSSL would ask the terminal for the password of a key that was exchanged for an encrypted one.
+        context.load_cert_chain(files.cert, files.key, password="")
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or "unknown error"
+        message = f"`{files.cert}` and `{files.key}` cannot be used: {reason.lower().replace('_', ' ')}"
+        return Problem("error", "certificate_unusable", message, files.cert_span, "issue another pair")
+    return context

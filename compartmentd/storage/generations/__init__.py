@@ -1,0 +1,9 @@
+"""The configurations that were in force, kept in `server.state`, and the way back to one of them."""
+
+from __future__ import annotations
+
+from compartmentd.storage.generations.access import KeptFiles, path_in
+from compartmentd.storage.generations.locate import state_directory
+from compartmentd.storage.generations.store import Damaged, Entry, History
+
+__all__ = ["Damaged", "Entry", "History", "KeptFiles", "path_in", "state_directory"]

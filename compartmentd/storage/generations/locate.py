@@ -1,0 +1,25 @@
+"""Where the history lies: said by a configuration that may be broken, which is when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from compartmentd.configuration.compiler import FileAccess
+from compartmentd.configuration.compiler.files_used import beside
+from compartmentd.document.beginning import scalar_before_mistake
+
+
+def state_directory(path: str, files: FileAccess, environ: Mapping[str, str]) -> str | None:
+    """Return the state directory of the configuration at `path`.
+
+    That is its `server.state`, whatever else is wrong with the file, as long as that stands before the first
+    mistake of syntax; else the directory that systemd made for the service (`$STATE_DIRECTORY`, systemd.exec(5)).
+    """
+    try:
+        text = files.read(path).decode("utf-8", "replace")
+    except OSError:
+        text = ""
+    said = scalar_before_mistake(text, ("server", "state"))
+    if said:
+        return beside(path, said)
+    return environ.get("STATE_DIRECTORY", "").split(":", maxsplit=1)[0] or None

@@ -1,0 +1,197 @@
+"""The way back: what has to be written and deleted so that a kept configuration lies on the disk again."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from compartmentd.configuration.compiler import Contents, FileAccess, digest_of_files, load
+from compartmentd.errors import UsageError
+from compartmentd.problems import Problem, any_error
+from compartmentd.storage.generations.access import KeptFiles, path_in
+from compartmentd.storage.generations.store import History
+
+
+class Restoration(msgspec.Struct, frozen=True):
+    """What putting a configuration back means; nothing is done yet.
+
+    `doubts` are what nobody may expect of it, and have to be agreed to. `problems` are those of the restored
+    configuration. `before` is what lies there now: all that is overwritten or deleted, and what belongs to it.
+    """
+
+    path: str
+    writes: Mapping[str, bytes]
+    deletes: tuple[str, ...]
+    doubts: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    before: Contents
+
+    @property
+    def changes(self) -> bool:
+        """Tell whether anything is to be done."""
+        return bool(self.writes or self.deletes)
+
+
+def plan(path: str, contents: Contents, disk: FileAccess) -> Restoration:
+    """Compare a kept configuration with what lies at `path`.
+
+    Raises:
+        UsageError: it was kept of a file of another name.
+    """
+    main = posixpath.basename(path)
+    if contents[0][0] != main:
+        raise UsageError(f"that one was kept of `{contents[0][0]}`, and not of `{main}`")
+    kept = {path_in(path, name): raw for name, raw in contents}
+    now, then = load(path, disk), load(path, KeptFiles(path, contents, disk))
+    surplus = _surplus(then.globs, kept, disk)
+    used = {path_in(path, name): raw for name, raw in now.contents}
+    before = {**used, **_existing((*kept, *surplus), disk)}
+    writes = {file: raw for file, raw in kept.items() if before.get(file) != raw}
+    doubts = [f"`{file}` would be deleted: a restored `include` would find it" for file in surplus]
+    doubts += [
+        f"`{file}` would be overwritten, and the configuration there now does not use it"
+        for file in writes
+        if file in before and file not in used
+    ]
+    doubts += [
+        f"`{file}` would be written, outside of the configuration's directory"
+        for file in writes
+        if file not in used and not _beneath(path, file)
+    ]
+    if any_error(then.problems):
+        doubts.append("it does not check")
+    names = {path_in(path, name): name for name, _ in (*now.contents, *contents)}
+    return Restoration(
+        path=path,
+        writes=writes,
+        deletes=surplus,
+        doubts=tuple(doubts),
+        problems=then.problems,
+        before=tuple((names.get(file) or _relative(path, file), raw) for file, raw in before.items()),
+    )
+
+
+def _beneath(main: str, file: str) -> bool:
+    """Tell whether a file lies in the directory of the main file, or deeper."""
+    directory = os.path.realpath(posixpath.dirname(main) or ".")
+    return os.path.realpath(file).startswith(posixpath.join(directory, ""))
+
+
+def _surplus(globs: Iterable[str], kept: Iterable[str], disk: FileAccess) -> tuple[str, ...]:
+    known = {posixpath.normpath(file) for file in kept}
+    found = {file for glob in globs for file in disk.glob(glob)}
+    return tuple(
+        sorted(
+            file
+            for file in found
+            if posixpath.normpath(file) not in known and not posixpath.basename(file).startswith(".")
+        )
+    )
+
+
+def _existing(files: Iterable[str], disk: FileAccess) -> dict[str, bytes]:
+    found = {}
+    for file in files:
+        try:
+            found[file] = disk.read(file)
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _relative(path: str, file: str) -> str:
+    return file.removeprefix(posixpath.join(posixpath.dirname(path), ""))
+
+
+def carry_out(restoration: Restoration, history: History, at: float) -> None:
+    """Keep what lies there as of a wall time (seconds), and put the configuration back.
+
+    Raises:
+        OSError: something could not be written, and everything lies as before.
+    """
+    _remember(restoration.before, history, at)
+    try:
+        for file, raw in restoration.writes.items():
+            _write_beside(file, raw, restoration.path)
+        _exchange(restoration)
+    finally:
+        for file in restoration.writes:
+            Path(_beside(file)).unlink(missing_ok=True)
+    for directory in {posixpath.dirname(file) or "." for file in (*restoration.writes, *restoration.deletes)}:
+        _flush(directory)
+
+
+def _remember(before: Contents, history: History, at: float) -> None:
+    if not before:
+        return
+    digest = digest_of_files(before)
+    if all(entry.digest != digest for entry in history.entries()):
+        history.keep(before, at, accepted=False)
+
+
+def _beside(file: str) -> str:
+    """Return the name under which a file is written where its place is, hidden from every `include`."""
+    directory, name = posixpath.split(
+        os.path.realpath(file)
+    )  # what a link leads to is replaced, and not the link
+    return posixpath.join(directory, f".{name}.new")
+
+
+def _write_beside(file: str, raw: bytes, main: str) -> None:
+    """Write a file beside its place, like the one that it will replace, or like the main file."""
+    place = os.path.realpath(file)
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    with os.fdopen(os.open(_beside(file), flags, 0o600), "wb") as out:
+        out.write(raw)
+        like = next((one for one in (place, main) if Path(one).exists()), None)
+        if like is None:
+            os.fchmod(out.fileno(), 0o644)
+        else:
+            _make_like(out.fileno(), Path(like).stat())
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _make_like(file: int, other: os.stat_result) -> None:
+    os.fchmod(file, stat.S_IMODE(other.st_mode))
+    if os.geteuid() == 0:
+        os.fchown(file, other.st_uid, other.st_gid)
+
+
+def _exchange(restoration: Restoration) -> None:
+    """Give everything its name at once, the main file last; if one fails, those before it are put back."""
+    before = {path_in(restoration.path, name): raw for name, raw in restoration.before}
+    done: list[str] = []
+    try:
+        for file in sorted(restoration.writes, key=lambda file: file == restoration.path):
+            done.append(file)
+            os.replace(_beside(file), os.path.realpath(file))  # noqa: PTH105 - names as the operator wrote them
+        for file in restoration.deletes:
+            done.append(file)
+            os.unlink(file)  # noqa: PTH108 - names as the operator wrote them
+    except OSError:
+        for file in done[:-1]:
+            _put_back(file, before.get(file), restoration.path)
+        raise
+
+
+def _put_back(file: str, raw: bytes | None, main: str) -> None:
+    if raw is None:
+        Path(file).unlink(missing_ok=True)
+    else:
+        _write_beside(file, raw, main)
+        os.replace(_beside(file), os.path.realpath(file))  # noqa: PTH105 - as above
+
+
+def _flush(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,185 @@
+"""`server.state`: the directory that keeps revocations over a restart.
+
+One file, replaced as a whole: written beside, flushed to the disk, renamed. So it is always the old one or the new
+one, whenever the process or the machine stops, and a file that cannot be read was damaged by something else. Then
+the daemon does not start, since whoever was logged out would be let in.
+
+Its lines are JSON: a head, one revocation each, and an end that counts them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from compartmentd.configuration.settings import Configuration
+from compartmentd.problems import Problem, Span, start_of
+from compartmentd.sessions.revocations import Revocation
+
+_T = TypeVar("_T")
+
+FILE = "revocations.jsonl"
+TEMPORARY = "revocations.jsonl.new"
+VERSION = 1
+
+CHUNK = 500
+"""Revocations encoded at a time: that keeps the interpreter, and with it the loop, for less than a millisecond."""
+
+
+class _Head(msgspec.Struct, frozen=True):
+    version: int
+    max_age: float
+
+
+class _End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    revocations: int
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is kept: the revocations, and the longest `max_age` of the entries that they were kept for."""
+
+    max_age: float = 0.0
+    revocations: tuple[Revocation, ...] = ()
+
+
+class State:
+    """An open state directory, which no other process uses meanwhile (`open_state` makes it)."""
+
+    def __init__(self, directory: int, kept: Kept) -> None:
+        self._directory = directory
+        self.found = kept
+        """What was there when it was opened."""
+
+    def save(self, kept: Kept) -> None:
+        """Replace what is kept; returns once it is on the disk.
+
+        Raises:
+            OSError: it could not be written, and what was kept before still is.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        with os.fdopen(os.open(TEMPORARY, flags, 0o600, dir_fd=self._directory), "wb") as file:
+            for lines in encoded(kept):
+                file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(TEMPORARY, FILE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        # The name is on the disk only when its directory is.
+        os.fsync(self._directory)
+
+    def close(self) -> None:
+        """Let other processes use the directory."""
+        os.close(self._directory)
+
+
+def state_of(configuration: Configuration) -> State | Problem | None:
+    """Open the state directory of a configuration, if it has one."""
+    path = configuration.server.state
+    if path is None:
+        return None
+    return open_state(path, configuration.server_spans.get("state") or start_of(""))
+
+
+def open_state(path: str, span: Span) -> State | Problem:
+    """Open the directory, read what is kept there, and make sure that it can be written; `span` names it."""
+    try:
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        return _unusable(path, error, span)
+    state = _opened(path, directory, span)
+    if isinstance(state, Problem):
+        os.close(directory)
+    return state
+
+
+def _opened(path: str, directory: int, span: Span) -> State | Problem:
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kept = decoded(_read(directory))
+        state = State(directory, kept)
+        state.save(kept)
+    except BlockingIOError:
+        message = f"another process uses the state directory `{path}`"
+        return Problem("error", "state_in_use", message, span, "give each daemon a directory of its own")
+    except OSError as error:
+        return _unusable(path, error, span)
+    except Damaged as damage:
+        message = f"`{os.path.join(path, FILE)}` cannot be read: {damage}"  # noqa: PTH118 - as the operator wrote it
+        return Problem(
+            "error",
+            "state_damaged",
+            message,
+            span,
+            "restore the file; without it, whoever logged out is let in again while the token lasts",
+        )
+    return state
+
+
+def _read(directory: int) -> bytes:
+    """Return the file's content; without one, that of a file that keeps nothing."""
+    try:
+        descriptor = os.open(FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=directory)
+    except FileNotFoundError:
+        return b"".join(encoded(Kept()))
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def _unusable(path: str, error: OSError, span: Span) -> Problem:
+    return Problem(
+        "error",
+        "state_unusable",
+        f"the state directory `{path}` cannot be used: {(error.strerror or 'unknown error').lower()}",
+        span,
+        "make the directory, readable and writable for the user that runs the daemon",
+    )
+
+
+# --- the file's content -------------------------------------------------------------------------------------------
+
+
+class Damaged(ValueError):
+    """The file is not what was written; the text says where, and quotes nothing."""
+
+
+def encoded(kept: Kept) -> Iterator[bytes]:
+    """Yield the file's content, some lines at a time."""
+    encoder = msgspec.json.Encoder()
+    yield encoder.encode(_Head(VERSION, kept.max_age)) + b"\n"
+    for lines in _chunks(kept.revocations):
+        yield encoder.encode_lines(lines)
+    yield encoder.encode(_End(len(kept.revocations))) + b"\n"
+
+
+def _chunks(revocations: Sequence[Revocation]) -> Iterator[Sequence[Revocation]]:
+    for start in range(0, len(revocations), CHUNK):
+        yield revocations[start : start + CHUNK]
+
+
+def decoded(content: bytes) -> Kept:
+    """Return what a file's content keeps.
+
+    Raises:
+        Damaged: it is not whole, or not of this version.
+    """
+    *lines, rest = content.split(b"\n")
+    if len(lines) < 2 or rest:
+        raise Damaged("it is not whole")
+    head = _line(lines, 0, msgspec.json.Decoder(_Head))
+    if head.version != VERSION:
+        raise Damaged(f"it is of version {head.version}, and this compartmentd knows version {VERSION}")
+    decoder = msgspec.json.Decoder(Revocation)
+    revocations = tuple(_line(lines, index, decoder) for index in range(1, len(lines) - 1))
+    if _line(lines, len(lines) - 1, msgspec.json.Decoder(_End)).revocations != len(revocations):
+        raise Damaged("it is not whole")
+    return Kept(head.max_age, revocations)
+
+
+def _line(lines: list[bytes], index: int, decoder: msgspec.json.Decoder[_T]) -> _T:
+    try:
+        return decoder.decode(lines[index])
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise Damaged(f"line {index + 1} is not what was written") from None

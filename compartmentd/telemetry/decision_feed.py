@@ -1,0 +1,89 @@
+"""The live feed of decisions: the sessions' journal, read along by administrators."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import Reason
+from compartmentd.problems import Span
+from compartmentd.sessions.audit import Record
+from compartmentd.telemetry.logs import log
+
+Subscriber: TypeAlias = Callable[[Mapping[str, Any]], None]
+
+
+class Feed:
+    """A journal that hands each record, as JSON, to whoever has subscribed; idle while nobody has."""
+
+    def __init__(self) -> None:
+        self._subscribers: dict[int, Subscriber] = {}
+        self._next = 0
+
+    def wants(self, code: Code | None) -> bool:
+        """Tell whether anybody reads along."""
+        del code
+        return bool(self._subscribers)
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Hand every record from now on to the subscriber; returns what ends that."""
+        key = self._next
+        self._next += 1
+        self._subscribers[key] = subscriber
+
+        def unsubscribe() -> None:
+            self._subscribers.pop(key, None)
+
+        return unsubscribe
+
+    def decided(self, record: Record) -> str:
+        """Hand one record on; a subscriber that fails is dropped, and nobody else notices."""
+        data = as_json(record)
+        for key, subscriber in tuple(self._subscribers.items()):
+            try:
+                subscriber(data)
+            except Exception:  # noqa: BLE001 - a reader's failure must never reach a decision
+                self._subscribers.pop(key, None)
+                log(logging.WARNING, "feed_reader_failed", "a reader of decisions failed and was dropped")
+        return ""
+
+
+def as_json(record: Record) -> dict[str, Any]:
+    """Return a record as the admin API shows it."""
+    decision = record.decision
+    subject = record.subject
+    return {
+        "at": int(record.at * 1000),
+        "generation": record.generation,
+        "digest": record.digest,
+        "request": record.occasion,
+        "namespace": record.namespace,
+        "session": record.session,
+        "subject": None if subject is None else f"{subject.entry}:{subject.sub}",
+        "room": record.room,
+        "event": record.event,
+        "allowed": record.code is None,
+        "code": None if record.code is None else record.code.value,
+        "detail": record.detail,
+        "ref": record.ref,
+        "reasons": [] if decision is None else [reason_as_json(reason) for reason in decision.reasons],
+        "lines": [] if decision is None else [span_as_json(span) for span in decision.spans],
+    }
+
+
+def reason_as_json(reason: Reason) -> dict[str, Any]:
+    """Return a reason with those below it, each with its place in the configuration."""
+    place = {} if reason.span is None else span_as_json(reason.span)
+    return {
+        "text": reason.text,
+        "truth": reason.truth.value,
+        **place,
+        "parts": [reason_as_json(part) for part in reason.parts],
+    }
+
+
+def span_as_json(span: Span) -> dict[str, Any]:
+    """Return a place in the configuration."""
+    return {"file": span.file, "line": span.line, "column": span.column, "end_line": span.end_line}

@@ -1,0 +1,142 @@
+"""Decisions in the log: every refusal, and on request every permission, each with what decided it.
+
+A refusal that is written has a reference, which its client is told, too: a person can read it out, and the operator
+finds the line. Where too much is refused for every line to be written, the rest is counted, and has none.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from compartmentd.configuration.settings import LogSettings
+from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import Decision, Reason
+from compartmentd.sessions.audit import Record
+from compartmentd.telemetry.decision_feed import Feed
+from compartmentd.telemetry.logs import admits, log
+from compartmentd.telemetry.tracing import NoTracing, Tracing
+
+LONGEST = 256
+"""Characters that are written of what a client sent, and of a claim's value as JSON."""
+
+PERMISSIONS = "decisions that allowed"
+"""What the permissions of all kinds are counted as."""
+
+PERMISSIONS_TIMES = 100.0
+"""How many times as many of them are written as of a kind of refusals: whoever asks for them asks for many, and
+what is allowed is bounded by the limits of sessions and rates."""
+
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{10}")
+"""How the header of every JWS begins: `{"` in base64url (RFC 7515, 3.3)."""
+
+_ALPHABET = "bcdfghjkmnpqrstvwxyz23456789"  # no vowels and nothing that looks alike: it is read out loud
+
+
+def new_ref() -> str:
+    """Return a reference: short enough to be read out, and not the same as another of these days."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
+
+
+class DecisionLog:
+    """The hub's journal: writes decisions to the log, and hands them on to the live feed and to traces."""
+
+    def __init__(self, feed: Feed, ref: Callable[[], str] = new_ref, tracing: Tracing | None = None) -> None:
+        self._feed = feed
+        self._tracing = tracing or NoTracing()
+        self._ref = ref
+        self.settings = LogSettings()
+
+    def wants(self, code: Code | None) -> bool:
+        """Tell whether the log, a reader of the feed or a trace wants a decision that ends so."""
+        return self._tracing.on or self._logs(code) or self._feed.wants(code)
+
+    def _logs(self, code: Code | None) -> bool:
+        wanted = self.settings.decisions
+        return wanted == "all" or (wanted == "refused" and code is not None)
+
+    def decided(self, record: Record) -> str:
+        """Write the decision, if it is wanted and there is room for it, and hand it on."""
+        if self._logs(record.code) and _admitted(record):
+            if record.code is not None and record.occasion != "end":
+                record = msgspec.structs.replace(record, ref=self._ref())
+            log(logging.INFO, event_of(record), _sentence(record), **_fields(record))
+        if self._tracing.on:
+            self._tracing.decided(record)
+        if self._feed.wants(record.code):
+            self._feed.decided(record)
+        return record.ref
+
+
+def event_of(record: Record) -> str:
+    """Return the name of the line's event."""
+    if record.occasion == "end":
+        return "session_ended"
+    return f"{record.occasion}_{'allowed' if record.code is None else 'refused'}"
+
+
+def _admitted(record: Record) -> bool:
+    if record.code is None:
+        return admits(PERMISSIONS, PERMISSIONS_TIMES)
+    return admits(f"{event_of(record)} {record.code.value}")
+
+
+def _sentence(record: Record) -> str:
+    event = event_of(record).replace("_", " ")
+    why = "" if record.code is None else f": {record.code.value}"
+    return f"{event} in {record.namespace}{why}"
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    """Return the fields of the line, those that do not apply left out."""
+    fields = {
+        "ref": record.ref or None,
+        "namespace": record.namespace,
+        "session": record.session,
+        "subject": None if record.subject is None else _short(f"{record.subject.entry}:{record.subject.sub}"),
+        "claims": {name: _bounded(value) for name, value in record.claims.items()} or None,
+        "address": record.address or None,
+        "room": None if record.room is None else _short(record.room),
+        "name": None if record.event is None else _short(record.event),
+        "code": None if record.code is None else record.code.value,
+        "detail": record.detail or None,
+        "rules": None if record.decision is None else rules_of(record.decision) or None,
+        "seconds": None if record.took is None else round(record.took, 6),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def rules_of(decision: Decision) -> list[str]:
+    """Return the rules that decided, each as `file:line:column: the rule`, outermost first."""
+    found = dict.fromkeys(
+        f"{reason.span}: {reason.text}"
+        for outer in decision.reasons
+        for reason in _deciding(outer)
+        if reason.span is not None
+    )
+    return list(found)
+
+
+def _deciding(reason: Reason) -> list[Reason]:
+    inner = [part for outer in reason.parts for part in _deciding(outer)]
+    return inner or ([] if reason.span is None else [reason])
+
+
+def _short(text: str) -> str:
+    """Return the beginning of a text; one that may hold a token, which clients put anywhere, is not told."""
+    if _TOKEN.search(text):
+        return "(left out: it looks like a token)"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _bounded(value: Any) -> Any:
+    """Return a claim's value, or where that is long the beginning of its JSON."""
+    if isinstance(value, Mapping):
+        return {_short(str(name)): _bounded(part) for name, part in list(value.items())[:16]}
+    text = msgspec.json.encode(value)
+    return value if len(text) <= LONGEST else _short(text.decode("utf-8", "replace"))

@@ -1,0 +1,159 @@
+"""Logs: plain text on a terminal, one JSON object a line otherwise, on standard error.
+
+Every line carries the generation and digest that were in force. A log call names an event (`log_events` lists them)
+and its fields; what is not named is not written, so no token, claim or payload gets in by accident. Under systemd
+each line begins with its priority, as journald wants it (sd-daemon(3)).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from compartmentd.telemetry.throttle import Throttle
+
+logger = logging.getLogger("compartmentd")
+
+_RESERVED = frozenset({"time", "level", "event", "message", "generation", "digest", "exception"})
+
+_PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+"""Levels and the priorities of syslog.h that they are; what is lower is 7, debug."""
+
+_throttle = Throttle()
+
+
+def admits(kind: str, times: float = 1.0) -> bool:
+    """Tell whether a line that strangers can cause may be written; if not, it is counted by its kind.
+
+    `times` is how many times the usual rate the kind has.
+    """
+    return _throttle.admits(kind, time.monotonic(), times)
+
+
+def left_out() -> int:
+    """Return how many lines were not written since the start."""
+    return _throttle.left_out
+
+
+def tell_left_out(*, all_of_them: bool = False) -> None:
+    """Write how many lines were left out, some time after the first of them."""
+    for kind, count in _throttle.remainders(time.monotonic(), all_of_them=all_of_them):
+        log(logging.WARNING, "lines_left_out", f"{count} lines were left out: {kind}", kind=kind, count=count)
+
+
+def log(level: int, event: str, message: str, *, exc: BaseException | None = None, **fields: Any) -> None:
+    """Write one event: a stable name for machines, a sentence for people, and the fields.
+
+    `exc` is an exception to tell of, with its traceback.
+
+    Raises:
+        ValueError: a field has the name of a part that every line has.
+    """
+    taken = _RESERVED & fields.keys()
+    if taken:
+        raise ValueError(f"reserved field names: {sorted(taken)}")
+    logger.log(level, "%s", message, extra={"event": event, "fields": fields}, exc_info=exc)
+
+
+class Stamp(logging.Filter):
+    """Adds the generation and digest in force to every record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generation = 0
+        self.digest = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the fields; let every record pass."""
+        record.generation = self.generation
+        record.digest = self.digest
+        return True
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": getattr(record, "event", record.name),
+            "message": record.getMessage(),
+            "generation": getattr(record, "generation", 0),
+            "digest": getattr(record, "digest", ""),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        # A lone surrogate, which JSON text of a client may name, has no UTF-8.
+        return json.dumps(line, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+
+
+class Prioritised(logging.Formatter):
+    """Another formatter's lines, each with its priority before it."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
+        return f"<{priority}>{self._inner.format(record)}"
+
+
+class Plain(logging.Formatter):
+    """One line a person reads: time, level where it matters, sentence, fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and the traceback of an exception below it."""
+        time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        fields: dict[str, Any] = getattr(record, "fields", {})
+        tail = "".join(f" {name}={value}" for name, value in fields.items())
+        text = _printable(f"{time} {level}{record.getMessage()}{tail}")
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _printable(text: str) -> str:
+    """Return the text on one line and without control characters: a client's words must not look like ours."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Tell whether the stream goes to journald, which says so by device and inode (systemd.exec(5))."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # no file, or closed
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def set_up(stream: TextIO | None = None, level: int = logging.INFO) -> Stamp:
+    """Send all logs of this process to the stream (standard error by default); return the stamp to keep current."""
+    stream = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(stream)
+    lines = Plain() if stream.isatty() else JsonLines()
+    handler.setFormatter(Prioritised(lines) if is_journal(stream, os.environ) else lines)
+    stamp = Stamp()
+    handler.addFilter(stamp)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logger.setLevel(level)
+    # Tornado's access log would print query strings, and with them session ids and tokens.
+    logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
+    # Its warnings are of what strangers send, such as a broken handshake: anyone could fill the log with them.
+    logging.getLogger("tornado.general").setLevel(logging.ERROR)
+    # Its one error is that no event is read any more where a watch has just been ended, as on each swapped volume.
+    logging.getLogger("watchdog.observers.inotify").setLevel(logging.CRITICAL)
+    return stamp

@@ -1,0 +1,239 @@
+"""The HTTP side of Engine.IO on Tornado's handlers: preflights, and what `keepalive` leaves to Tornado."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from functools import partial
+from typing import TypeVar, cast
+
+from tornado.http1connection import HTTP1Connection
+from tornado.web import stream_request_body
+
+from compartmentd.errors import WireError
+from compartmentd.net.quiet_handler import QuietHandler
+from compartmentd.protocol import engineio
+from compartmentd.protocol.engineio import FORBIDDEN, Refusal
+from compartmentd.transport.admission import TooMany
+from compartmentd.transport.connections import Connections
+from compartmentd.transport.polling_link import PollingLink
+from compartmentd.transport.polling_requests import SMALL_BODY, begin, judge
+from compartmentd.transport.requests import handshake_of, read_headers, read_query
+
+_T = TypeVar("_T")
+
+_BODY_SLACK = 1 << 16
+"""What Tornado may read beyond our limit, so that the answer to more is ours."""
+
+
+@stream_request_body
+class PollingHandler(QuietHandler):
+    """Requests to the Engine.IO path that do not ask for a WebSocket.
+
+    Everything that can be refused is refused before the body is read.
+    """
+
+    def initialize(self, connections: Connections) -> None:
+        """Take what the server's rule gives every handler."""
+        self.connections = connections
+        self.refusal: Refusal | None = None
+        self.link: PollingLink | None = None
+        self.body = bytearray()
+        self.posting = False
+
+    def prepare(self) -> None:
+        """Judge the request by its head."""
+        self.set_header("Cache-Control", "no-store")
+        refusal = self._origin_refusal() or self._refusal()
+        if refusal is not None:
+            self._refuse_or_read(refusal)
+        elif self.request.method == "POST":
+            self._prepare_post()
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect a body, up to the limit."""
+        if self._finished:
+            return
+        limit = SMALL_BODY if self.link is None else self.link.connection.options.max_payload
+        if len(self.body) + len(chunk) > limit:
+            self._too_long()
+        else:
+            self.body += chunk
+
+    # Methods
+
+    async def get(self) -> None:
+        """Open a session, or fetch a session's packets."""
+        if self.refusal is not None:
+            self._refuse(self.refusal)
+        elif self.link is None:
+            self._handshake()
+        else:
+            answer: Future[bytes | None] = self.connections.loop.create_future()
+            self.link.poll(partial(_settle, answer))
+            payload = await answer
+            if payload is None:
+                self._bad()
+            else:
+                self._answer(payload)
+
+    async def post(self) -> None:
+        """Take packets."""
+        link = self.link
+        if self.refusal is not None:
+            self._refuse(self.refusal)
+        elif link is not None and link.connection.link is not link:
+            self._refuse(engineio.BAD_REQUEST)  # it moved to a WebSocket while this was still coming
+        elif link is not None:
+            consumed: Future[None] = self.connections.loop.create_future()
+            link.post(bytes(self.body), partial(_settle, consumed, None))
+            await consumed
+            self._posted()
+            if not link.failed:
+                self.set_header("Content-Type", "text/html")
+                self.finish(b"ok")
+            else:
+                self._bad()
+
+    async def options(self) -> None:
+        """Answer a preflight (Fetch, "CORS-preflight request"); anything else is no request of ours."""
+        if self.refusal is not None:
+            self._refuse(self.refusal)
+            return
+        self.set_status(204)
+        self.set_header("Access-Control-Allow-Methods", "GET,POST")
+        asked = self.request.headers.get("Access-Control-Request-Headers")
+        if asked is not None:
+            self.set_header("Access-Control-Allow-Headers", asked)
+            self.add_header("Vary", "Access-Control-Request-Headers")
+        self.finish()
+
+    async def head(self) -> None:
+        """Refuse: only GET polls."""
+        self._refuse(self.refusal or engineio.BAD_METHOD)
+
+    put = patch = delete = head
+
+    def on_connection_close(self) -> None:
+        """The client went away before it had its answer."""
+        super().on_connection_close()
+        if self.link is not None and (self.request.method == "GET" or self.posting):
+            self._posted()
+            self.link.cut()
+
+    # Judging
+
+    def _origin_refusal(self) -> Refusal | None:
+        """Judge the Origin at every request, and let the pages of an allowed one read the answer."""
+        headers = self.request.headers
+        origin, policy = headers.get("Origin"), self.connections.origins
+        if not policy.allows(origin, headers.get("Host"), headers.get("Sec-Fetch-Site")):
+            self.connections.counters.refused_origin += 1
+            return FORBIDDEN
+        for name, value in policy.shared_with(origin):
+            self.add_header(name, value)
+        return None
+
+    def _refusal(self) -> Refusal | None:
+        method = self.request.method or ""
+        if method == "OPTIONS":
+            return None if "Origin" in self.request.headers else engineio.BAD_METHOD
+        judged = judge(self.connections, method, self.request.query)
+        if isinstance(judged, Refusal):
+            return judged
+        self.link = judged
+        return None
+
+    def _refuse_or_read(self, refusal: Refusal) -> None:
+        """Refuse at once what brings a long body, else when its short one has been read."""
+        length = self._content_length()
+        if length is None or length > SMALL_BODY:
+            self._leave_unread()
+            self._refuse(refusal)
+        else:
+            self.refusal = refusal
+
+    def _content_length(self) -> int | None:
+        """Return the announced length of the body, `None` where it is not announced."""
+        if "Transfer-Encoding" in self.request.headers:
+            return None
+        text = self.request.headers.get("Content-Length", "0")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+    def _prepare_post(self) -> None:
+        link = self.link
+        if link is None:
+            return
+        limit = link.connection.options.max_payload
+        if (self._content_length() or 0) > limit:
+            self._too_long()
+        elif link.posting:
+            # The reference ends a session whose client posts twice at once: packets would lose their order.
+            link.cut()
+            self._leave_unread()
+            self._bad()
+        elif self.request.headers.get("Content-Type", "").startswith("application/octet-stream"):
+            link.connection.fail(WireError("binary bodies are of an older protocol"))
+            self._leave_unread()
+            self._bad()
+        else:
+            link.posting = self.posting = True
+            self._http.set_max_body_size(limit + _BODY_SLACK)
+
+    # Answering
+
+    def _leave_unread(self) -> None:
+        """Say that the connection ends with this answer, as Tornado does where the body was not read to its end.
+
+        A proxy that is not told sends the next client's request into a connection that is gone.
+        """
+        self.set_header("Connection", "close")
+
+    @property
+    def _http(self) -> HTTP1Connection:
+        return cast(HTTP1Connection, self.request.connection)  # there is no other in Tornado's server
+
+    def _handshake(self) -> None:
+        context = self._http.context
+        handshake = handshake_of(context, read_headers(self.request.headers), read_query(self.request.query))
+        packet = begin(self.connections, handshake)
+        if isinstance(packet, TooMany):
+            self._unavailable(packet)
+        else:
+            self._answer(packet)
+
+    def _posted(self) -> None:
+        if self.posting and self.link is not None:
+            self.link.posting = self.posting = False
+
+    def _answer(self, payload: bytes) -> None:
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+        self.finish(payload)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self.set_status(refusal.status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(refusal.body)
+
+    def _bad(self) -> None:
+        self.set_status(400)
+        self.set_header("Content-Type", "text/html")
+        self.finish()
+
+    def _too_long(self) -> None:
+        self._posted()
+        self._leave_unread()
+        self.set_status(413)
+        self.set_header("Content-Type", "text/html")
+        self.finish()
+
+    def _unavailable(self, refused: TooMany) -> None:
+        self.set_status(503)
+        self.set_header("Retry-After", str(refused.retry_after))
+        self.set_header("Content-Type", "text/plain")
+        self.finish(refused.message)
+
+
+def _settle(future: Future[_T], value: _T) -> None:
+    """Give a handler that waits what it waits for; its client may have left meanwhile."""
+    if not future.done():
+        future.set_result(value)

@@ -1,0 +1,124 @@
+"""The upgrade of a polling connection (Engine.IO v4, "Upgrade"), from the side of the WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+
+from compartmentd.errors import WireError
+from compartmentd.protocol.connection import EngineConnection
+from compartmentd.protocol.engineio import PROBE, PROBE_ANSWER, UPGRADE, Control, Outgoing
+from compartmentd.protocol.lifecycle import Move, Phase
+from compartmentd.protocol.websocket import NORMAL, Data
+from compartmentd.transport.connections import Connections
+from compartmentd.transport.polling_link import PollingLink
+from compartmentd.transport.websocket_link import WebSocketLink
+
+_ANSWER = Control(PROBE_ANSWER)
+
+
+class UpgradeProbe:
+    """The owner of a WebSocket until it takes over a connection, or is given up and leaves it as it was."""
+
+    __slots__ = ("_connection", "_connections", "_link", "_polling", "due", "held", "out")
+
+    def __init__(
+        self, connections: Connections, connection: EngineConnection, polling: PollingLink | None
+    ) -> None:
+        """Probe a connection; `polling` is its link, `None` where it has a WebSocket already."""
+        self.due = inf
+        self.held = False
+        self.out: list[Outgoing] = []
+        self._connections = connections
+        self._connection = connection
+        self._polling = polling
+        self._link: WebSocketLink | None = None
+
+    def begin(self, link: WebSocketLink) -> None:
+        """Watch this WebSocket; it has `upgrade_timeout` to take over, and is closed if it came too late."""
+        self._link = link
+        self._connections.guests.add(self)
+        polling = self._polling
+        if polling is None or polling.probe is not None or self._connection.phase is not Phase.POLLING:
+            link.fail(NORMAL)
+            return
+        polling.probe = self
+        self._connections.arm(self, self._connections.now() + self._connections.options.upgrade_timeout)
+
+    def receive(self, packets: Iterable[Data], /) -> None:
+        """Take `2probe`, then `5`; what follows belongs to the connection."""
+        polling, link = self._polling, self._link
+        if polling is None or link is None or polling.probe is not self:
+            return  # given up; what still arrives is nobody's
+        coming = iter(packets)
+        for _, data in coming:
+            if data == PROBE and self._connection.move(Move.PROBE):
+                self.out.append(_ANSWER)
+                link.wake()
+                polling.probed()
+            elif data == UPGRADE and self._connection.move(Move.UPGRADE):
+                self._take_over(polling, link)
+                self._connection.receive(coming)
+                return
+            else:
+                self._give_up()
+                return
+
+    def fail(self, error: WireError) -> None:
+        """Close the WebSocket; the connection goes on by polling."""
+        del error
+        self._give_up()
+
+    def lost(self, reason: str) -> None:
+        """The WebSocket is gone; the connection goes on by polling."""
+        del reason
+        self._back_to_polling()
+
+    def released(self, link: WebSocketLink) -> None:
+        """The WebSocket is closed; the connection's place is its own."""
+        del link
+        self._connections.guests.discard(self)
+        self._link = None
+
+    def cancel(self) -> None:
+        """Close the WebSocket: the connection has ended meanwhile."""
+        if self._link is not None:
+            self._link.finish()
+
+    def abort(self) -> None:
+        """Close the WebSocket at once."""
+        if self._link is not None:
+            self._link.abort()
+
+    def tick(self, now: float) -> float | None:
+        """The client did not finish the upgrade in time."""
+        del now
+        if self._polling is not None and self._polling.probe is self:
+            self._give_up()
+        return None
+
+    def _give_up(self) -> None:
+        self._back_to_polling()
+        if self._link is not None:
+            self._link.fail(NORMAL)
+
+    def _back_to_polling(self) -> None:
+        if self._polling is not None and self._polling.probe is self:
+            self._polling.probe = None
+            self._connection.move(Move.PROBE_LOST)
+
+    def _take_over(self, polling: PollingLink, link: WebSocketLink) -> None:
+        """Hand the connection to the WebSocket, with everything that no poll has fetched, in order."""
+        connection = self._connection
+        polling.probe = None
+        connection.out[:0] = [*self.out, *polling.take_queue()]
+        self.out.clear()
+        connection.link = link
+        link.owner = connection
+        self._connections.guests.discard(self)
+        self._link = None
+        polling.retire()
+        link.resume()  # or stay paused, if the connection is held
+        if connection.out:
+            link.wake()
+        self._connections.counters.upgraded += 1

@@ -1,0 +1,380 @@
+"""The reloader: all or nothing, one at a time, and the answer when it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compartmentd.configuration.compiler import Loaded
+from compartmentd.configuration.snapshot import Snapshot
+from compartmentd.control import reload as reload_module
+from compartmentd.control.first_generation import start_up
+from compartmentd.control.reload import InForce, Reloader
+from compartmentd.control.reload_report import TakenIn
+from compartmentd.errors import ConfigInvalid
+from compartmentd.keys.remote import RemoteKeys
+from compartmentd.names import EntryName
+from compartmentd.policy.ruleset import Ruleset
+from compartmentd.sessions.hub import Hub
+from compartmentd.tokens.mint import make_development_secret
+from tests.support.peer import RecordingPeer
+from tests.support.world import HandClock
+
+POLICY = """version: 1
+server: {listen: ["127.0.0.1:0"], admin: ["unix:/run/a.sock"]}
+issuers:
+  corp: {issuer: "https://id.example.com", audience: realtime, secret_file: corp.secret}
+namespaces:
+  /:
+    connect: public
+"""
+
+PARTS = (Snapshot, Ruleset)
+
+
+class Setup:
+    """A reloader on a real file, with a hub that nobody is connected to."""
+
+    def __init__(self, directory: Path, *, development: bool = False) -> None:
+        self.path = directory / "compartments.yaml"
+        self.secret = directory / "corp.secret"
+        self.secret.write_text("s" * 40)
+        self.path.write_text(POLICY)
+        self.in_force, _ = start_up(str(self.path), development=development, passed={})
+        self.taken: list[InForce] = []
+        self.refused: list[Loaded] = []
+        self.failures: list[Exception] = []
+        self.remote = RemoteKeys(self._changed)
+        hub = Hub(self.in_force.snapshot, clock=HandClock(), new_sid=str, failed=self.failures.append)
+        self.reloader = Reloader(
+            str(self.path),
+            hub,
+            self.in_force,
+            development=development,
+            remote=self.remote,
+            took_force=self.taken.append,
+            was_refused=lambda loaded, _: self.refused.append(loaded),
+        )
+        self.hub = hub
+
+    async def _changed(self, entry: EntryName) -> None:
+        await self.reloader.take_remote_keys(entry)
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    return Setup(tmp_path)
+
+
+async def test_a_changed_file_is_a_new_generation(setup: Setup) -> None:
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    report = await setup.reloader.reload("test")
+    assert (report.ok, report.changed, report.generation) == (True, True, 2)
+    assert report.digest != setup.in_force.snapshot.digest
+    assert setup.hub.snapshot.generation == 2
+    assert "/chat" in setup.hub.snapshot.configuration.policy.namespaces
+    assert len(setup.taken) == 1
+
+
+@pytest.fixture
+def _uncollected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(reload_module, "keep", lambda: None)  # what is kept is not to be seen
+    monkeypatch.setattr(reload_module, "without_collections", nullcontext)
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_uncollected")
+async def test_what_a_reload_replaces_is_gone_without_the_collector(setup: Setup) -> None:
+    """A reload shows the collector nothing that exists at its end ever again: garbage would stay for good."""
+    old = {id(each) for each in gc.get_objects() if isinstance(each, PARTS)}
+    for number in range(3):
+        setup.path.write_text(
+            POLICY + f"  /chat{number}: {{connect: authenticated, rooms: {{a: {{join: public}}}}}}\n"
+        )
+        assert (await setup.reloader.reload("test")).changed
+        setup.path.write_text("version: 2\n")
+        assert not (await setup.reloader.reload("test")).ok
+    setup.taken.clear()
+    setup.refused.clear()
+    for _ in range(3):
+        await asyncio.sleep(0)  # the frames of what has just ended
+    current = setup.hub.snapshot
+    left = [each for each in gc.get_objects() if isinstance(each, PARTS) and id(each) not in old]
+    assert [each for each in left if isinstance(each, Snapshot)] == [current]
+    assert [each for each in left if isinstance(each, Ruleset)] == [current.rules]
+
+
+async def test_the_same_content_changes_nothing(setup: Setup) -> None:
+    setup.path.write_text(POLICY)
+    report = await setup.reloader.reload("test")
+    assert (report.ok, report.changed, report.generation) == (True, False, 1)
+    assert setup.hub.snapshot is setup.in_force.snapshot
+    assert setup.taken == []
+
+
+async def test_who_comes_second_is_told_what_the_first_did(setup: Setup) -> None:
+    assert (await setup.reloader.reload("request")).taken_in is None
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    first = await setup.reloader.reload("watch")
+    assert first.taken_in is None
+    for _ in range(2):
+        second = await setup.reloader.reload("request")
+        assert (second.changed, second.taken_in) == (False, TakenIn.by(first, "watch"))
+    setup.secret.write_text("t" * 40)
+    keys = await setup.reloader.reload_keys("watch")
+    assert (await setup.reloader.reload("request")).taken_in == TakenIn.by(keys, "watch"), "the latest save"
+    setup.path.write_text("version: 2\n")
+    assert (await setup.reloader.reload("watch")).taken_in is None, "a refused one took nothing in"
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    assert (await setup.reloader.reload("request")).taken_in == TakenIn.by(keys, "watch")
+
+
+async def test_keys_that_were_fetched_are_nobodys_save(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    first = await setup.reloader.reload("watch")
+    monkeypatch.setattr(reload_module, "digest_of", lambda _: "others than before")
+    assert (await setup.reloader.take_remote_keys("keys of corp")).generation == 3
+    second = await setup.reloader.reload("request")
+    assert (second.generation, second.taken_in) == (3, TakenIn.by(first, "watch"))
+
+
+async def test_a_bad_file_changes_nothing_and_says_where(setup: Setup) -> None:
+    setup.path.write_text(POLICY.replace("connect: public", "conect: public"))
+    report = await setup.reloader.reload("test")
+    assert (report.ok, report.generation) == (False, 1)
+    span = report.problems[0].span
+    assert (span.line, span.column) == (7, 5)
+    assert [loaded.files for loaded in setup.refused] == [(str(setup.path),)]
+    assert setup.hub.snapshot is setup.in_force.snapshot
+
+
+async def test_a_missing_file_changes_nothing(setup: Setup) -> None:
+    setup.path.unlink()
+    report = await setup.reloader.reload("test")
+    assert not report.ok
+    assert setup.hub.snapshot is setup.in_force.snapshot
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ('listen: ["127.0.0.1:0"]', 'listen: ["127.0.0.1:1"]', 2),
+        ("/run/a.sock", "/run/b.sock", 2),
+        ("server: {", "server: {path: /other/, ", 2),
+        ("server: {", "server: {state: elsewhere, ", 2),
+    ],
+)
+async def test_what_needs_a_restart_is_refused_and_named(setup: Setup, old: str, new: str, line: int) -> None:
+    setup.path.write_text(POLICY.replace(old, new))
+    report = await setup.reloader.reload("test")
+    assert not report.ok
+    assert [(p.code, p.span.line) for p in report.problems] == [("needs_restart", line)]
+    assert setup.hub.snapshot is setup.in_force.snapshot
+
+
+async def test_a_changed_key_is_a_new_generation_with_the_same_digest(setup: Setup) -> None:
+    setup.secret.write_text("t" * 40)
+    report = await setup.reloader.reload_keys("test")
+    assert (report.ok, report.changed, report.generation) == (True, True, 2)
+    assert report.digest == setup.in_force.snapshot.digest
+    assert not (await setup.reloader.reload_keys("test")).changed
+
+
+async def test_keys_alone_take_no_other_change_along(setup: Setup) -> None:
+    setup.secret.write_text("t" * 40)
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    assert (await setup.reloader.reload_keys("test")).changed
+    assert "/chat" not in setup.hub.snapshot.configuration.policy.namespaces
+
+
+@pytest.mark.parametrize("secret", ["short", "", None])
+async def test_a_bad_key_changes_nothing(setup: Setup, secret: str | None) -> None:
+    if secret is None:
+        setup.secret.unlink()
+    else:
+        setup.secret.write_text(secret)
+    for report in (await setup.reloader.reload_keys("test"), await setup.reloader.reload("test")):
+        assert not report.ok
+        assert report.problems[0].span.line == 4
+    assert setup.hub.snapshot is setup.in_force.snapshot
+
+
+async def test_a_development_key_is_for_development(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    setup.secret.write_bytes(make_development_secret())
+    report = await setup.reloader.reload("test")
+    assert [problem.code for problem in report.problems] == ["development_key"]
+    with pytest.raises(ConfigInvalid):
+        start_up(str(setup.path), development=False, passed={})
+    assert start_up(str(setup.path), development=True, passed={})
+
+
+async def test_development_makes_the_secret_that_is_missing(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, development=True)
+    setup.path.write_text(POLICY.replace("corp.secret", "other.secret"))
+    assert (await setup.reloader.reload("test")).changed
+    made = tmp_path / "other.secret"
+    assert made.read_bytes().startswith(b"compartmentd-development-")
+    assert made.stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_the_system_refuses_before_anything_changed_is_a_refused_reload(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, development=True)
+    setup.path.write_text(POLICY.replace("corp.secret", "missing/corp.secret"))
+    report = await setup.reloader.reload("watch")
+    assert (report.ok, report.generation) == (False, 1)
+    (problem,) = report.problems
+    assert (problem.code, problem.span.file) == ("reload_failed", str(setup.path))
+    assert (
+        problem.message == f"the reload failed: `{tmp_path}/missing/corp.secret`: no such file or directory"
+    )
+    assert setup.reloader.last == report
+    assert setup.reloader.tally.refused == 1
+    assert setup.hub.snapshot is setup.in_force.snapshot
+    (tmp_path / "missing").mkdir()
+    assert (await setup.reloader.reload("request")).changed
+
+
+@pytest.mark.parametrize("asked", ["reload", "reload_keys", "reload_certificate", "take_remote_keys"])
+async def test_any_kind_of_reload_may_be_refused_so(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise OSError(24, "Too many open files")
+
+    for name in ("_compile", "_adopt", "_replace", "_read_certificate"):
+        monkeypatch.setattr(setup.reloader, name, fail)
+    report = await getattr(setup.reloader, asked)("test")
+    assert [problem.message for problem in report.problems] == ["the reload failed: too many open files"]
+    monkeypatch.undo()
+    assert (await getattr(setup.reloader, asked)("test")).ok
+
+
+async def test_what_fails_after_the_swap_is_no_refusal(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: InForce) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(setup.reloader, "_took_force", fail)
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    with pytest.raises(OSError, match="No space"):
+        await setup.reloader.reload("watch")
+    assert setup.hub.snapshot.generation == 2
+
+
+async def test_reloads_that_are_asked_for_meanwhile_are_one(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+    begun = asyncio.Event()
+    gates = [asyncio.Event() for _ in range(3)]
+    compile_beside = reload_module.compile_beside
+
+    async def gated(path: str, known: Any, *, serving: bool) -> Any:
+        number = len(compiled)
+        compiled.append(setup.path.read_text())
+        begun.set()
+        await gates[number].wait()
+        return await compile_beside(path, known, serving=serving)
+
+    monkeypatch.setattr(reload_module, "compile_beside", gated)
+    first = asyncio.create_task(setup.reloader.reload("first"))
+    await begun.wait()
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    later = [asyncio.create_task(setup.reloader.reload(f"later {number}")) for number in range(5)]
+    await asyncio.sleep(0)
+    assert len(compiled) == 1  # one at a time
+    for gate in gates:
+        gate.set()
+    await first
+    reports = await asyncio.gather(*later)
+    assert len(compiled) == 2  # exactly one more
+    assert all(report is reports[0] for report in reports)
+    assert "/chat" in setup.hub.snapshot.configuration.policy.namespaces
+
+
+async def test_a_caller_that_goes_away_does_not_take_the_reload_with_it(setup: Setup) -> None:
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    caller = asyncio.create_task(setup.reloader.reload("caller"))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    await setup.reloader.reload("after it")
+    assert setup.hub.snapshot.generation == 2
+
+
+async def test_half_a_file_is_read_once_more(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = POLICY + "  /chat: {connect: authenticated}\n"
+    setup.path.write_text(whole[:-10])
+
+    async def finish_writing(_: float) -> None:
+        setup.path.write_text(whole)
+
+    monkeypatch.setattr(reload_module, "SETTLE", 12.5)
+    sleep = asyncio.sleep
+    monkeypatch.setattr(
+        reload_module.asyncio,
+        "sleep",
+        lambda seconds: finish_writing(seconds) if seconds == 12.5 else sleep(seconds),
+    )
+    assert (await setup.reloader.reload("watch")).changed
+
+
+async def test_the_log_tells_each_generation(setup: Setup, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "compartmentd")
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    await setup.reloader.reload("SIGHUP")
+    setup.path.write_text("version: 2\n")
+    await setup.reloader.reload("SIGHUP")
+    events = [(record.event, record.levelname) for record in caplog.records]  # type: ignore[attr-defined]
+    assert events[:2] == [("reloaded", "INFO"), ("reload_refused", "ERROR")]
+    fields = caplog.records[0].fields  # type: ignore[attr-defined]
+    assert fields.keys() >= {"cause", "seconds", "judged", "evicted_sessions", "evicted_memberships"}
+    assert ("problem", "ERROR") in events[2:]
+
+
+async def test_that_keys_are_well_does_not_hide_files_that_are_refused(setup: Setup) -> None:
+    setup.path.write_text("version: 2\n")
+    refused = await setup.reloader.reload("SIGHUP")
+    setup.secret.write_text("t" * 40)
+    assert (await setup.reloader.reload_keys("watch")).changed
+    await setup.reloader.take_remote_keys("test")
+    assert setup.reloader.last == refused
+    setup.path.write_text(POLICY)
+    mended = await setup.reloader.reload("SIGHUP")
+    assert setup.reloader.last == mended
+    setup.secret.write_text("short")
+    refused = await setup.reloader.reload_keys("watch")
+    await setup.reloader.take_remote_keys("test")
+    assert setup.reloader.last == refused
+    setup.secret.write_text("t" * 40)
+    await setup.reloader.reload_keys("watch")
+    assert setup.reloader.last is not None
+    assert setup.reloader.last.ok
+
+
+async def test_everyone_is_judged_whatever_fails_besides(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = RecordingPeer()
+    setup.hub.connect(peer, "/", None)
+
+    def fail(_: InForce) -> None:
+        raise RuntimeError("no thread is left")
+
+    monkeypatch.setattr(setup.reloader, "_took_force", fail)
+    setup.path.write_text(POLICY.replace("connect: public", "connect: authenticated"))
+    with pytest.raises(RuntimeError):
+        await setup.reloader.reload("test")
+    assert not peer.sessions
+    monkeypatch.undo()
+    setup.path.write_text(POLICY)
+    assert (await setup.reloader.reload("test")).generation == 3

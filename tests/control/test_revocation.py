@@ -1,0 +1,365 @@
+"""Revoking: in rounds that count for who asked before, kept before it is answered, and logouts that come twice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import msgspec
+import pytest
+
+from compartmentd.control.revocation import WAITING, Logouts, Revoker, Rounds
+from compartmentd.names import EntryName
+from compartmentd.policy.codes import Code
+from compartmentd.problems import start_of
+from compartmentd.sessions.revocations import Revocation
+from compartmentd.storage.revocations import State, open_state
+from compartmentd.tokens.entry import KeySource, LogoutSettings
+from compartmentd.tokens.keyset import KeySet
+from compartmentd.tokens.rejected import Asked
+from compartmentd.tokens.security_events import LOGOUT_EVENT
+from tests.support.timing import eventually
+from tests.support.world import ISSUERS, SECRET, World
+
+ISSUER = "https://id.example.com"
+CLIENT = "chat-client"
+POLICY = (
+    ISSUERS
+    + """
+namespaces:
+  /:
+    connect: authenticated
+    publish: authenticated
+    events: [message]
+"""
+)
+
+
+def with_logout(world: World) -> World:
+    """Let the entry of the world take logouts, as `logout: {audience: chat-client}` does."""
+    snapshot = world.hub.snapshot
+    [entry] = snapshot.configuration.issuers
+    entry = msgspec.structs.replace(entry, logout=LogoutSettings((CLIENT,)))
+    configuration = msgspec.structs.replace(snapshot.configuration, issuers=(entry,))
+    keys = KeySet.of([entry], snapshot.keys.keys[entry.name])
+    world.hub.swap(
+        msgspec.structs.replace(
+            snapshot, generation=snapshot.generation + 1, configuration=configuration, keys=keys
+        )
+    )
+    assert world.hub.judge_some(1.0)
+    return world
+
+
+def logout_token(**changed: Any) -> str:
+    now = int(time.time())
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": CLIENT,
+        "iat": now,
+        "exp": now + 120,
+        "jti": "1",
+        "events": {LOGOUT_EVENT: {}},
+        **changed,
+    }
+    claims = {name: value for name, value in claims.items() if value is not ...}
+    return jwt.encode(claims, SECRET, algorithm="HS256", headers={"typ": "logout+jwt"})
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(tmp_path, POLICY)
+    made.clock.now = time.time()
+    return with_logout(made)
+
+
+def opened(path: Path) -> State:
+    path.mkdir(exist_ok=True)
+    state = open_state(str(path), start_of(""))
+    assert isinstance(state, State)
+    return state
+
+
+def revocation(sub: str = "ann") -> Revocation:
+    now = time.time()
+    return Revocation(issuer=ISSUER, kind="sub", value=sub, before=now, code=Code.REVOKED, at=now)
+
+
+# --- rounds -----------------------------------------------------------------------------------------------------
+
+
+async def test_who_asks_while_a_round_runs_gets_one_more_and_shares_it() -> None:
+    begun: list[asyncio.Event] = []
+
+    async def work() -> int:
+        begun.append(asyncio.Event())
+        await begun[-1].wait()
+        return len(begun)
+
+    rounds = Rounds(work)
+    first = asyncio.create_task(rounds.done())
+    await eventually(lambda: begun, "the first round has begun")
+    later = [asyncio.create_task(rounds.done()) for _ in range(50)]
+    await asyncio.sleep(0)
+    assert len(begun) == 1
+    begun[0].set()
+    assert await first == 1
+    await eventually(lambda: len(begun) == 2, "the second round has begun")
+    begun[1].set()
+    assert set(await asyncio.gather(*later)) == {2}
+    await rounds.over()
+
+
+async def test_a_round_outlives_whoever_asked() -> None:
+    gate = asyncio.Event()
+    rounds = Rounds(gate.wait)
+    asked = asyncio.create_task(rounds.done())
+    await asyncio.sleep(0)
+    asked.cancel()
+    other = asyncio.create_task(rounds.done())
+    gate.set()
+    assert await other is True
+    await rounds.over()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+
+
+# --- revoking ---------------------------------------------------------------------------------------------------
+
+
+async def test_it_is_done_when_it_is_answered(world: World, tmp_path: Path) -> None:
+    state = opened(tmp_path / "state")
+    ann, bob = world.connect("/", "ann"), world.connect("/", "bob")
+    revoker = Revoker(world.hub, state)
+    assert await revoker.revoke(revocation()) is True
+    assert ann.take() == [["closing", {"code": "revoked", "retry": False}], ("disconnected", "/")]
+    assert bob.take() == []
+    await revoker.close()
+    state.close()
+    again = opened(tmp_path / "state")
+    assert [kept.value for kept in again.found.revocations] == ["ann"]
+    assert again.found.max_age == 86400
+    again.close()
+
+
+async def test_many_at_once_share_their_rounds(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = opened(tmp_path / "state")
+    saved: list[int] = []
+    save = State.save
+
+    def counted(self: State, kept: Any) -> None:
+        saved.append(len(kept.revocations))
+        save(self, kept)
+
+    monkeypatch.setattr(State, "save", counted)
+    revoker = Revoker(world.hub, state)
+    assert (
+        await asyncio.gather(*(revoker.revoke(revocation(f"user-{n}")) for n in range(300))) == [True] * 300
+    )
+    assert len(saved) <= 2
+    assert saved[-1] == 300
+    await revoker.close()
+    state.close()
+
+
+async def test_a_slow_disk_holds_no_ending_up(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, written, go_on = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+
+    def slow(self: State, kept: Any) -> None:
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
+        loop.call_soon_threadsafe(written.set)
+
+    state = opened(tmp_path / "state")
+    monkeypatch.setattr(State, "save", slow)
+    clients = [world.connect("/", name) for name in ("ann", "bob")]
+    revoker = Revoker(world.hub, state)
+    asked = [asyncio.create_task(revoker.revoke(revocation(name))) for name in ("ann", "bob")]
+    await eventually(lambda: not any(client.peer.sessions for client in clients), "both have ended")
+    assert not any(task.done() for task in asked)
+    go_on.set()
+    assert await asyncio.gather(*asked) == [True, True]
+    assert written.is_set()
+    await revoker.close()
+    state.close()
+
+
+async def test_what_could_not_be_kept_is_in_force_and_said(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(self: State, kept: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    state = opened(tmp_path / "state")
+    ann = world.connect("/", "ann")
+    revoker = Revoker(world.hub, state)
+    logouts = Logouts(world.hub, revoker)
+    token = logout_token(sub="ann")
+    with monkeypatch.context() as broken, caplog.at_level(logging.ERROR, "compartmentd"):
+        broken.setattr(State, "save", full)
+        assert await logouts.logout(token) is False
+    assert "could not be written" in caplog.text
+    assert ann.take()[0] == ["closing", {"code": "logged_out", "retry": False}]
+    assert await logouts.logout(token) is True, "the provider may try again"
+    assert await logouts.logout(token) is False
+    await revoker.close()
+    state.close()
+
+
+# --- logouts ----------------------------------------------------------------------------------------------------
+
+
+def kept(world: World) -> set[tuple[str, str]]:
+    return {(one.kind, one.value) for one in world.hub.revocations.kept()}
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ({"sub": "ann"}, {("sub", "ann")}),
+        ({"sid": "s1"}, {("sid", "s1")}),
+        ({"sub": "ann", "sid": "s1"}, {("sid", "s1"), ("sub_without_sid", "ann")}),
+    ],
+)
+async def test_a_logout_is_of_a_session_or_of_a_subject(
+    world: World, named: dict[str, str], expected: set[tuple[str, str]]
+) -> None:
+    assert await Logouts(world.hub, Revoker(world.hub, None)).logout(logout_token(**named)) is True
+    assert kept(world) == expected
+    assert {one.code for one in world.hub.revocations.kept()} == {Code.LOGGED_OUT}
+
+
+async def test_a_subject_may_log_in_again_at_once_and_a_session_does_not_come_back(world: World) -> None:
+    logouts = Logouts(world.hub, Revoker(world.hub, None))
+    now = int(time.time())
+    assert await logouts.logout(logout_token(sub="ann", iat=now - 2))
+    assert await logouts.logout(logout_token(sid="s1", iat=now - 2, jti="2"))
+    assert world.try_connect("/", "ann", iat=now - 2).peer.sent[0][3]["code"] == "logged_out"
+    assert world.try_connect("/", "ann", iat=now - 1).peer.sent[0][0] == "connected"
+    assert world.try_connect("/", "bob", sid="s1", iat=now - 1).peer.sent[0][3]["code"] == "logged_out"
+    assert world.try_connect("/", "bob", sid="s1", iat=now + 5).peer.sent[0][3]["code"] == "logged_out"
+
+
+async def test_a_logout_counts_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    logouts = Logouts(world.hub, Revoker(world.hub, None))
+    token = logout_token(sub="ann")
+    with caplog.at_level(logging.INFO, "compartmentd"):
+        assert [await logouts.logout(token) for _ in range(3)] == [True, False, False]
+    assert [record.__dict__["event"] for record in caplog.records] == [
+        "logged_out",
+        "logout_refused",
+        "logout_refused",
+    ]
+    assert "ann" not in caplog.text
+    assert token not in caplog.text
+
+
+async def test_a_flood_of_bad_ones_changes_nothing_and_fills_no_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    logouts = Logouts(world.hub, Revoker(world.hub, None))
+    with caplog.at_level(logging.INFO, "compartmentd"):
+        for number in range(200):
+            assert await logouts.logout(logout_token(sub="ann", nonce="n", jti=str(number))) is False
+    assert len(caplog.records) < 20
+    assert kept(world) == set()
+
+
+async def test_logouts_are_wanted_where_an_entry_takes_them(tmp_path: Path) -> None:
+    plain = World(tmp_path, POLICY)
+    logouts = Logouts(plain.hub, Revoker(plain.hub, None))
+    assert not logouts.wanted
+    assert await logouts.logout(logout_token(sub="ann")) is False
+    with_logout(plain)
+    assert logouts.wanted
+
+
+class Fetching:
+    """Has a fetch run for every entry, which the test ends."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[EntryName, str | None]] = []
+        self.waiting: list[tuple[EntryName, Any]] = []
+
+    def ask(self, entry: EntryName, kid: str | None) -> Asked:
+        self.asked.append((entry, kid))
+        return Asked.PENDING
+
+    def when_answered(self, entry: EntryName, callback: Any) -> None:
+        self.waiting.append((entry, callback))
+
+
+def without_keys(world: World) -> KeySet:
+    """Make the entry one whose keys are fetched, and are not there yet; returns the keys as they will be."""
+    snapshot = world.hub.snapshot
+    [entry] = snapshot.configuration.issuers
+    entry = msgspec.structs.replace(entry, keys=KeySource("discovery", entry.issuer, entry.span))
+    complete = KeySet.of([entry], snapshot.keys.keys[entry.name])
+    generation = snapshot.generation + 1
+    world.hub.swap(msgspec.structs.replace(snapshot, generation=generation, keys=KeySet.of([entry])))
+    return complete
+
+
+async def test_a_logout_waits_for_keys_that_are_being_fetched(world: World) -> None:
+    complete, fetching = without_keys(world), Fetching()
+    logouts = Logouts(world.hub, Revoker(world.hub, None), fetching)
+    asked = asyncio.create_task(logouts.logout(logout_token(sub="ann")))
+    await eventually(lambda: fetching.waiting, "it waits")
+    assert not asked.done()
+    snapshot = world.hub.snapshot
+    world.hub.swap(msgspec.structs.replace(snapshot, generation=snapshot.generation + 1, keys=complete))
+    [(entry, answered)] = fetching.waiting
+    answered()
+    assert fetching.asked == [(entry, None)]
+    assert entry == "corp"
+    assert await asked is True
+    assert kept(world) == {("sub", "ann")}
+
+
+async def test_it_waits_once_and_not_in_any_number(world: World) -> None:
+    without_keys(world)
+    fetching = Fetching()
+    logouts = Logouts(world.hub, Revoker(world.hub, None), fetching)
+    waiting = [
+        asyncio.create_task(logouts.logout(logout_token(sub=str(n), jti=str(n)))) for n in range(WAITING)
+    ]
+    await eventually(lambda: len(fetching.waiting) == WAITING, "all wait")
+    assert await logouts.logout(logout_token(sub="one too many", jti="x")) is False
+    for _, answered in fetching.waiting:
+        answered()
+    assert not any(await asyncio.gather(*waiting))
+    assert len(fetching.waiting) == WAITING
+    assert kept(world) == set()
+
+
+# --- over a restart ---------------------------------------------------------------------------------------------
+
+
+async def test_a_restart_keeps_the_deny_list(tmp_path: Path) -> None:
+    for directory in ("one", "two"):
+        (tmp_path / directory).mkdir()
+    first = with_logout(World(tmp_path / "one", POLICY))
+    first.clock.now = time.time()
+    state = opened(tmp_path / "state")
+    revoker = Revoker(first.hub, state)
+    assert await Logouts(first.hub, revoker).logout(logout_token(sub="ann"))
+    token = {"sub": "ann", "iat": int(time.time()) - 1}
+    assert first.try_connect("/", **token).peer.sent[0][3]["code"] == "logged_out"
+    # The process is killed here: nothing is said goodbye to but the lock, which the kernel takes back.
+    state.close()
+    second = with_logout(World(tmp_path / "two", POLICY))
+    second.clock.now = time.time()
+    assert second.try_connect("/", **token).peer.sent[0][0] == "connected"
+    again = opened(tmp_path / "state")
+    second.hub.restore(again.found.revocations, again.found.max_age)
+    assert second.try_connect("/", **token).peer.sent[0][3]["code"] == "logged_out"
+    assert second.try_connect("/", "bob").peer.sent[0][0] == "connected"
+    await revoker.close()
+    again.close()

@@ -1,0 +1,149 @@
+"""Accepting when there is nothing left to accept with."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import resource
+import socket
+from math import inf
+from typing import Any
+
+import pytest
+
+from compartmentd.net.acceptor import Acceptor, all_but_reserve
+from tests.support.timing import eventually
+from tests.support.wire import port_of
+
+
+class Exhausted(socket.socket):
+    """A listening socket whose first `accept`s fail, as they do without descriptors."""
+
+    failures: list[int]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.failures:
+            raise OSError(self.failures.pop(0), "no")
+        return super().accept()
+
+
+def listening(failures: list[int]) -> Exhausted:
+    sock = Exhausted()
+    sock.failures = failures
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    sock.setblocking(False)
+    return sock
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EPERM])
+async def test_a_failure_to_accept_is_waited_out(
+    number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("compartmentd.net.acceptor._PAUSE", 0.05)
+    accepted: list[socket.socket] = []
+    acceptor = Acceptor(lambda sock, _: accepted.append(sock))
+    sock = listening([number] * 3)
+    acceptor.add([sock])
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
+    await eventually(lambda: accepted, "the connection is accepted in the end")
+    assert len(caplog.records) == 3, "once for each pause, not for each turn of the loop"
+    writer.close()
+    accepted[0].close()
+    acceptor.close()
+
+
+async def test_an_aborted_connection_is_passed_over(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG, "compartmentd")
+    accepted: list[socket.socket] = []
+    acceptor = Acceptor(lambda sock, _: accepted.append(sock))
+    sock = listening([errno.ECONNABORTED, errno.EINTR])
+    acceptor.add([sock])
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
+    await eventually(lambda: accepted, "the next one is accepted")
+    assert not caplog.records
+    writer.close()
+    accepted[0].close()
+    acceptor.close()
+
+
+async def test_nobody_is_accepted_while_it_is_said_to_wait():
+    accepted: list[socket.socket] = []
+    asked, leaving = [0], True
+
+    def waits() -> bool:
+        asked[0] += 1
+        return leaving
+
+    acceptor = Acceptor(lambda sock, _: accepted.append(sock), waits=waits)
+    sock = listening([])
+    acceptor.add([sock])
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
+    await eventually(lambda: asked[0] > 3, "it is asked in each turn")
+    assert not accepted
+    leaving = False
+    await eventually(lambda: accepted, "the connection has waited in the kernel")
+    writer.close()
+    accepted[0].close()
+    acceptor.close()
+
+
+async def test_closing_while_paused_ends_the_pause():
+    acceptor = Acceptor(lambda _, __: None)
+    sock = listening([errno.EMFILE])
+    acceptor.add([sock])
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
+    await eventually(lambda: not sock.failures, "the failure")
+    acceptor.close()
+    assert sock.fileno() == -1
+    writer.close()
+
+
+async def test_what_is_accepted_may_close_the_acceptor():
+    accepted: list[socket.socket] = []
+
+    def take(sock: socket.socket, _: Any) -> None:
+        accepted.append(sock)
+        acceptor.close()
+
+    acceptor = Acceptor(take)
+    sock = listening([])
+    writers = [(await asyncio.open_connection("127.0.0.1", port_of(sock)))[1] for _ in range(2)]
+    acceptor.add([sock])
+    await eventually(lambda: accepted, "one connection")
+    assert len(accepted) == 1
+    accepted[0].close()
+    for writer in writers:
+        writer.close()
+
+
+async def test_some_descriptors_are_kept_from_strangers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("compartmentd.net.acceptor._PAUSE", 0.05)
+    accepted: list[socket.socket] = []
+    acceptor = Acceptor(lambda sock, _: accepted.append(sock), below=0)
+    sock = listening([])
+    acceptor.add([sock])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""  # refused at once, so that it does not wait for nothing
+    assert not accepted
+    assert [record.event for record in caplog.records] == ["cannot_accept"]  # type: ignore[attr-defined]
+    writer.close()
+    acceptor._below = 1 << 20
+    _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
+    await eventually(lambda: accepted, "the next one is accepted")
+    writer.close()
+    accepted[0].close()
+    acceptor.close()
+
+
+@pytest.mark.parametrize(
+    ("limit", "below"),
+    [(80, 70), (1024, 896), (65536, 65280), (resource.RLIM_INFINITY, inf)],
+)
+def test_how_many_are_kept(limit: int, below: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert all_but_reserve() == below

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given, strategies as st
+
+from compartmentd.policy.model import IntegerParam
+from compartmentd.policy.templates.integers import LARGEST, Spelling, read_integer, spellings
+from tests.support.policies import span
+
+
+def integer(low: int, high: int | None) -> IntegerParam:
+    return IntegerParam(name="n", low=low, high=high, span=span())
+
+
+def spelled(spelling: Spelling) -> set[str]:
+    choices = [[chr(code) for code in range(ord(low), ord(high) + 1)] for low, high in spelling]
+    return {"".join(characters) for characters in product(*choices)}
+
+
+def fits(text: str, spelling: Spelling) -> bool:
+    return len(text) == len(spelling) and all(
+        low <= character <= high for character, (low, high) in zip(text, spelling, strict=True)
+    )
+
+
+@given(st.integers(-130, 130), st.integers(-130, 1300))
+def test_a_range_is_spelled_exactly(low: int, high: int) -> None:
+    parts = [spelled(spelling) for spelling in spellings(integer(low, high))]
+    together = [text for part in parts for text in part]
+    assert sorted(together) == sorted(str(number) for number in range(low, high + 1))
+
+
+NUMBERS = st.one_of(st.integers(-LARGEST * 10, LARGEST * 10), st.integers(-300, 300))
+
+
+@given(NUMBERS, st.none() | NUMBERS, st.data())
+def test_spelling_and_reading_agree_at_any_size(low: int, high: int | None, data: st.DataObject) -> None:
+    param = integer(low, high)
+    near = [
+        low,
+        low - 1,
+        low + 1,
+        0,
+        LARGEST,
+        -LARGEST,
+        *([] if high is None else [high, high - 1, high + 1]),
+    ]
+    number = data.draw(st.sampled_from(near) | NUMBERS)
+    in_language = abs(number) <= LARGEST and low <= number and (high is None or number <= high)
+    assert any(fits(str(number), spelling) for spelling in spellings(param)) is in_language
+    assert (read_integer(str(number), param) == number) is in_language
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-", "-0", "00", "007", "+1", " 1", "1 ", "1.0", "1e3", "0x1", "1_0", "\u0661", "\uff11", "1\n"],
+)
+def test_an_integer_has_one_spelling(text: str) -> None:
+    assert read_integer(text, integer(-LARGEST, None)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("7", 7), ("-7", -7), ("9" * 16, LARGEST), ("1" + "0" * 16, None)]
+)
+def test_an_integer_has_at_most_sixteen_digits(text: str, value: int | None) -> None:
+    assert read_integer(text, integer(-LARGEST, None)) == value
