@@ -159,7 +159,7 @@ def test_no_way_in_opens_when_the_one_function_fails(
 
 
 def _sessions(world: World) -> list[Any]:
-    return [session for place in world.hub.registry.compartments.values() for session in place.sessions]
+    return [session for place in world.hub.registry.namespaces.values() for session in place.sessions]
 
 
 def test_a_remembered_permission_says_what_deciding_again_would(world: World, asked: list[Request]) -> None:
@@ -189,12 +189,12 @@ def test_admin_access_fails_closed(world: World, monkeypatch: pytest.MonkeyPatch
 
 
 def test_only_the_decision_function_evaluates_rules() -> None:
-    """A rule is judged in a scene: who makes none judges none."""
+    """A rule is judged in a context: who makes none judges none."""
     users = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and _called(node) == "Scene"
+        if isinstance(node, ast.Call) and _called(node) == "EvaluationContext"
     }
     assert users == {"policy/decide.py"}
 

@@ -16,7 +16,7 @@ from compartmentd.cli.render import Format, format_option, print_json, print_pro
 from compartmentd.configuration.compiler import Contents, load
 from compartmentd.errors import UsageError
 from compartmentd.storage.files import Disk
-from compartmentd.storage.generations import Damaged, Entry, History, state_directory
+from compartmentd.storage.generations import Damaged, Entry, GenerationStore, state_directory
 from compartmentd.storage.generations.restore import Restoration, carry_out, plan
 
 SHORT = 12
@@ -52,7 +52,7 @@ def rollback(
 
     What lies there is kept before it is replaced, so the way forward is a rollback, too.
     """
-    history = History(_state(path, state))
+    history = GenerationStore(_state(path, state))
     try:
         entries = history.entries()
         if version is None:
@@ -85,7 +85,7 @@ def _named(version: str, entries: tuple[Entry, ...]) -> Entry:
     return found[0]
 
 
-def _read(history: History, entry: Entry) -> Contents:
+def _read(history: GenerationStore, entry: Entry) -> Contents:
     try:
         return history.read(entry)
     except Damaged as damage:
@@ -101,7 +101,7 @@ class _Row(NamedTuple):
     damage: str
 
 
-def _rows(history: History, entries: tuple[Entry, ...]) -> Iterator[_Row]:
+def _rows(history: GenerationStore, entries: tuple[Entry, ...]) -> Iterator[_Row]:
     for entry in entries:
         try:
             yield _Row(entry, [name for name, _ in history.read(entry)], "")
@@ -109,7 +109,7 @@ def _rows(history: History, entries: tuple[Entry, ...]) -> Iterator[_Row]:
             yield _Row(entry, [], str(damage))
 
 
-def _list(path: str, history: History, entries: tuple[Entry, ...], format_: Format) -> None:
+def _list(path: str, history: GenerationStore, entries: tuple[Entry, ...], format_: Format) -> None:
     on_disk = load(path, Disk()).digest
     rows = list(_rows(history, entries))
     if format_ == "json":
@@ -149,7 +149,7 @@ def _time(entry: Entry) -> str:
 # --- restoring ----------------------------------------------------------------------------------------------------
 
 
-def _restore(restoration: Restoration, history: History, format_: Format, *, yes: bool) -> Exit:
+def _restore(restoration: Restoration, history: GenerationStore, format_: Format, *, yes: bool) -> Exit:
     refused = bool(restoration.doubts) and not yes
     if restoration.changes and not refused:
         carry_out(restoration, history, time.time())

@@ -18,7 +18,7 @@ from compartmentd.keys.remote import RemoteKeys
 from compartmentd.policy.decide import decide_admin
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.reevaluate import Evictions
-from compartmentd.telemetry.decision_feed import Feed
+from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import principal_of, verify
 
@@ -60,7 +60,7 @@ class DaemonAdministration:
         self,
         hub: Hub,
         reloader: Reloader,
-        feed: Feed,
+        feed: DecisionFeed,
         connections: Callable[[], int],
         *,
         remote: RemoteKeys,
@@ -145,7 +145,7 @@ class DaemonAdministration:
         snapshot = self._hub.snapshot
         registry = self._hub.registry
         last = self._reloader.last
-        live = registry.compartments
+        live = registry.namespaces
         return {
             "version": __version__,
             "generation": snapshot.generation,
@@ -165,7 +165,7 @@ class DaemonAdministration:
             else {"expires": int(self._reloader.certificate.expires_at * 1000)},
             "connections": self._connections(),
             "sessions": registry.sessions,
-            "rooms": sum(len(compartment.rooms) for compartment in live.values()),
+            "rooms": sum(len(namespace.rooms) for namespace in live.values()),
             "namespaces": {
                 name: {
                     "sessions": len(live[name].sessions) if name in live else 0,

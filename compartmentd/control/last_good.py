@@ -14,7 +14,7 @@ from compartmentd.control.reload import InForce
 from compartmentd.errors import ConfigInvalid
 from compartmentd.problems import Problem
 from compartmentd.storage.files import Disk
-from compartmentd.storage.generations import Damaged, Entry, History, KeptFiles, state_directory
+from compartmentd.storage.generations import Damaged, Entry, GenerationStore, KeptFiles, state_directory
 from compartmentd.telemetry.logs import log
 
 
@@ -54,7 +54,7 @@ def _kept(path: str, environ: Mapping[str, str]) -> Iterator[tuple[Entry, Conten
     if state is None:
         log(logging.ERROR, "last_good_missing", "no state directory is known, so there is no last good")
         return
-    history = History(state)
+    history = GenerationStore(state)
     try:
         entries = history.entries()
     except OSError as error:
@@ -77,10 +77,10 @@ def _say(what: str, problems: tuple[Problem, ...]) -> None:
             log(logging.ERROR, "problem", str(problem), code=problem.code, help=problem.help)
 
 
-class Keeper:
+class GenerationKeeper:
     """Keeps what comes into force, one after the other and beside the loop."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: GenerationStore) -> None:
         self._history = history
         self._turn = asyncio.Lock()
 

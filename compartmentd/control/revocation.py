@@ -16,10 +16,10 @@ from compartmentd.errors import UsageError
 from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 from compartmentd.sessions.hub import Hub
-from compartmentd.sessions.key_wait import KeyHelp, Patience
+from compartmentd.sessions.key_wait import KeyFinder, KeyWait
 from compartmentd.sessions.limits import Bucket
 from compartmentd.sessions.revocations import Kind, Revocation
-from compartmentd.storage.revocations import Kept, State
+from compartmentd.storage.revocations import Kept, RevocationStore
 from compartmentd.telemetry.logs import log
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.logout import LogoutToken, ReplayMemory, verify_logout
@@ -72,7 +72,7 @@ class Rounds(Generic[T]):
 class Revoker:
     """Carries revocations out."""
 
-    def __init__(self, hub: Hub, state: State | None) -> None:
+    def __init__(self, hub: Hub, state: RevocationStore | None) -> None:
         self._hub = hub
         self._state = state
         # Rounds of their own: sessions end in time also while the disk is slow.
@@ -126,10 +126,10 @@ class Revoker:
 class Logouts:
     """Takes logout tokens: the application behind `/backchannel-logout`."""
 
-    def __init__(self, hub: Hub, revoker: Revoker, keys: KeyHelp | None = None) -> None:
+    def __init__(self, hub: Hub, revoker: Revoker, keys: KeyFinder | None = None) -> None:
         self._hub = hub
         self._revoker = revoker
-        self._patience = Patience(keys)
+        self._patience = KeyWait(keys)
         self._waiting = 0
         self._replays = ReplayMemory(REPLAYS)
         # Of what strangers send a few lines are enough: a flood of it must not become a flood of log.

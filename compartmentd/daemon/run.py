@@ -23,7 +23,7 @@ from compartmentd import __version__
 from compartmentd.configuration.compiler import Loaded
 from compartmentd.control.admin import DaemonAdministration
 from compartmentd.control.first_generation import certificate_of, start_up
-from compartmentd.control.last_good import Keeper, Start, start_on_last_good
+from compartmentd.control.last_good import GenerationKeeper, Start, start_on_last_good
 from compartmentd.control.reload import InForce, Reloader
 from compartmentd.control.revocation import Logouts, Revoker
 from compartmentd.control.watch_scope import Change, Followed, followed, what_changed
@@ -43,13 +43,13 @@ from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.sessions.hub import Hub
 from compartmentd.storage.certificates import Certificate
-from compartmentd.storage.generations import History
-from compartmentd.storage.revocations import State, state_of
+from compartmentd.storage.generations import GenerationStore
+from compartmentd.storage.revocations import RevocationStore, state_of
 from compartmentd.storage.watcher import Watcher
-from compartmentd.telemetry.decision_feed import Feed
+from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.decision_log import DecisionLog
 from compartmentd.telemetry.logs import Stamp, log, set_up, tell_left_out
-from compartmentd.telemetry.loop_lag import Lag
+from compartmentd.telemetry.loop_lag import LoopLag
 from compartmentd.telemetry.tracing import tracing_of
 from compartmentd.transport.draining import Draining
 from compartmentd.transport.server import SocketServer
@@ -133,7 +133,7 @@ class Daemon:
         path: str,
         in_force: InForce,
         stamp: Stamp,
-        state: State | None,
+        state: RevocationStore | None,
         notifier: Notifier,
         *,
         certificate: Certificate | None,
@@ -149,10 +149,10 @@ class Daemon:
         self._page_origins: tuple[str, ...] = ()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
-        self._feed = Feed()
+        self._feed = DecisionFeed()
         self._tracing = tracing_of(os.environ)
         self._decisions = DecisionLog(self._feed, tracing=self._tracing)
-        self._lag = Lag()
+        self._lag = LoopLag()
         self._notifier = notifier
         self._ticked = time.monotonic()
         self._remote = RemoteKeys(self._keys_changed)
@@ -179,7 +179,7 @@ class Daemon:
         )
         self._state = state
         state_path = in_force.snapshot.configuration.server.state
-        self._history = None if state_path is None else Keeper(History(state_path))
+        self._history = None if state_path is None else GenerationKeeper(GenerationStore(state_path))
         if state is not None:
             self._hub.restore(state.found.revocations, state.found.max_age)
         self._revoker = Revoker(self._hub, state)
@@ -355,7 +355,7 @@ class Daemon:
     def _status(self) -> str:
         """Return the line that `systemctl status` shows: what is in force, how much, and what was refused last."""
         now, registry, last = self._hub.snapshot, self._hub.registry, self._reloader.last
-        rooms = sum(len(compartment.rooms) for compartment in registry.compartments.values())
+        rooms = sum(len(namespace.rooms) for namespace in registry.namespaces.values())
         line = (
             f"generation {now.generation} ({now.digest[:12]}): "
             f"{counted(self._server.connections, 'connection')}, "

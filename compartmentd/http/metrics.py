@@ -26,7 +26,7 @@ from compartmentd.policy.model import Namespace
 from compartmentd.sessions.counters import UNDECLARED
 from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry.logs import left_out
-from compartmentd.telemetry.loop_lag import BOUNDS, Lag
+from compartmentd.telemetry.loop_lag import BOUNDS, LoopLag
 from compartmentd.transport.server import SocketServer
 
 ALLOWED = "allowed"
@@ -48,7 +48,7 @@ class Sources(msgspec.Struct, frozen=True):
     server: SocketServer
     reloader: Reloader
     remote: RemoteKeys
-    lag: Lag
+    lag: LoopLag
 
 
 class Metrics:
@@ -197,7 +197,7 @@ def _connections(server: SocketServer) -> Iterator[Metric]:
 
 
 def _sessions(hub: Hub) -> Iterator[Metric]:
-    live, declared = hub.registry.compartments, _declared(hub)
+    live, declared = hub.registry.namespaces, _declared(hub)
     sessions = [((name,), len(live[name].sessions) if name in live else 0) for name in declared]
     yield _gauges("sessions", "Sessions by namespace.", ("namespace",), sessions)
     labels = ("namespace", "template")
@@ -291,7 +291,7 @@ _KEY_COUNTS = (
 )
 
 
-def _lag(lag: Lag) -> Metric:
+def _lag(lag: LoopLag) -> Metric:
     bounds = ["+Inf" if bound == inf else str(bound) for bound in BOUNDS]
     return HistogramMetricFamily(
         "compartmentd_event_loop_lag_seconds",

@@ -25,7 +25,7 @@ class Found(msgspec.Struct, frozen=True):
     fresh_for: float | None
 
 
-class Lookup:
+class KeySetFetcher:
     """Fetches the key set of one entry, again and again; remembers where discovery said that it is."""
 
     def __init__(self, entry: IssuerEntry, get: Get, monotonic: Callable[[], float]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from compartmentd.keys.fetch import Lookup
+from compartmentd.keys.fetch import KeySetFetcher
 from compartmentd.keys.http import HttpClient
 from compartmentd.keys.response import Refused
 from compartmentd.tokens.entry import IssuerEntry
@@ -15,7 +15,7 @@ async def fetch_once(entry: IssuerEntry) -> tuple[Key, ...] | Refused:
     """Return the entry's usable keys of this moment, or why there are none; takes at most `lookup.TOTAL`."""
     http = HttpClient()
     try:
-        found = await Lookup(entry, http.get, time.monotonic).fetch()
+        found = await KeySetFetcher(entry, http.get, time.monotonic).fetch()
     finally:
         http.close()
     if isinstance(found, Refused):

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from compartmentd.keys import report
-from compartmentd.keys.fetch import Found, Lookup
+from compartmentd.keys.fetch import Found, KeySetFetcher
 from compartmentd.keys.http import Get, HttpClient
 from compartmentd.keys.response import Refused
 from compartmentd.keys.state import KeyState
@@ -33,7 +33,7 @@ SLICE = 0.002
 class _Followed:
     """One entry with its state and what runs for it."""
 
-    def __init__(self, entry: IssuerEntry, lookup: Lookup, state: KeyState) -> None:
+    def __init__(self, entry: IssuerEntry, lookup: KeySetFetcher, state: KeyState) -> None:
         self.entry = entry
         self.lookup = lookup
         self.state = state
@@ -126,7 +126,7 @@ class RemoteKeys:
         return self._all.get(rules_of(entry)) or self._add(entry, state)
 
     def _add(self, entry: IssuerEntry, state: KeyState) -> _Followed:
-        followed = _Followed(entry, Lookup(entry, self._get, self._monotonic), state)
+        followed = _Followed(entry, KeySetFetcher(entry, self._get, self._monotonic), state)
         self._all[rules_of(entry)] = followed
         self._arm(followed)
         return followed

@@ -33,7 +33,7 @@ _RETRY_WITHOUT = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds after one, two, … failures in a row. Without any keys everyone is refused, so the wait is short."""
 
 
-class Course:
+class FetchSchedule:
     """The timing of one entry; it begins with a fetch that is due at once."""
 
     def __init__(self, now: float) -> None:

@@ -7,7 +7,7 @@ long as it may be relied on. Between the two, failures change nothing but when t
 from __future__ import annotations
 
 from compartmentd.keys.missing_kids import Unknown
-from compartmentd.keys.schedule import Course
+from compartmentd.keys.schedule import FetchSchedule
 from compartmentd.tokens.keyset import Key
 from compartmentd.tokens.rejected import Asked
 
@@ -18,7 +18,7 @@ class KeyState:
     def __init__(self, now: float) -> None:
         self.keys: tuple[Key, ...] = ()
         self.body: bytes | None = None
-        self.course = Course(now)
+        self.course = FetchSchedule(now)
         self.unknown = Unknown()
         self._withdrawn: set[str] = set()
         self.error: str | None = None

@@ -30,7 +30,7 @@ from compartmentd.policy.decision import (
 from compartmentd.policy.model import ByServer, Event, Limits, Namespace, Nobody, RoomTemplate, Rule
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.rules.combinators import all_of
-from compartmentd.policy.rules.context import Scene, Verdict
+from compartmentd.policy.rules.context import EvaluationContext, Verdict
 from compartmentd.policy.rules.traverse import resolved
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.policy.templates.cache import Room
@@ -45,7 +45,7 @@ def decide(rules: Ruleset, who: Principal, request: Request, facts: Facts, now: 
     A namespace that is not declared is refused like a rule that does not hold.
     """
     try:
-        return _Case(rules, Scene(rules.book, who, now), facts).of(request)
+        return _Case(rules, EvaluationContext(rules.book, who, now), facts).of(request)
     except Exception:  # noqa: BLE001 - an error while deciding is a refusal, whatever it was
         return _UNDECIDED
 
@@ -53,7 +53,7 @@ def decide(rules: Ruleset, who: Principal, request: Request, facts: Facts, now: 
 def decide_admin(rules: Ruleset, who: Principal, now: float) -> Decision:
     """Decide whether the bearer of a token may use the admin API over TCP; never raises."""
     try:
-        case = _Case(rules, Scene(rules.book, who, now), Facts())
+        case = _Case(rules, EvaluationContext(rules.book, who, now), Facts())
         rule = rules.policy.admin_access
         return case.expired("admin_access", rule.span) or case.ruled("admin_access", rule, rule.span)
     except Exception:  # noqa: BLE001 - an error while deciding is a refusal, whatever it was
@@ -64,7 +64,7 @@ class _Case(msgspec.Struct, gc=False):
     """One request with all that is needed to decide it; each check returns a refusal, or `None` to go on."""
 
     rules: Ruleset
-    scene: Scene
+    context: EvaluationContext
     facts: Facts
     allow: Allow = Allow()
     """What is answered where nothing refuses."""
@@ -93,7 +93,7 @@ class _Case(msgspec.Struct, gc=False):
         if (
             allowed.allowed
             and most is not None
-            and self.scene.who.subject is not None
+            and self.context.who.subject is not None
             and self.facts.sessions >= most
         ):
             return self._instead(allowed, Code.TOO_MANY, f"sessions_per_user {most}", namespace.span)
@@ -104,11 +104,11 @@ class _Case(msgspec.Struct, gc=False):
         if room is None:
             return self._unknown_room(namespace)
         self._enter(room, request.room)
-        scene, facts, template = self.scene, self.facts, room.match.template
-        scene.by_server = request.by_server
+        context, facts, template = self.context, self.facts, room.match.template
+        context.by_server = request.by_server
         if not facts.within_room_rate:
             return self._over_room_rate(template)
-        verdict = scene.book.ready(template.join).judge(scene)
+        verdict = context.book.ready(template.join).judge(context)
         decision = self._ruled(verdict, room.because(verdict), [(template.join, verdict)])
         if not decision.allowed or request.room in facts.memberships:
             return decision  # who is in the room already takes no place
@@ -153,11 +153,11 @@ class _Case(msgspec.Struct, gc=False):
 
     def _barred(self, namespace: Namespace) -> Decision | None:
         """Make the checks that are the same for every request: of the token, the request's shape, and the rate."""
-        who, facts = self.scene.who, self.facts
+        who, facts = self.context.who, self.facts
         if who.subject is not None and who.subject.entry not in namespace.issuers:
             text = f"tokens of {who.subject.entry} are not accepted in {namespace.name}"
             return self._refused(Code.TOKEN_INVALID, text, namespace.span)
-        if who.ends_at is not None and not self.scene.now < who.ends_at:
+        if who.ends_at is not None and not self.context.now < who.ends_at:
             return self.expired(f"namespace {namespace.name}", namespace.span)
         if not facts.well_formed:
             text = "the request does not have the declared form"
@@ -168,19 +168,19 @@ class _Case(msgspec.Struct, gc=False):
 
     def expired(self, place: str, span: Span) -> Decision | None:
         """Refuse who has a token that has ended; `exp` is exact (RFC 7519, 4.1.4)."""
-        ends_at = self.scene.who.ends_at
-        if ends_at is None or self.scene.now < ends_at:
+        ends_at = self.context.who.ends_at
+        if ends_at is None or self.context.now < ends_at:
             return None
         reason = Reason(place, Truth.FALSE, span, (Reason("the token has expired", Truth.FALSE),))
         return Decision(Deny(Code.TOKEN_EXPIRED), (reason,))
 
     def _enter(self, room: Room, name: str) -> None:
-        """Set the scene in a room."""
-        scene, match = self.scene, room.match
-        scene.room = name
-        scene.memberships = self.facts.memberships
-        scene.signature = match.signature
-        scene.values = match.values
+        """Set the context in a room."""
+        context, match = self.context, room.match
+        context.room = name
+        context.memberships = self.facts.memberships
+        context.signature = match.signature
+        context.values = match.values
         self.allow = room.allow
 
     def _unknown_room(self, namespace: Namespace) -> Decision:
@@ -204,12 +204,12 @@ class _Case(msgspec.Struct, gc=False):
 
     def ruled(self, place: str, rule: Rule, span: Span, further: Rule | None = None) -> Decision:
         """Decide by a rule, and by a further one where there is one: then both must hold."""
-        scene = self.scene
-        verdict = scene.book.ready(rule).judge(scene)
+        context = self.context
+        verdict = context.book.ready(rule).judge(context)
         if further is None:
             reason = Reason(place, verdict.truth, span, (verdict.reason,))
             return self._ruled(verdict, (reason,), [(rule, verdict)])
-        judged = [(rule, verdict), (further, scene.book.ready(further).judge(scene))]
+        judged = [(rule, verdict), (further, context.book.ready(further).judge(context))]
         verdict = all_of([each for _, each in judged], place, span)
         return self._ruled(verdict, (verdict.reason,), judged)
 
@@ -220,7 +220,7 @@ class _Case(msgspec.Struct, gc=False):
         outcome: Allow | Deny = self.allow
         if verdict.truth is not Truth.TRUE:
             outcome = Deny(self._code(verdict, judged))
-        until, ends_at = verdict.until, self.scene.who.ends_at
+        until, ends_at = verdict.until, self.context.who.ends_at
         if until is None or (ends_at is not None and ends_at < until):
             until = ends_at
         return Decision(outcome, reasons, until)
@@ -230,14 +230,14 @@ class _Case(msgspec.Struct, gc=False):
             closed = isinstance(resolved(rule, self.rules.policy.rules), (Nobody, ByServer))
             if closed and each.truth is not Truth.TRUE:
                 return Code.RULE_DENIED
-        if self.scene.who.subject is None:
+        if self.context.who.subject is None:
             return Code.TOKEN_MISSING
         return Code.SCOPE_MISSING if verdict.scopes_alone else Code.RULE_DENIED
 
     # --- refusals beside the rule ---
 
     def _refused(self, code: Code, text: str, span: Span) -> Decision:
-        return Decision(Deny(code), (Reason(text, Truth.FALSE, span),), self.scene.who.ends_at)
+        return Decision(Deny(code), (Reason(text, Truth.FALSE, span),), self.context.who.ends_at)
 
     def _instead(self, allowed: Decision, code: Code, text: str, span: Span) -> Decision:
         """Refuse what the rules allow, for as long as they do: they are no reason of this refusal."""

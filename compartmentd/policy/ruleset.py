@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from compartmentd.names import NamespaceName
 from compartmentd.policy.model import Policy, RoomTemplate
-from compartmentd.policy.rules.combinators import Book
+from compartmentd.policy.rules.combinators import CompiledRules
 from compartmentd.policy.rules.traverse import asks_membership, names_used, names_with_member_of
 from compartmentd.policy.templates.cache import Rooms
 from compartmentd.policy.templates.dispatch import Dispatch, run
@@ -24,7 +24,7 @@ class Ruleset:
     def __init__(
         self,
         policy: Policy,
-        book: Book,
+        book: CompiledRules,
         dispatch: Mapping[NamespaceName, Dispatch],
         behind: frozenset[tuple[NamespaceName, str]],
         auto_joined: Mapping[NamespaceName, Sequence[RoomTemplate]],
@@ -58,7 +58,7 @@ class Ruleset:
                     auto_joined[name].append(template)
                 if count % _SLICE == 0:
                     yield
-        return cls(policy, Book(policy.rules, uses), dispatch, frozenset(behind), auto_joined)
+        return cls(policy, CompiledRules(policy.rules, uses), dispatch, frozenset(behind), auto_joined)
 
     @classmethod
     def of(cls, policy: Policy) -> Ruleset:

@@ -46,7 +46,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     ref: str = ""
 
 
-class Journal(Protocol):
+class AuditLog(Protocol):
     """Takes records; those that `wants` is false for are not made."""
 
     def wants(self, code: Code | None) -> bool:
@@ -59,7 +59,7 @@ class Journal(Protocol):
         """
 
 
-class NoJournal:
+class NullAuditLog:
     """A journal that nobody reads."""
 
     def wants(self, code: Code | None) -> bool:

@@ -14,12 +14,12 @@ from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import UNDECLARED
 from compartmentd.sessions.credentials import Credential, credential
-from compartmentd.sessions.key_wait import KeyHelp, Patience
+from compartmentd.sessions.key_wait import KeyFinder, KeyWait
 from compartmentd.sessions.limits import longest_wait
 from compartmentd.sessions.rates import ConnectionRates
-from compartmentd.sessions.reevaluate import Standing
-from compartmentd.sessions.registry import EXPIRING, Compartment, Session
-from compartmentd.tokens.cache import TokenMemory
+from compartmentd.sessions.reevaluate import Reevaluation
+from compartmentd.sessions.registry import EXPIRING, NamespaceState, Session
+from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.rejected import Reason, Rejected, invalid
 from compartmentd.tokens.verify import Verified
 
@@ -32,13 +32,13 @@ class Connector:
     """Makes sessions, and gives them newer tokens."""
 
     def __init__(
-        self, core: Core, standing: Standing, new_sid: Callable[[], str], keys: KeyHelp | None
+        self, core: Core, standing: Reevaluation, new_sid: Callable[[], str], keys: KeyFinder | None
     ) -> None:
         self._core = core
         self._standing = standing
         self._new_sid = new_sid
-        self.memory = TokenMemory(REMEMBERED_TOKENS)
-        self._patience = Patience(keys)
+        self.memory = TokenCache(REMEMBERED_TOKENS)
+        self._patience = KeyWait(keys)
         # CONNECTs that wait for keys, by connection, which is kept so that its id is nobody else's meanwhile.
         self._waiting: dict[int, tuple[Peer, set[NamespaceName]]] = {}
 
@@ -102,17 +102,19 @@ class Connector:
     def _turn_away(self, peer: Peer, name: NamespaceName) -> None:
         """Refuse a CONNECT to a namespace that is not declared."""
         core, code = self._core, Code.INVALID_NAMESPACE
-        core.record("connect", Compartment(UNDECLARED), event=name, code=code, address=peer.handshake.address)
+        core.record(
+            "connect", NamespaceState(UNDECLARED), event=name, code=code, address=peer.handshake.address
+        )
         core.counters.refused[code] += 1
         # Exactly Socket.IO's own answer, so that what is not declared looks like what does not exist.
         peer.refuse(name, "Invalid namespace")
 
     def _reject(self, peer: Peer, name: NamespaceName, rejected: Rejected, since: float) -> None:
         code = self._patience.code(rejected)
-        compartment = self._core.registry.compartments.get(name) or Compartment(name)
+        namespace = self._core.registry.namespaces.get(name) or NamespaceState(name)
         self._core.record(
             "connect",
-            compartment,
+            namespace,
             code=code,
             detail=f"{rejected.reason}: {rejected.detail}",
             address=peer.handshake.address,
@@ -123,13 +125,13 @@ class Connector:
     def _let_in(self, peer: Peer, namespace: Namespace, verified: Verified | None, since: float) -> None:
         """Make a session for whoever holds this token, or none, if the policy lets them."""
         core, name = self._core, namespace.name
-        compartment = core.registry.compartments.get(name) or Compartment(name)
+        live = core.registry.namespaces.get(name) or NamespaceState(name)
         principal = ANONYMOUS if verified is None else self._standing.principal(verified)
-        session = Session(SessionId(self._new_sid()), peer, compartment, principal, verified)
+        session = Session(SessionId(self._new_sid()), peer, live, principal, verified)
         judgement = self._standing.judge(session, new=True)
         core.record(
             "connect",
-            compartment,
+            live,
             session=session,
             decision=judgement.connect,
             address=peer.handshake.address,
@@ -138,7 +140,7 @@ class Connector:
         if not judgement.connect.allowed:
             self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE)
             return
-        session.namespace = core.registry.compartment(name)
+        session.namespace = core.registry.namespace(name)
         session.generation = core.snapshot.generation
         core.registry.add(session)
         if isinstance(peer.memo, ConnectionRates):

@@ -15,12 +15,12 @@ from compartmentd.protocol.application import Peer
 from compartmentd.protocol.message import Message
 from compartmentd.sessions import replies
 from compartmentd.sessions.agenda import Agenda
-from compartmentd.sessions.audit import Journal, Occasion, Record
+from compartmentd.sessions.audit import AuditLog, Occasion, Record
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.limits import Flood
 from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
-from compartmentd.sessions.registry import Compartment, Registry, Session
+from compartmentd.sessions.registry import NamespaceState, Registry, Session
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.tokens.rejected import Reason, Rejected
 from compartmentd.tokens.verify import Verified
@@ -32,7 +32,7 @@ class Core:
     INVARIANT: `snapshot` is replaced in one place (`hub.swap`), and every event reads it once.
     """
 
-    def __init__(self, snapshot: Snapshot, clock: Clock, journal: Journal) -> None:
+    def __init__(self, snapshot: Snapshot, clock: Clock, journal: AuditLog) -> None:
         self.snapshot = snapshot
         self.generation = snapshot.generation
         self.clock = clock
@@ -121,7 +121,7 @@ class Core:
     def record(
         self,
         occasion: Occasion,
-        namespace: Compartment,
+        namespace: NamespaceState,
         *,
         session: Session | None = None,
         room: str | None = None,

@@ -18,20 +18,20 @@ from compartmentd.policy.codes import Code
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import replies
-from compartmentd.sessions.audit import Journal, NoJournal
+from compartmentd.sessions.audit import AuditLog, NullAuditLog
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.connect import Connector
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.join import Joiner
-from compartmentd.sessions.key_wait import KeyHelp
+from compartmentd.sessions.key_wait import KeyFinder
 from compartmentd.sessions.publish import Publisher
-from compartmentd.sessions.reevaluate import Evictions, Standing
+from compartmentd.sessions.reevaluate import Evictions, Reevaluation
 from compartmentd.sessions.registry import Registry, Session
-from compartmentd.sessions.reload_diff import Unchanged
+from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.sessions.sweep import Sweep
-from compartmentd.tokens.cache import TokenMemory
+from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified
 
@@ -48,13 +48,13 @@ class Hub:
         clock: Clock,
         new_sid: Callable[[], str],
         failed: Callable[[Exception], None],
-        journal: Journal | None = None,
-        keys: KeyHelp | None = None,
+        journal: AuditLog | None = None,
+        keys: KeyFinder | None = None,
     ) -> None:
-        self._core = core = Core(snapshot, clock, journal or NoJournal())
+        self._core = core = Core(snapshot, clock, journal or NullAuditLog())
         self._joiner = Joiner(core)
         self._publisher = Publisher(core)
-        self._standing = Standing(core, self._joiner, failed)
+        self._standing = Reevaluation(core, self._joiner, failed)
         self._connector = Connector(core, self._standing, new_sid, keys)
         self._sweep = Sweep(core)
         self._keep_revocations()
@@ -81,7 +81,7 @@ class Hub:
         return self._core.counters
 
     @property
-    def memory(self) -> TokenMemory:
+    def memory(self) -> TokenCache:
         """The tokens that were verified a moment ago; to be read, not changed."""
         return self._connector.memory
 
@@ -173,11 +173,11 @@ class Hub:
         what is published meanwhile waits on those that are not judged yet.
         """
         core = self._core
-        unchanged = Unchanged.between(core.snapshot, snapshot)
+        unchanged = ReloadDiff.between(core.snapshot, snapshot)
         core.snapshot, core.generation = snapshot, snapshot.generation
         self._keep_revocations()
         core.unjudged = deque(
-            session for compartment in core.registry.compartments.values() for session in compartment.sessions
+            session for namespace in core.registry.namespaces.values() for session in namespace.sessions
         )
         self._standing.start_over(unchanged)
 

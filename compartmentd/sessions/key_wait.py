@@ -10,7 +10,7 @@ from compartmentd.policy.codes import Code
 from compartmentd.tokens.rejected import Asked, Rejected
 
 
-class KeyHelp(Protocol):
+class KeyFinder(Protocol):
     """Knows whether a key that a token names may still come, and when it has been looked for."""
 
     def ask(self, entry: EntryName, kid: str | None) -> Asked:
@@ -20,10 +20,10 @@ class KeyHelp(Protocol):
         """Call back, once and not before this returns, when the fetch that runs has ended, whichever way."""
 
 
-class Patience:
-    """Lets a token wait, once, for the keys of its entry; without `KeyHelp` all keys lie here, and none comes."""
+class KeyWait:
+    """Lets a token wait, once, for the keys of its entry; without `KeyFinder` all keys lie here, and none comes."""
 
-    def __init__(self, keys: KeyHelp | None) -> None:
+    def __init__(self, keys: KeyFinder | None) -> None:
         self._keys = keys
 
     def _asked(self, rejected: Rejected) -> Asked:

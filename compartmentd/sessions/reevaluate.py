@@ -19,7 +19,7 @@ from compartmentd.sessions.core import Core
 from compartmentd.sessions.join import Joiner, bucket_size, held_rooms
 from compartmentd.sessions.limits import tuned
 from compartmentd.sessions.registry import Session
-from compartmentd.sessions.reload_diff import Unchanged
+from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, judge_again, principal_of
 
@@ -35,7 +35,7 @@ class Evictions(msgspec.Struct, frozen=True):
         return Evictions(self.sessions + other.sessions, self.memberships + other.memberships)
 
 
-class Standing:
+class Reevaluation:
     """Judges sessions as a whole, and lets the judgement take effect."""
 
     def __init__(
@@ -47,11 +47,11 @@ class Standing:
         self._core = core
         self._joiner = joiner
         self._failed = failed
-        self.unchanged: Unchanged | None = None
+        self.unchanged: ReloadDiff | None = None
         self.judged = 0
         self.evicted = Evictions()
 
-    def start_over(self, unchanged: Unchanged) -> None:
+    def start_over(self, unchanged: ReloadDiff) -> None:
         """Count judgements and evictions anew: a reload has begun, which left this as it was."""
         self.unchanged = unchanged
         self.judged = 0
@@ -76,16 +76,16 @@ class Standing:
     def judge(self, session: Session, *, new: bool = False, principal: Principal | None = None) -> Judgement:
         """Judge a session by the current snapshot, as its holder or as another `principal`; changes nothing."""
         core = self._core
-        compartment = session.namespace
+        namespace = session.namespace
         # Limits bind the next connect and evict nobody: a session that exists is not counted against its user.
-        others = compartment.users.get(session.user, 0) if new and session.user is not None else 0
+        others = namespace.users.get(session.user, 0) if new and session.user is not None else 0
         return judge(
             core.snapshot.rules,
-            compartment.name,
+            namespace.name,
             principal or session.principal,
             held_rooms(session),
             declined=session.declined or frozenset(),
-            occupancy=compartment.occupancy,
+            occupancy=namespace.occupancy,
             sessions=others,
             now=core.clock.wall(),
         )
@@ -135,14 +135,14 @@ class Standing:
         return session.verified is None or core.revocation_of(session.verified) is None
 
     def _as_before(self, session: Session) -> Judgement:
-        compartment = session.namespace
+        namespace = session.namespace
         return judge_unchanged(
             self._core.snapshot.rules,
-            compartment.name,
+            namespace.name,
             session.principal,
             [membership.room.name for membership in session.memberships.values()],
             declined=session.declined or frozenset(),
-            occupancy=compartment.occupancy,
+            occupancy=namespace.occupancy,
             valid_until=session.valid_until,
             now=self._core.clock.wall(),
         )

@@ -136,7 +136,7 @@ class Session:
         self,
         sid: SessionId,
         peer: Peer,
-        namespace: Compartment,
+        namespace: NamespaceState,
         principal: Principal,
         verified: Verified | None,
     ) -> None:
@@ -171,7 +171,7 @@ class Session:
         return self.principal.subject
 
 
-class Compartment:
+class NamespaceState:
     """A namespace that somebody is connected to: its sessions, rooms and users.
 
     `rooms_by_template` and `members_by_template` count rooms and memberships, so that telling how many there are
@@ -204,18 +204,18 @@ class Compartment:
 
 
 class Registry:
-    """All compartments, sessions and memberships of this process."""
+    """All namespaces, sessions and memberships of this process."""
 
     def __init__(self) -> None:
-        self.compartments: dict[NamespaceName, Compartment] = {}
+        self.namespaces: dict[NamespaceName, NamespaceState] = {}
         self.sessions = 0
         self.memberships = 0
 
-    def compartment(self, name: NamespaceName) -> Compartment:
+    def namespace(self, name: NamespaceName) -> NamespaceState:
         """Return the namespace's state, made at its first use."""
-        found = self.compartments.get(name)
+        found = self.namespaces.get(name)
         if found is None:
-            found = self.compartments[name] = Compartment(name)
+            found = self.namespaces[name] = NamespaceState(name)
         return found
 
     def add(self, session: Session) -> None:
@@ -239,8 +239,8 @@ class Registry:
                 namespace.users[session.user] = left
             else:
                 del namespace.users[session.user]
-        if not namespace.sessions and self.compartments.get(namespace.name) is namespace:
-            del self.compartments[namespace.name]
+        if not namespace.sessions and self.namespaces.get(namespace.name) is namespace:
+            del self.namespaces[namespace.name]
 
     def join(
         self, session: Session, name: RoomName, template: RoomTemplate, *, by_server: bool

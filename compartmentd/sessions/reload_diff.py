@@ -27,7 +27,7 @@ from compartmentd.policy.model import RoomTemplate
 from compartmentd.sessions.registry import Session
 
 
-class Unchanged(msgspec.Struct, frozen=True):
+class ReloadDiff(msgspec.Struct, frozen=True):
     """What is the same in a snapshot as in the one before it, whose number is `before`."""
 
     before: int
@@ -36,7 +36,7 @@ class Unchanged(msgspec.Struct, frozen=True):
     namespaces: frozenset[NamespaceName]
 
     @classmethod
-    def between(cls, old: Snapshot, new: Snapshot) -> Unchanged:
+    def between(cls, old: Snapshot, new: Snapshot) -> ReloadDiff:
         """Compare two snapshots, of which one follows the other."""
         # By these and not by the entries: to Python `require: {level: 1}` and `{level: true}` are equal.
         before, after = old.keys.rules, new.keys.rules

@@ -41,8 +41,8 @@ class Sweep:
         while self.pending:
             if not self._left:
                 self._wanted = False
-                compartments = self._core.registry.compartments.values()
-                self._left = deque(chain.from_iterable(place.sessions for place in compartments))
+                namespaces = self._core.registry.namespaces.values()
+                self._left = deque(chain.from_iterable(place.sessions for place in namespaces))
             for _ in range(min(LOOKS, len(self._left))):
                 self.look_at(self._left.popleft())
             self.pending = self._wanted or bool(self._left)

@@ -46,7 +46,7 @@ class Kept(msgspec.Struct, frozen=True):
     revocations: tuple[Revocation, ...] = ()
 
 
-class State:
+class RevocationStore:
     """An open state directory, which no other process uses meanwhile (`open_state` makes it)."""
 
     def __init__(self, directory: int, kept: Kept) -> None:
@@ -75,7 +75,7 @@ class State:
         os.close(self._directory)
 
 
-def state_of(configuration: Configuration) -> State | Problem | None:
+def state_of(configuration: Configuration) -> RevocationStore | Problem | None:
     """Open the state directory of a configuration, if it has one."""
     path = configuration.server.state
     if path is None:
@@ -83,7 +83,7 @@ def state_of(configuration: Configuration) -> State | Problem | None:
     return open_state(path, configuration.server_spans.get("state") or start_of(""))
 
 
-def open_state(path: str, span: Span) -> State | Problem:
+def open_state(path: str, span: Span) -> RevocationStore | Problem:
     """Open the directory, read what is kept there, and make sure that it can be written; `span` names it."""
     try:
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -95,11 +95,11 @@ def open_state(path: str, span: Span) -> State | Problem:
     return state
 
 
-def _opened(path: str, directory: int, span: Span) -> State | Problem:
+def _opened(path: str, directory: int, span: Span) -> RevocationStore | Problem:
     try:
         fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         kept = decoded(_read(directory))
-        state = State(directory, kept)
+        state = RevocationStore(directory, kept)
         state.save(kept)
     except BlockingIOError:
         message = f"another process uses the state directory `{path}`"

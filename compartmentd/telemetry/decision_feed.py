@@ -15,7 +15,7 @@ from compartmentd.telemetry.logs import log
 Subscriber: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
-class Feed:
+class DecisionFeed:
     """A journal that hands each record, as JSON, to whoever has subscribed; idle while nobody has."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from compartmentd.configuration.settings import LogSettings
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Decision, Reason
 from compartmentd.sessions.audit import Record
-from compartmentd.telemetry.decision_feed import Feed
+from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.logs import admits, log
 from compartmentd.telemetry.tracing import NoTracing, Tracing
 
@@ -46,7 +46,9 @@ def new_ref() -> str:
 class DecisionLog:
     """The hub's journal: writes decisions to the log, and hands them on to the live feed and to traces."""
 
-    def __init__(self, feed: Feed, ref: Callable[[], str] = new_ref, tracing: Tracing | None = None) -> None:
+    def __init__(
+        self, feed: DecisionFeed, ref: Callable[[], str] = new_ref, tracing: Tracing | None = None
+    ) -> None:
         self._feed = feed
         self._tracing = tracing or NoTracing()
         self._ref = ref

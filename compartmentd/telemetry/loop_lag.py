@@ -9,7 +9,7 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, inf)
 """Upper bounds of the buckets in seconds, each included in its bucket."""
 
 
-class Lag:
+class LoopLag:
     """A histogram in plain numbers; `counts` are of each bucket alone, `total` is in seconds."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ class _Held(msgspec.Struct, frozen=True, gc=False):
     rules: bytes
 
 
-class TokenMemory:
+class TokenCache:
     """The most recently used verified tokens, at most `capacity` of them; keyed by hash, never by the token.
 
     `found` and `verified` count tokens that were taken from memory, and those that had to be verified. Not for

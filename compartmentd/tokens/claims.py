@@ -23,7 +23,7 @@ LONGEST_SUBJECT = 512
 """Characters: OpenID Connect Core, 2 allows 255 for `sub`; e-mail addresses as subject may take 320."""
 
 
-class Said(NamedTuple):
+class TokenClaims(NamedTuple):
     """A token's claims and `typ`, with the entry that judges them and the time, in seconds of wall time."""
 
     claims: Mapping[str, Any]
@@ -40,12 +40,12 @@ class ClaimCheck(NamedTuple):
     """
 
     name: str
-    refuses: Callable[[Said], Rejected | None]
+    refuses: Callable[[TokenClaims], Rejected | None]
     needs: tuple[str, ...] = ()
     lasting: bool = True
 
 
-def check_lasting(said: Said) -> Rejected | None:
+def check_lasting(said: TokenClaims) -> Rejected | None:
     """Judge a token that counted before, by what can change while its session lives."""
     for check in _LASTING:
         refused = check.refuses(said)
@@ -68,7 +68,7 @@ def subject_of(claims: Mapping[str, Any], entry: IssuerEntry) -> str:
     return f"{claims['tid']}/{subject}" if entry.tenants else subject
 
 
-def _check_type(said: Said) -> Rejected | None:
+def _check_type(said: TokenClaims) -> Rejected | None:
     typ, entry = said.typ, said.entry
     accepted = [None if name is None else name.lower() for name in entry.types]
     if (None if typ is None else typ.lower()) in accepted:
@@ -81,7 +81,7 @@ def _check_type(said: Said) -> Rejected | None:
     )
 
 
-def _check_kind(said: Said) -> Rejected | None:
+def _check_kind(said: TokenClaims) -> Rejected | None:
     if is_event(said.claims):
         return invalid(
             Reason.WRONG_TYPE, "the token reports a logout or another event: send the access token"
@@ -113,12 +113,12 @@ def _other_kind(typ: str | None) -> str:
 # --- times --------------------------------------------------------------------------------------------------
 
 
-def _check_dates(said: Said) -> Rejected | None:
+def _check_dates(said: TokenClaims) -> Rejected | None:
     claims = said.claims
     return check_date(claims, "exp") or check_date(claims, "iat") or check_date(claims, "nbf")
 
 
-def _check_begun(said: Said) -> Rejected | None:
+def _check_begun(said: TokenClaims) -> Rejected | None:
     claims, entry, now = said.claims, said.entry, said.now
     ahead = claims["iat"] - now
     if ahead > entry.leeway:
@@ -129,7 +129,7 @@ def _check_begun(said: Said) -> Rejected | None:
     return None
 
 
-def _check_end(said: Said) -> Rejected | None:
+def _check_end(said: TokenClaims) -> Rejected | None:
     claims, entry, now = said.claims, said.entry, said.now
     if claims["exp"] <= now:
         late = _told(now - claims["exp"])
@@ -169,7 +169,7 @@ def _told(seconds: float) -> str:
 # --- who and for whom ---------------------------------------------------------------------------------------
 
 
-def _check_audience(said: Said) -> Rejected | None:
+def _check_audience(said: TokenClaims) -> Rejected | None:
     claims, entry = said.claims, said.entry
     name, value = entry.audience_claim, claims.get(entry.audience_claim)
     held = [value] if isinstance(value, str) else value
@@ -192,7 +192,7 @@ def _id_token(claims: Mapping[str, Any]) -> str:
     return ""
 
 
-def _check_subject(said: Said) -> Rejected | None:
+def _check_subject(said: TokenClaims) -> Rejected | None:
     claims, entry = said.claims, said.entry
     value = claims.get(entry.subject)
     if not (isinstance(value, str) and 0 < len(value) <= LONGEST_SUBJECT):
@@ -209,7 +209,7 @@ def _check_subject(said: Said) -> Rejected | None:
     return None
 
 
-def _check_required(said: Said) -> Rejected | None:
+def _check_required(said: TokenClaims) -> Rejected | None:
     claims, entry = said.claims, said.entry
     for name, wanted in entry.require.items():
         if name not in claims:

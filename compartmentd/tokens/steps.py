@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from compartmentd.names import EntryName
-from compartmentd.tokens.claims import CLAIM_CHECKS, ClaimCheck, Said
+from compartmentd.tokens.claims import CLAIM_CHECKS, ClaimCheck, TokenClaims
 from compartmentd.tokens.entry import IssuerEntry, Use
 from compartmentd.tokens.issuing import entry_of, refused_here, refused_use
 from compartmentd.tokens.jws import Header, Segments, read_header, read_payload, split
@@ -58,7 +58,7 @@ class Judging:
         self.use = use
         self.now = now
         self.accept = accept
-        self.said: Said | None = None
+        self.said: TokenClaims | None = None
 
 
 class Step(NamedTuple):
@@ -109,7 +109,7 @@ def _keep(judging: Judging, name: str, found: Any) -> Rejected | None:
 def _of_claims(check: ClaimCheck) -> Step:
     def take(judging: Judging) -> Rejected | None:
         if judging.said is None:
-            judging.said = Said(judging.claims, judging.header.typ, judging.entry, judging.now)
+            judging.said = TokenClaims(judging.claims, judging.header.typ, judging.entry, judging.now)
         return check.refuses(judging.said)
 
     return Step(check.name, take, ("header", "issuer", *check.needs))

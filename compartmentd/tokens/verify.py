@@ -10,7 +10,7 @@ import msgspec
 from compartmentd.names import EntryName, Subject
 from compartmentd.policy.codes import Code
 from compartmentd.policy.principal import Principal, scopes_of
-from compartmentd.tokens.claims import Said, check_lasting, ends_at, subject_of
+from compartmentd.tokens.claims import TokenClaims, check_lasting, ends_at, subject_of
 from compartmentd.tokens.entry import IssuerEntry, Use
 from compartmentd.tokens.issuing import choose_entry
 from compartmentd.tokens.keyset import KeySet
@@ -80,7 +80,7 @@ def judge_again(
     if not same_entry or not keys.has(entry.name, verified.thumbprint, verified.algorithm):
         detail = f"{quoted(verified.subject.entry)} no longer has the key that verified the token"
         return Rejected(Code.REVOKED, Reason.KEY_REMOVED, detail)
-    refused = check_lasting(Said(verified.claims, verified.typ, entry, now))
+    refused = check_lasting(TokenClaims(verified.claims, verified.typ, entry, now))
     if refused is not None:
         return _revoked(refused)
     subject = Subject(entry.name, subject_of(verified.claims, entry))

@@ -10,7 +10,7 @@ from compartmentd.protocol.engineio import Outgoing
 from compartmentd.protocol.message import Batch, Message
 
 
-class Straight(Protocol):
+class DirectWriter(Protocol):
     """A link that can be written to, past its connection's queue, for as long as it is `plain`."""
 
     plain: bool
@@ -56,7 +56,7 @@ class Broadcast(Batch):
         self._sender = besides
         self._turn = turn
         links = [peer.link for peer in to if peer.link.plain and peer is not besides]
-        self._links: Sequence[Straight] = links  # type: ignore[assignment]  # which is what being plain says
+        self._links: Sequence[DirectWriter] = links  # type: ignore[assignment]  # which is what being plain says
         if len(links) < len(to) - (besides is not None):
             for peer in to:
                 if not peer.link.plain and peer is not besides:

@@ -37,7 +37,7 @@ class Flushable(Protocol):
         """Give up: an error of ours left the transport in an unknown state."""
 
 
-class Guest(Protocol):
+class SocketHolder(Protocol):
     """What holds a socket and carries no connection.
 
     A WebSocket that probes one or came too late for it, and HTTP whose requests may be for any (`keepalive`).
@@ -61,7 +61,7 @@ class Connections:
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
         self.proxies = TrustedProxies(options.trusted_proxies)
         self.request_line = request_line(options.path)  # of what `keepalive` serves
-        self.guests: set[Guest] = set()
+        self.guests: set[SocketHolder] = set()
         self._by_sid: dict[str, EngineConnection] = {}
         self.dirty: list[Flushable] = []
         """What has something to send at the end of this turn; `schedule` adds to it."""

@@ -39,7 +39,7 @@ def _as_text(message: Outgoing) -> bytes:
     return b"".join([text_frame(packet) for packet in message.payload.split(SEPARATOR)])
 
 
-class Owner(Protocol):
+class LinkEndpoint(Protocol):
     """Who takes what arrives and queues what leaves: a connection, or the probe of one."""
 
     @property
@@ -104,7 +104,7 @@ class WebSocketLink:
         self,
         connections: Connections,
         sock: Sock,
-        owner: Owner,
+        owner: LinkEndpoint,
         *,
         max_payload: int,
         send_buffer: int,

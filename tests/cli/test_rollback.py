@@ -12,7 +12,7 @@ from compartmentd.cli.main import cli
 from compartmentd.configuration.compiler import load
 from compartmentd.errors import UsageError
 from compartmentd.storage.files import Disk
-from compartmentd.storage.generations import History
+from compartmentd.storage.generations import GenerationStore
 
 OLD = "version: 1\nserver: {state: state}\nnamespaces: {/old: {connect: public}}\n"
 NEW = OLD.replace("/old", "/new")
@@ -21,7 +21,7 @@ NEW = OLD.replace("/old", "/new")
 class Place:
     def __init__(self, root: Path) -> None:
         self.path = root / "c.yaml"
-        self.history = History(str(root / "state"))
+        self.history = GenerationStore(str(root / "state"))
         (root / "state").mkdir()
         self.path.write_text(OLD)
         for at, text in enumerate((OLD, NEW), 1):

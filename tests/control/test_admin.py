@@ -22,7 +22,7 @@ from compartmentd.keys.files import make_missing_secrets
 from compartmentd.keys.remote import RemoteKeys
 from compartmentd.names import EntryName
 from compartmentd.sessions.hub import Hub
-from compartmentd.telemetry.decision_feed import Feed
+from compartmentd.telemetry.decision_feed import DecisionFeed
 from tests.support.peer import RecordingPeer
 
 POLICY = """version: 1
@@ -66,7 +66,7 @@ class Setup:
         self.path.write_text(POLICY)
         (directory / "other.secret").write_text("s" * 40)
         self.in_force, _ = start_up(str(self.path), development=True, passed={})
-        self.feed = Feed()
+        self.feed = DecisionFeed()
         self.failures: list[Exception] = []
         self.hub = Hub(
             self.in_force.snapshot,

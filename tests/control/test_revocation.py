@@ -17,7 +17,7 @@ from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 from compartmentd.problems import start_of
 from compartmentd.sessions.revocations import Revocation
-from compartmentd.storage.revocations import State, open_state
+from compartmentd.storage.revocations import RevocationStore, open_state
 from compartmentd.tokens.entry import KeySource, LogoutSettings
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.rejected import Asked
@@ -77,10 +77,10 @@ def world(tmp_path: Path) -> World:
     return with_logout(made)
 
 
-def opened(path: Path) -> State:
+def opened(path: Path) -> RevocationStore:
     path.mkdir(exist_ok=True)
     state = open_state(str(path), start_of(""))
-    assert isinstance(state, State)
+    assert isinstance(state, RevocationStore)
     return state
 
 
@@ -151,13 +151,13 @@ async def test_many_at_once_share_their_rounds(
 ) -> None:
     state = opened(tmp_path / "state")
     saved: list[int] = []
-    save = State.save
+    save = RevocationStore.save
 
-    def counted(self: State, kept: Any) -> None:
+    def counted(self: RevocationStore, kept: Any) -> None:
         saved.append(len(kept.revocations))
         save(self, kept)
 
-    monkeypatch.setattr(State, "save", counted)
+    monkeypatch.setattr(RevocationStore, "save", counted)
     revoker = Revoker(world.hub, state)
     assert (
         await asyncio.gather(*(revoker.revoke(revocation(f"user-{n}")) for n in range(300))) == [True] * 300
@@ -173,12 +173,12 @@ async def test_a_slow_disk_holds_no_ending_up(
 ) -> None:
     loop, written, go_on = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
 
-    def slow(self: State, kept: Any) -> None:
+    def slow(self: RevocationStore, kept: Any) -> None:
         asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
         loop.call_soon_threadsafe(written.set)
 
     state = opened(tmp_path / "state")
-    monkeypatch.setattr(State, "save", slow)
+    monkeypatch.setattr(RevocationStore, "save", slow)
     clients = [world.connect("/", name) for name in ("ann", "bob")]
     revoker = Revoker(world.hub, state)
     asked = [asyncio.create_task(revoker.revoke(revocation(name))) for name in ("ann", "bob")]
@@ -194,7 +194,7 @@ async def test_a_slow_disk_holds_no_ending_up(
 async def test_what_could_not_be_kept_is_in_force_and_said(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(self: State, kept: Any) -> None:
+    def full(self: RevocationStore, kept: Any) -> None:
         raise OSError(28, "No space left on device")
 
     state = opened(tmp_path / "state")
@@ -203,7 +203,7 @@ async def test_what_could_not_be_kept_is_in_force_and_said(
     logouts = Logouts(world.hub, revoker)
     token = logout_token(sub="ann")
     with monkeypatch.context() as broken, caplog.at_level(logging.ERROR, "compartmentd"):
-        broken.setattr(State, "save", full)
+        broken.setattr(RevocationStore, "save", full)
         assert await logouts.logout(token) is False
     assert "could not be written" in caplog.text
     assert ann.take()[0] == ["closing", {"code": "logged_out", "retry": False}]

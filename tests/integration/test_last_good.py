@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from compartmentd.storage.generations import History
+from compartmentd.storage.generations import GenerationStore
 from tests.support.daemon import Daemon, command
 from tests.support.timing import eventually
 
@@ -16,9 +16,9 @@ BROKEN = "server: {state: state}\nnamespaces: [\n"
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> History:
+def history(tmp_path: Path) -> GenerationStore:
     (tmp_path / "state").mkdir()
-    return History(str(tmp_path / "state"))
+    return GenerationStore(str(tmp_path / "state"))
 
 
 def prepared(tmp_path: Path, *arguments: str, watch: bool = False) -> Daemon:
@@ -26,11 +26,13 @@ def prepared(tmp_path: Path, *arguments: str, watch: bool = False) -> Daemon:
     return Daemon(tmp_path, settings, arguments=arguments)
 
 
-async def kept(history: History, count: int) -> None:
+async def kept(history: GenerationStore, count: int) -> None:
     await eventually(lambda: len(history.entries()) == count, f"{count} configurations are kept")
 
 
-async def test_what_comes_into_force_is_kept_and_rolled_back_to(tmp_path: Path, history: History) -> None:
+async def test_what_comes_into_force_is_kept_and_rolled_back_to(
+    tmp_path: Path, history: GenerationStore
+) -> None:
     with prepared(tmp_path) as daemon:
         await kept(history, 1)
         first = daemon.status()["digest"]
@@ -51,7 +53,7 @@ async def test_what_comes_into_force_is_kept_and_rolled_back_to(tmp_path: Path, 
 
 
 async def test_several_files_are_one_reload_of_a_daemon_that_watches(
-    tmp_path: Path, history: History
+    tmp_path: Path, history: GenerationStore
 ) -> None:
     part = tmp_path / "parts/rooms.yaml"
     part.parent.mkdir()
@@ -79,7 +81,9 @@ async def test_several_files_are_one_reload_of_a_daemon_that_watches(
         assert daemon.log.count("reload_refused") == said
 
 
-async def test_without_last_good_a_broken_file_is_not_served(tmp_path: Path, history: History) -> None:
+async def test_without_last_good_a_broken_file_is_not_served(
+    tmp_path: Path, history: GenerationStore
+) -> None:
     with prepared(tmp_path) as daemon:
         await kept(history, 1)
     daemon.write(BROKEN)
@@ -88,7 +92,7 @@ async def test_without_last_good_a_broken_file_is_not_served(tmp_path: Path, his
 
 @pytest.mark.parametrize("watch", [False, True])
 async def test_it_starts_on_the_last_good_loudly_and_leaves_it(
-    tmp_path: Path, history: History, watch: bool
+    tmp_path: Path, history: GenerationStore, watch: bool
 ) -> None:
     with prepared(tmp_path, "--last-good", watch=watch) as daemon:
         await kept(history, 1)
@@ -120,7 +124,7 @@ def prepared_again(daemon: Daemon, text: str) -> Daemon:
     return again
 
 
-async def test_damaged_and_outdated_entries_are_passed_over(tmp_path: Path, history: History) -> None:
+async def test_damaged_and_outdated_entries_are_passed_over(tmp_path: Path, history: GenerationStore) -> None:
     with prepared(tmp_path, "--last-good") as daemon:
         await kept(history, 1)
         good = daemon.status()["digest"]
@@ -134,7 +138,9 @@ async def test_damaged_and_outdated_entries_are_passed_over(tmp_path: Path, hist
         assert damaged.file in again.log
 
 
-def test_with_nothing_kept_the_problems_are_those_of_the_file(tmp_path: Path, history: History) -> None:
+def test_with_nothing_kept_the_problems_are_those_of_the_file(
+    tmp_path: Path, history: GenerationStore
+) -> None:
     (tmp_path / "c.yaml").write_text(BROKEN)
     done = command("serve", "--last-good", "-c", "c.yaml", cwd=tmp_path)
     assert done.code == 1

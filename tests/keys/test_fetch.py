@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from compartmentd.keys.fetch import DOCUMENT_FOR, TOTAL, Found, Lookup
+from compartmentd.keys.fetch import DOCUMENT_FOR, TOTAL, Found, KeySetFetcher
 from compartmentd.keys.response import Refused, Response
 from compartmentd.tokens.entry import IssuerEntry, KeySource
 from tests.support.clock import FakeClock
@@ -36,8 +36,8 @@ class Web:
         self.clock.advance(self.takes)
         return self.answers[url]
 
-    def lookup(self, kind: str, **settings: object) -> Lookup:
-        return Lookup(entry(kind, **settings), self.get, self.clock)
+    def lookup(self, kind: str, **settings: object) -> KeySetFetcher:
+        return KeySetFetcher(entry(kind, **settings), self.get, self.clock)
 
 
 def entry(kind: str, url: str | None = None, **settings: object) -> IssuerEntry:

@@ -24,7 +24,7 @@ from compartmentd.names import EntryName
 from compartmentd.policy.templates.dispatch import run
 from compartmentd.sessions.hub import Hub
 from compartmentd.storage.files import Disk
-from compartmentd.telemetry.decision_feed import Feed
+from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.rejected import Asked
 from tests.keys.provider import CORP, Provider, provider
@@ -142,7 +142,7 @@ async def test_an_administrators_token_by_a_new_key_brings_a_fetch_too(tmp_path:
             admin = DaemonAdministration(
                 setup.hub,
                 setup.reloader,
-                Feed(),
+                DecisionFeed(),
                 lambda: 0,
                 remote=setup.remote,
                 revoker=Revoker(setup.hub, None),

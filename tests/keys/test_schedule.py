@@ -7,25 +7,27 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.keys.schedule import JITTER, LATEST, RELIED_ON, SOONEST, SPACING, Course
+from compartmentd.keys.schedule import JITTER, LATEST, RELIED_ON, SOONEST, SPACING, FetchSchedule
 
 NOW = 5000.0
 
 
-def fetched(course: Course, now: float, fresh_for: float | None = None, jitter: float = 0.0) -> Course:
+def fetched(
+    course: FetchSchedule, now: float, fresh_for: float | None = None, jitter: float = 0.0
+) -> FetchSchedule:
     course.begin(now)
     course.succeeded(now, fresh_for, jitter)
     return course
 
 
-def failing(course: Course, now: float, jitter: float = 0.0) -> Course:
+def failing(course: FetchSchedule, now: float, jitter: float = 0.0) -> FetchSchedule:
     course.begin(now)
     course.failed(now, jitter)
     return course
 
 
 def test_the_first_fetch_is_due_at_once() -> None:
-    assert Course(NOW).wait(NOW) == 0
+    assert FetchSchedule(NOW).wait(NOW) == 0
 
 
 @pytest.mark.parametrize(
@@ -43,21 +45,21 @@ def test_the_first_fetch_is_due_at_once() -> None:
 def test_a_good_set_is_fresh_for_what_its_provider_says_within_bounds(
     fresh_for: float | None, jitter: float, wait: float
 ) -> None:
-    assert fetched(Course(NOW), NOW, fresh_for, jitter).wait(NOW) == pytest.approx(wait)
+    assert fetched(FetchSchedule(NOW), NOW, fresh_for, jitter).wait(NOW) == pytest.approx(wait)
 
 
 def test_without_keys_it_is_tried_again_soon_and_then_less_often() -> None:
-    course = Course(NOW)
+    course = FetchSchedule(NOW)
     assert [failing(course, NOW).wait(NOW) for _ in range(8)] == [1, 2, 4, 8, 15, 30, 30, 30]
 
 
 def test_with_keys_failures_are_less_urgent() -> None:
-    course = fetched(Course(NOW), NOW)
+    course = fetched(FetchSchedule(NOW), NOW)
     assert [failing(course, NOW).wait(NOW) for _ in range(6)] == [10, 20, 40, 60, 60, 60]
 
 
 def test_success_ends_the_row_of_failures() -> None:
-    course = failing(failing(fetched(Course(NOW), NOW), NOW), NOW)
+    course = failing(failing(fetched(FetchSchedule(NOW), NOW), NOW), NOW)
     assert course.stale
     fetched(course, NOW)
     assert not course.stale
@@ -65,26 +67,26 @@ def test_success_ends_the_row_of_failures() -> None:
 
 
 def test_a_stale_set_is_relied_on_for_a_day() -> None:
-    course = fetched(Course(NOW), NOW)
+    course = fetched(FetchSchedule(NOW), NOW)
     assert failing(course, NOW + RELIED_ON).good_at == NOW
     assert failing(course, NOW + RELIED_ON + 1).good_at is None
     assert not course.stale
 
 
 def test_an_unknown_key_brings_the_fetch_forward() -> None:
-    course = fetched(Course(NOW), NOW)
+    course = fetched(FetchSchedule(NOW), NOW)
     course.hasten(NOW + 100)
     assert course.wait(NOW + 100) == 0
 
 
 def test_also_right_after_a_fetch_that_no_token_caused() -> None:
-    course = fetched(Course(NOW), NOW)
+    course = fetched(FetchSchedule(NOW), NOW)
     course.hasten(NOW + 1)
     assert course.wait(NOW + 1) == 0
 
 
 def test_but_not_within_the_spacing_after_one_that_a_token_caused() -> None:
-    course = fetched(Course(NOW), NOW)
+    course = fetched(FetchSchedule(NOW), NOW)
     course.hasten(NOW + 100)
     fetched(course, NOW + 100)
     course.hasten(NOW + 101)
@@ -92,7 +94,7 @@ def test_but_not_within_the_spacing_after_one_that_a_token_caused() -> None:
 
 
 def test_and_never_puts_one_off() -> None:
-    course = Course(NOW)
+    course = FetchSchedule(NOW)
     course.hasten(NOW)
     failing(course, NOW)
     course.hasten(NOW + 0.5)
@@ -116,7 +118,7 @@ def test_two_fetches_that_tokens_cause_never_begin_within_the_spacing(
     events: list[tuple[float, int, bool, float | None, float]],
 ) -> None:
     now = NOW
-    course = fetched(Course(now), now)
+    course = fetched(FetchSchedule(now), now)
     caused, asked = [], False
     for passed, asks, good, fresh_for, jitter in events:
         now += passed

@@ -94,7 +94,7 @@ def test_what_is_not_declared_is_counted_under_one_name(world: World) -> None:
     counters = world.hub.counters
     assert counters.decided == {("connect", UNDECLARED, Code.INVALID_NAMESPACE): 50}
     assert counters.refused == {Code.INVALID_NAMESPACE: 50}
-    assert not world.hub.registry.compartments
+    assert not world.hub.registry.namespaces
     record = world.records[-1]
     assert (record.namespace, record.event) == (UNDECLARED, "/made-up-49")
     assert (record.code, record.subject) == (Code.INVALID_NAMESPACE, None)
@@ -500,7 +500,7 @@ def test_leaving_and_closing_forget_everything(world: World) -> None:
     chat, root = member(world, "ann", peer=peer), world.connect("/", peer=peer)
     chat.ask("join", "lobby")
     world.hub.closed(peer, [chat.session, root.session], "transport close")
-    assert world.hub.registry.compartments == {}
+    assert world.hub.registry.namespaces == {}
     assert (world.hub.registry.sessions, world.hub.registry.memberships) == (0, 0)
 
 

@@ -71,10 +71,10 @@ class Counting:
 class Person(ABC):
     """A client on a real connection: what it should have got, and what it got."""
 
-    def __init__(self, scene: Scene) -> None:
-        self.connections = scene.connections
+    def __init__(self, context: EvaluationContext) -> None:
+        self.connections = context.connections
         self.connection = SocketConnection(
-            scene.connections, "sid", Handshake("192.0.2.1", {}, {}), ConnectionOptions(), scene.world.hub
+            context.connections, "sid", Handshake("192.0.2.1", {}, {}), ConnectionOptions(), context.world.hub
         )
         self.expected: list[Any] = []
         self.received = b""
@@ -189,7 +189,7 @@ class Poller(Person):
         self.link.abort()
 
 
-class Scene:
+class EvaluationContext:
     """People of every kind on one server."""
 
     def __init__(self, world: World, kinds: Sequence[type[Person]]) -> None:
@@ -221,14 +221,16 @@ PEOPLE = len(EVERY_KIND)
 
 
 @asynccontextmanager
-async def people_of(world: World, kinds: Sequence[type[Person]] = EVERY_KIND) -> AsyncIterator[Scene]:
-    """Yield a scene whose people have connected."""
-    scene = Scene(world, kinds)
+async def people_of(
+    world: World, kinds: Sequence[type[Person]] = EVERY_KIND
+) -> AsyncIterator[EvaluationContext]:
+    """Yield a context whose people have connected."""
+    context = EvaluationContext(world, kinds)
     try:
-        await scene.turn()
-        yield scene
+        await context.turn()
+        yield context
     finally:
-        scene.leave()
+        context.leave()
 
 
 @pytest.fixture(scope="module")
@@ -263,15 +265,15 @@ def test_everybody_gets_everything_in_order_and_nothing_else(world: World, actio
 
 
 async def _play(world: World, actions: list[Any]) -> None:
-    async with people_of(world) as scene:
+    async with people_of(world) as context:
         members: dict[str, dict[int, None]] = {room: dict.fromkeys(range(PEOPLE)) for room in ROOMS}
-        for person, room in itertools.product(scene.people, ROOMS):
+        for person, room in itertools.product(context.people, ROOMS):
             person.ask("join", room)
         numbers = itertools.count()
         for what, number, room in actions:
-            person, inside = scene.people[number], members[room]
+            person, inside = context.people[number], members[room]
             if what == "turn":
-                await scene.turn()
+                await context.turn()
             elif what == "fetch":
                 person.fetch()
             elif what == "reload":
@@ -291,33 +293,33 @@ async def _play(world: World, actions: list[Any]) -> None:
                     to = range(PEOPLE) if what == "to all" else inside if number in inside else ()
                     for other in to:
                         if other != number or (room.startswith("echo") and what != "to all"):
-                            scene.people[other].expected.append(str(data))
+                            context.people[other].expected.append(str(data))
                     if what == "attached":
                         person.attach(room, data)
                     else:
                         person.ask("publish", None if what == "to all" else room, "message", data)
         while not world.hub.judge_some(1.0):
             pass
-        await scene.turn()
-        for person in scene.people:
+        await context.turn()
+        for person in context.people:
             assert person.got == person.expected
 
 
 @pytest.mark.parametrize("senders", [1, 2, PEOPLE])
 async def test_a_burst_is_sent_by_one_call_each(world: World, senders: int):
-    async with people_of(world, [Listener] * PEOPLE) as scene:
-        for person in scene.people:
+    async with people_of(world, [Listener] * PEOPLE) as context:
+        for person in context.people:
             person.ask("join", "room:a")
             person.ask("publish", "room:a", "message", 9)  # decided on; the next ones are remembered
-        await scene.turn()
-        for person in scene.people:
+        await context.turn()
+        for person in context.people:
             person.received = b""
-        sends = [person.sock.sends for person in scene.people]
+        sends = [person.sock.sends for person in context.people]
         for data in range(100):
-            scene.people[data % senders].ask("publish", "room:a", "message", data)
-        await scene.turn()
-        assert [person.sock.sends for person in scene.people] == [count + 1 for count in sends]
-        for number, person in enumerate(scene.people):
+            context.people[data % senders].ask("publish", "room:a", "message", data)
+        await context.turn()
+        assert [person.sock.sends for person in context.people] == [count + 1 for count in sends]
+        for number, person in enumerate(context.people):
             data = [got for got in person.got if isinstance(got, str)]
             assert data == [str(data) for data in range(100) if data % senders != number]
 
@@ -327,18 +329,18 @@ async def test_a_burst_is_sent_by_one_call_each(world: World, senders: int):
 async def test_whoever_comes_or_goes_in_the_middle_of_a_burst_gets_its_part(
     world: World, kind: type[Person], first: str, then: str, expected: list[str]
 ):
-    async with people_of(world, [Listener, kind, *[Listener] * 6]) as scene:
-        for person in scene.people:
+    async with people_of(world, [Listener, kind, *[Listener] * 6]) as context:
+        for person in context.people:
             person.ask("join", "room:a")
             person.ask("publish", "room:a", "message", 9)  # decided here, remembered below
-        sender, mover = scene.people[:2]
+        sender, mover = context.people[:2]
         mover.ask(first, "room:a")
-        await scene.turn()
+        await context.turn()
         mover.received = b""
         sender.ask("publish", "room:a", "message", 0)
         mover.ask(then, "room:a")
         sender.ask("publish", "room:a", "message", 1)
-        await scene.turn()
+        await context.turn()
         assert [got for got in mover.got if isinstance(got, str)] == expected
 
 
@@ -346,17 +348,17 @@ async def test_whoever_comes_or_goes_in_the_middle_of_a_burst_gets_its_part(
 async def test_whoever_is_let_go_in_the_turn_of_a_message_has_it_before_the_goodbye(
     world: World, kind: type[Person]
 ):
-    async with people_of(world, [Listener, kind, *[Listener] * 6]) as scene:
-        for person in scene.people:
+    async with people_of(world, [Listener, kind, *[Listener] * 6]) as context:
+        for person in context.people:
             person.ask("join", "room:a")
-        sender, leaver = scene.people[:2]
+        sender, leaver = context.people[:2]
         sender.ask("publish", "room:a", "message", 0)
-        await scene.turn()
+        await context.turn()
         leaver.received = b""
         sender.ask("publish", "room:a", "message", 1)
         leaver.connection.send(socketio.disconnect_message("/"))
         leaver.connection.close("server shutting down")
-        await scene.turn()
+        await context.turn()
         assert re.findall(rb"message\",1|41|\x88\x00|1$", leaver.received) == [
             b'message",1',
             b"41",
@@ -365,29 +367,29 @@ async def test_whoever_is_let_go_in_the_turn_of_a_message_has_it_before_the_good
 
 
 async def test_an_error_at_one_recipient_is_not_the_others(world: World, monkeypatch: pytest.MonkeyPatch):
-    async with people_of(world, [Listener] * 8) as scene:
-        for person in scene.people:
+    async with people_of(world, [Listener] * 8) as context:
+        for person in context.people:
             person.ask("join", "room:a")
-        sender, broken, *others = scene.people
+        sender, broken, *others = context.people
         sender.ask("publish", "room:a", "message", 0)
-        await scene.turn()
+        await context.turn()
         monkeypatch.setattr(broken.sock, "send", None)
         sender.ask("publish", "room:a", "message", 1)
-        await scene.turn()
+        await context.turn()
         assert all(person.got[-1] == "1" for person in others)
         assert broken.connection.phase is Phase.CLOSED
-        assert scene.connections.counters.errors == 1
-        scene.connections.counters.errors = 0
+        assert context.connections.counters.errors == 1
+        context.connections.counters.errors = 0
 
 
 async def test_whoever_had_a_burst_is_forgotten_after_it(world: World):
-    async with people_of(world) as scene:
-        for person in scene.people:
+    async with people_of(world) as context:
+        for person in context.people:
             person.ask("join", "room:a")
         for data in range(3):
-            scene.people[0].ask("publish", "room:a", "message", data)
-        await scene.turn()
-    del scene, person
+            context.people[0].ask("publish", "room:a", "message", data)
+        await context.turn()
+    del context, person
     world.tick(0.1)
     gc.collect()
     assert [it for it in gc.get_objects() if isinstance(it, SocketConnection)] == []

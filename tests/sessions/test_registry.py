@@ -33,37 +33,37 @@ ROOMS = [RoomName(name) for name in ("a", "b", "c")]
 
 def new_session(registry: Registry, namespace: str, sub: str | None = None) -> Session:
     principal = ANONYMOUS if sub is None else Principal(subject=Subject(EntryName("corp"), sub))
-    compartment = registry.compartment(NamespaceName(namespace))
-    return Session(SessionId("s"), RecordingPeer(), compartment, principal, None)
+    namespace = registry.namespace(NamespaceName(namespace))
+    return Session(SessionId("s"), RecordingPeer(), namespace, principal, None)
 
 
 def check(registry: Registry) -> None:
     """Assert that the two directions agree and nothing empty is kept."""
     sessions = memberships = 0
-    for compartment in registry.compartments.values():
-        assert compartment.sessions
+    for namespace in registry.namespaces.values():
+        assert namespace.sessions
         users: dict[Subject, int] = {}
-        for session in compartment.sessions:
+        for session in namespace.sessions:
             sessions += 1
             if session.user is not None:
                 users[session.user] = users.get(session.user, 0) + 1
             for name, membership in session.memberships.items():
                 memberships += 1
                 assert membership.room.name == name
-                assert compartment.rooms[name] is membership.room
+                assert namespace.rooms[name] is membership.room
                 assert membership.room.members[session] is membership
-        assert compartment.users == users
+        assert namespace.users == users
         members = Counter(
-            held.template.name for one in compartment.sessions for held in one.memberships.values()
+            held.template.name for one in namespace.sessions for held in one.memberships.values()
         )
-        assert +compartment.members_by_template == members
-        assert +compartment.rooms_by_template == Counter(room.template for room in compartment.rooms.values())
-        assert not -compartment.members_by_template
-        assert not -compartment.rooms_by_template
-        for name, room in compartment.rooms.items():
+        assert +namespace.members_by_template == members
+        assert +namespace.rooms_by_template == Counter(room.template for room in namespace.rooms.values())
+        assert not -namespace.members_by_template
+        assert not -namespace.rooms_by_template
+        for name, room in namespace.rooms.items():
             assert room.members, name
             for session, membership in room.members.items():
-                assert session in compartment.sessions
+                assert session in namespace.sessions
                 assert session.memberships[name] is membership
     assert (registry.sessions, registry.memberships) == (sessions, memberships)
 
@@ -100,11 +100,11 @@ def test_both_directions_agree_after_any_history(history: list[tuple[object, ...
                 registry.move(live[index], live[index].memberships[str(room)], RENAMED)
             case _:
                 continue
-        if not any(not compartment.sessions for compartment in registry.compartments.values()):
+        if not any(not namespace.sessions for namespace in registry.namespaces.values()):
             check(registry)
     for session in live:
         registry.remove(session)
-    assert not registry.compartments
+    assert not registry.namespaces
     assert registry.memberships == 0
 
 

@@ -19,7 +19,7 @@ from compartmentd.storage.revocations import (
     TEMPORARY,
     Damaged,
     Kept,
-    State,
+    RevocationStore,
     decoded,
     encoded,
     open_state,
@@ -46,9 +46,9 @@ def content(kept: Kept) -> bytes:
     return b"".join(encoded(kept))
 
 
-def opened(directory: Path) -> State:
+def opened(directory: Path) -> RevocationStore:
     state = open_state(str(directory), SPAN)
-    assert isinstance(state, State), state
+    assert isinstance(state, RevocationStore), state
     return state
 
 
@@ -66,7 +66,7 @@ def reopened(directory: Path) -> Kept:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
+def state(tmp_path: Path) -> Iterator[RevocationStore]:
     one = opened(tmp_path)
     yield one
     one.close()
@@ -88,7 +88,7 @@ def test_what_was_saved_is_found(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
-def test_it_is_for_the_daemon_alone(tmp_path: Path, state: State) -> None:
+def test_it_is_for_the_daemon_alone(tmp_path: Path, state: RevocationStore) -> None:
     state.save(SOME)
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
@@ -103,7 +103,7 @@ def test_what_a_kill_left_half_written_is_not_looked_at(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
 def test_a_save_that_fails_on_the_way_leaves_the_old(
-    tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch, step: str
+    tmp_path: Path, state: RevocationStore, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     state.save(SOME)
 
@@ -127,7 +127,7 @@ def test_a_save_that_fails_on_the_way_leaves_the_old(
 
 
 def test_it_is_on_the_disk_before_it_has_its_name(
-    tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, state: RevocationStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
     sync, replace = os.fsync, os.replace
@@ -176,7 +176,7 @@ def test_a_directory_that_cannot_be_written_is_found_at_the_start(tmp_path: Path
     assert problem(tmp_path).code == "state_unusable"
 
 
-def test_a_directory_is_of_one_daemon(tmp_path: Path, state: State) -> None:
+def test_a_directory_is_of_one_daemon(tmp_path: Path, state: RevocationStore) -> None:
     found = problem(tmp_path)
     assert found.code == "state_in_use"
     assert str(tmp_path) in found.message

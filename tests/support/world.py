@@ -16,7 +16,7 @@ from compartmentd.policy.templates.dispatch import run
 from compartmentd.problems import any_error
 from compartmentd.sessions.audit import Record
 from compartmentd.sessions.hub import Hub
-from compartmentd.sessions.key_wait import KeyHelp
+from compartmentd.sessions.key_wait import KeyFinder
 from compartmentd.storage.files import Disk
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import KeySet
@@ -106,7 +106,7 @@ class Client:
 class World:
     """A hub on a configuration, which `reload` replaces."""
 
-    def __init__(self, directory: Path, text: str, *, keys: KeyHelp | None = None, **files: str) -> None:
+    def __init__(self, directory: Path, text: str, *, keys: KeyFinder | None = None, **files: str) -> None:
         self.directory = directory
         self.clock = HandClock()
         self.records: list[Record] = []

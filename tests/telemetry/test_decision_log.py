@@ -15,7 +15,7 @@ import pytest
 from compartmentd.configuration.settings import LogSettings
 from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry import logs
-from compartmentd.telemetry.decision_feed import Feed
+from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.decision_log import LONGEST, DecisionLog, new_ref
 from tests.support.world import World
 
@@ -44,7 +44,7 @@ class Log:
         self.world = World(directory, policy)
         self.stream = io.StringIO()
         logs.set_up(self.stream)
-        self.feed = Feed()
+        self.feed = DecisionFeed()
         numbers = iter(range(1000))
         self.decisions = DecisionLog(self.feed, lambda: f"ref-{next(numbers)}")
         snapshot = self.world.hub.snapshot

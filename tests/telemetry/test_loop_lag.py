@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from compartmentd.telemetry.loop_lag import BOUNDS, Lag
+from compartmentd.telemetry.loop_lag import BOUNDS, LoopLag
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from compartmentd.telemetry.loop_lag import BOUNDS, Lag
     ],
 )
 def test_a_delay_counts_in_the_first_bucket_that_holds_it(seconds: float, bound: float) -> None:
-    lag = Lag()
+    lag = LoopLag()
     lag.note(seconds)
     assert [BOUNDS[place] for place, count in enumerate(lag.counts) if count] == [bound]
     assert lag.total == max(0.0, seconds)

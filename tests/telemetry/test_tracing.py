@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from compartmentd.sessions.hub import Hub
-from compartmentd.telemetry.decision_feed import Feed
+from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.decision_log import DecisionLog
 from compartmentd.telemetry.tracing import NoTracing, OpenTelemetry, tracing_of
 from tests.support.administration import GOOD, FakeAdministration, ask
@@ -53,7 +53,7 @@ def own(span: ReadableSpan) -> dict[str, Any]:
 
 def test_decisions_are_spans_that_name_neither_user_nor_room(traced: Traced, tmp_path: Path) -> None:
     world = World(tmp_path, POLICY)
-    journal = DecisionLog(Feed(), tracing=traced.tracing)
+    journal = DecisionLog(DecisionFeed(), tracing=traced.tracing)
     journal.settings = world.hub.snapshot.configuration.log
     world.hub = Hub(
         world.hub.snapshot,

@@ -9,7 +9,7 @@ from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 from compartmentd.problems import Span
 from compartmentd.tokens import cache as module
-from compartmentd.tokens.cache import TokenMemory
+from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.verify import Rejected, Verified, verify
 from tests.tokens.forge import NOW, SECRET, entry, keys_of, secret_set, token
@@ -19,7 +19,7 @@ class Counting:
     """A memory, and how many tokens were really verified."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capacity: int = 10) -> None:
-        self.memory = TokenMemory(capacity)
+        self.memory = TokenCache(capacity)
         self.verified = 0
         monkeypatch.setattr(module, "verify", self._verify)
 
@@ -143,7 +143,7 @@ def test_a_giant_is_refused_unhashed(counting: Counting, monkeypatch: pytest.Mon
 
 
 def test_it_holds_no_token() -> None:
-    memory = TokenMemory(4)
+    memory = TokenCache(4)
     memory.verify(token(), secret_set(), "connect", NOW)
     held = repr(memory._held)
     assert all(part not in held for part in token().split("."))
@@ -172,7 +172,7 @@ TEXTS = [token(), token(aud="x"), token(exp=NOW + 30), token(sub="bob", aud=["x"
     )
 )
 def test_it_always_answers_what_verifying_would(steps: list[Any]) -> None:
-    memory = TokenMemory(2)
+    memory = TokenCache(2)
     for text, keys, use, later, accept in steps:
         assert memory.verify(text, keys, use, NOW + later, accept) == verify(
             text, keys, use, NOW + later, accept

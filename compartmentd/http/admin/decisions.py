@@ -7,7 +7,7 @@ import asyncio
 from tornado.iostream import StreamClosedError
 
 from compartmentd.http.admin.base import AdminHandler, Refusal
-from compartmentd.http.admin.subscribers import Feed
+from compartmentd.http.admin.subscribers import SubscriberQueue
 
 HEARTBEAT = 10.0
 """Seconds between signs of life, and at most between two looks at the listener's token."""
@@ -25,7 +25,7 @@ class Decisions(AdminHandler):
         """Follow the decisions until the listener leaves, loses its right to listen, or the daemon stops."""
         if not self.site.audience.enter(self):
             raise Refusal(503, "too_many", "too many listeners follow the decisions already")
-        feed = Feed()
+        feed = SubscriberQueue()
         unsubscribe = self.site.administration.subscribe(feed.put)
         try:
             self._following = asyncio.ensure_future(self._follow(feed))
@@ -39,7 +39,7 @@ class Decisions(AdminHandler):
         """Tell the audience, once the end of the stream is on its way."""
         self.site.audience.left(self)
 
-    async def _follow(self, feed: Feed) -> None:
+    async def _follow(self, feed: SubscriberQueue) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         # The first bytes tell the listener that it misses nothing from here on.
         events = b": the decisions from now on\n\n"

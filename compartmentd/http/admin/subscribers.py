@@ -17,7 +17,7 @@ LISTENERS = 32
 """Listeners at the same time, over all admin listeners."""
 
 
-class Feed:
+class SubscriberQueue:
     """What one listener has not been sent yet: bounded, and never in the way of who decides."""
 
     def __init__(self, capacity: int = QUEUE) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from compartmentd.policy.decision import Reason, Truth
 from compartmentd.policy.model import All, AnyOf, Named, Not, Rule
 from compartmentd.policy.rules.conditions import CONDITIONS
-from compartmentd.policy.rules.context import Ready, Scene, Verdict, undecided
+from compartmentd.policy.rules.context import CompiledRule, EvaluationContext, Verdict, undecided
 from compartmentd.problems import Span
 
 TRUE, FALSE, UNKNOWN = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
@@ -28,7 +28,7 @@ MOST_READY = 50_000
 they are in use. To make one ready takes some 20 µs."""
 
 
-class Book:
+class CompiledRules:
     """The rules of one policy, each made ready when it is first asked for.
 
     They are found by the identity of what they were made from, which is kept beside them, so that no other rule
@@ -41,9 +41,9 @@ class Book:
         """`uses` are the named rules that each named rule refers to."""
         self._rules = rules
         self._uses = uses
-        self._ready: dict[int, tuple[Ready, Rule]] = {}
+        self._ready: dict[int, tuple[CompiledRule, Rule]] = {}
 
-    def ready(self, rule: Rule) -> Ready:
+    def ready(self, rule: Rule) -> CompiledRule:
         """Return the rule, ready."""
         known = self._ready.get(id(rule))
         if known is None:
@@ -52,7 +52,7 @@ class Book:
             known = self._ready[id(rule)] = made_ready(rule), rule
         return known[0]
 
-    def called(self, name: str) -> Ready | None:
+    def called(self, name: str) -> CompiledRule | None:
         """Return what a name stands for, ready, or `None` where it stands for nothing."""
         rule = self._rules.get(name)
         return None if rule is None else self.ready(rule)
@@ -66,7 +66,7 @@ class Book:
         return self._uses.get(name, ())
 
 
-def made_ready(rule: Rule) -> Ready:
+def made_ready(rule: Rule) -> CompiledRule:
     """Make a rule ready; what cannot be is unknown."""
     try:
         return _RULES[type(rule)](rule)
@@ -121,7 +121,7 @@ class _Undecided:
     def __init__(self, rule: Rule) -> None:
         self.verdict = undecided(rule)
 
-    def judge(self, _scene: Scene) -> Verdict:
+    def judge(self, _scene: EvaluationContext) -> Verdict:
         return self.verdict
 
 
@@ -135,8 +135,8 @@ class _Named:
         self.body: Verdict | None = None
         self.verdict: Verdict | None = None
 
-    def judge(self, scene: Scene) -> Verdict:
-        body = scene.named(self.rule.name)
+    def judge(self, context: EvaluationContext) -> Verdict:
+        body = context.named(self.rule.name)
         if self.verdict is None or self.body is not body:
             reason = Reason(f"rule {self.rule.name}", body.truth, self.rule.span, (body.reason,))
             self.verdict = Verdict(body.truth, reason, body.scopes_alone, body.until)
@@ -155,8 +155,8 @@ class _All:
         self.rule = rule
         self.parts = tuple([made_ready(part) for part in rule.parts])
 
-    def judge(self, scene: Scene) -> Verdict:
-        verdicts = [part.judge(scene) for part in self.parts]
+    def judge(self, context: EvaluationContext) -> Verdict:
+        verdicts = [part.judge(context) for part in self.parts]
         return all_of(verdicts, "all", self.rule.span)
 
 
@@ -171,16 +171,16 @@ class _Any:
 
     def __init__(self, rule: AnyOf) -> None:
         self.rule = rule
-        self.parts: list[Ready | None] = [None] * len(rule.parts)
+        self.parts: list[CompiledRule | None] = [None] * len(rule.parts)
         self.decisive: Verdict | None = None
         self.verdict: Verdict | None = None
 
-    def judge(self, scene: Scene) -> Verdict:
+    def judge(self, context: EvaluationContext) -> Verdict:
         verdicts = []
         for index, part in enumerate(self.parts):
             if part is None:
                 part = self.parts[index] = made_ready(self.rule.parts[index])  # noqa: PLW2901 - the part itself
-            verdict = part.judge(scene)
+            verdict = part.judge(context)
             if verdict.truth is TRUE and verdict.until is None:  # no other part can matter
                 return self._decided(verdict)
             verdicts.append(verdict)
@@ -218,13 +218,13 @@ class _Not:
         self.rule = rule
         self.part = made_ready(rule.part)
 
-    def judge(self, scene: Scene) -> Verdict:
-        part = self.part.judge(scene)
+    def judge(self, context: EvaluationContext) -> Verdict:
+        part = self.part.judge(context)
         truth = _NEGATED[part.truth]
         return Verdict(truth, Reason("not", truth, self.rule.span, (part.reason,)), until=part.until)
 
 
-_RULES: dict[type, Callable[..., Ready]] = {
+_RULES: dict[type, Callable[..., CompiledRule]] = {
     **CONDITIONS,
     Named: _Named,
     All: _All,

@@ -25,7 +25,7 @@ from compartmentd.policy.model import (
 from compartmentd.policy.principal import moved_elsewhere
 from compartmentd.policy.rules import comparisons
 from compartmentd.policy.rules.comparisons import HELD, NOT_HELD, Result
-from compartmentd.policy.rules.context import Scene, Verdict, filler, reader, undecided
+from compartmentd.policy.rules.context import EvaluationContext, Verdict, filler, reader, undecided
 from compartmentd.policy.rules.describe import missing, worded
 
 _NO_TOKEN = Result(Truth.UNKNOWN, "there is no token")
@@ -50,13 +50,13 @@ class Condition(ABC):
         self.not_held: Verdict | None = None
 
     @abstractmethod
-    def result(self, scene: Scene) -> Result:
+    def result(self, context: EvaluationContext) -> Result:
         """Return what the condition comes to; whatever it raises is unknown."""
 
-    def judge(self, scene: Scene) -> Verdict:
+    def judge(self, context: EvaluationContext) -> Verdict:
         """Return what the condition comes to, with its reason."""
         try:
-            result = self.result(scene)
+            result = self.result(context)
             if result is HELD:
                 if self.held is None:
                     self.held = self._verdict(HELD)
@@ -79,36 +79,36 @@ class Condition(ABC):
 class _Public(Condition):
     __slots__ = ()
 
-    def result(self, _scene: Scene) -> Result:
+    def result(self, _scene: EvaluationContext) -> Result:
         return HELD
 
 
 class _Nobody(Condition):
     __slots__ = ()
 
-    def result(self, _scene: Scene) -> Result:
+    def result(self, _scene: EvaluationContext) -> Result:
         return NOT_HELD
 
 
 class _Authenticated(Condition):
     __slots__ = ()
 
-    def result(self, scene: Scene) -> Result:
-        return NOT_HELD if scene.who.subject is None else HELD
+    def result(self, context: EvaluationContext) -> Result:
+        return NOT_HELD if context.who.subject is None else HELD
 
 
 class _Members(Condition):
     __slots__ = ()
 
-    def result(self, scene: Scene) -> Result:
-        return HELD if scene.room is not None and scene.room in scene.memberships else NOT_HELD
+    def result(self, context: EvaluationContext) -> Result:
+        return HELD if context.room is not None and context.room in context.memberships else NOT_HELD
 
 
 class _ByServer(Condition):
     __slots__ = ()
 
-    def result(self, scene: Scene) -> Result:
-        return HELD if scene.by_server is True else NOT_HELD
+    def result(self, context: EvaluationContext) -> Result:
+        return HELD if context.by_server is True else NOT_HELD
 
 
 class _MemberOf(Condition):
@@ -118,8 +118,8 @@ class _MemberOf(Condition):
         super().__init__(rule)
         self.room = filler(rule.room)
 
-    def result(self, scene: Scene) -> Result:
-        return HELD if self.room(scene) in scene.memberships else NOT_HELD
+    def result(self, context: EvaluationContext) -> Result:
+        return HELD if self.room(context) in context.memberships else NOT_HELD
 
 
 class _Scopes(Condition):
@@ -132,11 +132,11 @@ class _Scopes(Condition):
         self.every = rule.every
         self.scopes = [filler(scope) for scope in rule.scopes]
 
-    def result(self, scene: Scene) -> Result:
-        who = scene.who
+    def result(self, context: EvaluationContext) -> Result:
+        who = context.who
         if who.subject is None:
             return _NO_TOKEN
-        held = [scope(scene) in who.scopes for scope in self.scopes]
+        held = [scope(context) in who.scopes for scope in self.scopes]
         if held and (all(held) if self.every else True in held):
             return HELD
         return _UNCERTAIN if who.scopes_uncertain or not held else NOT_HELD
@@ -154,8 +154,8 @@ class _Claim(Condition):
         self.test = rule.test
         self.holds = comparisons.prepared(rule.test, reader)
 
-    def result(self, scene: Scene) -> Result:
-        who = scene.who
+    def result(self, context: EvaluationContext) -> Result:
+        who = context.who
         if who.subject is None:
             return _NO_TOKEN
         value: Any = who.claims.get(self.name)
@@ -166,10 +166,10 @@ class _Claim(Condition):
         for depth, item in enumerate(self.rest, 1):
             if not isinstance(value, dict):
                 return _NO_OBJECT
-            value = value.get(item(scene))
+            value = value.get(item(context))
             if value is None:
                 return comparisons.absent(self.test, missing(self.path, depth))
-        return self.holds((value,), scene, scene.now)
+        return self.holds((value,), context, context.now)
 
 
 class _Parameter(Condition):
@@ -180,8 +180,8 @@ class _Parameter(Condition):
         self.name = rule.name
         self.holds = comparisons.prepared(rule.test, reader)
 
-    def result(self, scene: Scene) -> Result:
-        return self.holds(scene.param(self.name), scene, scene.now)
+    def result(self, context: EvaluationContext) -> Result:
+        return self.holds(context.param(self.name), context, context.now)
 
 
 CONDITIONS: dict[type, type[Condition]] = {

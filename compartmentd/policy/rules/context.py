@@ -27,27 +27,27 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     until: float | None = None
 
 
-class Ready(Protocol):
+class CompiledRule(Protocol):
     """A rule made ready to be judged again and again: what is the same each time is worked out beforehand."""
 
-    def judge(self, scene: Scene) -> Verdict:
+    def judge(self, context: EvaluationContext) -> Verdict:
         """Return what the rule comes to; raises nothing, but for a stack that is too deep."""
 
 
 class Rulebook(Protocol):
     """Gives rules that are ready."""
 
-    def ready(self, rule: Rule) -> Ready:
+    def ready(self, rule: Rule) -> CompiledRule:
         """Return the rule, ready."""
 
-    def called(self, name: str) -> Ready | None:
+    def called(self, name: str) -> CompiledRule | None:
         """Return what a name stands for, ready, or `None` where it stands for nothing."""
 
     def uses(self, name: str) -> Sequence[str]:
         """Return the names that the named rule refers to."""
 
 
-class Scene(msgspec.Struct, gc=False):
+class EvaluationContext(msgspec.Struct, gc=False):
     """All that the rules of one decision look at; named rules are judged once and remembered here.
 
     A struct, and one that the collector does not follow, since it is made for each decision and dies with it:
@@ -109,8 +109,8 @@ class Scene(msgspec.Struct, gc=False):
         return undecided(None) if body is None else body.judge(self)
 
 
-Filler: TypeAlias = Callable[[Scene], str]
-"""Puts the values of a scene into a text; raises `ValueError` where a parameter has none."""
+Filler: TypeAlias = Callable[[EvaluationContext], str]
+"""Puts the values of a context into a text; raises `ValueError` where a parameter has none."""
 
 
 def filler(text: Text) -> Filler:
@@ -120,28 +120,28 @@ def filler(text: Text) -> Filler:
         return lambda _scene: constant
     if len(text) == 3:
         before, name, behind = text
-        return lambda scene: f"{before}{scene.value(name)}{behind}"
+        return lambda context: f"{before}{context.value(name)}{behind}"
 
-    def filled(scene: Scene) -> str:
+    def filled(context: EvaluationContext) -> str:
         parts = list(text)
-        parts[1::2] = [scene.value(each) for each in text[1::2]]
+        parts[1::2] = [context.value(each) for each in text[1::2]]
         return "".join(parts)
 
     return filled
 
 
-def reader(value: Value) -> Callable[[Scene], Readings]:
-    """Return what gives, in a scene, what a test's value can be taken for; one with placeholders is filled in."""
+def reader(value: Value) -> Callable[[EvaluationContext], Readings]:
+    """Return what gives, in a context, what a test's value can be taken for; one with placeholders is filled in."""
     if not isinstance(value, Filled):
         constant = (value,)
         return lambda _scene: constant
     if len(value.parts) == 3 and not value.parts[0] and not value.parts[2]:
         name = value.parts[1]
-        return lambda scene: scene.param(
+        return lambda context: context.param(
             name
         )  # the placeholder stands alone, so it keeps the parameter's type
     filled = filler(value.parts)
-    return lambda scene: (filled(scene),)
+    return lambda context: (filled(context),)
 
 
 FAILED = "the condition could not be decided"

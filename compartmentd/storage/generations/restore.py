@@ -14,7 +14,7 @@ from compartmentd.configuration.compiler import Contents, FileAccess, digest_of_
 from compartmentd.errors import UsageError
 from compartmentd.problems import Problem, any_error
 from compartmentd.storage.generations.access import KeptFiles, path_in
-from compartmentd.storage.generations.store import History
+from compartmentd.storage.generations.store import GenerationStore
 
 
 class Restoration(msgspec.Struct, frozen=True):
@@ -108,7 +108,7 @@ def _relative(path: str, file: str) -> str:
     return file.removeprefix(posixpath.join(posixpath.dirname(path), ""))
 
 
-def carry_out(restoration: Restoration, history: History, at: float) -> None:
+def carry_out(restoration: Restoration, history: GenerationStore, at: float) -> None:
     """Keep what lies there as of a wall time (seconds), and put the configuration back.
 
     Raises:
@@ -126,7 +126,7 @@ def carry_out(restoration: Restoration, history: History, at: float) -> None:
         _flush(directory)
 
 
-def _remember(before: Contents, history: History, at: float) -> None:
+def _remember(before: Contents, history: GenerationStore, at: float) -> None:
     if not before:
         return
     digest = digest_of_files(before)

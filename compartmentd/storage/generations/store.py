@@ -56,7 +56,7 @@ class _Kept(msgspec.Struct, frozen=True):
     files: tuple[_File, ...]
 
 
-class History:
+class GenerationStore:
     """What is kept in a state directory; the daemon and the command line use it at the same time."""
 
     def __init__(self, state: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tornado.netutil import bind_sockets
 
 from compartmentd.http.admin import AdminServer, decisions, subscribers
-from compartmentd.http.admin.subscribers import Feed
+from compartmentd.http.admin.subscribers import SubscriberQueue
 from tests.support.administration import GOOD, FakeAdministration, ask, serving
 from tests.support.timing import eventually, within
 
@@ -145,7 +145,7 @@ async def test_a_listener_that_does_not_read_is_given_up(monkeypatch: pytest.Mon
 
 
 async def test_a_full_queue_drops_and_counts() -> None:
-    feed = Feed(capacity=2)
+    feed = SubscriberQueue(capacity=2)
     for number in range(5):
         feed.put({"number": number})
     assert events(feed.take()) == [

@@ -13,8 +13,8 @@ from compartmentd.policy.decision import Facts, Join, Reason, Truth
 from compartmentd.policy.model import All, AnyOf, Named, Not, Rule
 from compartmentd.policy.principal import ANONYMOUS, Principal
 from compartmentd.policy.rules import combinators as module_of_rules
-from compartmentd.policy.rules.combinators import Book
-from compartmentd.policy.rules.context import Scene, Verdict
+from compartmentd.policy.rules.combinators import CompiledRules
+from compartmentd.policy.rules.context import EvaluationContext, Verdict
 from compartmentd.policy.rules.traverse import names_used
 from compartmentd.policy.templates.matching import Signature
 from tests.support import naive
@@ -23,21 +23,21 @@ from tests.support.policies import HALL, NOW, param, person, rule, ruleset, span
 T, F, U = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
 
 PARAMS = {"p": (None, "apollo"), "q": ("[a-z0-9.]+", "a.b"), "n": ((-99, 99), "7")}
-"""The parameters of every scene: their forms and values."""
+"""The parameters of every context: their forms and values."""
 
 
-def scene(
+def context(
     who: Principal = ANONYMOUS,
     *,
     rules: Mapping[str, Any] | None = None,
     memberships: frozenset[str] = frozenset(),
     by_server: bool = False,
-) -> Scene:
+) -> EvaluationContext:
     named = {
         name: form if isinstance(form, Rule.__args__) else rule(form) for name, form in (rules or {}).items()
     }
-    return Scene(
-        Book(named, {name: names_used(each) for name, each in named.items()}),
+    return EvaluationContext(
+        CompiledRules(named, {name: names_used(each) for name, each in named.items()}),
         who,
         NOW,
         by_server,
@@ -48,12 +48,12 @@ def scene(
     )
 
 
-def judged(each: Rule, at: Scene) -> Verdict:
+def judged(each: Rule, at: EvaluationContext) -> Verdict:
     return at.book.ready(each).judge(at)
 
 
 def verdict(form: Any, who: Principal = ANONYMOUS, **of_scene: Any) -> Verdict:
-    return judged(form if isinstance(form, Rule.__args__) else rule(form), scene(who, **of_scene))
+    return judged(form if isinstance(form, Rule.__args__) else rule(form), context(who, **of_scene))
 
 
 def come_to(form: Any, who: Principal = ANONYMOUS, **of_scene: Any) -> Truth:
@@ -258,7 +258,7 @@ def test_a_named_rule_is_evaluated_once_however_often_it_is_used() -> None:
 
 def test_more_rules_than_are_kept_ready_are_judged_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module_of_rules, "MOST_READY", 3)
-    made = scene(ANN, rules={"staff": {"claim": "roles", "contains": "staff"}})
+    made = context(ANN, rules={"staff": {"claim": "roles", "contains": "staff"}})
     each = [rule({"scope": "chat:read"}), rule("nobody"), rule({"rule": "staff"}), rule({"scope": "x"})]
     for _ in range(3):
         assert [judged(one, made).truth for one in each] == [T, F, T, F]
@@ -298,7 +298,7 @@ span_of_all = span()
 
 @pytest.mark.parametrize("not_a_rule", [None, 7, "public", {"scope": "a"}, object()])
 def test_what_is_no_rule_is_unknown(not_a_rule: Any) -> None:
-    assert judged(not_a_rule, scene(ANN)).truth is U
+    assert judged(not_a_rule, context(ANN)).truth is U
     assert come_to(Not(part=not_a_rule, span=span()), ANN) is U
     assert come_to(All(parts=(not_a_rule, rule("public")), span=span()), ANN) is U
 
@@ -511,9 +511,9 @@ def test_a_rule_that_is_ready_remembers_nothing_of_whom_it_judged(
     form: Any, people: list[Principal], forms: Mapping[str, Any], rooms: frozenset[str]
 ) -> None:
     built, rules = rule(form), {name: rule(each) for name, each in forms.items()}
-    book = scene(rules=rules).book
+    book = context(rules=rules).book
     for who in people:
-        anew = scene(who, rules=rules, memberships=rooms)
+        anew = context(who, rules=rules, memberships=rooms)
         again = structs.replace(anew, book=book)
         assert judged(built, again) == judged(built, anew)
 
@@ -545,12 +545,12 @@ def shuffled(form: Any, chance: random.Random) -> Any:
 def test_time_alone_changes_nothing_before_until(
     form: Any, who: Principal, rules: Mapping[str, Any], share: float
 ) -> None:
-    made = scene(who, rules=rules)
+    made = context(who, rules=rules)
     built = rule(form)
     now = judged(built, made)
     end = NOW + 1000 if now.until is None else now.until
     assert end > NOW
-    later = scene(who, rules=rules)
+    later = context(who, rules=rules)
     later.now = NOW + (end - NOW) * share
     assert judged(built, later).truth is now.truth
 

@@ -12,7 +12,7 @@ import pytest
 from compartmentd.configuration.compiler import Contents, load
 from compartmentd.errors import UsageError
 from compartmentd.storage.files import Disk
-from compartmentd.storage.generations import History
+from compartmentd.storage.generations import GenerationStore
 from compartmentd.storage.generations.restore import Restoration, carry_out, plan
 
 MAIN = 'version: 1\ninclude: ["parts/*.yaml"]\nnamespaces: {/: {connect: public}}\n'
@@ -28,7 +28,7 @@ class Place:
         (root / "parts").mkdir()
         self.write("c.yaml", MAIN)
         self.write("parts/a.yaml", "namespaces: {/a: {connect: public}}\n")
-        self.history = History(str(root / "state"))
+        self.history = GenerationStore(str(root / "state"))
         self.kept: Contents = load(str(self.path), Disk()).contents
         self.history.keep(self.kept, 1, accepted=True)
 
@@ -206,7 +206,7 @@ def test_if_what_lies_there_cannot_be_kept_nothing_is_done(
     def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(History, "keep", fails)
+    monkeypatch.setattr(GenerationStore, "keep", fails)
     with pytest.raises(OSError, match="No space"):
         carry_out(restoration, place.history, 2)
     assert place.path.read_text() == "version: ["

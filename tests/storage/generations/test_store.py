@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.configuration.compiler import Contents, digest_of_files
-from compartmentd.storage.generations import Damaged, History
+from compartmentd.storage.generations import Damaged, GenerationStore
 from compartmentd.storage.generations.store import DIRECTORY, KEEP, TEMPORARY
 
 
@@ -20,15 +20,15 @@ def files(text: str) -> Contents:
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> History:
-    return History(str(tmp_path))
+def history(tmp_path: Path) -> GenerationStore:
+    return GenerationStore(str(tmp_path))
 
 
-def test_nothing_is_kept_at_first(history: History) -> None:
+def test_nothing_is_kept_at_first(history: GenerationStore) -> None:
     assert history.entries() == ()
 
 
-def test_what_was_kept_is_found(history: History) -> None:
+def test_what_was_kept_is_found(history: GenerationStore) -> None:
     first = history.keep(files("one"), 1.5, accepted=True)
     second = history.keep(files("two"), 2.5, accepted=False)
     assert history.entries() == (second, first)
@@ -38,14 +38,14 @@ def test_what_was_kept_is_found(history: History) -> None:
     assert history.read(second) == files("two")
 
 
-def test_it_is_for_the_daemon_alone(history: History) -> None:
+def test_it_is_for_the_daemon_alone(history: GenerationStore) -> None:
     entry = history.keep(files("one"), 1, accepted=True)
     assert stat.S_IMODE(history.directory.stat().st_mode) == 0o700
     assert stat.S_IMODE((history.directory / entry.file).stat().st_mode) == 0o600
     assert [path.name for path in history.directory.iterdir()] == [entry.file]
 
 
-def test_the_last_ten_of_each_kind_are_kept(history: History) -> None:
+def test_the_last_ten_of_each_kind_are_kept(history: GenerationStore) -> None:
     for number in range(KEEP + 5):
         history.keep(files(f"in force {number}"), number, accepted=True)
     for number in range(KEEP + 2):
@@ -56,13 +56,13 @@ def test_the_last_ten_of_each_kind_are_kept(history: History) -> None:
     assert history.read(kept[True][-1]) == files("in force 5")
 
 
-def test_what_comes_into_force_again_is_kept_once_as_the_newest(history: History) -> None:
+def test_what_comes_into_force_again_is_kept_once_as_the_newest(history: GenerationStore) -> None:
     for at, text in enumerate(["one", "two", "one"]):
         history.keep(files(text), at, accepted=True)
     assert [history.read(entry)[0][1] for entry in history.entries()] == [b"one", b"two"]
 
 
-def test_a_clock_that_was_set_back_does_not_change_the_order(history: History) -> None:
+def test_a_clock_that_was_set_back_does_not_change_the_order(history: GenerationStore) -> None:
     history.keep(files("one"), 5000, accepted=True)
     history.keep(files("two"), 10, accepted=True)
     history.keep(files("three"), -10, accepted=True)
@@ -71,7 +71,7 @@ def test_a_clock_that_was_set_back_does_not_change_the_order(history: History) -
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_what_fails_on_the_way_leaves_the_old(
-    history: History, monkeypatch: pytest.MonkeyPatch, step: str
+    history: GenerationStore, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     old = history.keep(files("one"), 1, accepted=True)
 
@@ -87,14 +87,14 @@ def test_what_fails_on_the_way_leaves_the_old(
     assert len(history.entries()) == 2
 
 
-def test_other_files_are_no_entries(history: History) -> None:
+def test_other_files_are_no_entries(history: GenerationStore) -> None:
     history.keep(files("one"), 1, accepted=True)
     (history.directory / TEMPORARY).write_bytes(b"half")
     (history.directory / "notes.txt").touch()
     assert len(history.entries()) == 1
 
 
-def test_every_cut_is_noticed(history: History) -> None:
+def test_every_cut_is_noticed(history: GenerationStore) -> None:
     entry = history.keep(files("one"), 1, accepted=True)
     path = history.directory / entry.file
     whole = path.read_bytes()
@@ -104,7 +104,7 @@ def test_every_cut_is_noticed(history: History) -> None:
             history.read(entry)
 
 
-def test_every_changed_byte_of_a_file_is_noticed(history: History) -> None:
+def test_every_changed_byte_of_a_file_is_noticed(history: GenerationStore) -> None:
     entry = history.keep(files("private words"), 1, accepted=True)
     path = history.directory / entry.file
     path.write_bytes(path.read_bytes().replace(b"private", b"Private"))
@@ -115,14 +115,14 @@ def test_every_changed_byte_of_a_file_is_noticed(history: History) -> None:
 
 @given(content=st.binary())
 def test_any_bytes_are_damaged(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    history = History(str(tmp_path_factory.mktemp("state")))
+    history = GenerationStore(str(tmp_path_factory.mktemp("state")))
     entry = history.keep(files("one"), 1, accepted=True)
     (history.directory / entry.file).write_bytes(content)
     with pytest.raises(Damaged):
         history.read(entry)
 
 
-def test_of_another_version_it_is_not_read(history: History) -> None:
+def test_of_another_version_it_is_not_read(history: GenerationStore) -> None:
     entry = history.keep(files("one"), 1, accepted=True)
     path = history.directory / entry.file
     path.write_bytes(msgspec.msgpack.encode({"version": 2, "files": []}))
@@ -130,7 +130,7 @@ def test_of_another_version_it_is_not_read(history: History) -> None:
         history.read(entry)
 
 
-def test_a_link_or_a_directory_is_damaged_and_goes_like_another(history: History) -> None:
+def test_a_link_or_a_directory_is_damaged_and_goes_like_another(history: GenerationStore) -> None:
     entry = history.keep(files("one"), 1, accepted=True)
     (history.directory / entry.file).unlink()
     (history.directory / entry.file).mkdir()
@@ -139,7 +139,7 @@ def test_a_link_or_a_directory_is_damaged_and_goes_like_another(history: History
 
 
 def test_what_an_administrator_writes_belongs_to_the_daemon(
-    history: History, monkeypatch: pytest.MonkeyPatch
+    history: GenerationStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[tuple[bool, int, int]] = []
 
@@ -155,7 +155,7 @@ def test_what_an_administrator_writes_belongs_to_the_daemon(
 
 @pytest.mark.parametrize("link", ["symbolic", "hard"])
 def test_a_link_in_the_place_of_what_is_written_leads_nowhere(
-    tmp_path: Path, history: History, link: str
+    tmp_path: Path, history: GenerationStore, link: str
 ) -> None:
     history.keep(files("one"), 1, accepted=True)
     other = tmp_path / "other"
@@ -173,11 +173,11 @@ def test_a_link_in_the_directorys_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / DIRECTORY).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
-        History(str(tmp_path)).keep(files("one"), 1, accepted=True)
+        GenerationStore(str(tmp_path)).keep(files("one"), 1, accepted=True)
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_file_in_the_directorys_place_is_an_error(tmp_path: Path) -> None:
     (tmp_path / DIRECTORY).touch()
     with pytest.raises(OSError, match="Not a directory"):
-        History(str(tmp_path)).entries()
+        GenerationStore(str(tmp_path)).entries()
