@@ -48,7 +48,7 @@ def test_the_wheel_checks_the_reference_configuration(installed):
 
 
 def test_the_wheel_holds_what_is_served_and_every_licence(installed):
-    pages = ROOT / "compartmentd/server/pages"
+    pages = ROOT / "compartmentd/http/pages"
     served = [path.relative_to(ROOT) for path in pages.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert served
     assert [path for path in served if not (installed / path).is_file()] == []
