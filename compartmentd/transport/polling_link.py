@@ -31,7 +31,12 @@ Polled: TypeAlias = Callable[[bytes | None], None]
 
 
 class Probe(Protocol):
-    """A WebSocket that is about to take a connection over."""
+    """A WebSocket that is about to take a connection over.
+
+    Once it was `answered`, the client polls no more and sends `5` on the WebSocket, or gives it up and polls again.
+    """
+
+    answered: bool
 
     def cancel(self) -> None:
         """Close it: the connection has ended meanwhile."""
@@ -175,6 +180,13 @@ class PollingLink:
         if self._poll is not None:
             self._answer()
 
+    def hand_over_last(self) -> list[Outgoing]:
+        """Return the last packets of a closed connection, for the WebSocket that its client has moved to."""
+        self.probe = None
+        last = [packet for packet in self.take_queue() if packet is not CLOSE]
+        self._drop()
+        return last
+
     def retire(self) -> None:
         """The WebSocket has taken over, with all that there was to send: end what is still under way here."""
         self._end_poll(NOOP)
@@ -212,10 +224,19 @@ class PollingLink:
 
     # The end
 
+    @property
+    def leaving(self) -> bool:
+        """Whether the connection is closed, and its last packets wait for the client."""
+        return self._leaving
+
     def finish(self) -> None:
-        """Let the client fetch what is queued, and `1` behind it."""
+        """Let the client fetch what is queued, and `1` behind it.
+
+        In the middle of an upgrade the client may not poll again: whichever it does first has the last packets.
+        """
         self._collect()
-        self._end_probe()
+        if self.probe is not None and not self.probe.answered:
+            self._end_probe()
         self._leaving = True
         self._queue.append(CLOSE)
         if self._poll is not None:

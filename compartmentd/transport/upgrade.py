@@ -20,12 +20,13 @@ _ANSWER = Control(PROBE_ANSWER)
 class UpgradeProbe:
     """The owner of a WebSocket until it takes over a connection, or is given up and leaves it as it was."""
 
-    __slots__ = ("_connection", "_connections", "_link", "_polling", "due", "held", "out")
+    __slots__ = ("_connection", "_connections", "_link", "_polling", "answered", "due", "held", "out")
 
     def __init__(
         self, connections: Connections, connection: EngineConnection, polling: PollingLink | None
     ) -> None:
         """Probe a connection; `polling` is its link, `None` where it has a WebSocket already."""
+        self.answered = False
         self.due = inf
         self.held = False
         self.out: list[Outgoing] = []
@@ -54,11 +55,15 @@ class UpgradeProbe:
         for _, data in coming:
             if data == PROBE and self._connection.move(Move.PROBE):
                 self.out.append(_ANSWER)
+                self.answered = True
                 link.wake()
                 polling.probed()
             elif data == UPGRADE and self._connection.move(Move.UPGRADE):
                 self._take_over(polling, link)
                 self._connection.receive(coming)
+                return
+            elif data == UPGRADE and self.answered and polling.leaving:
+                self._say_last(polling, link)
                 return
             else:
                 self._give_up()
@@ -106,6 +111,11 @@ class UpgradeProbe:
         if self._polling is not None and self._polling.probe is self:
             self._polling.probe = None
             self._connection.move(Move.PROBE_LOST)
+
+    def _say_last(self, polling: PollingLink, link: WebSocketLink) -> None:
+        """The connection was closed between `3probe` and `5`: its last packets go where the client listens now."""
+        self.out += polling.hand_over_last()
+        link.finish()
 
     def _take_over(self, polling: PollingLink, link: WebSocketLink) -> None:
         """Hand the connection to the WebSocket, with everything that no poll has fetched, in order."""

@@ -367,6 +367,25 @@ async def test_messages_queued_during_an_upgrade_go_out_once_and_in_order():
         await here.happened("closed")
 
 
+@pytest.mark.parametrize("first", ["5", "poll"])
+async def test_the_last_messages_reach_a_client_in_the_middle_of_its_upgrade(first: str):
+    """After `3probe` a client polls no more and sends `5`, unless it gives the WebSocket up."""
+    async with wired() as here:
+        client = await here.polling()
+        socket = await here.probe(client)
+        here.emit("closing", "unavailable")
+        here.app.peers[0].close("server shutting down")
+        last = '42["closing","unavailable"]'
+        if first == "poll":
+            assert await client.poll() == [last, "1"]
+            assert isinstance(await socket.receive(), Closed)
+        else:
+            socket.send("5")
+            assert await socket.receive() == last
+            assert isinstance(await socket.receive(), Closed)
+        await eventually(lambda: here.server.connections == 0, "its place is free")
+
+
 async def test_a_post_that_is_given_up_after_an_upgrade_does_not_end_what_the_websocket_carries():
     async with wired() as here:
         client = await Polling.open(here.port)
