@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHON
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test fast check format bench bench-quick bench-tools schema-docs man lock deb clean
+.PHONY: help install install-dev run test fast check format bench bench-quick bench-tools docs schema-docs man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ install-dev: .venv/.installed-dev ## the same, with what tests, types and lint n
 run: .venv/.installed ## start the daemon with its playground on config/demo.yaml, and print the address
 	@exec $(BIN)/compartmentd serve --dev --config config/demo.yaml
 
-test: .venv/.installed-dev $(JS)/node_modules/.installed $(OIDC)/node_modules/.installed $(BENCH)/peers/node/node_modules/.installed ## run every test: unit, protocol, real clients, browser
+test: .venv/.installed-dev .venv/.installed-docs $(JS)/node_modules/.installed $(OIDC)/node_modules/.installed $(BENCH)/peers/node/node_modules/.installed ## run every test: unit, protocol, real clients, browser
 	@.ci/need chromium libatomic1 prometheus nginx haproxy caddy
 	@.ci/need gcc libc6-dev libssl-dev
 	@.ci/need systemd debhelper debootstrap
@@ -54,6 +54,9 @@ format: .venv/.installed-dev ## put the code into the house format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+docs: .venv/.installed-docs ## build the documentation into dist/docs; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 schema-docs: .venv/.installed ## write schemas/REFERENCE.md, the reference of every key, from the schema
 	$(BIN)/python -m compartmentd.document.reference > schemas/REFERENCE.md.new
 	@mv schemas/REFERENCE.md.new schemas/REFERENCE.md
@@ -80,6 +83,10 @@ man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the
 	@$(PIP) --require-hashes --only-binary :all: -r requirements-bench.lock
 	@touch $@
 
+.venv/.installed-docs: .venv/.installed requirements-docs.lock
+	@$(PIP) --require-hashes --only-binary :all: -r requirements-docs.lock
+	@touch $@
+
 # The provider runs on a Node of its own, which one of its packages is: it wants a newer one than distributions have.
 %/node_modules/.installed: %/package.json %/package-lock.json
 	@.ci/need nodejs npm
@@ -96,6 +103,7 @@ lock: ## resolve the lock files anew, after a change of dependencies
 	$(COMPILE) --constraint=requirements.lock --extra=dev --extra=otel --output-file=requirements-dev.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --extra=bench --output-file=requirements-bench.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-build.lock requirements-build.in
+	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-docs.lock requirements-docs.in
 	rm -r .venv-lock
 
 deb: ## build the Debian package, with an environment of its own, into dist/
