@@ -57,6 +57,15 @@ way only, and are four at most."""
 EVERYWHERE = ("msgspec",)
 """What any module may take from outside the standard library."""
 
+PURE_HELPERS = ("humanize", "listen_address")
+"""Modules of `util` that are as pure as the layers that may import them."""
+
+IMPURE_HELPERS = {
+    "cooperative": "yields to the event loop and reads the clock",
+    "gc_tuning": "changes the interpreter's garbage collector",
+}
+"""The other modules of `util`, each with its reason; a pure layer imports none of them."""
+
 THIRD_PARTY = {
     "storage": ("cryptography", "watchdog"),
     "document": ("yaml", "jsonschema", "referencing", "re2"),
@@ -72,7 +81,17 @@ THIRD_PARTY = {
 """What a single package may take in addition to its row."""
 
 IMPURE = {
-    *("asyncio", "concurrent", "multiprocessing", "select", "selectors", "signal", "subprocess", "threading"),
+    *(
+        "asyncio",
+        "concurrent",
+        "gc",
+        "multiprocessing",
+        "select",
+        "selectors",
+        "signal",
+        "subprocess",
+        "threading",
+    ),
     *("datetime", "time", "random", "secrets", "uuid"),
     *("logging", "os", "pathlib", "shutil", "socket", "ssl", "tempfile"),
 }
@@ -115,15 +134,18 @@ LAYER_OF = {member: index for index, row in enumerate(LAYERS) for member in row.
 
 def complaints(module: str, source: str) -> Iterator[str]:
     """Yield what a module (dotted, without the package's own name) imports against the table."""
-    member = module.split(".", maxsplit=1)[0]
+    member, _, name = module.partition(".")
     row = LAYERS[LAYER_OF[member]]
+    pure = row.pure or (member == "util" and name in PURE_HELPERS)
     for line, target in imports(source):
         top, _, inner = target.partition(".")
         if top == PACKAGE:
             if not may_import(member, inner):
                 yield f"{module}:{line}: imports {target}, which is not below it"
+            elif pure and inner.removeprefix("util.") in IMPURE_HELPERS:
+                yield f"{module}:{line}: imports {target}, which is not pure"
         elif top in sys.stdlib_module_names:
-            if row.pure and top in IMPURE and (member, target) not in EXCEPTIONS:
+            if pure and top in IMPURE and (member, target) not in EXCEPTIONS:
                 yield f"{module}:{line}: imports {target}, but its layer is pure"
         elif top not in (*EVERYWHERE, *row.third_party, *THIRD_PARTY.get(member, ())):
             yield f"{module}:{line}: imports {target}, which its layer does not use"
@@ -153,6 +175,12 @@ def test_every_module_keeps_to_its_layer(module: str, path: Path) -> None:
 
 def test_every_module_has_a_place_in_the_table() -> None:
     assert {module.split(".")[0] for module, _ in modules()} <= LAYER_OF.keys()
+
+
+def test_every_helper_is_either_pure_or_has_a_reason_not_to_be() -> None:
+    helpers = {module.removeprefix("util.") for module, _ in modules() if module.startswith("util.")}
+    assert not IMPURE_HELPERS.keys() & set(PURE_HELPERS)
+    assert helpers == {*PURE_HELPERS, *IMPURE_HELPERS}
 
 
 def test_every_exception_is_used_and_they_are_few() -> None:
@@ -206,6 +234,9 @@ def test_the_package_itself_imports_nothing_of_ours() -> None:
         ("policy.decide", "from compartmentd import sessions", "not below it"),
         ("policy.decide", "from compartmentd.protocol import message", "not below it"),
         ("tokens.verify", "from compartmentd.policy.decide import decide", "not below it"),
+        ("policy.decide", "from compartmentd.util.cooperative import in_slices", "is not pure"),
+        ("util.humanize", "import time", "is pure"),
+        ("util.humanize", "from compartmentd.util import gc_tuning", "is not pure"),
         ("policy.decide", "import tornado.web", "does not use"),
         ("policy.decide", "import jwt", "does not use"),
         ("sessions.hub", "import re2", "does not use"),

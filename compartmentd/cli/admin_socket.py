@@ -65,6 +65,6 @@ def _path_of(config: str | None) -> str:
                 f"`{config}` does not say where the daemon is while it has these errors: use `--socket`"
             )
         settings = loaded.server
-    path = admin_socket_path(settings, os.environ, os.getuid(), temporary_directory())
+    path = admin_socket_path(settings.admin, os.environ, os.getuid(), temporary_directory())
     require_private(path, os.getuid())
     return path

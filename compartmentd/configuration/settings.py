@@ -9,28 +9,8 @@ import msgspec
 from compartmentd.policy.model import Policy
 from compartmentd.problems import Span
 from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.util.listen_address import ListenAddress, TcpAddress
 
-
-class TcpAddress(msgspec.Struct, frozen=True, tag=True):
-    """`HOST:PORT`; `host` is empty for all interfaces. Port 0 lets the system choose (development, tests)."""
-
-    host: str
-    port: int
-
-
-class UnixAddress(msgspec.Struct, frozen=True, tag=True):
-    """`unix:/PATH`."""
-
-    path: str
-
-
-class SystemdAddress(msgspec.Struct, frozen=True, tag=True):
-    """`systemd:NAME`, a socket passed by socket activation under that name (sd_listen_fds(3))."""
-
-    name: str
-
-
-Address: TypeAlias = TcpAddress | UnixAddress | SystemdAddress
 Transport: TypeAlias = Literal["websocket", "polling"]
 
 
@@ -51,8 +31,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     `cookie:NAME`, `query:NAME` in the order written.
     """
 
-    listen: tuple[Address, ...] = (TcpAddress("127.0.0.1", 8000),)
-    admin: tuple[Address, ...] = ()
+    listen: tuple[ListenAddress, ...] = (TcpAddress("127.0.0.1", 8000),)
+    admin: tuple[ListenAddress, ...] = ()
     admin_hosts: tuple[str, ...] = ()
     path: str = "/socket.io/"
     origins: tuple[str, ...] | None = None

@@ -5,14 +5,7 @@ from __future__ import annotations
 import time
 
 from compartmentd.configuration.compiler import FileAccess, Loaded, load
-from compartmentd.configuration.settings import (
-    Address,
-    Configuration,
-    ServerSettings,
-    SystemdAddress,
-    TcpAddress,
-    UnixAddress,
-)
+from compartmentd.configuration.settings import Configuration, ServerSettings
 from compartmentd.configuration.snapshot import build_snapshot, keyset_of
 from compartmentd.control.reload import InForce, LocalKeys, digest_of, standing_warnings
 from compartmentd.errors import ConfigInvalid, UsageError
@@ -86,17 +79,7 @@ def require_loopback(configuration: Configuration, passed: Passed) -> None:
     addresses = (*configuration.server.listen, *configuration.server.admin)
     open_ones = [address for address in addresses if not is_loopback(address, passed)]
     if open_ones:
-        shown = ", ".join(f"`{_shown(address)}`" for address in open_ones)
+        shown = ", ".join(f"`{address}`" for address in open_ones)
         raise UsageError(
             f"`--dev` serves on loopback addresses alone, and {shown} can be reached from elsewhere"
         )
-
-
-def _shown(address: Address) -> str:
-    match address:
-        case TcpAddress(host, port):
-            return f"{host or '*'}:{port}"
-        case UnixAddress(path):
-            return f"unix:{path}"
-        case SystemdAddress(name):
-            return f"systemd:{name}"

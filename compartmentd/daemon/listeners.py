@@ -7,10 +7,11 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from compartmentd.configuration.settings import Address, Configuration, ServerSettings, UnixAddress
+from compartmentd.configuration.settings import Configuration, ServerSettings
 from compartmentd.net.admin_socket import admin_socket_path, prepare_private, temporary_directory
 from compartmentd.net.bind import Passed, bind, bind_unix
 from compartmentd.transport.options import ServerOptions
+from compartmentd.util.listen_address import ListenAddress, UnixAddress
 
 
 def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, str]) -> list[socket.socket]:
@@ -21,19 +22,19 @@ def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, s
     """
     declared = [bind_unix(address.path) for address in settings.admin if isinstance(address, UnixAddress)]
     others = [address for address in settings.admin if not isinstance(address, UnixAddress)]
-    return [*(declared or [_bind_default(settings, environ)]), *bind_all(others, passed)]
+    return [*(declared or [_bind_default(environ)]), *bind_all(others, passed)]
 
 
-def _bind_default(settings: ServerSettings, environ: Mapping[str, str]) -> socket.socket:
+def _bind_default(environ: Mapping[str, str]) -> socket.socket:
     """Bind the admin socket that a user's daemons have where they declare none: room for one of them."""
-    path = admin_socket_path(settings, environ, os.getuid(), temporary_directory())
+    path = admin_socket_path((), environ, os.getuid(), temporary_directory())
     prepare_private(path, os.getuid())
     other = Path(path).with_name("second.sock")
     advice = f'a second daemon needs an admin socket of its own: `server: {{admin: ["unix:{other}"]}}`'
     return bind_unix(path, advice)
 
 
-def bind_all(addresses: Iterable[Address], passed: Passed) -> list[socket.socket]:
+def bind_all(addresses: Iterable[ListenAddress], passed: Passed) -> list[socket.socket]:
     """Bind addresses; raises UsageError where one cannot be had."""
     return [sock for address in addresses for sock in bind(address, passed)]
 

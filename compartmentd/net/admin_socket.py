@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from compartmentd.configuration.settings import ServerSettings, UnixAddress
 from compartmentd.errors import UsageError
+from compartmentd.util.listen_address import ListenAddress, UnixAddress
 
 SOCKET_NAME = "admin.sock"
 
 
-def admin_socket_path(settings: ServerSettings, environ: Mapping[str, str], uid: int, tempdir: str) -> str:
-    """Return the path of the unix socket that there always is.
+def admin_socket_path(
+    declared: Iterable[ListenAddress], environ: Mapping[str, str], uid: int, tempdir: str
+) -> str:
+    """Return the path of the admin socket, which every daemon has.
 
-    The first `unix:` of `server.admin`, else `$RUNTIME_DIRECTORY/admin.sock` (systemd.exec(5); the first of
-    several directories), else `compartmentd-UID/admin.sock` under `$XDG_RUNTIME_DIR` or, without one,
-    `tempdir`.
+    It is the first unix socket of the `declared` admin listeners, else `$RUNTIME_DIRECTORY/admin.sock`
+    (systemd.exec(5); the first of several directories), else `compartmentd-UID/admin.sock` under
+    `$XDG_RUNTIME_DIR` or, without one, `tempdir`.
     """
-    declared = next((address.path for address in settings.admin if isinstance(address, UnixAddress)), None)
-    if declared is not None:
-        return declared
+    for address in declared:
+        if isinstance(address, UnixAddress):
+            return address.path
     runtime = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     if runtime:
         return str(Path(runtime, SOCKET_NAME))

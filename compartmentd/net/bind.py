@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from compartmentd.configuration.settings import Address, SystemdAddress, TcpAddress, UnixAddress
 from compartmentd.errors import UsageError
+from compartmentd.util.listen_address import ListenAddress, SystemdAddress, TcpAddress, UnixAddress
 
 BACKLOG = 4096
 """Connections that wait while the loop is busy; after a restart every client comes at once."""
@@ -30,7 +30,7 @@ Passed = Mapping[str, tuple[socket.socket, ...]]
 _Place = tuple[socket.AddressFamily, Any]
 
 
-def bind(address: Address, passed: Passed) -> list[socket.socket]:
+def bind(address: ListenAddress, passed: Passed) -> list[socket.socket]:
     """Return the listening, non-blocking sockets of an address; a host name or `*` may mean several.
 
     Raises:
@@ -45,7 +45,7 @@ def bind(address: Address, passed: Passed) -> list[socket.socket]:
             return _take_passed(name, passed)
 
 
-def is_loopback(address: Address, passed: Passed) -> bool:
+def is_loopback(address: ListenAddress, passed: Passed) -> bool:
     """Tell whether only this machine can reach the address; of the host names only `localhost` counts."""
     match address:
         case TcpAddress(host, _):
@@ -115,8 +115,7 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
         places: list[_Place] = sorted({(family, where) for family, _, _, _, where in found})
         return _bind_chosen(places) if port == 0 else _bind_each(places, port)
     except OSError as error:
-        shown = f"[{host}]" if ":" in host else host or "*"
-        raise UsageError(f"cannot listen on `{shown}:{port}`: {_why(error)}") from None
+        raise UsageError(f"cannot listen on `{TcpAddress(host, port)}`: {_why(error)}") from None
 
 
 def _bind_chosen(places: list[_Place]) -> list[socket.socket]:

@@ -15,13 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from compartmentd.configuration.settings import (
-    Address,
-    ServerSettings,
-    SystemdAddress,
-    TcpAddress,
-    UnixAddress,
-)
+from compartmentd.configuration.settings import ServerSettings
 from compartmentd.daemon.listeners import bind_admin
 from compartmentd.errors import UsageError
 from compartmentd.net.admin_socket import (
@@ -31,6 +25,7 @@ from compartmentd.net.admin_socket import (
     temporary_directory,
 )
 from compartmentd.net.bind import _peer_of, bind, bind_unix, is_loopback, passed_sockets, unlink
+from compartmentd.util.listen_address import ListenAddress, SystemdAddress, TcpAddress, UnixAddress
 
 # --- the path of the admin socket ---------------------------------------------------------------------------
 
@@ -49,8 +44,8 @@ SYSTEMD = {"RUNTIME_DIRECTORY": "/run/compartmentd", "XDG_RUNTIME_DIR": "/run/us
         ((), {}, "/temp/compartmentd-7/admin.sock"),
     ],
 )
-def test_the_admin_socket_path(admin: tuple[Address, ...], environ: dict[str, str], path: str) -> None:
-    assert admin_socket_path(ServerSettings(admin=admin), environ, 7, "/temp") == path
+def test_the_admin_socket_path(admin: tuple[ListenAddress, ...], environ: dict[str, str], path: str) -> None:
+    assert admin_socket_path(admin, environ, 7, "/temp") == path
 
 
 def test_no_writable_directory_is_needed_where_the_socket_lies_elsewhere(monkeypatch) -> None:
@@ -63,7 +58,7 @@ def test_no_writable_directory_is_needed_where_the_socket_lies_elsewhere(monkeyp
 
 def own_path(tmp_path: Path) -> str:
     """Return the socket's path in a directory of our own making."""
-    return admin_socket_path(ServerSettings(), {}, os.getuid(), str(tmp_path))
+    return admin_socket_path((), {}, os.getuid(), str(tmp_path))
 
 
 def test_the_directory_of_our_own_making_is_private(tmp_path: Path) -> None:
@@ -217,7 +212,7 @@ def test_unlink_removes_the_file_of_a_unix_socket_and_nothing_else(tmp_path: Pat
 # --- TCP ----------------------------------------------------------------------------------------------------
 
 
-def bound(address: Address) -> list[tuple[socket.AddressFamily, str, int]]:
+def bound(address: ListenAddress) -> list[tuple[socket.AddressFamily, str, int]]:
     """Bind, and tell where."""
     sockets = bind(address, {})
     try:
@@ -358,7 +353,7 @@ def test_a_name_that_was_not_passed_is_told_with_those_that_were() -> None:
         (TcpAddress("localhost.example.com", 0), False),
     ],
 )
-def test_what_only_this_machine_can_reach(address: Address, loopback: bool) -> None:
+def test_what_only_this_machine_can_reach(address: ListenAddress, loopback: bool) -> None:
     assert is_loopback(address, {}) is loopback
 
 

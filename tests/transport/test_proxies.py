@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from compartmentd.configuration.settings import TcpAddress
 from compartmentd.net.bind import bind, bind_unix
 from compartmentd.transport.options import ServerOptions
 from compartmentd.transport.server import SocketServer
+from compartmentd.util.listen_address import TcpAddress
 from tests.support.recorder import Recorder
 from tests.support.wire import Refused, Serving, WebSocket, head, port_of, read_reply, request, serving
 

@@ -8,16 +8,10 @@ from typing import Any
 from compartmentd.configuration.compiler.files_used import FilesUsed, beside, reason_of
 from compartmentd.configuration.compiler.limits import count_limit, duration, rate_limit, size
 from compartmentd.configuration.compiler.report import Report
-from compartmentd.configuration.settings import (
-    Address,
-    ServerSettings,
-    SystemdAddress,
-    TcpAddress,
-    TlsFiles,
-    UnixAddress,
-)
+from compartmentd.configuration.settings import ServerSettings, TlsFiles
 from compartmentd.document.node import Node
 from compartmentd.problems import Span
+from compartmentd.util.listen_address import ListenAddress, SystemdAddress, TcpAddress, UnixAddress
 
 _LARGEST_PORT = 65535
 _ANY = "*"
@@ -62,7 +56,7 @@ class ServerReader:
                 values[key] = _PLAIN[key](child.data)
             elif key in _LISTS:
                 values[key] = tuple(item.data for item in child.items)
-        taken: dict[Address, Span] = {}
+        taken: dict[ListenAddress, Span] = {}
         for key in ("listen", "admin"):
             written = node.get(key)
             if written is not None:
@@ -81,7 +75,7 @@ class ServerReader:
 
     # --- addresses ------------------------------------------------------------------------------------------
 
-    def _address(self, node: Node, taken: dict[Address, Span]) -> Address:
+    def _address(self, node: Node, taken: dict[ListenAddress, Span]) -> ListenAddress:
         address = self._parse(node)
         if address in taken and not (isinstance(address, TcpAddress) and address.port == 0):
             first = taken[address]
@@ -95,7 +89,7 @@ class ServerReader:
         taken.setdefault(address, node.span)
         return address
 
-    def _parse(self, node: Node) -> Address:
+    def _parse(self, node: Node) -> ListenAddress:
         text: str = node.data
         if text.startswith("unix:"):
             return UnixAddress(text.removeprefix("unix:"))

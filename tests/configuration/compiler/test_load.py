@@ -8,17 +8,12 @@ import msgspec
 import pytest
 
 from compartmentd.configuration.compiler import load
-from compartmentd.configuration.settings import (
-    Configuration,
-    ServerSettings,
-    SystemdAddress,
-    TcpAddress,
-    UnixAddress,
-)
+from compartmentd.configuration.settings import Configuration, ServerSettings
 from compartmentd.document.bundled import schema
 from compartmentd.policy.model import Limits
 from compartmentd.storage.files import Disk
 from compartmentd.tokens.entry import DEFAULT_TYPES
+from compartmentd.util.listen_address import SystemdAddress, TcpAddress, UnixAddress
 from tests.support.cases import InMemory
 
 REFERENCE = Path(__file__).parents[3] / "config/compartments.yaml"
