@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import subprocess
+import sys
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +200,106 @@ def test_no_test_is_skipped() -> None:
         name for name, text in ours() if name.startswith("tests/") and name != here and skipping.search(text)
     ]
     assert found == []
+
+
+SET_BUILDERS = {"set", "frozenset"}
+SET_METHODS = {"difference", "intersection", "symmetric_difference", "union"}
+SET_OPERATORS = (ast.Sub, ast.BitAnd, ast.BitOr, ast.BitXor)
+
+
+def is_set(node: ast.AST, named: set[str]) -> bool:
+    """Return whether an expression is a set; `named` are names of the module that stand for one."""
+    if isinstance(node, ast.Set | ast.SetComp):
+        return True
+    if isinstance(node, ast.Name):
+        return node.id in named
+    if isinstance(node, ast.Call):
+        called = dotted(node.func)
+        if called in {"list", "tuple"}:
+            return any(is_set(argument, named) for argument in node.args)
+        return called in SET_BUILDERS or (
+            isinstance(node.func, ast.Attribute)
+            and node.func.attr in SET_METHODS
+            and is_set(node.func.value, named)
+        )
+    if isinstance(node, ast.BinOp) and isinstance(node.op, SET_OPERATORS):
+        return is_set(node.left, named) or is_set(node.right, named) or _is_view(node.left)
+    return False
+
+
+def _is_view(node: ast.AST) -> bool:
+    """Return whether an expression is a dict's keys or items, which become a set by an operator."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"keys", "items"}
+    )
+
+
+def unordered_cases(source: str) -> Iterator[str]:
+    """Yield the parametrized tests whose cases come out of a set, in an order that each process has for itself."""
+    tree = ast.parse(source)
+    named = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign) and is_set(node.value, set())
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not dotted(node.func).endswith("mark.parametrize"):
+            continue
+        for values in node.args[1:2]:
+            sources = [values, *(part.value for part in ast.walk(values) if isinstance(part, ast.Starred))]
+            sources += [
+                generator.iter for part in ast.walk(values) for generator in getattr(part, "generators", ())
+            ]
+            if any(is_set(one, named) for one in sources):
+                yield f"line {node.lineno}: {ast.unparse(values)}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in PYTHON if path.relative_to(ROOT).parts[0] == "tests"],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_the_cases_of_a_test_have_an_order(path: Path) -> None:
+    assert list(unordered_cases(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ("{1, 2}", True),
+        ("set(Code)", True),
+        ("set(Code) - {1}", True),
+        ("TABLE.keys() - {1}", True),
+        ("[*frozenset(NAMES)]", True),
+        ("[name for name in NAMES]", True),
+        ("list(TABLE.items() & other)", True),
+        ("NAMES.union(OTHERS)", True),
+        ("sorted(NAMES)", False),
+        ("TABLE", False),
+        ("[{1, 2}, {3}]", False),
+        ("dict.fromkeys(CASES)", False),
+    ],
+)
+def test_unordered_cases_are_found(values: str, found: bool) -> None:
+    source = f"NAMES = {{'a', 'b'}}\n@pytest.mark.parametrize('name', {values})\ndef test_it(name): ..."
+    assert bool(list(unordered_cases(source))) is found
+
+
+@pytest.mark.slow
+def test_every_process_collects_the_same_tests_in_the_same_order() -> None:
+    collecting = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:randomly", "tests"]
+    collected = [
+        subprocess.run(
+            collecting, check=True, cwd=ROOT, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed}
+        ).stdout.partition(b"\n\n")[0]
+        for seed in ("1", "2")
+    ]
+    assert b"test_repository.py::" in collected[0]
+    assert collected[0] == collected[1]
 
 
 def test_the_commands_of_the_readme_exist() -> None:
