@@ -1,6 +1,6 @@
 """The events of the log: the one table of their names, which are stable, and what they say.
 
-`python -m compartmentd.telemetry.log_events` prints it as the table in `config/recipes/logs.md`.
+`python -m compartmentd.telemetry.log_events` prints it as the table in `docs/operate/logs.md`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A preset is data. Whatever the operator writes for an entry counts instead; of `require`, claim by claim, since a
 requirement that is lost by adding another would go unnoticed. What is said of each vendor is from its documentation
-of access tokens, and an example for each is in `config/recipes/`.
+of access tokens, and an example for each is in `docs/guides/providers/`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""README and recipes cannot rot: their configurations compile, their tables are those of the code."""
+"""README and documentation cannot rot: their configurations compile, their tables are those of the code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", *sorted((ROOT / "config/recipes").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 class Block(NamedTuple):
@@ -32,6 +32,11 @@ class Block(NamedTuple):
     heading: str
     language: str
     text: str
+
+    @property
+    def id(self) -> str:
+        """Where the block stands, as the name of its test."""
+        return f"{self.page.relative_to(ROOT).as_posix()}: {self.heading}"
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
@@ -77,7 +82,7 @@ class Files:
         return None
 
 
-@pytest.mark.parametrize("block", CONFIGURATIONS, ids=lambda block: f"{block.page.name}: {block.heading}")
+@pytest.mark.parametrize("block", CONFIGURATIONS, ids=lambda block: block.id)
 def test_every_configuration_compiles(block: Block) -> None:
     loaded = load("compartments.yaml", Files(block.text))
     problems = [str(problem) for problem in loaded.problems if problem.severity != "note"]
@@ -85,7 +90,7 @@ def test_every_configuration_compiles(block: Block) -> None:
     assert loaded.configuration is not None
 
 
-@pytest.mark.parametrize("block", MANIFESTS, ids=lambda block: f"{block.page.name}: {block.heading}")
+@pytest.mark.parametrize("block", MANIFESTS, ids=lambda block: block.id)
 def test_every_manifest_leads_to_our_service(block: Block) -> None:
     ingress = yaml.safe_load(block.text)
     assert ingress["kind"] == "Ingress"
@@ -112,7 +117,7 @@ def test_every_command_line_is_one_of_ours(line: str) -> None:
 @pytest.mark.parametrize(
     "block",
     [block for block in BLOCKS if block.language == "js"],
-    ids=lambda block: f"{block.page.name}: {block.heading}",
+    ids=lambda block: block.id,
 )
 def test_every_script_is_javascript(tmp_path: Path, block: Block) -> None:
     (tmp_path / "block.mjs").write_text(block.text)
@@ -157,8 +162,6 @@ def test_the_map_names_everything_that_is_there() -> None:
     }
     parts = {"config/demo", "config/events", "config/keys"}  # of the two configurations
     assert [name for name in (top - {"config"}) | (configured - parts) if f"{name}/" not in named] == []
-    recipes = {page.relative_to(ROOT).as_posix() for page in PAGES[1:]}
-    assert [page for page in recipes if f"({page})" not in named] == []
 
 
 def test_the_table_of_layers_is_the_one_that_is_held() -> None:
@@ -166,9 +169,9 @@ def test_the_table_of_layers_is_the_one_that_is_held() -> None:
     assert documented == [set(row.members) - {"__main__"} for row in LAYERS]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), target
 
 

@@ -24,7 +24,7 @@ from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, principal_of, verify
 from tests.tokens.forge import NOW, jwk, jwks, private_key, sign
 
-RECIPES = Path(__file__).parents[2] / "config/recipes"
+RECIPES = Path(__file__).parents[2] / "docs/guides/providers"
 RSA = private_key("rsa")
 TIMES = {"iat": int(NOW) - 60, "exp": int(NOW) + 600}
 

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Request, sync_playwright
+from playwright.async_api import async_playwright
+
+from tests.support.timing import seconds
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = re.compile(r"^(?:https?:)?//")
@@ -92,31 +94,30 @@ def address(site: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_asks_nobody_else_and_gets_everything(address: str, scheme: Any) -> None:
+async def test_a_browser_asks_nobody_else_and_gets_everything(
+    address: str, scheme: Literal["light", "dark"]
+) -> None:
     asked: list[str] = []
-    said: list[str] = []
+    complaints: list[str] = []
 
-    def note(request: Request) -> None:
-        asked.append(request.url)
-
-    with sync_playwright() as playwright:
+    async with async_playwright() as playwright:
         # No sandbox: the tests may run as root, and the page is ours.
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(color_scheme=scheme)
-        page.on("request", note)
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(f"{address}/index.html", wait_until="networkidle")
-        page.get_by_role("textbox", name="Search").press_sequentially("rooms")
-        page.locator(".md-search-result__item").first.wait_for(state="attached")
-        assert (
-            page.evaluate("document.body.dataset.mdColorScheme")
-            == {"light": "default", "dark": "slate"}[scheme]
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        browser.close()
+        page = await browser.new_page(color_scheme=scheme)
+        page.set_default_timeout(seconds(30) * 1000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto(f"{address}/index.html", wait_until="networkidle")
+        # The search listens to keys.
+        await page.get_by_role("textbox", name="Search").press_sequentially("rooms")
+        await page.locator(".md-search-result__item").first.wait_for(state="attached")
+        background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+        await browser.close()
     assert asked
     assert [url for url in asked if not url.startswith(address)] == []
-    assert said == []
+    assert complaints == []
     level = sum(int(part) for part in re.findall(r"\d+", background)[:3])
     assert (level > 3 * 128) is (scheme == "light"), background

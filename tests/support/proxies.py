@@ -20,7 +20,7 @@ from tests.support.daemon import Daemon
 from tests.support.ports import free_port
 from tests.support.timing import seconds
 
-RECIPES = Path(__file__).parent.parent.parent / "config/recipes/proxies"
+RECIPES = Path(__file__).parent.parent.parent / "docs/operate/proxies"
 
 
 class Place(NamedTuple):
@@ -53,6 +53,12 @@ class Proxy(NamedTuple):
 def _swap(text: str, old: str, new: str) -> str:
     assert old in text, f"the recipe does not hold `{old}` any more"
     return text.replace(old, new)
+
+
+def _name_two_processes(text: str) -> str:
+    """Take the line of the one process out and the commented lines of two in, as the recipe says."""
+    without = re.sub(r"^.*127\.0\.0\.1:8000.*\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^(\s*)# (.*127\.0\.0\.1:801.*)$", r"\1\2", without, flags=re.MULTILINE)
 
 
 def _nginx(text: str, place: Place, directory: Path) -> str:
@@ -112,8 +118,7 @@ def nginx_before(upstream: str, directory: Path) -> Iterator[str]:
     """Run nginx by its recipe, but in front of this one upstream; yield its URL."""
     place = Place.own()
     text = (RECIPES / "nginx.conf").read_text()
-    text = _swap(text, "server 127.0.0.1:8001;", f"server {upstream};")
-    text = re.sub(r"server 127\.0\.0\.1:8002;.*", "", text)
+    text = _swap(text, "server 127.0.0.1:8000;", f"server {upstream};")
     with _serving("nginx", _nginx(text, place, directory), place, directory) as url:
         yield url
 
@@ -123,11 +128,11 @@ def running(name: str, directory: Path, nodes: Sequence[Daemon], idle: str = "60
     """Run a proxy in front of two daemons; yield its URL. It gives idle connections `idle`."""
     proxy = PROXIES[name]
     place = Place.own()
-    text = proxy.fit((RECIPES / proxy.recipe).read_text(), place, directory)
-    for index, node in enumerate(nodes, 1):
-        text = _swap(text, f"127.0.0.1:800{index}", f"127.0.0.1:{node.port}")
+    text = _name_two_processes(proxy.fit((RECIPES / proxy.recipe).read_text(), place, directory))
+    for index, node in enumerate(nodes):
+        text = _swap(text, f"127.0.0.1:801{index}", f"127.0.0.1:{node.port}")
         admin = node.admin_url.removeprefix("http://").replace(":", " port ")
-        text = text.replace(f"addr 127.0.0.1 port 900{index}", f"addr {admin}")
+        text = text.replace(f"addr 127.0.0.1 port 811{index}", f"addr {admin}")
     for line in proxy.idle:
         text = _swap(text, line, line.replace("60s", idle))
     with _serving(name, text, place, directory) as url:

@@ -16,8 +16,8 @@ COMMAND = "/usr/bin/compartmentd"
 KNOWN_SINCE_253 = "Failed to parse service type, ignoring: notify-reload"
 
 INSTANCES = {
-    "compartmentd@.service": "compartmentd@8001.service",
-    "compartmentd@.socket": "compartmentd@8001.socket",
+    "compartmentd@.service": "compartmentd@8010.service",
+    "compartmentd@.socket": "compartmentd@8010.socket",
 }
 
 

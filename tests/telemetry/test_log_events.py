@@ -49,12 +49,12 @@ def test_every_event_of_the_table_is_logged() -> None:
 
 
 def test_the_recipe_has_the_table() -> None:
-    recipe = (ROOT / "config" / "recipes" / "logs.md").read_text()
+    recipe = (ROOT / "docs/operate/logs.md").read_text()
     assert "\n".join(table()) in recipe, "run: python -m compartmentd.telemetry.log_events"
 
 
 def test_the_configuration_of_the_recipe_compiles() -> None:
-    recipe = (ROOT / "config" / "recipes" / "logs.md").read_text()
+    recipe = (ROOT / "docs/operate/logs.md").read_text()
     blocks = re.findall(r"^```yaml\n(.*?)^```", recipe, re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:
