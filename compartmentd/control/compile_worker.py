@@ -1,11 +1,12 @@
-"""Compiling beside the loop: in a child process, whose result comes over piece by piece.
+"""Compiles a configuration in a child process, so that the event loop is not held.
 
-A thread would not do: parsing and checking hold the interpreter lock, and were seen to stop the loop for most of
-a second. The child does all the work and writes the finished configuration to its standard output; the daemon
-takes it in room template by room template and lets others run in between.
+A thread would not do: parsing and checking hold the interpreter lock, and stopped the loop for most of a second.
+The child writes the compiled configuration to its standard output; the daemon reads it one room template at a time
+and lets others run in between.
 
-The stream is a sequence of pieces, each four bytes of length (big endian) and MessagePack: a `_Head`, then the
-room templates of all namespaces in order, then the bytes of the files. Nothing else may write to that stream.
+The stream is a sequence of pieces, each four bytes of length (big endian) and its bytes: a `_Head` and the room
+templates of all namespaces in order as MessagePack, then the files' bytes as they are. Nothing else may write to
+that stream.
 """
 
 from __future__ import annotations
@@ -15,48 +16,35 @@ import gc
 import logging
 import os
 import struct
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import BinaryIO
+from contextlib import asynccontextmanager
+from typing import IO, BinaryIO
 
 import msgspec
 
 from compartmentd.configuration.compiler import Contents, Loaded, load
-from compartmentd.configuration.settings import Configuration, FileUse, ServerSettings
-from compartmentd.names import Digest, NamespaceName
-from compartmentd.policy.model import Namespace, Policy, RoomTemplate, Rule
+from compartmentd.configuration.settings import Configuration
+from compartmentd.names import Digest
+from compartmentd.policy.model import RoomTemplate
 from compartmentd.policy.templates.interning import Sharing
-from compartmentd.problems import Problem, Span, start_of
+from compartmentd.problems import Problem, start_of
 from compartmentd.storage.files import Disk
 from compartmentd.telemetry.logs import log
-from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.util.cooperative import others_first
 
-LONGEST = 120.0
+TIMEOUT = 120.0
 """Seconds after which a compilation is given up; the largest accepted files take about a tenth of it."""
 
 PIECE = 1 << 20
-"""Bytes of a file that come over at a time."""
+"""Bytes of a file that are sent at a time."""
 
 SLICE = 0.002
-"""Seconds for which the loop may be held while pieces are taken in."""
+"""Seconds for which decoding pieces may hold the loop at a time."""
 
 _LENGTH = struct.Struct(">I")
-
-
-class _Skeleton(msgspec.Struct, frozen=True):
-    """A configuration without its room templates; `rooms` counts them by namespace, in order."""
-
-    server: ServerSettings
-    server_spans: dict[str, Span]
-    issuers: tuple[IssuerEntry, ...]
-    files: tuple[FileUse, ...]
-    rules: dict[str, Rule]
-    schemas: dict[str, object]
-    admin_access: Rule
-    namespaces: tuple[Namespace, ...]
-    rooms: tuple[int, ...]
 
 
 class _FileHead(msgspec.Struct, frozen=True):
@@ -67,11 +55,18 @@ class _FileHead(msgspec.Struct, frozen=True):
 
 
 class _Head(msgspec.Struct, frozen=True):
-    problems: tuple[Problem, ...]
-    digest: Digest
-    files: tuple[str, ...]
-    globs: tuple[str, ...]
-    skeleton: _Skeleton | None
+    """Everything that was loaded but what follows in pieces of its own: room templates and contents.
+
+    INVARIANT: `loaded` is the whole value with exactly those two replaced, never a list of fields, so that a field
+    that is added to any part of a configuration is sent, too.
+
+    Attributes:
+        rooms: how many room templates each namespace has, in the order of the namespaces.
+        contents: the files, in order.
+    """
+
+    loaded: Loaded
+    rooms: tuple[int, ...]
     contents: tuple[_FileHead, ...]
 
 
@@ -80,156 +75,205 @@ _decode_head = msgspec.msgpack.Decoder(_Head).decode
 _decode_room = msgspec.msgpack.Decoder(RoomTemplate).decode
 
 
-def pieces(loaded: Loaded) -> Iterator[bytes]:
-    """Yield what was loaded as the pieces of the stream."""
-    configuration = loaded.configuration
-    skeleton = None if configuration is None else _skeleton(configuration)
-    contents = () if configuration is None else loaded.contents
-    heads = tuple(_FileHead(os.fsencode(name), len(raw)) for name, raw in contents)
-    yield _encode(_Head(loaded.problems, loaded.digest, loaded.files, loaded.globs, skeleton, heads))
+def split_into_pieces(loaded: Loaded) -> Iterator[bytes]:
+    """Yield the pieces of the stream."""
+    configuration, rooms = loaded.configuration, _rooms(loaded.configuration)
+    heads = tuple(_FileHead(os.fsencode(name), len(raw)) for name, raw in loaded.contents)
     if configuration is not None:
-        for namespace in configuration.policy.namespaces.values():
-            yield from map(_encode, namespace.rooms)
-    for _, raw in contents:
+        configuration = _replace_rooms(configuration, [() for _ in rooms])
+    rest = msgspec.structs.replace(loaded, configuration=configuration, contents=())
+    yield _encode(_Head(rest, tuple(map(len, rooms)), heads))
+    for group in rooms:
+        yield from map(_encode, group)
+    for _, raw in loaded.contents:
         yield from (raw[start : start + PIECE] for start in range(0, len(raw), PIECE))
-
-
-def _skeleton(configuration: Configuration) -> _Skeleton:
-    namespaces = tuple(configuration.policy.namespaces.values())
-    return _Skeleton(
-        server=configuration.server,
-        server_spans=configuration.server_spans,
-        issuers=configuration.issuers,
-        files=configuration.files,
-        rules=configuration.policy.rules,
-        schemas=configuration.policy.schemas,
-        admin_access=configuration.policy.admin_access,
-        namespaces=tuple(msgspec.structs.replace(namespace, rooms=()) for namespace in namespaces),
-        rooms=tuple(len(namespace.rooms) for namespace in namespaces),
-    )
 
 
 async def assemble(stream: AsyncIterator[bytes], known: Digest) -> Loaded:
     """Build what was loaded from the pieces, letting others run every `SLICE` seconds.
 
-    Of files whose digest is `known` the configuration and the bytes are left out: the caller has them already,
-    and building and freeing them again would cost the loop for nothing.
+    If the digest is `known`, configuration and contents are left out: the caller has them already, and building
+    and freeing them again would cost the loop for nothing.
     """
     head = _decode_head(await anext(stream))
-    skeleton = head.skeleton
-    configuration = None
-    contents: Contents = ()
-    if skeleton is not None and head.digest != known:
-        namespaces: dict[NamespaceName, Namespace] = {}
-        shared = Sharing().of
-        started = time.monotonic()
-        for namespace, count in zip(skeleton.namespaces, skeleton.rooms, strict=True):
-            rooms: list[RoomTemplate] = []
-            for _ in range(count):
-                rooms.append(shared(_decode_room(await anext(stream))))
-                if time.monotonic() - started > SLICE:
-                    await others_first()
-                    started = time.monotonic()
-            namespaces[namespace.name] = msgspec.structs.replace(namespace, rooms=tuple(rooms))
-        configuration = Configuration(
-            server=skeleton.server,
-            server_spans=skeleton.server_spans,
-            issuers=skeleton.issuers,
-            files=skeleton.files,
-            policy=Policy(
-                rules=skeleton.rules,
-                namespaces=namespaces,
-                schemas=skeleton.schemas,
-                admin_access=skeleton.admin_access,
-            ),
-        )
-        contents = tuple([(os.fsdecode(file.name), await _file(stream, file.size)) for file in head.contents])
-    return Loaded(
-        configuration=configuration,
-        problems=head.problems,
-        digest=head.digest,
-        files=head.files,
-        globs=head.globs,
-        contents=contents,
+    loaded = head.loaded
+    if loaded.digest == known:
+        return msgspec.structs.replace(loaded, configuration=None)
+    configuration = loaded.configuration
+    if configuration is not None:
+        configuration = _replace_rooms(configuration, await _read_rooms(stream, head.rooms))
+    contents: Contents = tuple(
+        [(os.fsdecode(file.name), await _read_file(stream, file.size)) for file in head.contents]
     )
+    return msgspec.structs.replace(loaded, configuration=configuration, contents=contents)
 
 
-async def _file(stream: AsyncIterator[bytes], size: int) -> bytes:
+def _rooms(configuration: Configuration | None) -> list[tuple[RoomTemplate, ...]]:
+    """Return the room templates of each namespace, in order."""
+    if configuration is None:
+        return []
+    return [namespace.rooms for namespace in configuration.policy.namespaces.values()]
+
+
+def _replace_rooms(configuration: Configuration, rooms: list[tuple[RoomTemplate, ...]]) -> Configuration:
+    """Return the same configuration with these room templates, by namespace in order."""
+    policy = configuration.policy
+    namespaces = {
+        name: msgspec.structs.replace(namespace, rooms=group)
+        for (name, namespace), group in zip(policy.namespaces.items(), rooms, strict=True)
+    }
+    policy = msgspec.structs.replace(policy, namespaces=namespaces)
+    return msgspec.structs.replace(configuration, policy=policy)
+
+
+async def _read_rooms(
+    stream: AsyncIterator[bytes], counts: tuple[int, ...]
+) -> list[tuple[RoomTemplate, ...]]:
+    """Read the room templates of each namespace; equal parts of them become one object."""
+    share = Sharing().of
+    groups = []
+    started = time.monotonic()
+    for count in counts:
+        group: list[RoomTemplate] = []
+        for _ in range(count):
+            group.append(share(_decode_room(await anext(stream))))
+            if time.monotonic() - started > SLICE:
+                await others_first()
+                started = time.monotonic()
+        groups.append(tuple(group))
+    return groups
+
+
+async def _read_file(stream: AsyncIterator[bytes], size: int) -> bytes:
     parts = [await anext(stream) for _ in range(0, size, PIECE)]
     return b"".join(parts)
 
 
-async def compile_beside(path: str, known: Digest, *, serving: bool) -> Loaded:
+async def compile_in_child(path: str, known: Digest, *, serving: bool) -> Loaded:
     """Load the configuration at `path` in a child process; a child that fails is a problem of its own.
 
-    Where nothing is wrong and the digest is `known`, there is no configuration in the result.
+    Args:
+        path: the main file.
+        known: a digest whose configuration the caller has; of the same files only the rest is returned.
+        serving: whether keys that cannot be had are errors.
     """
     try:
-        child = await asyncio.create_subprocess_exec(
+        async with _run_child(path, serving=serving) as child:
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    loaded = await assemble(_read_pieces(child.out), known)
+                    await _drain(child.out)
+                    return loaded
+            except (TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError) as error:
+                status, words = await child.end()
+                log(
+                    logging.ERROR,
+                    "compiler_failed",
+                    "the compiling process failed",
+                    status=status,
+                    words=words,
+                )
+                return _fail(path, error)
+    except OSError as error:
+        # No process or descriptor is left: the old generation stays, and clients with it.
+        log(logging.ERROR, "compiler_failed", "the compiling process did not start", words=[error.strerror])
+        return _fail(path, error)
+
+
+class _Child:
+    """The compiling process: `out` is its standard output, its standard error is collected."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], out: asyncio.StreamReader, err: asyncio.StreamReader
+    ) -> None:
+        self._process = process
+        self._words = asyncio.ensure_future(err.read())
+        self.out = out
+
+    async def end(self) -> tuple[int, list[str]]:
+        """End the process, if it still runs; return its exit status and the last line that it wrote."""
+        status = await _end(self._process)
+        words = (await self._words).decode(errors="replace").strip().splitlines()
+        return status, words[-1:]
+
+
+@asynccontextmanager
+async def _run_child(path: str, *, serving: bool) -> AsyncIterator[_Child]:
+    """Run the compiling process; it has ended when the block is left.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    process = subprocess.Popen(  # noqa: ASYNC220, S603 - takes a millisecond; our own program
+        [
             sys.executable,
             "-P",  # or `-m` would import from the working directory, whatever lies there by a module's name
             "-m",
             "compartmentd.control.compile_worker",
             "--serving" if serving else "--checking",
             path,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except OSError as error:
-        # No process or descriptor is left: the old generation stays, and clients with it.
-        log(logging.ERROR, "compiler_failed", "the compiling process did not start", words=[error.strerror])
-        return _failed(path, error)
-    if child.stdout is None or child.stderr is None:
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    if process.stdout is None or process.stderr is None:
         raise AssertionError("a child that was given pipes has them")
-    words = asyncio.ensure_future(child.stderr.read())
     try:
-        async with asyncio.timeout(LONGEST):
-            loaded = await assemble(_read(child.stdout), known)
-            await _drained(child.stdout)
-            await child.wait()
-            return loaded
-    except (TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError) as error:
-        if child.returncode is None:
-            child.kill()
-        status = await child.wait()
-        last = (await words).decode(errors="replace").strip().splitlines()[-1:]
-        log(logging.ERROR, "compiler_failed", "the compiling process failed", status=status, words=last)
-        return _failed(path, error)
+        async with _open_reader(process.stdout) as out, _open_reader(process.stderr) as err:
+            yield _Child(process, out, err)
     finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-        await words
+        await _end(process)
 
 
-def _failed(path: str, error: Exception) -> Loaded:
+async def _end(process: subprocess.Popen[bytes]) -> int:
+    """Kill a process, if it still runs, and return its exit status."""
+    if process.poll() is None:
+        process.kill()
+    # In a thread of the pool: before Python 3.12 asyncio's own way to wait starts a thread for each child.
+    return await asyncio.to_thread(process.wait)
+
+
+@asynccontextmanager
+async def _open_reader(pipe: IO[bytes]) -> AsyncIterator[asyncio.StreamReader]:
+    """Read a pipe on the loop; it is closed when the block is left."""
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        yield reader
+    finally:
+        transport.close()
+
+
+def _fail(path: str, error: Exception) -> Loaded:
     too_long = isinstance(error, TimeoutError)
     problem = Problem(
         "error",
         "compiler_failed",
-        f"compiling took longer than {LONGEST:g} s" if too_long else "the compiling process ended early",
+        f"compiling took longer than {TIMEOUT:g} s" if too_long else "the compiling process ended early",
         start_of(path),
-        "nothing was changed; the log has the process's last words",
+        "nothing was changed; the log has the last words of that process",
     )
     return Loaded(configuration=None, problems=(problem,), digest=Digest(""), files=(), globs=())
 
 
-async def _read(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+async def _read_pieces(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
     while True:
         (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
         yield await stream.readexactly(length)
 
 
-async def _drained(stream: asyncio.StreamReader) -> None:
-    # A child whose pieces were not wanted ends only when somebody takes them.
+async def _drain(stream: asyncio.StreamReader) -> None:
+    """Read what is left: a child whose pieces are not wanted ends only when they are taken."""
     while await stream.read(1 << 16):
         pass
 
 
 def write_pieces(loaded: Loaded, out: BinaryIO) -> None:
     """Write the stream; the child's whole output."""
-    for piece in pieces(loaded):
+    for piece in split_into_pieces(loaded):
         out.write(_LENGTH.pack(len(piece)))
         out.write(piece)
     out.flush()

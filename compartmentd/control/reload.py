@@ -18,7 +18,7 @@ import msgspec
 from compartmentd.configuration.compiler import Contents, Loaded
 from compartmentd.configuration.settings import Configuration, ServerSettings
 from compartmentd.configuration.snapshot import Snapshot, build_snapshot, keyset_of, with_remote
-from compartmentd.control.compile_worker import compile_beside
+from compartmentd.control.compile_worker import compile_in_child
 from compartmentd.control.release import freed, gathered, templates_of
 from compartmentd.control.reload_report import Report, TakenIn, Tally, tell
 from compartmentd.keys.files import make_missing_secrets, read_material
@@ -272,7 +272,7 @@ class Reloader:
 
     async def _compile(self) -> Loaded:
         known = self.in_force.snapshot.digest
-        loaded = await compile_beside(self._path, known, serving=not self._development)
+        loaded = await compile_in_child(self._path, known, serving=not self._development)
         configuration = self._configuration(loaded)
         if self._development and configuration is not None:
             make_missing_secrets(configuration.issuers)

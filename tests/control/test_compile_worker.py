@@ -11,11 +11,12 @@ import pytest
 
 from compartmentd.configuration.compiler import Loaded, load
 from compartmentd.control import compile_worker
-from compartmentd.control.compile_worker import assemble, compile_beside, pieces
+from compartmentd.control.compile_worker import assemble, compile_in_child, split_into_pieces
 from compartmentd.names import Digest
 from compartmentd.policy.model import PatternParam
 from compartmentd.problems import any_error
 from compartmentd.storage.files import Disk
+from tests.support.filled import filled, unfilled_fields
 
 CONFIG = Path(__file__).parents[2] / "config"
 NOTHING = Digest("")
@@ -30,19 +31,22 @@ async def stream(parts: list[bytes]) -> AsyncIterator[bytes]:
         yield part
 
 
+async def test_every_field_comes_over() -> None:
+    original = filled(Loaded)
+    assert list(unfilled_fields(original)) == []
+    assert await assemble(stream(list(split_into_pieces(original))), NOTHING) == original
+
+
+async def test_every_field_of_refused_files_comes_over() -> None:
+    original = msgspec.structs.replace(filled(Loaded), configuration=None)
+    assert await assemble(stream(list(split_into_pieces(original))), NOTHING) == original
+
+
 @pytest.mark.parametrize("name", ["compartments.yaml", "demo.yaml"])
 async def test_what_comes_over_is_what_was_compiled(name: str) -> None:
     original = loaded(CONFIG / name)
     assert original.configuration is not None
-    copy = await assemble(stream(list(pieces(original))), NOTHING)
-    assert copy.configuration == original.configuration
-    assert (copy.problems, copy.digest, copy.files, copy.globs, copy.contents) == (
-        original.problems,
-        original.digest,
-        original.files,
-        original.globs,
-        original.contents,
-    )
+    assert await assemble(stream(list(split_into_pieces(original))), NOTHING) == original
 
 
 ALIKE = """
@@ -60,7 +64,9 @@ namespaces:
 async def test_what_templates_have_in_common_is_there_once(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(ALIKE)
     original = loaded(tmp_path / "c.yaml").configuration
-    copy = (await assemble(stream(list(pieces(loaded(tmp_path / "c.yaml")))), NOTHING)).configuration
+    copy = (
+        await assemble(stream(list(split_into_pieces(loaded(tmp_path / "c.yaml")))), NOTHING)
+    ).configuration
     assert copy is not None
     assert copy == original
     (namespace,) = copy.policy.namespaces.values()
@@ -75,26 +81,23 @@ async def test_large_and_oddly_named_files_come_over_in_parts(monkeypatch: pytes
     monkeypatch.setattr(compile_worker, "PIECE", 10)
     contents = (("c.yaml", b"0123456789" * 2), ("p/\udcff.yaml", b"01234567890"), ("empty.json", b""))
     original = msgspec.structs.replace(loaded(CONFIG / "demo.yaml"), contents=contents)
-    copy = await assemble(stream(list(pieces(original))), NOTHING)
+    copy = await assemble(stream(list(split_into_pieces(original))), NOTHING)
     assert copy.contents == contents
 
 
 async def test_of_known_files_the_configuration_is_left_out() -> None:
     original = loaded(CONFIG / "compartments.yaml")
-    copy = await assemble(stream(list(pieces(original))), original.digest)
-    assert copy.configuration is None
-    assert copy.contents == ()
-    assert copy.digest == original.digest
-    assert copy.problems == original.problems
+    copy = await assemble(stream(list(split_into_pieces(original))), original.digest)
+    assert copy == msgspec.structs.replace(original, configuration=None, contents=())
 
 
 async def test_a_child_process_compiles(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("version: 1\nnamespaces: {/: {connect: public}}\n")
-    beside = await compile_beside(str(path), NOTHING, serving=True)
+    beside = await compile_in_child(str(path), NOTHING, serving=True)
     assert beside.configuration == load(str(path), Disk(), serving=True).configuration
     path.write_text("version: 1\nnamespaces: {/: {conect: public}}\n")
-    beside = await compile_beside(str(path), NOTHING, serving=True)
+    beside = await compile_in_child(str(path), NOTHING, serving=True)
     assert beside.configuration is None
     assert [str(problem) for problem in beside.problems] == [
         str(problem) for problem in loaded(path).problems
@@ -109,7 +112,7 @@ async def test_nothing_is_imported_from_the_working_directory(
     path.write_text("version: 1\nnamespaces: {/: {connect: public}}\n")
     (tmp_path / "yaml.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.chdir(tmp_path)
-    assert not (await compile_beside(str(path), NOTHING, serving=True)).problems
+    assert not (await compile_in_child(str(path), NOTHING, serving=True)).problems
 
 
 async def test_a_child_whose_result_is_not_wanted_ends(tmp_path: Path) -> None:
@@ -117,7 +120,7 @@ async def test_a_child_whose_result_is_not_wanted_ends(tmp_path: Path) -> None:
     rooms = "".join(f"      room{number}: {{join: public}}\n" for number in range(2000))
     path.write_text(f"version: 1\nnamespaces:\n  /:\n    connect: public\n    rooms:\n{rooms}")
     digest = loaded(path).digest
-    assert (await compile_beside(str(path), digest, serving=True)).configuration is None
+    assert (await compile_in_child(str(path), digest, serving=True)).configuration is None
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,7 @@ async def test_a_child_that_fails_is_a_problem(
     python.write_text(f'#!/bin/sh\nexec {compile_worker.sys.executable} -c "{script}"\n')
     python.chmod(0o755)
     monkeypatch.setattr(compile_worker.sys, "executable", str(python))
-    result = await compile_beside("c.yaml", NOTHING, serving=True)
+    result = await compile_in_child("c.yaml", NOTHING, serving=True)
     assert result.configuration is None
     assert [problem.code for problem in result.problems] == ["compiler_failed"]
 
@@ -150,9 +153,9 @@ async def test_a_child_that_takes_too_long_is_given_up(
     python.write_text("#!/bin/sh\nexec sleep 60\n")
     python.chmod(0o755)
     monkeypatch.setattr(compile_worker.sys, "executable", str(python))
-    monkeypatch.setattr(compile_worker, "LONGEST", 0.2)
+    monkeypatch.setattr(compile_worker, "TIMEOUT", 0.2)
     async with asyncio.timeout(20):
-        result = await compile_beside("c.yaml", NOTHING, serving=True)
+        result = await compile_in_child("c.yaml", NOTHING, serving=True)
     assert "took longer" in result.problems[0].message
 
 
@@ -160,7 +163,7 @@ async def test_a_child_that_cannot_be_started_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compile_worker.sys, "executable", str(tmp_path / "nothing"))
-    result = await compile_beside("c.yaml", NOTHING, serving=True)
+    result = await compile_in_child("c.yaml", NOTHING, serving=True)
     assert [problem.code for problem in result.problems] == ["compiler_failed"]
 
 

@@ -276,16 +276,16 @@ async def test_reloads_that_are_asked_for_meanwhile_are_one(
     compiled: list[str] = []
     begun = asyncio.Event()
     gates = [asyncio.Event() for _ in range(3)]
-    compile_beside = reload_module.compile_beside
+    compile_in_child = reload_module.compile_in_child
 
     async def gated(path: str, known: Any, *, serving: bool) -> Any:
         number = len(compiled)
         compiled.append(setup.path.read_text())
         begun.set()
         await gates[number].wait()
-        return await compile_beside(path, known, serving=serving)
+        return await compile_in_child(path, known, serving=serving)
 
-    monkeypatch.setattr(reload_module, "compile_beside", gated)
+    monkeypatch.setattr(reload_module, "compile_in_child", gated)
     first = asyncio.create_task(setup.reloader.reload("first"))
     await begun.wait()
     setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
