@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 from tests.bench import servers
 from tests.bench.servers import Server
 from tests.bench.tokens import Tokens
+from tests.bench.trees import THIS, Tree
 
 T = TypeVar("T", int, float)
 
@@ -18,38 +19,70 @@ ROUNDS = 5
 """How often each work is measured for each server, in turns; an odd number has a median that was measured."""
 
 
+OURS = "ours"
+BASE = "base"
+"""The names of the daemons: the one of this tree, and in an A/B run the one of the other revision."""
+
+
 class Bench:
     """One run. Leaving it stops every server.
 
-    `peers` are the servers beside ours; a workload measures those of them that it can. `pace` is "full", "quick"
-    (the whole table in two minutes) or "tiny" (a few counts: it shows that everything works, and no figure).
+    Args:
+        given: The tokens of the clients.
+        peers: The servers beside ours; a workload measures those of them that it can.
+        pace: "full", "quick" (the whole table in two minutes) or "tiny" (a few counts: it shows that everything
+            works, and no figure).
+        base: The tree that ours is compared with in an A/B run, which has no other peer.
+        rounds: How often each work is measured; by default what the pace says.
+        wanted: The works to measure; by default all of them.
     """
 
-    def __init__(self, given: Tokens, peers: tuple[str, ...], pace: str = "full") -> None:
+    def __init__(
+        self,
+        given: Tokens,
+        peers: tuple[str, ...] = (),
+        pace: str = "full",
+        *,
+        base: Tree | None = None,
+        rounds: int | None = None,
+        wanted: frozenset[str] | None = None,
+    ) -> None:
         self.tokens = given
-        self.peers = peers
         self.pace = pace
-        self.rounds = 1 if pace == "tiny" else ROUNDS
+        self.rounds = rounds or (1 if pace == "tiny" else ROUNDS)
+        self.is_ab = base is not None
+        self.trees = {OURS: THIS} if base is None else {OURS: THIS, BASE: base}
+        self._peers = (BASE,) if self.is_ab else peers
+        self._wanted = wanted
         self._started: dict[str, Server] = {}
 
     def scale(self, full: T, quick: T, tiny: T) -> T:
         """Return the one of these that this run's pace wants: a count, or seconds."""
         return {"full": full, "quick": quick, "tiny": tiny}[self.pace]
 
+    def wants(self, *works: str) -> bool:
+        """Return whether one of these works is to be measured."""
+        return self._wanted is None or any(work in self._wanted for work in works)
+
+    def beside(self, *wanted: str) -> list[str]:
+        """Return the names of the servers beside ours: the wanted that take part, or the base of an A/B run.
+
+        The floor takes part as "c", whichever of its modes is wanted.
+        """
+        if self.is_ab:
+            return [BASE]
+        return [name for name in wanted if name.partition("-joined")[0] in self._peers]
+
     def server(self, name: str) -> Server:
         """Return a server that is started once for the whole run."""
         if name not in self._started:
-            self._started[name] = servers.start(name, self.tokens)
+            self._started[name] = servers.start(name, self.tokens, self.trees.get(name, THIS))
         return self._started[name]
-
-    def servers(self, *wanted: str) -> list[Server]:
-        """Return ours and those of the wanted peers that take part, ours first."""
-        return [self.server("ours"), *(self.server(name) for name in wanted if name in self.peers)]
 
     @contextlib.contextmanager
     def fresh(self, name: str) -> Iterator[Server]:
         """Give a server of one's own, which has used no memory for anything else yet."""
-        server = servers.start(name, self.tokens)
+        server = servers.start(name, self.tokens, self.trees.get(name, THIS))
         try:
             yield server
         finally:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from html import escape
 
+from tests.bench.paired import Comparison
 from tests.bench.rows import TARGETS, Row
 
 HEAD = ("work", "ours", "peer", "peer's", "unit", "ratio", "[min-max]", "target", "met")
@@ -47,17 +48,44 @@ def as_table(rows: Sequence[Row]) -> str:
         )
         for row in rows
     ]
-    widths = [max(len(line[at]) for line in [HEAD, *cells]) for at in range(len(HEAD))]
-    rule = tuple("-" * (width - 1) + (":" if at in NUMBERS else "-") for at, width in enumerate(widths))
+    return _aligned([HEAD, *cells], NUMBERS)
+
+
+AB_HEAD = ("work", "this tree", "base", "unit", "ratio", "95 % interval", "verdict")
+AB_NUMBERS = {1, 2, 4}
+
+
+def as_comparison(compared: Sequence[Comparison]) -> str:
+    """Return the table of an A/B run, in Markdown that can be read as it is."""
+    cells = [
+        (
+            each.row.work,
+            number(each.row.ours),
+            number(each.row.peer_value),
+            each.row.unit,
+            f"{each.ratio:.3f}",
+            f"[{each.interval.low:.3f}-{each.interval.high:.3f}]" if each.interval else "too few rounds",
+            each.verdict.upper() if each.verdict == "worse" else each.verdict,
+        )
+        for each in compared
+    ]
+    return _aligned([AB_HEAD, *cells], AB_NUMBERS)
+
+
+def _aligned(lines: Sequence[Sequence[str]], numbers: Collection[int]) -> str:
+    """Return a Markdown table of lines, the head first, with these columns set to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rule = tuple("-" * (width - 1) + (":" if at in numbers else "-") for at, width in enumerate(widths))
 
     def line(parts: Sequence[str]) -> str:
         padded = (
-            part.rjust(width) if at in NUMBERS else part.ljust(width)
+            part.rjust(width) if at in numbers else part.ljust(width)
             for at, (part, width) in enumerate(zip(parts, widths, strict=True))
         )
         return f"| {' | '.join(padded)} |"
 
-    return "\n".join(line(parts) for parts in [HEAD, rule, *cells])
+    head, *rest = lines
+    return "\n".join(line(parts) for parts in [head, rule, *rest])
 
 
 def as_json(rows: Sequence[Row]) -> str:
@@ -92,7 +120,7 @@ class Bar:
             next((each for each in bounds if each.of == "ratio"), None) if row.peer else next(iter(bounds))
         )
         scale = 1.0 if row.peer or bound is None else bound.must
-        self.more_is_better = row.unit.endswith("/CPU-s")
+        self.more_is_better = row.more_is_better
         value = row.ours / scale if row.ratio is None else row.ratio
         self.value = self._better(value)
         self.ends = sorted(self._better(each / scale) for each in row.spread)

@@ -7,6 +7,7 @@ and its spread the lowest and the highest of them. `ours` and `peer_value` are m
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -61,11 +62,58 @@ DECISION = "join decision, {:,} templates"
 RELOAD = "reload, 10,000 sessions and templates: longest pause"
 RELOAD_SEEN = "reload, likewise: longest wait for an ack"
 LEAVING = "10,000 leave at once: longest pause"
+PERCENTILES = ("p50", "p99", "p99.9")
 LATENCY = "latency {} at half of Node's saturation"
 FAIRNESS = "p99 of others beside a flooding sender"
 
 ROOM_SIZES = (2, 50, 500, 5000)
 TEMPLATES = (10, 1000, 100_000)
+
+WORKS: Mapping[str, tuple[str, ...]] = {
+    "fanout": (
+        *(SINGLE.format(size) for size in ROOM_SIZES),
+        SMALL_ROOMS,
+        SENDER_PER_ROOM,
+        *(SATURATED.format(size) for size in ROOM_SIZES),
+    ),
+    "inbound": (INBOUND_ONE, INBOUND_MANY, INBOUND_TLS),
+    "polling": (POLLING, POLLING_SATURATED),
+    "latency": (*(LATENCY.format(share) for share in PERCENTILES), FAIRNESS),
+    "setup": (SETUP_KNOWN, SETUP_DISTINCT),
+    "memory": (MEMORY_WEBSOCKET, MEMORY_POLLING),
+    "decisions": tuple(DECISION.format(count) for count in TEMPLATES),
+    "reload": (RELOAD, RELOAD_SEEN),
+    "leaving": (LEAVING,),
+}
+"""The modules of `tests.bench.workloads` in the order in which they run, and the works that each measures."""
+
+
+def short_name(work: str) -> str:
+    """Return the name by which a work is selected: "set-up, token known" is "set-up-token-known"."""
+    return "-".join(re.findall(r"[a-z0-9.]+", work.lower().replace(",000", "000")))
+
+
+def select(names: Iterable[str]) -> frozenset[str]:
+    """Return the works that are meant by names: a workload's, or the beginning of a work's short name.
+
+    Raises:
+        ValueError: A name means no work.
+    """
+    found: set[str] = set()
+    for name in names:
+        meant = set(WORKS.get(name, ()))
+        meant |= {
+            work
+            for works in WORKS.values()
+            for work in works
+            if f"{short_name(work)}-".startswith(f"{name}-")  # whole words: "...-to-50" is not "...-to-500"
+        }
+        if not meant:
+            known = [*WORKS, *(short_name(work) for works in WORKS.values() for work in works)]
+            raise ValueError(f"no row is called {name}; there are {', '.join(known)}")
+        found |= meant
+    return frozenset(found)
+
 
 FEWEST = f"ours, {TEMPLATES[0]} templates"
 """What stands beside decisions on more templates."""
@@ -107,9 +155,10 @@ def median(values: Iterable[float]) -> float:
 class Row(NamedTuple):
     """One line of the table.
 
-    `peer` is a server's name ("node", "python-socketio", "nchan", "c"), or what else stands beside ours; it is
-    empty, and `peer_value` and `ratio` are None, where a figure is measured against a number alone, whose spread
+    `peer` is a server's name ("node", "python-socketio", "nchan", "c", "base"), or what else stands beside ours; it
+    is empty, and `peer_value` and `ratio` are None, where a figure is measured against a number alone, whose spread
     is then that of our own value. `target` and `met` are None where nothing is asked; `met` is of the must.
+    `ratios` has the rounds' ratios in their order.
     """
 
     work: str
@@ -122,11 +171,18 @@ class Row(NamedTuple):
     target: str | None
     met: bool | None
     goal_met: bool | None = None
+    ratios: tuple[float, ...] = ()
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether the row counts work done per second of CPU, rather than a cost."""
+        return self.unit.endswith("/CPU-s")
 
     def as_json(self) -> dict[str, Any]:
         """Return what stands in the file."""
         whole = self._asdict()
         del whole["goal_met"]  # the target's text and the figures say it
+        del whole["ratios"]
         figures = {name: _rounded(whole[name]) for name in ("ours", "peer_value", "ratio")}
         return whole | figures | {"spread": [_rounded(value) for value in self.spread]}
 
@@ -158,6 +214,7 @@ def row(work: str, unit: str, ours: Sequence[float], peer: str = "", theirs: Seq
         spread=Spread(min(basis), max(basis)),
         target=None,
         met=None,
+        ratios=tuple(ratios),
     )
     bounds = TARGETS.get((work, peer))
     if bounds is None:

@@ -25,6 +25,7 @@ import yaml
 
 from tests.bench import compiled, tokens
 from tests.bench.tokens import Tokens
+from tests.bench.trees import THIS, Tree
 from tests.support import certificates
 from tests.support.ports import free_port
 
@@ -133,10 +134,17 @@ def _tasks(pid: int) -> list[Path]:
 # --- starting -------------------------------------------------------------------------------------------------
 
 
-def start(name: str, given: Tokens) -> Server:
-    """Start a server that knows the key of these tokens, and return it when it listens."""
+def start(name: str, given: Tokens, tree: Tree = THIS) -> Server:
+    """Start a server that knows the key of these tokens, and return it when it listens.
+
+    Args:
+        name: One of `PEERS_OF_OURS`, or any other name for the daemon of a tree.
+        given: The tokens.
+        tree: The code of the daemon.
+    """
     directory = Path(tempfile.mkdtemp(prefix=f"compartmentd-bench-{name}-"))
-    server = STARTERS[name](directory, given)
+    starter = PEERS_OF_OURS.get(name)
+    server = starter(directory, given) if starter else _daemon(name, directory, given, tree)
     for port in filter(None, (server.port, server.tls_port)):
         _wait(server, port)
     return server
@@ -239,32 +247,37 @@ def configuration(given: Tokens, directory: Path, listen: list[str], **server: o
     }
 
 
-def serve(directory: Path, settings: dict[str, object]) -> subprocess.Popen[bytes]:
-    """Start `compartmentd serve` on a configuration."""
+def serve(directory: Path, settings: dict[str, object], tree: Tree) -> subprocess.Popen[bytes]:
+    """Start `compartmentd serve` of a tree on a configuration."""
     file = directory / "compartments.yaml"
     file.write_text(yaml.dump(settings, Dumper=yaml.CSafeDumper, sort_keys=False))
-    return _spawn(directory, sys.executable, "-m", "compartmentd", "serve", "-c", str(file))
+    return _spawn(directory, *tree.command("compartmentd", "serve", "-c", str(file)), **tree.environment())
 
 
-def _ours(directory: Path, given: Tokens) -> Server:
-    """Start ours twice: a daemon listens with TLS everywhere or nowhere."""
+def _daemon(name: str, directory: Path, given: Tokens, tree: Tree) -> Server:
+    """Start a tree's daemon twice: one listens with TLS everywhere or nowhere."""
     port, tls_port = _ports(2)
     secure = directory / "tls"
     secure.mkdir()
     cert, key = _certificate(secure)
-    plain = serve(directory, configuration(given, directory, [f"{HOST}:{port}"]))
+    plain = serve(directory, configuration(given, directory, [f"{HOST}:{port}"]), tree)
     with_tls = serve(
-        secure, configuration(given, secure, [f"{HOST}:{tls_port}"], tls={"cert": cert, "key": key})
+        secure, configuration(given, secure, [f"{HOST}:{tls_port}"], tls={"cert": cert, "key": key}), tree
     )
-    return Server("ours", port, [plain, with_tls], directory, tls_port)
+    return Server(name, port, [plain, with_tls], directory, tls_port)
 
 
 @contextlib.contextmanager
-def ours_with(given: Tokens, settings: Callable[[Tokens, Path, int], dict[str, object]]) -> Iterator[Server]:
-    """Give ours with another configuration, made of the tokens, its directory and the port to listen on."""
-    directory = Path(tempfile.mkdtemp(prefix="compartmentd-bench-ours-"))
+def daemon_with(
+    given: Tokens,
+    settings: Callable[[Tokens, Path, int], dict[str, object]],
+    name: str,
+    tree: Tree,
+) -> Iterator[Server]:
+    """Give a tree's daemon with a configuration made of the tokens, its directory and the port to listen on."""
+    directory = Path(tempfile.mkdtemp(prefix=f"compartmentd-bench-{name}-"))
     [port] = _ports(1)
-    server = Server("ours", port, [serve(directory, settings(given, directory, port))], directory)
+    server = Server(name, port, [serve(directory, settings(given, directory, port), tree)], directory)
     try:
         _wait(server, port)
         yield server
@@ -317,8 +330,7 @@ def _floor(mode: str) -> Callable[[Path, Tokens], Server]:
     return start
 
 
-STARTERS: dict[str, Callable[[Path, Tokens], Server]] = {
-    "ours": _ours,
+PEERS_OF_OURS: dict[str, Callable[[Path, Tokens], Server]] = {
     "node": _node,
     "python-socketio": _python_socketio,
     "nchan": _nchan,

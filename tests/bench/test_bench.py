@@ -114,21 +114,6 @@ def test_tokens_are_signed_once_and_kept(tmp_path: Path) -> None:
 # --- the whole -----------------------------------------------------------------------------------------------
 
 
-def works() -> set[str]:
-    """Return the works that every run measures."""
-    open_ones = {rows.SINGLE: rows.ROOM_SIZES, rows.SATURATED: rows.ROOM_SIZES, rows.DECISION: rows.TEMPLATES}
-    return {work for work, _ in TARGETS} | {
-        *(form.format(each) for form, values in open_ones.items() for each in values),
-        *(rows.LATENCY.format(share) for share in ("p50", "p99", "p99.9")),
-        rows.SMALL_ROOMS,
-        rows.SENDER_PER_ROOM,
-        rows.MEMORY_POLLING,
-        rows.RELOAD_SEEN,
-        rows.LEAVING,
-        rows.FAIRNESS,
-    }
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_run_measures_every_work_beside_node(tmp_path: Path) -> None:
@@ -146,7 +131,7 @@ def test_a_run_measures_every_work_beside_node(tmp_path: Path) -> None:
         Row(**{**each, "spread": rows.Spread(*each["spread"])})
         for each in json.loads(out.read_text())["rows"]
     ]
-    assert {each.work for each in found} >= works()
+    assert {each.work for each in found} >= {work for works in rows.WORKS.values() for work in works}
     # Not positive: a process may well give more memory back than a hundred connections take.
     assert all(isfinite(each.ours) and each.spread.low <= each.spread.high for each in found)
     assert {(each.work, each.peer) for each in found} >= {

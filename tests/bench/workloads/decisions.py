@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import structs
@@ -29,9 +30,11 @@ from compartmentd.policy.decision import Facts, Join
 from compartmentd.policy.model import RoomTemplate
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.ruleset import Ruleset
-from tests.bench.bench import Bench
-from tests.bench.rows import DECISION, FEWEST, TEMPLATES, Row, row
+from tests.bench.bench import BASE, OURS, Bench
+from tests.bench.rows import DECISION, FEWEST, TEMPLATES, Row, median, row
 from tests.bench.servers import on_the_servers_core
+from tests.bench.trees import Tree
+from tests.bench.workloads.rounds import in_alternation
 from tests.support.policies import HALL, NOW, namespace, person, policy, template, text
 
 FORMS = (
@@ -44,6 +47,8 @@ RULE = {"any": [{"claim": "projects", "contains": "{x}"}, {"scope": "project:{x}
 NAMED = {"staff": {"claim": ["realm_access", "roles"], "contains": "staff"}}
 FACTS = Facts()
 MEMBERS = 10
+MODULE = "tests.bench.workloads.decisions"
+"""This module, which is `__main__` in the process that measures."""
 
 
 def form(number: int) -> str:
@@ -114,13 +119,39 @@ def measure(rounds: int, each: int, counts: list[int]) -> None:
         print(json.dumps(took), flush=True)
 
 
+def _run(tree: Tree, rounds: int, each: int, counts: Sequence[int]) -> list[list[float]]:
+    """Measure a tree's own code in a process of its own; return the rounds' µs for each of the counts."""
+    with on_the_servers_core():
+        done = subprocess.run(
+            tree.command(MODULE, *map(str, (rounds, each, *counts))),
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=tree.root,
+            env={**os.environ, **tree.environment()},
+        )
+    return [list(each) for each in zip(*map(json.loads, done.stdout.splitlines()), strict=True)]
+
+
+def _compared(bench: Bench, each: int) -> Iterator[Row]:
+    """Yield the rows of an A/B run. A round is a process of each tree, whose own three rounds make one value."""
+    counts = [count for count in TEMPLATES if bench.wants(DECISION.format(count))]
+    values: dict[str, list[list[float]]] = {name: [] for name in bench.trees}
+    for name in in_alternation(bench):
+        values[name].append([median(took) for took in _run(bench.trees[name], 3, each, counts)])
+    for at, count in enumerate(counts):
+        ours, base = ([took[at] for took in values[name]] for name in (OURS, BASE))
+        yield row(DECISION.format(count), "µs", ours, BASE, base)
+
+
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield a row for each number of templates: alone the smallest, and against it the others."""
-    rounds, each = max(bench.rounds, bench.scale(15, 7, 1)), bench.scale(4000, 2000, 50)
-    command = [sys.executable, "-m", __spec__.name, *map(str, (rounds, each, *TEMPLATES))]
-    with on_the_servers_core():
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    fewest, *more = zip(*(json.loads(line) for line in done.stdout.splitlines()), strict=True)
+    each = bench.scale(4000, 2000, 50)
+    if bench.is_ab:
+        yield from _compared(bench, each)
+        return
+    rounds = max(bench.rounds, bench.scale(15, 7, 1))
+    fewest, *more = _run(bench.trees[OURS], rounds, each, TEMPLATES)
     yield row(DECISION.format(TEMPLATES[0]), "µs", fewest)
     for count, values in zip(TEMPLATES[1:], more, strict=True):
         yield row(DECISION.format(count), "µs", values, FEWEST, fewest)

@@ -51,6 +51,9 @@ def _measure(work: Work, seconds: float) -> Callable[[Side], float]:
 
 
 def _rows_of(bench: Bench, size: int) -> Iterator[Row]:
+    works = [work for work in _works(size) if bench.wants(work.name)]
+    if not works:
+        return
     peers = ["node", "nchan", "c"] if size > CLIENTS else ["node", SLOW, "nchan", "c"]
     with sides(bench, *peers) as taking_part:
         for side in taking_part:
@@ -62,7 +65,7 @@ def _rows_of(bench: Bench, size: int) -> Iterator[Row]:
                 protocol=side.protocol,
                 at_once=50,
             )
-        for work in _works(size):
+        for work in works:
             measure = _measure(work, bench.scale(0.7, 0.06, 0.01))
             values = in_turns(bench, taking_part, measure, measure)
             if work.rate:

@@ -32,6 +32,8 @@ def _plain(bench: Bench, seconds: float) -> Iterator[Row]:
         for side in taking_part:
             side.load.connect(side.place, clients=CLIENTS, size=2, tokens=bench.tokens.file)
         for work, window in ((INBOUND_ONE, 1), (INBOUND_MANY, 32)):
+            if not bench.wants(work):
+                continue
             measure = _measure(window, seconds)
             yield from compared(
                 work, "events/CPU-s", per_second(in_turns(bench, taking_part, measure, measure))
@@ -53,5 +55,7 @@ def _over_tls(bench: Bench, seconds: float) -> Iterator[Row]:
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield the rows of inbound events."""
     seconds = bench.scale(1.0, 0.1, 0.01)
-    yield from _plain(bench, seconds)
-    yield from _over_tls(bench, seconds)
+    if bench.wants(INBOUND_ONE, INBOUND_MANY):
+        yield from _plain(bench, seconds)
+    if bench.wants(INBOUND_TLS):
+        yield from _over_tls(bench, seconds)

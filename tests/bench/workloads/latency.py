@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.bench.bench import Bench
-from tests.bench.rows import FAIRNESS, LATENCY, Row, row
-from tests.bench.workloads.rounds import OURS, Side, compared, cost, sides
+from tests.bench.bench import OURS, Bench
+from tests.bench.rows import FAIRNESS, LATENCY, PERCENTILES, Row, row
+from tests.bench.workloads.rounds import Side, compared, cost, sides
 
 SIZE, ROOMS = 50, 10
 BYTES = 90
-PERCENTILES = ("p50", "p99", "p99.9")
 
 OTHERS, OTHERS_RATE = 50, 1000
 """Clients in rooms of 2 beside the flooding one, and how many messages a second they send in all."""
@@ -70,15 +69,22 @@ def _beside_a_flood(bench: Bench, taking_part: list[Side]) -> Iterator[Row]:
         side.load.connect(side.place, clients=2, size=2, first=OTHERS, tokens=bench.tokens.file)
     seconds = bench.scale(2.0, 0.3, 0.05)
     with_one = _of(_alternating(bench, taking_part, rate=OTHERS_RATE, seconds=seconds, **FLOOD), "p99")
-    alone = _of(_alternating(bench, taking_part[:1], rate=OTHERS_RATE, seconds=seconds), "p99")
     yield from compared(FAIRNESS, "µs", with_one)
+    if bench.is_ab:
+        return
+    alone = _of(_alternating(bench, taking_part[:1], rate=OTHERS_RATE, seconds=seconds), "p99")
     yield row(FAIRNESS, "µs", with_one[OURS], "without it", alone[OURS])
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    """Yield the rows of latency, where there is a Node to say what half of its saturation is."""
-    if "node" not in bench.peers:
+    """Yield the rows of latency if Node takes part, to say what half of its saturation is.
+
+    In an A/B run the base says it, and its half is what both are given.
+    """
+    if not bench.beside("node"):
         return
     with sides(bench, "node") as taking_part:
-        yield from _at_half(bench, taking_part)
-        yield from _beside_a_flood(bench, taking_part)
+        if bench.wants(*(LATENCY.format(name) for name in PERCENTILES)):
+            yield from _at_half(bench, taking_part)
+        if bench.wants(FAIRNESS):
+            yield from _beside_a_flood(bench, taking_part)

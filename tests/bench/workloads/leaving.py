@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from tests.bench import servers, tokens
-from tests.bench.bench import Bench
+from tests.bench.bench import OURS, Bench
 from tests.bench.load import Load, Place
 from tests.bench.rows import LEAVING, Row, row
 from tests.bench.servers import Server, configuration
 from tests.bench.workloads.probe import Probe
+from tests.bench.workloads.rounds import compared, in_alternation
 
 SIZE = 50
 AFTER = 0.5
@@ -40,9 +41,25 @@ def _round(bench: Bench, server: Server, clients: int) -> float:
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield the longest pause, by the daemon's CPU clock."""
     clients = bench.scale(10_000, 10_000, 200)
-    rounds = bench.scale(bench.rounds, 1, 1)  # everyone comes again for each
-    with servers.ours_with(
-        bench.tokens,
-        lambda given, directory, port: configuration(given, directory, [f"{servers.HOST}:{port}"]),
-    ) as server:
-        yield row(LEAVING, "ms", [_round(bench, server, clients) for _ in range(rounds)])
+    rounds = bench.rounds if bench.is_ab else bench.scale(bench.rounds, 1, 1)  # everyone comes again for each
+    values: dict[str, list[float]] = {name: [] for name in bench.trees}
+    with ExitStack() as stack:
+        daemons = {
+            name: stack.enter_context(
+                servers.daemon_with(
+                    bench.tokens,
+                    lambda given, directory, port: configuration(
+                        given, directory, [f"{servers.HOST}:{port}"]
+                    ),
+                    name,
+                    tree,
+                )
+            )
+            for name, tree in bench.trees.items()
+        }
+        for name in in_alternation(bench, rounds):
+            values[name].append(_round(bench, daemons[name], clients))
+    if bench.is_ab:
+        yield from compared(LEAVING, "ms", values)
+    else:
+        yield row(LEAVING, "ms", values[OURS])

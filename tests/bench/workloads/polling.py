@@ -41,6 +41,8 @@ def rows(bench: Bench) -> Iterator[Row]:
                 websocket_senders=1,
             )
         for work, window in ((POLLING, 1), (POLLING_SATURATED, 64)):
+            if not bench.wants(work):
+                continue
             measure = _measure(window, seconds)
             values = in_turns(bench, taking_part, measure, measure)
             yield from compared(work, "deliveries/CPU-s", per_second(values))

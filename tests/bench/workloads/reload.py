@@ -11,17 +11,18 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.bench import servers, tokens
-from tests.bench.bench import Bench
+from tests.bench.bench import OURS, Bench
 from tests.bench.load import Load, Place
 from tests.bench.rows import RELOAD, RELOAD_SEEN, Row, row
-from tests.bench.servers import Server, configuration
+from tests.bench.servers import Server, configuration, daemon_with
 from tests.bench.workloads.probe import Probe, Waits
+from tests.bench.workloads.rounds import compared, in_alternation
 
 CROWD = 50
 QUIET = 0.3
@@ -85,7 +86,7 @@ class Operator:
         assert self.answer["evicted"] == {"sessions": 0, "memberships": 0}, self.answer
 
 
-def rounds(bench: Bench, server: Server) -> Iterator[tuple[Waits, Waits]]:
+def rounds(bench: Bench, server: Server) -> Generator[tuple[Waits, Waits], None, None]:
     """Yield the longest waits without a reload and with one."""
     clients = bench.scale(10_000, 10_000, 200)
     place = Place(server.host, server.port)
@@ -107,11 +108,28 @@ def rounds(bench: Bench, server: Server) -> Iterator[tuple[Waits, Waits]]:
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield the longest pause by the daemon's CPU clock, and the longest wait beside that without a reload."""
     count = bench.scale(10_000, 10_000, 200)
-    with servers.ours_with(
-        bench.tokens, lambda given, directory, port: settings(given, directory, port, count)
-    ) as server:
-        quiet, reloading = zip(*rounds(bench, server), strict=True)
-    yield row(RELOAD, "ms", [each.cpu for each in reloading])
-    yield row(
-        RELOAD_SEEN, "ms", [each.wall for each in reloading], "ours, no reload", [each.wall for each in quiet]
-    )
+    values: dict[str, list[tuple[Waits, Waits]]] = {name: [] for name in bench.trees}
+    with ExitStack() as stack:
+        measured = {}
+        for name, tree in bench.trees.items():
+            server = stack.enter_context(
+                daemon_with(
+                    bench.tokens,
+                    lambda given, directory, port: settings(given, directory, port, count),
+                    name,
+                    tree,
+                )
+            )
+            measured[name] = stack.enter_context(closing(rounds(bench, server)))
+        for name in in_alternation(bench):
+            values[name].append(next(measured[name]))
+    waits = {name: [reloading for _, reloading in each] for name, each in values.items()}
+    quiet = [each.wall for each, _ in values[OURS]]
+    pauses = {name: [wait.cpu for wait in each] for name, each in waits.items()}
+    seen = {name: [wait.wall for wait in each] for name, each in waits.items()}
+    if bench.is_ab:
+        yield from compared(RELOAD, "ms", pauses)
+        yield from compared(RELOAD_SEEN, "ms", seen)
+    else:
+        yield row(RELOAD, "ms", pauses[OURS])
+        yield row(RELOAD_SEEN, "ms", seen[OURS], "ours, no reload", quiet)

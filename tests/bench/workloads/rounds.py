@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tests.bench.bench import Bench
+from tests.bench.bench import OURS, Bench
 from tests.bench.load import Load, Place
 from tests.bench.rows import Row, row
 from tests.bench.servers import Server
-
-OURS = "ours"
 
 IDLE = 400_000
 """Who used less CPU than this, in ns, within 20 ms has nothing to do but its timers."""
@@ -41,13 +39,18 @@ class Side(NamedTuple):
 
 @contextlib.contextmanager
 def sides(bench: Bench, *wanted: str) -> Iterator[list[Side]]:
-    """Give a side for ours, and one for each of the wanted servers that takes part, ours first.
-
-    The floor takes part as "c", whichever of its modes is wanted.
-    """
-    names = [OURS, *(name for name in wanted if name.partition("-joined")[0] in bench.peers)]
+    """Give a side for ours, and one for each server that `bench.beside()` says of the wanted ones, ours first."""
+    names = [OURS, *bench.beside(*wanted)]
     with contextlib.ExitStack() as stack:
         yield [Side(bench.server(name), stack.enter_context(Load())) for name in names]
+
+
+def in_alternation(bench: Bench, rounds: int | None = None) -> Iterator[str]:
+    """Yield the names of the daemons round by round, in the other order each time."""
+    order = list(bench.trees)
+    for _ in range(bench.rounds if rounds is None else rounds):
+        yield from order
+        order.reverse()
 
 
 def settle(server: Server) -> None:
