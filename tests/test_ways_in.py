@@ -208,12 +208,6 @@ def test_what_a_reload_leaves_as_it_was_is_not_decided_again(world: World, asked
     assert client.rooms == ["attic", "lobby", "user:ann"]
 
 
-def test_the_server_layer_asks_nothing_of_the_policy() -> None:
-    """Polling, WebSocket and upgrade end in one application; none of them could decide by itself."""
-    for path in (*(PACKAGE / "protocol").rglob("*.py"), *(PACKAGE / "transport").rglob("*.py")):
-        assert "compartmentd.policy" not in path.read_text(), path
-
-
 def _called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 

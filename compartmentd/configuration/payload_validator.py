@@ -15,11 +15,11 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
 
-from compartmentd.document.patterns import compiled
+from compartmentd.util.regex import compile_pattern
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    if isinstance(instance, str) and not compiled(pattern).search(instance):
+    if isinstance(instance, str) and not compile_pattern(pattern).search(instance):
         yield ValidationError(f"does not match {pattern!r}")
 
 
@@ -28,7 +28,7 @@ def _pattern_properties(validator: Any, patterns: Any, instance: Any, _: Any) ->
         return
     for pattern, subschema in patterns.items():
         for key, value in instance.items():
-            if compiled(pattern).search(key):
+            if compile_pattern(pattern).search(key):
                 yield from validator.descend(value, subschema, path=key, schema_path=pattern)
 
 
@@ -38,7 +38,7 @@ def _additional_properties(
     if not isinstance(instance, dict):
         return
     declared = schema.get("properties", {})
-    patterns = [compiled(pattern) for pattern in schema.get("patternProperties", {})]
+    patterns = [compile_pattern(pattern) for pattern in schema.get("patternProperties", {})]
     for key, value in instance.items():
         if key in declared or any(pattern.search(key) for pattern in patterns):
             continue

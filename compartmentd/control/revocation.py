@@ -17,7 +17,6 @@ from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.key_wait import KeyFinder, KeyWait
-from compartmentd.sessions.limits import Bucket
 from compartmentd.sessions.revocations import Kind, Revocation
 from compartmentd.storage.revocations import Kept, RevocationStore
 from compartmentd.telemetry.logs import log
@@ -25,6 +24,7 @@ from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.logout import LogoutToken, ReplayMemory, verify_logout
 from compartmentd.tokens.rejected import Reason, Rejected, invalid, quoted
 from compartmentd.util.cooperative import others_first
+from compartmentd.util.ratelimit import TokenBucket
 
 T = TypeVar("T")
 
@@ -133,7 +133,7 @@ class Logouts:
         self._waiting = 0
         self._replays = ReplayMemory(REPLAYS)
         # Of what strangers send a few lines are enough: a flood of it must not become a flood of log.
-        self._lines = Bucket(1.0, time.monotonic(), 10.0)
+        self._lines = TokenBucket(1.0, time.monotonic(), 10.0)
         self._untold = 0
 
     @property

@@ -9,8 +9,8 @@ from compartmentd.document import units
 from compartmentd.document.fault import Fault, bare, either, kind_of, shown
 from compartmentd.document.nearest import nearest
 from compartmentd.document.node import Node
-from compartmentd.document.patterns import compiled
 from compartmentd.problems import Problem
+from compartmentd.util.regex import compile_pattern
 
 
 def of_value(fault: Fault) -> Problem:
@@ -109,7 +109,8 @@ def _quotes(fault: Fault) -> str:
     """Return the help for a number or boolean that only lacks quotes to have the right form."""
     data, pattern = fault.node.data, fault.schema.get("pattern", "")
     only_type = fault.keyword == "type" and fault.wanted == "string" and isinstance(data, int | float)
-    return f'write it in quotes: "{bare(data)}"' if only_type and compiled(pattern).search(bare(data)) else ""
+    fits = only_type and compile_pattern(pattern).search(bare(data))
+    return f'write it in quotes: "{bare(data)}"' if fits else ""
 
 
 def _did_you_mean(fault: Fault) -> str:

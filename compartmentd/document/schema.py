@@ -27,9 +27,9 @@ from referencing import Registry
 from compartmentd.document.bundled import schema
 from compartmentd.document.explain import explain
 from compartmentd.document.node import Node
-from compartmentd.document.patterns import compiled
 from compartmentd.document.surely import Surely
 from compartmentd.problems import Problem
+from compartmentd.util.regex import compile_pattern
 
 Errors: TypeAlias = Iterator[ValidationError]
 Path: TypeAlias = tuple[str | int, ...]
@@ -99,7 +99,7 @@ def _is_integer(_: Any, value: Any) -> bool:
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Errors:
-    if isinstance(instance, str) and not compiled(pattern).search(instance):
+    if isinstance(instance, str) and not compile_pattern(pattern).search(instance):
         yield ValidationError("pattern")
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from compartmentd.document.patterns import compiled
+from compartmentd.util.regex import compile_pattern
 
 Schema: TypeAlias = Mapping[str, Any]
 Fits: TypeAlias = Callable[[Any], bool]
@@ -105,7 +105,7 @@ _PLAIN: Mapping[str, Callable[[Any], Fits]] = {
     "enum": lambda wanted: lambda value: type(value) is str and value in wanted,
     "minimum": _number(lambda value, least: value >= least),
     "maximum": _number(lambda value, most: value <= most),
-    "pattern": _text(lambda text, pattern: compiled(pattern).search(text) is not None),
+    "pattern": _text(lambda text, pattern: compile_pattern(pattern).search(text) is not None),
     "minLength": _text(lambda text, least: len(text) >= least),
     "maxLength": _text(lambda text, most: len(text) <= most),
     "minItems": _list(lambda items, least: len(items) >= least),

@@ -7,7 +7,6 @@ request, the answer is the same, and it is the same whether the user was here or
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol, cast
 from urllib.parse import parse_qsl
@@ -17,8 +16,8 @@ from tornado.web import stream_request_body
 
 from compartmentd.net.addresses import network_of
 from compartmentd.net.quiet_handler import QuietHandler
-from compartmentd.sessions.limits import Bucket
 from compartmentd.transport.requests import client_address
+from compartmentd.util.ratelimit import KeyedBuckets
 
 PATH = "/backchannel-logout"
 
@@ -55,21 +54,15 @@ class Failures:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._buckets = KeyedBuckets(FAILURES, BURST, ADDRESSES)
 
     def too_many(self, address: str) -> bool:
         """Tell whether requests of this address are to be refused unheard."""
-        bucket = self._buckets.get(network_of(address))
-        return bucket is not None and not bucket.holds(self._now())
+        return not self._buckets.holds(network_of(address), self._now())
 
     def count(self, address: str) -> None:
         """Count a refused request."""
-        network, now = network_of(address), self._now()
-        bucket = self._buckets.setdefault(network, Bucket(FAILURES, now, BURST))
-        self._buckets.move_to_end(network)
-        bucket.take(now)
-        if len(self._buckets) > ADDRESSES:
-            self._buckets.popitem(last=False)
+        self._buckets.take(network_of(address), self._now())
 
 
 @stream_request_body

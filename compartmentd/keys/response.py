@@ -13,9 +13,9 @@ from http import HTTPStatus
 import msgspec
 
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.jsontext import NotStrict, read_object
 from compartmentd.tokens.rejected import quoted
 from compartmentd.tokens.remote import refused_url
+from compartmentd.util.strict_json import JsonError, read_object
 
 MOST_BYTES = 256 * 1024
 """The largest answer that is read; real ones have less than 20 KiB."""
@@ -83,7 +83,7 @@ def jwks_uri(entry: IssuerEntry, document: bytes) -> str | Refused:
     """Return where the keys are, by a discovery document (OpenID Connect Discovery 1.0, 3 and 4.3)."""
     try:
         members = read_object(document)
-    except NotStrict as bad:
+    except JsonError as bad:
         return Refused(f"{bad}")
     issuer, uri = members.get("issuer"), members.get("jwks_uri")
     if issuer != entry.issuer:

@@ -10,10 +10,10 @@ from compartmentd.errors import WireError
 from compartmentd.protocol import socketio
 from compartmentd.protocol.application import Application, Handshake, Peer
 from compartmentd.protocol.connection import FORCED_CLOSE, EngineConnection, Host
-from compartmentd.protocol.jsontext import decode
 from compartmentd.protocol.lifecycle import STATES, Phase, State, Step
 from compartmentd.protocol.message import Batch, Message
 from compartmentd.protocol.options import ConnectionOptions
+from compartmentd.protocol.payload_json import decode
 from compartmentd.protocol.socketio import EVENT, parse
 
 _NOTHING: tuple[bytes, ...] = ()

@@ -16,8 +16,8 @@ import msgspec
 
 from compartmentd.errors import WireError
 from compartmentd.protocol.attachments import put_back, take_out
-from compartmentd.protocol.jsontext import decode
 from compartmentd.protocol.message import Message
+from compartmentd.protocol.payload_json import decode
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 

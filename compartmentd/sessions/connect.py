@@ -15,13 +15,13 @@ from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import UNDECLARED
 from compartmentd.sessions.credentials import Credential, credential
 from compartmentd.sessions.key_wait import KeyFinder, KeyWait
-from compartmentd.sessions.limits import longest_wait
 from compartmentd.sessions.rates import ConnectionRates
 from compartmentd.sessions.reevaluate import Reevaluation
 from compartmentd.sessions.registry import EXPIRING, NamespaceState, Session
 from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.rejected import Reason, Rejected, invalid
 from compartmentd.tokens.verify import Verified
+from compartmentd.util.ratelimit import longest_wait
 
 REMEMBERED_TOKENS = 50_000
 """How many verified tokens are remembered: a signature check costs 100 µs and more, so a crowd that reconnects

@@ -18,7 +18,7 @@ from compartmentd.sessions.agenda import Agenda
 from compartmentd.sessions.audit import AuditLog, Occasion, Record
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import Counters
-from compartmentd.sessions.limits import Flood
+from compartmentd.sessions.flood import Flood
 from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
 from compartmentd.sessions.registry import NamespaceState, Registry, Session
 from compartmentd.sessions.revocations import Revocation, Revocations

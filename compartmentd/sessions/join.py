@@ -14,8 +14,8 @@ from compartmentd.policy.model import RoomTemplate
 from compartmentd.policy.reconcile import Held, judge_dependents
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core
-from compartmentd.sessions.limits import longest_wait, tuned
 from compartmentd.sessions.registry import Membership, Session
+from compartmentd.util.ratelimit import longest_wait, retune_bucket
 
 ACCEPTED = b'{"ok":true'
 
@@ -99,7 +99,7 @@ class Joiner:
             return True
         if session.own_joins is None:
             session.own_joins = {}
-        bucket = tuned(session.own_joins.get(template.name), rate, now)
+        bucket = retune_bucket(session.own_joins.get(template.name), rate, now)
         if bucket is None:
             return True
         session.own_joins[template.name] = bucket
@@ -143,8 +143,8 @@ class Joiner:
         """Give a membership the buckets of its template's own rates."""
         now = self._core.clock.monotonic()
         limits = membership.template.limits
-        membership.own_messages = tuned(membership.own_messages, limits.own_message_rate, now)
-        membership.own_bytes = tuned(membership.own_bytes, limits.own_byte_rate, now)
+        membership.own_messages = retune_bucket(membership.own_messages, limits.own_message_rate, now)
+        membership.own_bytes = retune_bucket(membership.own_bytes, limits.own_byte_rate, now)
 
     def leave_quietly(self, session: Session, membership: Membership) -> None:
         """End a membership at the session's own wish: it is told by the ack alone."""

@@ -47,13 +47,13 @@ from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Allow, Facts, Publish
 from compartmentd.policy.model import Event
 from compartmentd.protocol.application import Peer
-from compartmentd.protocol.jsontext import MAX_DEPTH, check_depth
 from compartmentd.protocol.message import Batch, Message, Run
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core, display_part
-from compartmentd.sessions.limits import longest_wait
 from compartmentd.sessions.registry import Grant, Membership, Session
+from compartmentd.util.ratelimit import longest_wait
+from compartmentd.util.strict_json import MAX_DEPTH, NotStrict, check_depth
 
 _usual = msgspec.json.Decoder(tuple[str, str, str, msgspec.Raw]).decode
 _general = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -88,7 +88,7 @@ def _shape(payload: bytes, attachments: Sequence[bytes]) -> _Shape | None:
         parts = _general(payload)
         if attachments:
             decode_event(payload, attachments)
-    except PayloadRefused:
+    except (PayloadRefused, NotStrict):
         return None
     except (msgspec.DecodeError, RecursionError):
         with suppress(PayloadRefused):

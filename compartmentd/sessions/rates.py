@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from compartmentd.names import NamespaceName
-from compartmentd.sessions.limits import Bucket
 from compartmentd.sessions.registry import OwnBuckets, Session
+from compartmentd.util.ratelimit import TokenBucket
 
 CONNECTS, CONNECTS_AT_ONCE = 2.0, 128.0
 """CONNECTs of one connection a second, and at once: twice as many as it may have namespaces. Each may cost the
@@ -18,10 +18,10 @@ check of a signature, 130 µs and more, and whoever sends it need not have a tok
 
 
 class _Taken(NamedTuple):
-    messages: Bucket | None
-    bytes: Bucket | None
-    joins: Bucket | None
-    own_joins: dict[str, Bucket] | None
+    messages: TokenBucket | None
+    bytes: TokenBucket | None
+    joins: TokenBucket | None
+    own_joins: dict[str, TokenBucket] | None
     rooms_left: dict[str, OwnBuckets] | None
 
 
@@ -37,7 +37,7 @@ class ConnectionRates:
 
     def __init__(self, now: float) -> None:
         """Begin with the one CONNECT that was taken before there was this."""
-        self.connects = Bucket(CONNECTS, now, CONNECTS_AT_ONCE)
+        self.connects = TokenBucket(CONNECTS, now, CONNECTS_AT_ONCE)
         self.connects.take(now)
         self._taken: dict[NamespaceName, _Taken] = {}
 

@@ -17,11 +17,11 @@ from compartmentd.policy.reconcile import Judgement, judge, judge_unchanged
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.join import Joiner, bucket_size, held_rooms
-from compartmentd.sessions.limits import tuned
 from compartmentd.sessions.registry import Session
 from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, judge_again, principal_of
+from compartmentd.util.ratelimit import retune_bucket
 
 
 class Evictions(msgspec.Struct, frozen=True):
@@ -196,9 +196,11 @@ class Reevaluation:
         """Give a session the limits of its namespace; what it has taken of its rates stays taken."""
         now = self._core.clock.monotonic()
         limits = session.limits = namespace.limits
-        session.messages = tuned(session.messages, limits.message_rate, now)
-        session.bytes = tuned(session.bytes, limits.byte_rate, now)
-        session.joins = tuned(session.joins, limits.join_rate, now, bucket_size(limits.rooms_per_session))
+        session.messages = retune_bucket(session.messages, limits.message_rate, now)
+        session.bytes = retune_bucket(session.bytes, limits.byte_rate, now)
+        session.joins = retune_bucket(
+            session.joins, limits.join_rate, now, bucket_size(limits.rooms_per_session)
+        )
         if session.own_joins is not None:
             # A full one is as good as none; so nothing stays of templates that are gone.
             session.own_joins = {

@@ -15,10 +15,10 @@ from compartmentd.policy.model import Limits, RoomTemplate
 from compartmentd.policy.principal import Principal
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.message import Message
-from compartmentd.sessions.limits import Bucket
 from compartmentd.tokens.verify import Verified
+from compartmentd.util.ratelimit import TokenBucket
 
-OwnBuckets = tuple[Bucket | None, Bucket | None]
+OwnBuckets = tuple[TokenBucket | None, TokenBucket | None]
 """The buckets of a room's own rates: of messages, and of bytes."""
 
 ROOMS_LEFT = 32
@@ -59,8 +59,8 @@ class Membership:
         self.template = template
         self.by_server = by_server
         self.grants = _NO_GRANTS
-        self.own_messages: Bucket | None = None
-        self.own_bytes: Bucket | None = None
+        self.own_messages: TokenBucket | None = None
+        self.own_bytes: TokenBucket | None = None
 
     def remember(self, event: str, grant: Grant) -> None:
         """Remember a permission."""
@@ -155,10 +155,10 @@ class Session:
         self.warning = EXPIRING
         self.ended = False
         self.limits = _UNLIMITED
-        self.messages: Bucket | None = None
-        self.bytes: Bucket | None = None
-        self.joins: Bucket | None = None
-        self.own_joins: dict[str, Bucket] | None = None
+        self.messages: TokenBucket | None = None
+        self.bytes: TokenBucket | None = None
+        self.joins: TokenBucket | None = None
+        self.own_joins: dict[str, TokenBucket] | None = None
         self.rooms_left: dict[str, OwnBuckets] | None = None
 
     def send(self, message: Message) -> None:

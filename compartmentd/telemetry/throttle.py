@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from compartmentd.sessions.limits import Bucket
+from compartmentd.util.ratelimit import TokenBucket
 
 RATE = 5.0
 """Lines of a kind a second: a few hundred at the very most, where every kind is flooded at once."""
@@ -21,7 +21,7 @@ TOLD_EVERY = 10.0
 
 
 class _Kind(msgspec.Struct):
-    bucket: Bucket
+    bucket: TokenBucket
     left_out: int = 0
     since: float = 0.0
 
@@ -43,7 +43,7 @@ class Throttle:
         """
         found = self._kinds.get(kind)
         if found is None:
-            found = self._kinds[kind] = _Kind(Bucket(self._rate * times, now, self._burst * times))
+            found = self._kinds[kind] = _Kind(TokenBucket(self._rate * times, now, self._burst * times))
         if found.bucket.take(now):
             return True
         if not found.left_out:

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from compartmentd.tokens.jsontext import NotStrict, read_object
 from compartmentd.tokens.material import canonical
 from compartmentd.tokens.rejected import Reason, Rejected, invalid
+from compartmentd.util.strict_json import JsonError, read_object
 
 MAX_TOKEN = 16 * 1024
 """Characters. Common proxies end a header at 8 to 16 KiB, so no longer token comes through one."""
@@ -90,7 +90,7 @@ def read_header(segments: Segments) -> Header | Rejected:
 def _read_header(header: bytes) -> Header | Rejected:
     try:
         members = read_object(header)
-    except NotStrict as bad:
+    except JsonError as bad:
         return invalid(Reason.BAD_HEADER, f"the token's header {bad}")
     refused = _check_header(members)
     if refused is not None:
@@ -107,7 +107,7 @@ def read_payload(segments: Segments) -> dict[str, Any] | Rejected:
     """Return the token's claims, of which none is verified, or why there are none."""
     try:
         return read_object(segments.payload)
-    except NotStrict as bad:
+    except JsonError as bad:
         return invalid(Reason.BAD_PAYLOAD, f"the token's payload {bad}")
 
 

@@ -24,7 +24,6 @@ from jwt.exceptions import InvalidKeyError
 from compartmentd.names import EntryName
 from compartmentd.problems import Problem
 from compartmentd.tokens.entry import REMOTE, IssuerEntry
-from compartmentd.tokens.jsontext import NotStrict, read_object
 from compartmentd.tokens.material import (
     LEAST_RSA_BITS,
     MOST_RSA_BITS,
@@ -36,6 +35,7 @@ from compartmentd.tokens.material import (
     secret_thumbprint,
 )
 from compartmentd.tokens.rejected import listed, quoted
+from compartmentd.util.strict_json import JsonError, read_object
 
 DEVELOPMENT_PREFIX = b"compartmentd-development-"
 """How a secret begins that `serve --dev` made: good for a playground, refused everywhere else."""
@@ -241,7 +241,7 @@ def _members(entry: IssuerEntry, material: bytes) -> list[Mapping[str, Any]]:
     what = "the answer" if entry.keys.kind in REMOTE else "the file"
     try:
         keys = read_object(material).get("keys")
-    except NotStrict as bad:
+    except JsonError as bad:
         raise _Unusable("key_unreadable", f"{what} {bad}", _JWKS_FORM) from None
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
         raise _Unusable("key_unreadable", f"{what} is no JSON Web Key Set", _JWKS_FORM)

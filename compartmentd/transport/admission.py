@@ -8,6 +8,7 @@ from typing import NamedTuple
 from compartmentd.net.addresses import network_of
 from compartmentd.protocol.counters import Counters
 from compartmentd.transport.options import ServerOptions
+from compartmentd.util.ratelimit import TokenBucket, retune_bucket
 
 
 class TooMany(NamedTuple):
@@ -37,8 +38,7 @@ class Admission:
         self._open = 0
         self._by_address: Counter[str] = Counter()
         self._networks = False
-        self._tokens = 0.0
-        self._refilled: float | None = None
+        self._rate: TokenBucket | None = None
 
     @property
     def open(self) -> int:
@@ -49,7 +49,7 @@ class Admission:
         """Take a place, or say why there is none and count that."""
         refused = self.refusal(address, options, now)
         if refused is None:
-            self.take(address, options)
+            self.take(address, now)
         elif refused is _FULL:
             self._counters.refused_full += 1
         elif refused is _ADDRESS:
@@ -67,16 +67,15 @@ class Admission:
         per_address = options.connections_per_address
         if per_address is not None and address and self._held(address) >= per_address:
             return _ADDRESS
-        if options.connect_rate is not None and not self._has_token(options.connect_rate, now):
-            return _RATE
-        return None
+        rate = self._rate = retune_bucket(self._rate, options.connect_rate, now)
+        return _RATE if rate is not None and not rate.holds(now) else None
 
-    def take(self, address: str, options: ServerOptions) -> None:
+    def take(self, address: str, now: float) -> None:
         """Take a place that `refusal` has just found."""
         self._open += 1
         self._by_address[self._holder(address)] += 1
-        if options.connect_rate is not None:
-            self._tokens -= 1.0
+        if self._rate is not None:
+            self._rate.take(now)
 
     def leave(self, address: str) -> None:
         """Give a place back."""
@@ -97,11 +96,3 @@ class Admission:
 
     def _holder(self, address: str) -> str:
         return network_of(address) if self._networks else address
-
-    def _has_token(self, rate: float, now: float) -> bool:
-        """Look into a bucket that holds one second of its rate, and at least one."""
-        size = max(rate, 1.0)
-        since = size if self._refilled is None else (now - self._refilled) * rate
-        self._tokens = min(size, self._tokens + since)
-        self._refilled = now
-        return self._tokens >= 1.0

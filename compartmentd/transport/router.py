@@ -127,9 +127,10 @@ class Reception:
             if early is not None:
                 probe(connections, wanted.probed, sock, early, text_only=wanted.text_only)
             return True
-        if connections.admission.refusal(client, options, connections.now()) is not None:
+        now = connections.now()
+        if connections.admission.refusal(client, options, now) is not None:
             return False
-        connections.admission.take(client, options)
+        connections.admission.take(client, now)
         sid = new_sid()
         early = self._answer(sock, peer, data, head.size, greeting(sid, wanted, options))
         if early is not None:

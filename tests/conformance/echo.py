@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 from compartmentd.protocol.application import Handshake, Peer
 from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.engineio import Blob
-from compartmentd.protocol.jsontext import decode
 from compartmentd.protocol.message import Message
 from compartmentd.protocol.options import ConnectionOptions
+from compartmentd.protocol.payload_json import decode
 from compartmentd.protocol.socketio import ack_message, decode_event, event_message
 from compartmentd.transport.options import ServerOptions
 from compartmentd.transport.server import EngineServer, SocketServer

@@ -15,8 +15,8 @@ from referencing.jsonschema import DRAFT202012
 from compartmentd.configuration.compiler.files_used import FilesUsed, beside, reason_of
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.document.node import Node
-from compartmentd.document.patterns import pattern_problem
 from compartmentd.document.scalars import LARGEST, SMALLEST
+from compartmentd.util.regex import find_pattern_error
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MAX_DEPTH = 64
@@ -129,7 +129,7 @@ def _check_part(part: dict[str, Any]) -> None:
         raise _UnusableError(f"`$schema` must be {_DIALECT}")
     patterns = part.get("patternProperties", {})
     for pattern in (part.get("pattern"), *(patterns if isinstance(patterns, dict) else ())):
-        if isinstance(pattern, str) and (wrong := pattern_problem(pattern)) is not None:
+        if isinstance(pattern, str) and (wrong := find_pattern_error(pattern)) is not None:
             raise _UnusableError(f"`{pattern}` is not an RE2 pattern: {wrong}")
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.document.node import Node
-from compartmentd.document.patterns import pattern_problem
 from compartmentd.policy.model import (
     All,
     AnyOf,
@@ -37,6 +36,7 @@ from compartmentd.policy.model import (
 from compartmentd.policy.rules.placeholders import parse_text
 from compartmentd.policy.templates.pattern import PatternProblem
 from compartmentd.problems import Span
+from compartmentd.util.regex import find_pattern_error
 
 _WORDS: Mapping[str, Callable[..., Rule]] = {
     "public": Public,
@@ -171,7 +171,7 @@ class RuleReader:
         return Contains(values=tuple(self._value(item) for item in part.items), span=span)
 
     def _matches(self, part: Node, span: Span) -> Test:
-        wrong = pattern_problem(part.data)
+        wrong = find_pattern_error(part.data)
         if wrong is not None:
             help_ = "patterns are RE2's: no look-around, no back references"
             self.report.error(

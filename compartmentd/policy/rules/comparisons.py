@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from compartmentd.policy.decision import Truth
 from compartmentd.policy.model import Bound, Contains, Equals, Exists, Filled, Matches, Moment, Test, Value
-from compartmentd.policy.rules.regex import full_match
+from compartmentd.util.regex import matches_whole
 
 Readings: TypeAlias = tuple[Any, ...]
 """What one value can be taken for; all of them JSON values."""
@@ -145,7 +145,7 @@ def _matches(test: Matches, _reader: Reader) -> Holds:
     def holds(readings: Readings, _scene: Any, _now: float) -> Result:
         for reading in readings:
             if isinstance(reading, str):
-                return HELD if full_match(test.pattern, reading) else NOT_HELD
+                return HELD if matches_whole(test.pattern, reading) else NOT_HELD
         return WRONG_TYPE
 
     return holds

@@ -12,13 +12,12 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
-import re2  # type: ignore[import-untyped]  # it ships no types
 
 from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate
-from compartmentd.policy.rules.regex import compiled, full_match
 from compartmentd.policy.templates.charset import MAX_ROOM_BYTES, Ranges, contains
 from compartmentd.policy.templates.integers import read_integer, spellings
 from compartmentd.policy.templates.shape import Shape
+from compartmentd.util.regex import compile_pattern, escape_literal, matches_whole
 
 Check: TypeAlias = Callable[[str], bool]
 """Tells whether a string is a value of a parameter."""
@@ -176,7 +175,7 @@ def _check_of(param: Param) -> Check:
     if isinstance(param, PatternParam):
         if len(param.items) == 1:
             return _check_of_class(param.items[0])
-        return partial(full_match, _pattern_text(param))
+        return partial(matches_whole, _pattern_text(param))
     return frozenset(param.values).__contains__
 
 
@@ -204,10 +203,10 @@ _NEVER = r"[^\x00-\x{10FFFF}]"
 def _expression_of(reader: Searching) -> Any:
     params = {param.name: param for param in reader.template.params}
     pieces = (
-        f"({_param_text(params[part])})" if index % 2 else re2.escape(part)
+        f"({_param_text(params[part])})" if index % 2 else escape_literal(part)
         for index, part in enumerate(reader.template.pattern)
     )
-    return compiled("".join(pieces))
+    return compile_pattern("".join(pieces))
 
 
 def _param_text(param: Param) -> str:
@@ -216,7 +215,7 @@ def _param_text(param: Param) -> str:
     if isinstance(param, IntegerParam):
         options = ["".join(f"[{low}-{high}]" for low, high in spelling) for spelling in spellings(param)]
         return "|".join(options) or _NEVER
-    return "|".join(re2.escape(value) for value in param.values)
+    return "|".join(escape_literal(value) for value in param.values)
 
 
 def _pattern_text(param: PatternParam) -> str:

@@ -6,7 +6,7 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.tokens.jsontext import MAX_DEPTH, NotStrict, read_object
+from compartmentd.util.strict_json import MAX_DEPTH, JsonError, NotJson, NotStrict, read_object, read_value
 
 GOOD = [
     (b"{}", {}),
@@ -49,7 +49,9 @@ BAD = [
     (b'{"a": "\n"}', "is not JSON"),
     (b'{"a": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", f"is nested deeper than {MAX_DEPTH} levels"),
     (b'{"a":' * 2000 + b"1" + b"}" * 2000, f"is nested deeper than {MAX_DEPTH} levels"),
-    (b"[" * 100_000, f"is nested deeper than {MAX_DEPTH} levels"),
+    (b"[" * 100_000 + b"]" * 100_000, f"is nested deeper than {MAX_DEPTH} levels"),
+    (b"[" * 100_000, "is not JSON"),
+    (b'{"a": [' + b"[]," * 100 + b"[]}", "is not JSON"),
 ]
 
 
@@ -61,7 +63,7 @@ def test_reads_objects(data: bytes, value: object) -> None:
 
 @pytest.mark.parametrize(("data", "message"), BAD)
 def test_refuses_what_is_none_or_could_be_read_in_two_ways(data: bytes, message: str) -> None:
-    with pytest.raises(NotStrict, match=f"^{message}$"):
+    with pytest.raises(JsonError, match=f"^{message}$"):
         read_object(data)
 
 
@@ -69,7 +71,7 @@ def test_refuses_what_is_none_or_could_be_read_in_two_ways(data: bytes, message:
 def test_any_bytes_give_an_object_or_the_one_error(data: bytes) -> None:
     try:
         value = read_object(data)
-    except NotStrict:
+    except JsonError:
         return
     assert value == json.loads(data)
 
@@ -95,7 +97,26 @@ def test_whatever_can_be_written_is_read(value: object, ascii_only: bool) -> Non
 def test_hostile_text_costs_no_more_than_its_length(unit: bytes) -> None:
     data = b"[" * 40 + b'"' + unit * (200_000 // len(unit))
     began = time.process_time()
-    with pytest.raises(NotStrict):
+    with pytest.raises(JsonError):
         read_object(data)
     # A scan that starts again at each quote takes minutes here.
     assert time.process_time() - began < 2
+
+
+def test_text_that_is_no_json_is_told_with_the_place_and_without_its_content() -> None:
+    with pytest.raises(NotJson) as raised:
+        read_value(b'{"secret": "kept"\n "x"}')
+    assert raised.value.detail == "Expecting ',' delimiter: line 2 column 2 (char 19)"
+    assert "kept" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("data", "value"), [(b"[]", []), (b"1", 1), (b'"a"', "a"), (b"null", None)])
+def test_any_value_is_read_where_no_object_is_asked_for(data: bytes, value: object) -> None:
+    assert read_value(data) == value
+
+
+def test_another_depth_may_be_asked_for() -> None:
+    data = b"[" * 64 + b"]" * 64
+    assert read_value(data, max_depth=64) == json.loads(data)
+    with pytest.raises(NotStrict, match=r"^is nested deeper than 63 levels$"):
+        read_value(data, max_depth=63)

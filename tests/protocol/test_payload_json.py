@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.errors import PayloadRefused, WireError
-from compartmentd.protocol.jsontext import MAX_DEPTH, check_depth, decode
+from compartmentd.protocol.payload_json import decode
+from compartmentd.util.strict_json import MAX_DEPTH
 
 
 def nested(depth: int, inner: str = "") -> bytes:
@@ -68,9 +69,9 @@ def test_what_is_no_json(text: bytes):
 
 @pytest.mark.parametrize("filling", ['"[[["', '"\\"[[[["', '"\\\\"', '{"[":"]"}', '"' + "[" * 100 + '"'])
 def test_brackets_in_strings_nest_nothing(filling: str):
-    check_depth(nested(MAX_DEPTH - 1, ",".join([filling] * 50)))
+    decode(nested(MAX_DEPTH - 1, ",".join([filling] * 50)))
     with pytest.raises(PayloadRefused):
-        check_depth(nested(MAX_DEPTH + 1, ",".join([filling] * 50)))
+        decode(nested(MAX_DEPTH + 1, ",".join([filling] * 50)))
 
 
 def depth_of(value: Any) -> int:

@@ -1,0 +1,192 @@
+"""JSON that two parsers cannot read in two ways: one module decides what JSON is taken anywhere.
+
+Two readers, for two kinds of text:
+
+- `decode` is for messages that pass through, at the speed of msgspec: it refuses what could not be passed on (lone
+  surrogates, numbers out of range) and what nests deeper than `MAX_DEPTH`, since each level costs stack where it is
+  decoded. Of two members of one name the last wins.
+- `read_value` and `read_object` are for text that somebody is held to (tokens, key sets, schemas). In addition they
+  refuse a name that occurs twice and an integer beyond 64 bits. `json.loads` takes all of that, each of it a way to
+  show one service another value than the next one sees (RFC 8259, 4; RFC 8725, 3.8).
+
+Errors are `NotJson` for text that is no JSON, and `NotStrict` for JSON that is not taken. Their messages complete a
+sentence ("the token is nested …") and quote nothing of the text, which may be a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from sys import intern
+from typing import Any, NoReturn
+
+import msgspec
+
+MAX_DEPTH = 32
+"""Nesting of arrays and objects. Real tokens stay under 8; the interpreter's own limit is far above."""
+
+SMALLEST_INTEGER = -(2**63)
+LARGEST_INTEGER = 2**64 - 1
+_LONGEST_INTEGER = len(str(SMALLEST_INTEGER))
+
+_decode = msgspec.json.Decoder().decode
+# The closing quote is optional, so that an unterminated string is consumed once and not tried again from each
+# escaped quote in it: that keeps the scan linear.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+class JsonError(ValueError):
+    """The text is not taken; the message completes a sentence and quotes nothing of the text."""
+
+
+class NotJson(JsonError):
+    """The text is no JSON; `detail` says why and where, in the parser's words, if it knows."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("is not JSON")
+        self.detail = detail
+
+
+class NotStrict(JsonError):
+    """The text is JSON of a kind that is not taken."""
+
+
+def check_depth(text: bytes, max_depth: int = MAX_DEPTH) -> None:
+    """Refuse a JSON text that nests deeper than `max_depth`; a text that is no JSON may pass or be refused.
+
+    Also for those who pass a text on undecoded, and must not hand to others what they would not take themselves.
+
+    Raises:
+        NotStrict: the text nests too deeply.
+    """
+    # Fewer brackets than the limit cannot nest deeper than it: true of nearly every text.
+    if text.count(b"[") + text.count(b"{") > max_depth and _remove_levels(text, max_depth):
+        raise _too_deep(max_depth)
+
+
+def decode(text: bytes) -> Any:
+    """Return the value of a JSON text that is known to be UTF-8.
+
+    Raises:
+        NotStrict: it nests deeper than `MAX_DEPTH`, or holds a lone surrogate or a number out of range.
+        NotJson: it is no JSON.
+    """
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
+        check_depth(text)
+    try:
+        return _decode(text)
+    except RecursionError:
+        raise _too_deep(MAX_DEPTH) from None
+    except msgspec.ValidationError:
+        raise NotStrict("holds a number that is out of range") from None
+    except msgspec.DecodeError:
+        raise _diagnose(text) from None
+
+
+def read_value(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
+    """Return the value that is the whole of `data`, in UTF-8, read strictly.
+
+    Raises:
+        NotStrict: it could be read in two ways, nests deeper than `max_depth`, or is not UTF-8.
+        NotJson: it is no JSON.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NotStrict("is not UTF-8") from None
+    if text.count("[") + text.count("{") > max_depth:
+        rest = _remove_levels(data, max_depth)
+        # Brackets that do not match are no nesting: the parser says where the mistake is.
+        if rest and rest.count(b"[") == rest.count(b"]"):
+            raise _too_deep(max_depth)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique_members,
+            parse_int=_integer,
+            parse_float=_number,
+            parse_constant=_refuse_constant,
+        )
+    except JsonError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise NotJson(str(error)) from None
+    if _SURROGATE_ESCAPE.search(data):
+        _check_surrogates(value)
+    return value
+
+
+def read_object(data: bytes) -> dict[str, Any]:
+    """Return the object that is the whole of `data`, in UTF-8, read strictly.
+
+    Raises:
+        JsonError: and nothing else, whatever `data` holds; see `read_value`.
+    """
+    value = read_value(data)
+    if not isinstance(value, dict):
+        raise NotStrict("is not a JSON object")
+    return value
+
+
+def _remove_levels(text: bytes, levels: int) -> bytes:
+    """Return the brackets of a text that remain without its innermost levels; none if it nests no deeper."""
+    rest = _STRING.sub(b"", text).translate(_BRACKETS, _NOT_BRACKETS)
+    # Each pass takes the innermost pairs away, so a text of depth d is empty after d passes, all in C.
+    for _ in range(levels):
+        rest = rest.replace(b"[]", b"")
+        if not rest:
+            break
+    return rest
+
+
+def _too_deep(max_depth: int) -> NotStrict:
+    return NotStrict(f"is nested deeper than {max_depth} levels")
+
+
+def _diagnose(text: bytes) -> JsonError:
+    """Return the error for a text that msgspec refused: Python's own parser takes lone surrogates, and so tells."""
+    try:
+        json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return NotJson()
+    return NotStrict("holds a lone surrogate")
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # One string for each name, not one for each text: half of what the claims of a session take otherwise.
+    members = {intern(name): value for name, value in pairs}
+    if len(members) != len(pairs):
+        raise NotStrict("names a member twice")
+    return members
+
+
+def _integer(digits: str) -> int:
+    # Length first: converting thousands of digits is slow, and refused by the interpreter from 4300 on.
+    if len(digits) <= _LONGEST_INTEGER:
+        value = int(digits)
+        if SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+            return value
+    raise NotStrict("holds an integer beyond 64 bits")
+
+
+def _number(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise NotStrict("holds a number that is out of range")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    # NaN and the infinities are no JSON (RFC 8259, 6), though Python's parser takes them.
+    raise NotStrict(f"holds {name}, which is no JSON")
+
+
+def _check_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise NotStrict("holds a lone surrogate") from None
