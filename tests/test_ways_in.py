@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from compartmentd.policy import decide as decide_module
-from compartmentd.policy.decide import decide_admin
-from compartmentd.policy.decision import Connect, Join, Publish, Request
+from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import Administer, Connect, Join, Publish, Request
 from compartmentd.policy.principal import ANONYMOUS
+from compartmentd.sessions.core import Core
 from tests.support.world import ISSUERS, START, World
 
 POLICY = (
@@ -51,13 +52,13 @@ def world(tmp_path: Path) -> World:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     """Record what the decision function is asked, at the one place behind all its callers."""
     seen: list[Request] = []
-    of = decide_module._Case.of
+    decide = decide_module._Case.decide
 
     def recorded(case: Any, request: Request) -> Any:
         seen.append(request)
-        return of(case, request)
+        return decide(case, request)
 
-    monkeypatch.setattr(decide_module._Case, "of", recorded)
+    monkeypatch.setattr(decide_module._Case, "decide", recorded)
     return seen
 
 
@@ -149,7 +150,7 @@ def test_no_way_in_opens_when_the_one_function_fails(
     def fails(*_: object) -> object:
         raise RuntimeError("a fault that cannot be had otherwise")
 
-    monkeypatch.setattr(decide_module._Case, "of", fails)
+    monkeypatch.setattr(decide_module._Case, "decide", fails)
     with suppress(AssertionError):  # the client helper misses its CONNECT reply or its ack, as it should
         act()
     for session in _sessions(world):
@@ -178,14 +179,77 @@ def test_a_remembered_permission_says_what_deciding_again_would(world: World, as
         assert any(isinstance(request, Publish) for request in asked)
 
 
-def test_admin_access_fails_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not decide_admin(world.hub.snapshot.rules, ANONYMOUS, START).allowed
+def test_admin_access_is_asked_of_the_one_function_and_fails_closed(
+    world: World, asked: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not world.hub.decide(Administer(), world.hub.snapshot, ANONYMOUS).allowed
+    assert asked == [Administer()]
+    (record,) = world.records
+    assert (record.occasion, record.namespace, record.code) == ("administer", "(admin)", Code.RULE_DENIED)
+    assert world.hub.counters.decided["administer", record.namespace, record.code] == 1
 
     def fails(*_: object) -> object:
         raise RuntimeError("a fault that cannot be had otherwise")
 
     monkeypatch.setattr(decide_module._Case, "ruled", fails)
-    assert not decide_admin(world.hub.snapshot.rules, ANONYMOUS, START).allowed
+    assert not world.hub.decide(Administer(), world.hub.snapshot, ANONYMOUS).allowed
+
+
+DECIDING = {"decide", "judge", "judge_unchanged", "judge_memberships", "judge_dependents"}
+"""The functions by which the policy is asked about a request, and about a session as a whole."""
+
+
+def test_sessions_ask_the_policy_in_one_place() -> None:
+    """`Core` gathers the facts, counts and writes the record; no other module of the daemon asks for itself."""
+    asking = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module in POLICY_MODULES:
+                names = {alias.name for alias in node.names}
+                if names & DECIDING:
+                    asking.add(str(path.relative_to(PACKAGE)))
+    inside = {name for name in asking if name.startswith("policy/")}
+    assert inside == {"policy/autojoin.py", "policy/reconcile.py"}
+    # The self-check asks whether the rules still refuse, and `explain-token` is no daemon.
+    assert asking - inside == {"sessions/core.py", "daemon/watchdog.py", "cli/explain_token.py"}
+
+
+POLICY_MODULES = {"compartmentd.policy.decide", "compartmentd.policy.reconcile"}
+
+
+EVENTS: dict[str, tuple[Any, ...]] = {
+    "a remembered message": ("publish", "lobby", "message", 1),
+    "a message that is decided": ("publish", None, "message", 1),
+    "a message that is refused": ("publish", "lobby", "no such event", 1),
+    "a join": ("join", "user:ann"),
+    "a join that is refused": ("join", "attic of another"),
+    "a list of joins": ("join", ["lobby", "user:ann"]),
+    "a leave that takes another room along": ("leave", "lobby"),
+    "a refresh": ("refresh", "TOKEN"),
+    "no request": ("no such request",),
+}
+
+
+@pytest.mark.parametrize("before_its_turn", [False, True], ids=["", "judged first"])
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_reads_the_snapshot_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, *, before_its_turn: bool
+) -> None:
+    """So no decision mixes the rules of one snapshot with the keys, schemas or limits of another."""
+    client = _member(world, "lobby", "attic")
+    client.ask("publish", "lobby", "message", 0)
+    event = [world.token("ann", scope="chat") if part == "TOKEN" else part for part in EVENTS[name]]
+    if before_its_turn:
+        world.swap(CHANGED)
+    reads = []
+
+    def read(core: Core) -> object:
+        reads.append(1)
+        return core.__dict__["snapshot"]
+
+    monkeypatch.setattr(Core, "snapshot", property(read), raising=False)
+    client.ask(*event)
+    assert len(reads) == 1
 
 
 def test_only_the_decision_function_evaluates_rules() -> None:

@@ -15,8 +15,8 @@ from compartmentd.configuration.compiler import load
 from compartmentd.configuration.settings import Configuration
 from compartmentd.errors import UsageError
 from compartmentd.keys.files import read_material
-from compartmentd.policy.decide import decide, decide_admin
-from compartmentd.policy.decision import Connect, Decision, Facts
+from compartmentd.policy.decide import decide
+from compartmentd.policy.decision import Administer, Connect, Decision, Facts
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.problems import Problem
@@ -96,7 +96,7 @@ def _decisions(configuration: Configuration, who: Principal, use: Use, now: floa
     policy = configuration.policy
     rules = Ruleset.of(policy)
     if use == "admin":
-        return {"admin_access": decide_admin(rules, who, now)}
+        return {"admin_access": decide(rules, who, Administer(), Facts(), now)}
     if use == "api":
         return {}
     return {name: decide(rules, who, Connect(name), Facts(), now) for name in policy.namespaces}

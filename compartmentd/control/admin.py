@@ -15,7 +15,7 @@ from compartmentd.control.reload_report import Report, TakenIn
 from compartmentd.control.requests import Record, Refused, RevokeRequest, Subscriber
 from compartmentd.control.revocation import Revoker, by_operator
 from compartmentd.keys.remote import RemoteKeys
-from compartmentd.policy.decide import decide_admin
+from compartmentd.policy.decision import Administer
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.reevaluate import Evictions
 from compartmentd.telemetry.decision_feed import DecisionFeed
@@ -109,14 +109,14 @@ class DaemonAdministration:
             return Refused("the token has expired, or the daemon has been started anew since it was printed")
         snapshot = self._hub.snapshot
         now = time.time()
-        verified = self._hub.unrevoked(verify(token, snapshot.keys, "admin", now))
+        verified = self._hub.unrevoked(verify(token, snapshot.keys, "admin", now), snapshot)
         if isinstance(verified, Rejected):
             if verified.missing is not None:
                 # As for a client's token, so that the provider's new key counts when they try again.
                 self._remote.ask(verified.missing.entry, verified.missing.kid)
             return Refused(f"the token is not accepted: {verified.detail}")
         principal = principal_of(verified, snapshot.keys.entries[verified.subject.entry])
-        if decide_admin(snapshot.rules, principal, now).allowed:
+        if self._hub.decide(Administer(), snapshot, principal).allowed:
             return None
         return Refused("the token does not satisfy `server.admin_access`", known=True)
 

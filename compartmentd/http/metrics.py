@@ -23,7 +23,7 @@ from compartmentd.control.reload import Reloader
 from compartmentd.keys.remote import RemoteKeys
 from compartmentd.names import NamespaceName
 from compartmentd.policy.model import Namespace
-from compartmentd.sessions.counters import UNDECLARED
+from compartmentd.sessions.counters import ADMINISTRATION, UNDECLARED
 from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry.logs import left_out
 from compartmentd.telemetry.loop_lag import BOUNDS, LoopLag
@@ -239,7 +239,7 @@ def _decisions(hub: Hub) -> Iterator[Metric]:
         [
             ((request, namespace, ALLOWED if code is None else code.value), count)
             for (request, namespace, code), count in counters.decided.items()
-            if namespace in declared or namespace == UNDECLARED
+            if namespace in declared or namespace in (ADMINISTRATION, UNDECLARED)
         ],
     )
     yield _counter("refusals_unanswered", "Refused requests that wanted no answer.", counters.unanswered)

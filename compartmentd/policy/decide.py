@@ -16,7 +16,9 @@ import msgspec
 
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import (
+    Administer,
     Allow,
+    CallApi,
     Connect,
     Decision,
     Deny,
@@ -45,17 +47,7 @@ def decide(rules: Ruleset, who: Principal, request: Request, facts: Facts, now: 
     A namespace that is not declared is refused like a rule that does not hold.
     """
     try:
-        return _Case(rules, EvaluationContext(rules.book, who, now), facts).of(request)
-    except Exception:  # noqa: BLE001 - an error while deciding is a refusal, whatever it was
-        return _UNDECIDED
-
-
-def decide_admin(rules: Ruleset, who: Principal, now: float) -> Decision:
-    """Decide whether the bearer of a token may use the admin API over TCP; never raises."""
-    try:
-        case = _Case(rules, EvaluationContext(rules.book, who, now), Facts())
-        rule = rules.policy.admin_access
-        return case.expired("admin_access", rule.span) or case.ruled("admin_access", rule, rule.span)
+        return _Case(rules, EvaluationContext(rules.book, who, now), facts).decide(request)
     except Exception:  # noqa: BLE001 - an error while deciding is a refusal, whatever it was
         return _UNDECIDED
 
@@ -69,10 +61,14 @@ class _Case(msgspec.Struct, gc=False):
     allow: Allow = Allow()
     """What is answered where nothing refuses."""
 
-    def of(self, request: Request) -> Decision:
+    def decide(self, request: Request) -> Decision:
+        if isinstance(request, Administer):
+            return self._administer()
         namespace = self.rules.policy.namespaces.get(request.namespace)
         if namespace is None:
             return Decision(Deny(Code.RULE_DENIED), (Reason("no such namespace", Truth.FALSE),))
+        if isinstance(request, CallApi):
+            return self._call_api(namespace, request)
         refused = self._barred(namespace)
         if refused is not None:
             return refused
@@ -84,7 +80,17 @@ class _Case(msgspec.Struct, gc=False):
             return self._connect(namespace)
         return _UNDECIDED
 
-    # --- the three requests ---
+    # --- the requests ---
+
+    def _administer(self) -> Decision:
+        rule = self.rules.policy.admin_access
+        return self.expired("admin_access", rule.span) or self.ruled("admin_access", rule, rule.span)
+
+    def _call_api(self, namespace: Namespace, request: CallApi) -> Decision:
+        """Decide for a service; its token's entry has `use: api`, and need not be one that may connect."""
+        place = f"api {request.use} of {namespace.name}"
+        rule = {"read": namespace.api.read, "publish": namespace.api.publish, "manage": namespace.api.manage}
+        return self.expired(place, namespace.span) or self.ruled(place, rule[request.use], namespace.span)
 
     def _connect(self, namespace: Namespace) -> Decision:
         allowed = self.ruled(f"connect to {namespace.name}", namespace.connect, namespace.span)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from enum import Enum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -57,7 +57,21 @@ class Publish(msgspec.Struct, frozen=True):
     event: str
 
 
-Request: TypeAlias = Connect | Join | Publish
+class Administer(msgspec.Struct, frozen=True):
+    """May this principal use the admin API over TCP?"""
+
+
+ApiUse: TypeAlias = Literal["read", "publish", "manage"]
+
+
+class CallApi(msgspec.Struct, frozen=True):
+    """May this service use the namespace through the server API, in this way?"""
+
+    namespace: NamespaceName
+    use: ApiUse
+
+
+Request: TypeAlias = Connect | Join | Publish | Administer | CallApi
 
 
 def _always() -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -10,12 +10,28 @@ import msgspec
 from compartmentd.names import Digest, NamespaceName, RoomName, SessionId, Subject
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Decision
+from compartmentd.policy.principal import Principal
 
 Occasion: TypeAlias = Literal[
-    "connect", "join", "publish", "leave", "event", "auto_join", "judge", "refresh", "end"
+    "connect", "join", "publish", "leave", "event", "auto_join", "judge", "refresh", "administer", "end"
 ]
-"""What was decided: a request of that name (`event` is one that there is not), a room at auto-join, a live
-session or membership judged anew, and the end of a session."""
+"""What was decided: a request of that name (`event` is one that does not exist), a room at auto-join, a live
+session or membership judged again, an administrator's request, and the end of a session."""
+
+
+def select_claims(principal: Principal, paths: Iterable[Sequence[str]]) -> dict[str, Any]:
+    """Return the claims at these paths (`log.claims`), nested as in the token; absent ones are left out."""
+    selected: dict[str, Any] = {}
+    for path in paths:
+        value: Any = principal.claims
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None:
+            parent = selected
+            for key in path[:-1]:
+                parent = parent.setdefault(key, {})
+            parent[path[-1]] = value
+    return selected
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import NamespaceName, SessionId
 from compartmentd.policy.codes import Code
 from compartmentd.policy.model import Namespace
@@ -16,7 +17,7 @@ from compartmentd.sessions.counters import UNDECLARED
 from compartmentd.sessions.credentials import Credential, credential
 from compartmentd.sessions.key_wait import KeyFinder, KeyWait
 from compartmentd.sessions.rates import ConnectionRates
-from compartmentd.sessions.reevaluate import Reevaluation
+from compartmentd.sessions.reevaluate import Reevaluation, find_principal
 from compartmentd.sessions.registry import EXPIRING, NamespaceState, Session
 from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.rejected import Reason, Rejected, invalid
@@ -83,38 +84,38 @@ class Connector:
         or_wait: Callable[[], None] | None = None,
     ) -> bool:
         """Answer a CONNECT, or return true where it waits instead and `or_wait` will be called."""
-        core = self._core
-        namespace = core.snapshot.configuration.policy.namespaces.get(name)
+        snapshot = self._core.snapshot
+        namespace = snapshot.configuration.policy.namespaces.get(name)
         if namespace is None:
-            self._turn_away(peer, name)
+            self._turn_away(peer, snapshot, name)
             return False
-        since = core.clock.monotonic()
-        places = core.snapshot.configuration.server.token_from
-        verified = self._verified(credential(places, auth, peer.handshake), namespace)
+        since = self._core.clock.monotonic()
+        places = snapshot.configuration.server.token_from
+        verified = self._verified(credential(places, auth, peer.handshake), snapshot, namespace)
         if isinstance(verified, Rejected):
             if or_wait is not None and self._patience.waits(verified, or_wait):
                 return True
-            self._reject(peer, name, verified, since)
+            self._reject(peer, snapshot, name, verified, since)
         else:
-            self._let_in(peer, namespace, verified, since)
+            self._let_in(peer, snapshot, namespace, verified, since)
         return False
 
-    def _turn_away(self, peer: Peer, name: NamespaceName) -> None:
+    def _turn_away(self, peer: Peer, snapshot: Snapshot, name: NamespaceName) -> None:
         """Refuse a CONNECT to a namespace that is not declared."""
         core, code = self._core, Code.INVALID_NAMESPACE
-        core.record(
-            "connect", NamespaceState(UNDECLARED), event=name, code=code, address=peer.handshake.address
-        )
+        core.record("connect", snapshot, UNDECLARED, event=name, code=code, address=peer.handshake.address)
         core.counters.refused[code] += 1
         # Exactly Socket.IO's own answer, so that what is not declared looks like what does not exist.
         peer.refuse(name, "Invalid namespace")
 
-    def _reject(self, peer: Peer, name: NamespaceName, rejected: Rejected, since: float) -> None:
+    def _reject(
+        self, peer: Peer, snapshot: Snapshot, name: NamespaceName, rejected: Rejected, since: float
+    ) -> None:
         code = self._patience.code(rejected)
-        namespace = self._core.registry.namespaces.get(name) or NamespaceState(name)
         self._core.record(
             "connect",
-            namespace,
+            snapshot,
+            name,
             code=code,
             detail=f"{rejected.reason}: {rejected.detail}",
             address=peer.handshake.address,
@@ -122,86 +123,90 @@ class Connector:
         )
         self._refuse(peer, name, code)
 
-    def _let_in(self, peer: Peer, namespace: Namespace, verified: Verified | None, since: float) -> None:
-        """Make a session for whoever holds this token, or none, if the policy lets them."""
+    def _let_in(
+        self,
+        peer: Peer,
+        snapshot: Snapshot,
+        namespace: Namespace,
+        verified: Verified | None,
+        since: float,
+    ) -> None:
+        """Make a session for the holder of this token, or of none, if the policy allows it."""
         core, name = self._core, namespace.name
         live = core.registry.namespaces.get(name) or NamespaceState(name)
-        principal = ANONYMOUS if verified is None else self._standing.principal(verified)
+        principal = ANONYMOUS if verified is None else find_principal(verified, snapshot)
         session = Session(SessionId(self._new_sid()), peer, live, principal, verified)
-        judgement = self._standing.judge(session, new=True)
-        core.record(
-            "connect",
-            live,
-            session=session,
-            decision=judgement.connect,
-            address=peer.handshake.address,
-            since=since,
-        )
+        judgement, _ = core.judge(session, snapshot, "connect", address=peer.handshake.address, since=since)
         if not judgement.connect.allowed:
             self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE)
             return
         session.namespace = core.registry.namespace(name)
-        session.generation = core.snapshot.generation
+        session.generation = snapshot.generation
         core.registry.add(session)
         if isinstance(peer.memo, ConnectionRates):
             peer.memo.give(session)
         self._standing.apply_limits(session, namespace)
         peer.accept(name, session.sid, session)
-        self._standing.auto_join(session, judgement)
+        self._standing.auto_join(session, snapshot, judgement)
         self._standing.remind(session)
         session.valid_until = judgement.valid_until
         core.schedule(session)
 
-    def refresh(self, session: Session, ack: bytes | None, arguments: list[Any]) -> None:
+    def refresh(self, session: Session, snapshot: Snapshot, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `refresh`: a newer token of the same entry and subject, in place; or nothing changes."""
         core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
         core.note_rate(session, held=within_rate)
         if len(arguments) != 1 or not isinstance(arguments[0], str) or not arguments[0]:
-            core.turn_down("refresh", session, ack, Code.INVALID_PAYLOAD)
+            core.turn_down("refresh", snapshot, session, ack, Code.INVALID_PAYLOAD)
         elif not within_rate:
             wait = longest_wait([(session.messages, 1.0)])
-            core.turn_down("refresh", session, ack, Code.RATE_LIMITED, after=wait)
+            core.turn_down("refresh", snapshot, session, ack, Code.RATE_LIMITED, after=wait)
         else:
-            self._refresh(session, ack, arguments[0], patient=True)
+            self._refresh(session, snapshot, ack, arguments[0], patient=True)
 
-    def _refresh(self, session: Session, ack: bytes | None, token: str, *, patient: bool) -> None:
+    def _refresh(
+        self, session: Session, snapshot: Snapshot, ack: bytes | None, token: str, *, patient: bool
+    ) -> None:
         """Answer a `refresh`, unless it waits for keys first."""
         core = self._core
-        namespace = core.snapshot.configuration.policy.namespaces[session.namespace.name]
-        verified = self._verified(Credential(token), namespace)
+        namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
+        verified = self._verified(Credential(token), snapshot, namespace)
 
         def again() -> None:
-            if session.generation != core.snapshot.generation and not session.ended:
-                self._standing.rejudge(session, Code.POLICY_CHANGED)
+            now = core.snapshot  # another one, where a reload came while the keys were awaited
+            if session.generation != now.generation and not session.ended:
+                self._standing.rejudge(session, now, Code.POLICY_CHANGED)
             if not session.ended:
-                self._refresh(session, ack, token, patient=False)
+                self._refresh(session, now, ack, token, patient=False)
 
         if isinstance(verified, Rejected):
             if patient and self._patience.waits(verified, again):
                 return
             code: Code | None = self._patience.code(verified)
             detail = f"{verified.reason}: {verified.detail}"
-            ref = core.record("refresh", session.namespace, session=session, code=code, detail=detail)
+            ref = core.record("refresh", snapshot, namespace.name, session=session, code=code, detail=detail)
         else:
-            code, ref = self._refreshed(session, namespace, verified)
+            code, ref = self._refreshed(session, snapshot, verified)
         if code is not None:
             core.refuse(session, ack, code, ref=ref)
         elif session.principal.ends_at is not None:
             core.answer(session, ack, replies.refreshed(session.principal.ends_at))
 
     def _refreshed(
-        self, session: Session, namespace: Namespace, verified: Verified | None
+        self, session: Session, snapshot: Snapshot, verified: Verified | None
     ) -> tuple[Code | None, str]:
         """Take the token for the session and judge it by it, every room too; return why not, and its reference."""
         core = self._core
         if verified is None or verified.subject != session.user:
             detail = "the token is of another subject than the session's"
             code = Code.TOKEN_INVALID
-            return code, core.record("refresh", session.namespace, session=session, code=code, detail=detail)
-        principal = self._standing.principal(verified)
-        judgement = self._standing.judge(session, principal=principal)
-        ref = core.record("refresh", session.namespace, session=session, decision=judgement.connect)
+            ref = core.record(
+                "refresh", snapshot, session.namespace.name, session=session, code=code, detail=detail
+            )
+            return code, ref
+        principal = find_principal(verified, snapshot)
+        judgement, ref = core.judge(session, snapshot, "refresh", principal=principal)
         if not judgement.connect.allowed:
             return judgement.connect.code, ref
         session.verified = verified
@@ -210,10 +215,12 @@ class Connector:
         if principal.ends_at is not None:
             # Told at once, a client of a provider with short tokens would refresh again at once, and for ever.
             session.warning = min(EXPIRING, (principal.ends_at - core.clock.wall()) / 2)
-        self._standing.settle(session, namespace, judgement, Code.RULE_DENIED)
+        self._standing.settle(session, snapshot, judgement, Code.RULE_DENIED)
         return None, ""
 
-    def _verified(self, found: Credential, namespace: Namespace) -> Verified | Rejected | None:
+    def _verified(
+        self, found: Credential, snapshot: Snapshot, namespace: Namespace
+    ) -> Verified | Rejected | None:
         if found.malformed:
             return invalid(Reason.NOT_A_JWT, found.malformed)
         if found.token is None:
@@ -222,11 +229,12 @@ class Connector:
         return core.unrevoked(
             self.memory.verify(
                 found.token,
-                core.snapshot.keys,
+                snapshot.keys,
                 "connect",
                 core.clock.wall(),
                 accept=namespace.issuers,
-            )
+            ),
+            snapshot,
         )
 
     def _refuse(self, peer: Peer, name: NamespaceName, code: Code) -> None:

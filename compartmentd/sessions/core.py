@@ -1,29 +1,58 @@
-"""What all parts of the hub share: the one snapshot, the registry, the clocks, and how a session ends."""
+"""What all parts of the hub share: the current snapshot, the registry, the clocks, and the way to a decision."""
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import msgspec
 
 from compartmentd.configuration.snapshot import Snapshot
-from compartmentd.names import RoomName
+from compartmentd.names import NamespaceName, RoomName, Subject
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decision import Decision
+from compartmentd.policy.decide import decide
+from compartmentd.policy.decision import Administer, Decision, Facts, Join, Publish
+from compartmentd.policy.principal import Principal
+from compartmentd.policy.reconcile import (
+    Held,
+    Judgement,
+    Memberships,
+    judge,
+    judge_dependents,
+    judge_unchanged,
+)
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.message import Message
 from compartmentd.sessions import replies
 from compartmentd.sessions.agenda import Agenda
-from compartmentd.sessions.audit import AuditLog, Occasion, Record
+from compartmentd.sessions.audit import AuditLog, Occasion, Record, select_claims
 from compartmentd.sessions.clock import Clock
-from compartmentd.sessions.counters import Counters
+from compartmentd.sessions.counters import ADMINISTRATION, Counters
 from compartmentd.sessions.flood import Flood
 from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
-from compartmentd.sessions.registry import NamespaceState, Registry, Session
+from compartmentd.sessions.registry import Registry, Session
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.tokens.rejected import Reason, Rejected
 from compartmentd.tokens.verify import Verified
+
+
+class Arrival(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The facts about a request that are established once, when it arrives, however often it is then decided.
+
+    `since` is the monotonic time of the arrival in seconds; the others are facts of `policy.decision.Facts`.
+    """
+
+    since: float
+    well_formed: bool = True
+    within_rate: bool = True
+    within_room_rate: bool = True
+    size: int | None = None
+
+
+def _fits() -> bool:
+    return True
 
 
 class Core:
@@ -45,7 +74,154 @@ class Core:
         """Sessions that the current snapshot has not judged yet; empty except during a reload."""
         self.floods: dict[int, Flood] = {}
 
-    # --- telling ---------------------------------------------------------------------------------------------
+    # --- deciding --------------------------------------------------------------------------------------------
+
+    def decide(
+        self,
+        request: Join | Publish,
+        snapshot: Snapshot,
+        session: Session,
+        arrival: Arrival,
+        payload_holds: Callable[[], bool] = _fits,
+    ) -> tuple[Decision, str]:
+        """Decide a session's request: gather the facts of this moment, decide, count, write the audit record.
+
+        `decide`, `decide_access` and the three ways to judge a session as a whole below are all the ways from a
+        session to the decision core. The snapshot is an argument, so that nothing that waits keeps one: it reads
+        the current snapshot again and passes that.
+
+        Args:
+            request: The question.
+            snapshot: The current snapshot, which each event reads once.
+            session: The session that asks.
+            arrival: The facts that were established when the request arrived.
+            payload_holds: Returns whether the data fits the event's schema; called where all earlier checks passed.
+
+        Returns:
+            The decision, and the reference that a refusal's answer carries.
+        """
+        if isinstance(request, Join):
+            occasion: Occasion = "join"
+            event, occupancy = None, session.namespace.occupancy(request.room)
+        else:
+            occasion, event, occupancy = "publish", request.event, 0
+        facts = Facts(
+            well_formed=arrival.well_formed,
+            within_rate=arrival.within_rate,
+            within_room_rate=arrival.within_room_rate,
+            memberships=session.memberships.keys(),
+            size=arrival.size,
+            payload_holds=payload_holds,
+            occupancy=occupancy,
+        )
+        decision = decide(snapshot.rules, session.principal, request, facts, self.clock.wall())
+        ref = self.record(
+            occasion,
+            snapshot,
+            request.namespace,
+            session=session,
+            room=request.room if arrival.well_formed else None,
+            event=event,
+            decision=decision,
+            since=arrival.since,
+        )
+        return decision, ref
+
+    def decide_access(self, request: Administer, snapshot: Snapshot, principal: Principal) -> Decision:
+        """Decide a request that no session makes: that of the bearer of a token at the admin API."""
+        decision = decide(snapshot.rules, principal, request, Facts(), self.clock.wall())
+        self.record("administer", snapshot, ADMINISTRATION, subject=principal.subject, decision=decision)
+        return decision
+
+    def judge(
+        self,
+        session: Session,
+        snapshot: Snapshot,
+        occasion: Literal["connect", "refresh", "judge"],
+        *,
+        principal: Principal | None = None,
+        address: str | None = None,
+        since: float | None = None,
+    ) -> tuple[Judgement, str]:
+        """Judge a session as a whole: connect rule, memberships, auto-join; nothing of it takes effect here.
+
+        Args:
+            session: The session; of `connect` one that is not registered yet.
+            snapshot: The current snapshot.
+            occasion: Why it is judged; that a live session may stay is no news, so `judge` records only losses.
+            principal: Its holder by a newer token, if not the one that it has.
+            address: The client's address, for the record of a CONNECT.
+            since: The monotonic time (seconds) at which deciding began.
+
+        Returns:
+            The judgement, and the reference that a refusal's answer carries.
+        """
+        namespace = session.namespace
+        # Limits bind the next connect and evict nobody: a session that exists is not counted against its user.
+        others = namespace.sessions_of(session.user) if occasion == "connect" else 0
+        judgement = judge(
+            snapshot.rules,
+            namespace.name,
+            principal or session.principal,
+            list_memberships(session),
+            declined=session.declined or frozenset(),
+            occupancy=namespace.occupancy,
+            sessions=others,
+            now=self.clock.wall(),
+        )
+        ref = ""
+        if occasion != "judge" or not judgement.connect.allowed:
+            ref = self.record(
+                occasion,
+                snapshot,
+                namespace.name,
+                session=session,
+                decision=judgement.connect,
+                address=address,
+                since=since,
+            )
+        self._record_rooms(session, snapshot, judgement)
+        return judgement, ref
+
+    def judge_unchanged(self, session: Session, snapshot: Snapshot) -> Judgement:
+        """Judge a session for which a reload changed nothing that was decided before: only auto-join is asked."""
+        namespace = session.namespace
+        judgement = judge_unchanged(
+            snapshot.rules,
+            namespace.name,
+            session.principal,
+            [membership.room.name for membership in session.memberships.values()],
+            declined=session.declined or frozenset(),
+            occupancy=namespace.occupancy,
+            valid_until=session.valid_until,
+            now=self.clock.wall(),
+        )
+        self._record_rooms(session, snapshot, judgement)
+        return judgement
+
+    def judge_dependents(self, session: Session, snapshot: Snapshot) -> Memberships:
+        """Judge the memberships that depend on others (`member_of`), after one was lost."""
+        name = session.namespace.name
+        left = judge_dependents(
+            snapshot.rules,
+            name,
+            session.principal,
+            list_memberships(session),
+            now=self.clock.wall(),
+        )
+        for room, decision in left.lost:
+            self.record("judge", snapshot, name, session=session, room=room, decision=decision)
+        return left
+
+    def _record_rooms(self, session: Session, snapshot: Snapshot, judgement: Judgement) -> None:
+        name = session.namespace.name
+        self.counters.auto_join_skipped += len(judgement.skipped)
+        for room, decision in judgement.lost:
+            self.record("judge", snapshot, name, session=session, room=room, decision=decision)
+        for room, decision in judgement.joined:
+            self.record("auto_join", snapshot, name, session=session, room=room, decision=decision)
+
+    # --- answering -------------------------------------------------------------------------------------------
 
     def deliver(
         self,
@@ -61,7 +237,7 @@ class Core:
         While a reload is judging, whoever is not judged yet gets it later, if the new policy lets it: what is
         published after a reload must not reach a session that the reload denies (P3).
         """
-        generation = self.snapshot.generation if self.unjudged else None
+        generation = self.generation if self.unjudged else None
         counters = self.counters
         # A copy: sending may close a connection, which changes the rooms.
         for session in tuple(recipients):
@@ -107,6 +283,7 @@ class Core:
     def turn_down(
         self,
         occasion: Occasion,
+        snapshot: Snapshot,
         session: Session,
         ack: bytes | None,
         code: Code,
@@ -114,16 +291,18 @@ class Core:
         after: float | None = None,
         event: str | None = None,
     ) -> None:
-        """Refuse a request that no rule was asked about: its form, its rate."""
-        ref = self.record(occasion, session.namespace, session=session, event=event, code=code)
+        """Refuse a request about which no rule was asked: for its form, for its rate."""
+        ref = self.record(occasion, snapshot, session.namespace.name, session=session, event=event, code=code)
         self.refuse(session, ack, code, after, ref)
 
     def record(
         self,
         occasion: Occasion,
-        namespace: NamespaceState,
+        snapshot: Snapshot,
+        namespace: NamespaceName,
         *,
         session: Session | None = None,
+        subject: Subject | None = None,
         room: str | None = None,
         event: str | None = None,
         code: Code | None = None,
@@ -132,25 +311,41 @@ class Core:
         address: str | None = None,
         since: float | None = None,
     ) -> str:
-        """Count a decision or an end, and tell the journal, if anybody reads it.
+        """Count a decision or an end, and write the audit record, if anybody reads it.
 
-        `since` is the monotonic time at which deciding began. Returns the reference for the client's answer.
+        Args:
+            occasion: What was decided.
+            snapshot: The snapshot that decided.
+            namespace: The namespace's name, or what stands for it (`counters`).
+            session: The session that it is about.
+            subject: The user that it is about, where there is no session.
+            room: The room's name as the client wrote it.
+            event: The event's name as the client wrote it.
+            code: The code of a refusal or an end; that of the decision, where there is one.
+            decision: The decision.
+            detail: What a token lacks, for the operator.
+            address: The client's address, of a CONNECT.
+            since: The monotonic time at which deciding began, in seconds.
+
+        Returns:
+            The reference for the client's answer; empty where no line was written.
         """
         code = code if decision is None else decision.code
         if occasion != "end":
-            self.counters.decided[occasion, namespace.name, code] += 1
+            self.counters.decided[occasion, namespace, code] += 1
         if not self.journal.wants(code):
             return ""
+        claims = snapshot.configuration.log.claims
         return self.journal.decided(
             Record(
                 at=self.clock.wall(),
-                generation=self.snapshot.generation,
-                digest=self.snapshot.digest,
+                generation=snapshot.generation,
+                digest=snapshot.digest,
                 occasion=occasion,
-                namespace=namespace.name,
+                namespace=namespace,
                 session=None if session is None else session.sid,
-                subject=None if session is None else session.user,
-                claims={} if session is None else self._logged(session),
+                subject=subject if session is None else session.user,
+                claims={} if session is None else select_claims(session.principal, claims),
                 address=address,
                 room=None if room is None else RoomName(room),
                 event=event,
@@ -161,33 +356,19 @@ class Core:
             ),
         )
 
-    def _logged(self, session: Session) -> dict[str, Any]:
-        """Return the claims that the operator wants in the log, nested as in the token."""
-        found: dict[str, Any] = {}
-        for path in self.snapshot.configuration.log.claims:
-            value: Any = session.principal.claims
-            for key in path:
-                value = value.get(key) if isinstance(value, Mapping) else None
-            if value is not None:
-                place = found
-                for key in path[:-1]:
-                    place = place.setdefault(key, {})
-                place[path[-1]] = value
-        return found
-
     # --- revocation ------------------------------------------------------------------------------------------
 
-    def revocation_of(self, verified: Verified) -> Revocation | None:
-        """Return what revokes a token, `None` if it counts."""
-        entry = self.snapshot.keys.entries.get(verified.subject.entry)
+    def find_revocation(self, verified: Verified, snapshot: Snapshot) -> Revocation | None:
+        """Return the revocation that covers a token, `None` if the token counts."""
+        entry = snapshot.keys.entries.get(verified.subject.entry)
         # Without an entry: a reload has just removed it, and judging the session will end it.
         return None if entry is None else self.revocations.covering(verified, entry.issuer)
 
-    def unrevoked(self, verified: Verified | Rejected) -> Verified | Rejected:
-        """Refuse a token that was revoked; every way in for a verified token comes through here."""
+    def unrevoked(self, verified: Verified | Rejected, snapshot: Snapshot) -> Verified | Rejected:
+        """Refuse a token that was revoked; every verified token that lets somebody in passes here."""
         if isinstance(verified, Rejected):
             return verified
-        revocation = self.revocation_of(verified)
+        revocation = self.find_revocation(verified, snapshot)
         if revocation is None:
             return verified
         return Rejected(revocation.code, Reason(revocation.code.value), _REVOKED[revocation.code])
@@ -224,12 +405,12 @@ class Core:
 
     # --- ending ----------------------------------------------------------------------------------------------
 
-    def end(self, session: Session, code: Code) -> None:
+    def end(self, session: Session, snapshot: Snapshot, code: Code) -> None:
         """End a session from our side: `closing`, then DISCONNECT, and nothing after it."""
         if session.ended:
             return
         self.counters.ended[code] += 1
-        self.record("end", session.namespace, session=session, code=code)
+        self.record("end", snapshot, session.namespace.name, session=session, code=code)
         self.forget(session)
         session.send(replies.closing(session.namespace.prefix, code))
         session.peer.end(session.namespace.name)
@@ -257,6 +438,14 @@ _REVOKED = {
     Code.LOGGED_OUT: "the token was issued before its user logged out",
     Code.REVOKED: "the token is among those that were revoked",
 }
+
+
+def list_memberships(session: Session) -> tuple[Held, ...]:
+    """Return the session's memberships as the decision core takes them."""
+    return tuple(
+        Held(room=membership.room.name, by_server=membership.by_server)
+        for membership in session.memberships.values()
+    )
 
 
 def display_part(session: Session, *, with_entry: bool) -> bytes:

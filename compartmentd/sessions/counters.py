@@ -12,6 +12,9 @@ UNDECLARED = NamespaceName("(undeclared)")
 """Stands for every namespace that is not declared, and can be the name of none: what clients make up must not make
 counts, or series of metrics, without end."""
 
+ADMINISTRATION = NamespaceName("(admin)")
+"""Stands in the place of a namespace for decisions about the admin API."""
+
 
 class Counters:
     """Counts since the start of the process."""

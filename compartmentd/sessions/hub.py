@@ -15,6 +15,8 @@ from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.errors import PayloadRefused
 from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import Administer, Decision
+from compartmentd.policy.principal import Principal
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import replies
@@ -59,7 +61,7 @@ class Hub:
         self._sweep = Sweep(core)
         self._keep_revocations()
         self._leaving = False
-        self._requests: dict[str, Callable[[Session, bytes | None, list[Any]], None]] = {
+        self._requests: dict[str, Callable[[Session, Snapshot, bytes | None, list[Any]], None]] = {
             "join": self._joiner.join,
             "leave": self._joiner.leave,
             "refresh": self._connector.refresh,
@@ -99,44 +101,52 @@ class Hub:
     ) -> None:
         """Handle a request: `join`, `leave`, `publish` or `refresh`."""
         core = self._core
-        if session.generation != core.generation:
-            self._standing.rejudge(session, Code.POLICY_CHANGED)
+        snapshot = core.snapshot
+        if session.generation != snapshot.generation:
+            self._standing.rejudge(session, snapshot, Code.POLICY_CHANGED)
         if self._sweep.pending:
-            self._sweep.look_at(session)
+            self._sweep.look_at(session, snapshot)
         publishes = payload.startswith(PUBLISH)
-        if publishes and not attachments and self._publisher.remembered(session, ack, payload):
+        if publishes and not attachments and self._publisher.remembered(session, snapshot, ack, payload):
             return
         ends_at = session.principal.ends_at
         if ends_at is not None and ends_at <= core.clock.wall():
-            core.end(session, Code.TOKEN_EXPIRED)
+            core.end(session, snapshot, Code.TOKEN_EXPIRED)
         if session.ended:
             return
         if publishes:
-            self._publisher.publish(session, ack, payload, attachments)
+            self._publisher.publish(session, snapshot, ack, payload, attachments)
             return
         try:
             name, *arguments = decode_event(payload, attachments)
         except PayloadRefused:
-            self._refuse_message(session, ack, Code.INVALID_PAYLOAD)
+            self._refuse_message(session, snapshot, ack, Code.INVALID_PAYLOAD)
             return
         if name == "publish":  # spaced in another way than clients do
-            self._publisher.publish(session, ack, payload, attachments)
+            self._publisher.publish(session, snapshot, ack, payload, attachments)
             return
         request = self._requests.get(name) if isinstance(name, str) else None
         if request is None:
             event = name if isinstance(name, str) else None
-            self._refuse_message(session, ack, Code.UNKNOWN_EVENT, event)
+            self._refuse_message(session, snapshot, ack, Code.UNKNOWN_EVENT, event)
         else:
-            request(session, ack, arguments)
+            request(session, snapshot, ack, arguments)
 
     def _refuse_message(
-        self, session: Session, ack: bytes | None, code: Code, event: str | None = None
+        self,
+        session: Session,
+        snapshot: Snapshot,
+        ack: bytes | None,
+        code: Code,
+        event: str | None = None,
     ) -> None:
-        """Refuse what is no request at all; it counts as a message."""
+        """Refuse an event that is no request; it counts as a message."""
         core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
         core.note_rate(session, held=within_rate)
-        core.turn_down("event", session, ack, code if within_rate else Code.RATE_LIMITED, event=event)
+        if not within_rate:
+            code = Code.RATE_LIMITED
+        core.turn_down("event", snapshot, session, ack, code, event=event)
 
     def left(self, session: Session) -> None:
         """Forget a session that its client ended."""
@@ -188,11 +198,12 @@ class Hub:
         until then.
         """
         core = self._core
+        snapshot = core.snapshot
         until = core.clock.monotonic() + budget
         while core.unjudged:
             session = core.unjudged[0]
-            if not session.ended and session.generation != core.snapshot.generation:
-                self._standing.rejudge(session, Code.POLICY_CHANGED)
+            if not session.ended and session.generation != snapshot.generation:
+                self._standing.rejudge(session, snapshot, Code.POLICY_CHANGED)
             core.unjudged.popleft()
             if core.clock.monotonic() >= until:
                 break
@@ -206,8 +217,10 @@ class Hub:
         self._connector.leave()
         self._requests["join"] = self._refuse_join
 
-    def _refuse_join(self, session: Session, ack: bytes | None, _arguments: list[Any]) -> None:
-        self._core.turn_down("join", session, ack, Code.UNAVAILABLE)
+    def _refuse_join(
+        self, session: Session, snapshot: Snapshot, ack: bytes | None, _arguments: list[Any]
+    ) -> None:
+        self._core.turn_down("join", snapshot, session, ack, Code.UNAVAILABLE)
 
     def say_goodbye(self, sessions: Iterable[Session]) -> None:
         """Tell the sessions of a connection that the server goes away; closing the transport is the server's part.
@@ -247,9 +260,13 @@ class Hub:
         """Count, inside, the sessions that a revocation ends; gives how to ask for the number so far."""
         return self._sweep.counting(revocation)
 
-    def unrevoked(self, verified: Verified | Rejected) -> Verified | Rejected:
+    def unrevoked(self, verified: Verified | Rejected, snapshot: Snapshot) -> Verified | Rejected:
         """Refuse a verified token that was revoked."""
-        return self._core.unrevoked(verified)
+        return self._core.unrevoked(verified, snapshot)
+
+    def decide(self, request: Administer, snapshot: Snapshot, principal: Principal) -> Decision:
+        """Decide a request that no session makes, for the holder of a verified token."""
+        return self._core.decide_access(request, snapshot, principal)
 
     def _keep_revocations(self) -> None:
         for entry in self._core.snapshot.configuration.issuers:
@@ -261,21 +278,22 @@ class Hub:
         """Do what time asks for, for at most `budget` seconds; tell whether something is left to do."""
         core = self._core
         self._publisher.rest()
+        snapshot = core.snapshot
         now = core.clock.wall()
         until = core.clock.monotonic() + budget
         for session in core.agenda.due(now):
-            self._moment(session, now)
+            self._moment(session, snapshot, now)
             if core.clock.monotonic() >= until:
                 return True
         return False
 
-    def _moment(self, session: Session, now: float) -> None:
+    def _moment(self, session: Session, snapshot: Snapshot, now: float) -> None:
         core = self._core
         ends_at = session.principal.ends_at
         if ends_at is not None and ends_at <= now:
-            core.end(session, Code.TOKEN_EXPIRED)
+            core.end(session, snapshot, Code.TOKEN_EXPIRED)
         elif session.valid_until is not None and session.valid_until <= now:
-            self._standing.rejudge(session, Code.RULE_DENIED)
+            self._standing.rejudge(session, snapshot, Code.RULE_DENIED)
         else:
             self._standing.remind(session)
             core.schedule(session)

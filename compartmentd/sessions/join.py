@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import RoomName
 from compartmentd.policy.autojoin import would_auto_join
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decide import decide
-from compartmentd.policy.decision import Allow, Decision, Facts, Join
+from compartmentd.policy.decision import Allow, Decision, Join
 from compartmentd.policy.model import RoomTemplate
-from compartmentd.policy.reconcile import Held, judge_dependents
 from compartmentd.sessions import replies
-from compartmentd.sessions.core import Core
+from compartmentd.sessions.core import Arrival, Core
 from compartmentd.sessions.registry import Membership, Session
 from compartmentd.util.ratelimit import longest_wait, retune_bucket
 
@@ -29,65 +28,61 @@ class Joiner:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def join(self, session: Session, ack: bytes | None, arguments: list[Any]) -> None:
+    def join(self, session: Session, snapshot: Snapshot, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `join`: one room, answered by one result, or a list, answered by a list in its order."""
         rooms = _rooms(arguments)
         most = session.limits.rooms_per_session
         if isinstance(rooms, list) and (most is None or len(rooms) <= most):
             results = []
             for room in rooms:
-                results.append(self._join(session, room))
+                results.append(self._join(session, snapshot, room))
                 if session.ended:
                     return  # closed for its rate: it must neither enter the rooms that are left nor count again
             self._core.answer(session, ack, b"[" + b",".join(results) + b"]")
             return
-        result = self._join(session, rooms if isinstance(rooms, str) else None)
+        result = self._join(session, snapshot, rooms if isinstance(rooms, str) else None)
         if ack is None and not result.startswith(ACCEPTED):
             self._core.counters.unanswered += 1
         if not session.ended:
             self._core.answer(session, ack, result)
 
-    def _join(self, session: Session, room: str | None) -> bytes:
+    def _join(self, session: Session, snapshot: Snapshot, room: str | None) -> bytes:
         """Decide on one room (`None`: the request had another form) and return the body of its answer."""
-        since = self._core.clock.monotonic()
-        decision = self._decide(session, room, since)
-        ref = self._core.record(
-            "join", session.namespace, session=session, room=room, decision=decision, since=since
-        )
+        decision, ref = self._decide(session, snapshot, room)
         if room is None or not isinstance(decision.outcome, Allow) or decision.outcome.template is None:
             code = decision.code or Code.UNAVAILABLE
             self._core.counters.refused[code] += 1
             membership = session.memberships.get(room or "")
             if membership is not None and code not in REQUEST_CODES:
-                self.lose(session, [membership], Code.RULE_DENIED)
-            after = self._wait(session, room) if code is Code.RATE_LIMITED else None
+                self.lose(session, snapshot, [membership], Code.RULE_DENIED)
+            after = self._wait(session, snapshot, room) if code is Code.RATE_LIMITED else None
             return replies.refusal(code, after, ref)
         if room not in session.memberships:
             self.enter(session, RoomName(room), decision.outcome.template, by_server=False)
         self._attend(session, decision.valid_until)
         return replies.joined_ack(room)
 
-    def _decide(self, session: Session, room: str | None, now: float) -> Decision:
+    def _decide(self, session: Session, snapshot: Snapshot, room: str | None) -> tuple[Decision, str]:
         core = self._core
+        now = core.clock.monotonic()
         name = RoomName(room or "")
         within_rate = session.joins is None or session.joins.take(now)
         core.note_rate(session, held=within_rate)
-        found = core.snapshot.rules.find(session.namespace.name, name) if room is not None else None
-        facts = Facts(
+        found = snapshot.rules.find(session.namespace.name, name) if room is not None else None
+        arrival = Arrival(
+            since=now,
             well_formed=room is not None,
             within_rate=within_rate,
             within_room_rate=not within_rate
             or found is None
             or self._within_own_rate(session, found.template, now),
-            memberships=session.memberships.keys(),
-            occupancy=session.namespace.occupancy(name),
         )
         # A client's request is never the operator's side, also not for a room that it was auto-joined to.
         request = Join(session.namespace.name, name, by_server=False)
-        return decide(core.snapshot.rules, session.principal, request, facts, core.clock.wall())
+        return core.decide(request, snapshot, session, arrival)
 
-    def _wait(self, session: Session, room: str | None) -> float:
-        found = None if room is None else self._core.snapshot.rules.find(session.namespace.name, room)
+    def _wait(self, session: Session, snapshot: Snapshot, room: str | None) -> float:
+        found = None if room is None else snapshot.rules.find(session.namespace.name, room)
         own = (
             None if found is None or session.own_joins is None else session.own_joins.get(found.template.name)
         )
@@ -105,24 +100,24 @@ class Joiner:
         session.own_joins[template.name] = bucket
         return bucket.take(now)
 
-    def leave(self, session: Session, ack: bytes | None, arguments: list[Any]) -> None:
+    def leave(self, session: Session, snapshot: Snapshot, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `leave`: ok also where the session is not in the room; it counts as a message."""
         core = self._core
         now = core.clock.monotonic()
         within_rate = session.messages is None or session.messages.take(now)
         core.note_rate(session, held=within_rate)
         if len(arguments) != 1 or not isinstance(arguments[0], str):
-            core.turn_down("leave", session, ack, Code.INVALID_PAYLOAD)
+            core.turn_down("leave", snapshot, session, ack, Code.INVALID_PAYLOAD)
             return
         if not within_rate:
             wait = longest_wait([(session.messages, 1.0)])
-            core.turn_down("leave", session, ack, Code.RATE_LIMITED, after=wait)
+            core.turn_down("leave", snapshot, session, ack, Code.RATE_LIMITED, after=wait)
             return
         membership = session.memberships.get(arguments[0])
         if membership is not None:
             self._decline(session, membership)
             self.leave_quietly(session, membership)
-            self.cascade(session, Code.RULE_DENIED)
+            self.cascade(session, snapshot, Code.RULE_DENIED)
         core.answer(session, ack, replies.OK)
 
     def _decline(self, session: Session, membership: Membership) -> None:
@@ -150,25 +145,20 @@ class Joiner:
         """End a membership at the session's own wish: it is told by the ack alone."""
         self._core.registry.leave(session, membership)
 
-    def lose(self, session: Session, memberships: Sequence[Membership], code: Code) -> None:
+    def lose(
+        self, session: Session, snapshot: Snapshot, memberships: Sequence[Membership], code: Code
+    ) -> None:
         """End memberships from our side, tell the session, and judge at once what depends on them."""
         for membership in memberships:
             self._core.registry.leave(session, membership)
             session.send(replies.left(session.namespace.prefix, membership.room.name, code))
-        self.cascade(session, Code.RULE_DENIED)
+        self.cascade(session, snapshot, Code.RULE_DENIED)
 
-    def cascade(self, session: Session, code: Code) -> None:
+    def cascade(self, session: Session, snapshot: Snapshot, code: Code) -> None:
         """Judge the remaining memberships that depend on others, after one was lost."""
         core = self._core
-        left = judge_dependents(
-            core.snapshot.rules,
-            session.namespace.name,
-            session.principal,
-            held_rooms(session),
-            now=core.clock.wall(),
-        )
-        for room, decision in left.lost:
-            core.record("judge", session.namespace, session=session, room=room, decision=decision)
+        left = core.judge_dependents(session, snapshot)
+        for room, _ in left.lost:
             core.registry.leave(session, session.memberships[room])
             session.send(replies.left(session.namespace.prefix, room, code))
         self._attend(session, left.valid_until)
@@ -198,11 +188,3 @@ def _rooms(arguments: list[Any]) -> str | list[str] | None:
 def bucket_size(rooms: int | None) -> float:
     """Return how many joins a session may make at once: a page reload asks for all its rooms again."""
     return 100.0 if rooms is None else float(rooms)
-
-
-def held_rooms(session: Session) -> tuple[Held, ...]:
-    """Return the session's memberships as the decision core takes them."""
-    return tuple(
-        Held(room=membership.room.name, by_server=membership.by_server)
-        for membership in session.memberships.values()
-    )

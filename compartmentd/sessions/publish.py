@@ -40,17 +40,17 @@ from math import inf
 
 import msgspec
 
+from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.errors import PayloadRefused
 from compartmentd.names import RoomName
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decide import decide
-from compartmentd.policy.decision import Allow, Facts, Publish
+from compartmentd.policy.decision import Allow, Publish
 from compartmentd.policy.model import Event
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.message import Batch, Message, Run
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import replies
-from compartmentd.sessions.core import Core, display_part
+from compartmentd.sessions.core import Arrival, Core, display_part
 from compartmentd.sessions.registry import Grant, Membership, Session
 from compartmentd.util.ratelimit import longest_wait
 from compartmentd.util.strict_json import MAX_DEPTH, NotStrict, check_depth
@@ -121,7 +121,7 @@ class Publisher:
         self._acks: Run | None = None
         self._acks_of: Session | None = None
 
-    def remembered(self, session: Session, ack: bytes | None, payload: bytes) -> bool:
+    def remembered(self, session: Session, snapshot: Snapshot, ack: bytes | None, payload: bytes) -> bool:
         """Handle a `publish` that a remembered permission covers; tell whether one does, else nothing happened.
 
         INVARIANT: a permission is remembered only where nothing but its time, the size of the data and the
@@ -149,7 +149,9 @@ class Publisher:
         bucket = session.messages
         if bucket is not None and not bucket.take(self._monotonic()):
             core.note_rate(session, held=False)
-            core.turn_down("publish", session, ack, Code.RATE_LIMITED, after=bucket.wait(), event=event)
+            core.turn_down(
+                "publish", snapshot, session, ack, Code.RATE_LIMITED, after=bucket.wait(), event=event
+            )
             return True
         if core.floods:
             core.note_rate(session, held=True)
@@ -174,11 +176,15 @@ class Publisher:
         self._batch_to = ()
 
     def publish(
-        self, session: Session, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]
+        self,
+        session: Session,
+        snapshot: Snapshot,
+        ack: bytes | None,
+        payload: bytes,
+        attachments: Sequence[bytes],
     ) -> None:
         """Handle any `publish` of a session that the current snapshot has judged, by deciding on it."""
         core = self._core
-        snapshot = core.snapshot
         now = core.clock.monotonic()
         shape = _shape(payload, attachments)
         within_rate = session.messages is None or session.messages.take(now)
@@ -191,26 +197,18 @@ class Publisher:
         core.note_rate(session, held=within_rate)
         membership = None if room is None else session.memberships.get(room)
         request = Publish(session.namespace.name, room, event)
-        declared = self._declared(session, membership, room, event)
-        facts = Facts(
+        declared = _find_event(session, snapshot, membership, room, event)
+        arrival = Arrival(
+            since=now,
             well_formed=shape is not None,
             within_rate=within_rate,
             within_room_rate=not within_rate
             or membership is None
             or _within_own_rates(membership, now, size),
-            memberships=session.memberships.keys(),
             size=size,
-            payload_holds=lambda: self._fits(declared, data, attachments),
         )
-        decision = decide(snapshot.rules, session.principal, request, facts, core.clock.wall())
-        ref = core.record(
-            "publish",
-            session.namespace,
-            session=session,
-            room=room,
-            event=event,
-            decision=decision,
-            since=now,
+        decision, ref = core.decide(
+            request, snapshot, session, arrival, lambda: _fits(declared, snapshot, data, attachments)
         )
         if not isinstance(decision.outcome, Allow) or declared is None:
             code = decision.code or Code.UNAVAILABLE
@@ -223,57 +221,11 @@ class Publisher:
         moments = [
             moment for moment in (decision.valid_until, session.principal.ends_at) if moment is not None
         ]
-        grant = self._grant(session, membership, declared, min(moments, default=inf))
+        grant = _make_grant(session, snapshot, membership, declared, min(moments, default=inf))
         self._relay(
             session, membership, grant, replies.relayed_with(grant.head, data, grant.tail, attachments)
         )
         core.answer(session, ack, replies.OK)
-
-    def _declared(
-        self,
-        session: Session,
-        membership: Membership | None,
-        room: RoomName | None,
-        event: str,
-    ) -> Event | None:
-        if room is None:
-            return self._core.snapshot.configuration.policy.namespaces[session.namespace.name].events.get(
-                event
-            )
-        return None if membership is None else membership.template.events.get(event)
-
-    def _fits(self, declared: Event | None, data: bytes, attachments: Sequence[bytes]) -> bool:
-        """Tell whether the data fits the event's schema; binary data is kept only where there is none."""
-        if declared is None or declared.schema is None:
-            return True
-        return not attachments and self._core.snapshot.payloads[declared.schema].holds(data)
-
-    def _grant(
-        self,
-        session: Session,
-        membership: Membership | None,
-        event: Event,
-        valid_until: float,
-    ) -> Grant:
-        namespace = self._core.snapshot.configuration.policy.namespaces[session.namespace.name]
-        limits = namespace.limits if membership is None else membership.template.limits
-        user = display_part(session, with_entry=len(namespace.issuers) > 1)
-        room = None if membership is None else membership.room.name
-        grant = Grant(
-            head=replies.event_head(session.namespace.prefix, event.name),
-            tail=replies.event_tail(room, user),
-            shallow=len(replies.encode(["publish", room, event.name, None])) - len(NULL) + _SHALLOW,
-            largest=inf if limits.message_size is None else limits.message_size,
-            volatile=event.volatile,
-            valid_until=valid_until,
-        )
-        if (
-            membership is not None
-            and event.schema is None
-            and (session.bytes, membership.own_messages, membership.own_bytes) == (None, None, None)
-        ):
-            membership.remember(event.name, grant)
-        return grant
 
     def _relay(self, session: Session, membership: Membership | None, grant: Grant, message: Message) -> None:
         """Send a message to everyone in the room, or in the namespace, who is to have it."""
@@ -302,6 +254,47 @@ class Publisher:
             return
         self._batch = session.peer.share(message, peers, echo=echo)
         self._batch_to, self._batch_of = peers, session
+
+
+def _find_event(
+    session: Session, snapshot: Snapshot, membership: Membership | None, room: RoomName | None, name: str
+) -> Event | None:
+    """Return the declared event of this name where it is published, `None` if there is none."""
+    if room is None:
+        return snapshot.configuration.policy.namespaces[session.namespace.name].events.get(name)
+    return None if membership is None else membership.template.events.get(name)
+
+
+def _fits(event: Event | None, snapshot: Snapshot, data: bytes, attachments: Sequence[bytes]) -> bool:
+    """Return whether the data fits the event's schema; binary data is accepted only where there is none."""
+    if event is None or event.schema is None:
+        return True
+    return not attachments and snapshot.payloads[event.schema].holds(data)
+
+
+def _make_grant(
+    session: Session, snapshot: Snapshot, membership: Membership | None, event: Event, valid_until: float
+) -> Grant:
+    """Make the permission for messages like the one that was allowed, and remember it where that is possible."""
+    namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
+    limits = namespace.limits if membership is None else membership.template.limits
+    user = display_part(session, with_entry=len(namespace.issuers) > 1)
+    room = None if membership is None else membership.room.name
+    grant = Grant(
+        head=replies.event_head(session.namespace.prefix, event.name),
+        tail=replies.event_tail(room, user),
+        shallow=len(replies.encode(["publish", room, event.name, None])) - len(NULL) + _SHALLOW,
+        largest=inf if limits.message_size is None else limits.message_size,
+        volatile=event.volatile,
+        valid_until=valid_until,
+    )
+    if (
+        membership is not None
+        and event.schema is None
+        and (session.bytes, membership.own_messages, membership.own_bytes) == (None, None, None)
+    ):
+        membership.remember(event.name, grant)
+    return grant
 
 
 def _within_own_rates(membership: Membership, now: float, size: int) -> bool:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.policy.codes import Code
 from compartmentd.policy.model import Namespace, RoomTemplate
 from compartmentd.policy.principal import Principal
-from compartmentd.policy.reconcile import Judgement, judge, judge_unchanged
+from compartmentd.policy.reconcile import Judgement
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core
-from compartmentd.sessions.join import Joiner, bucket_size, held_rooms
+from compartmentd.sessions.join import Joiner, bucket_size
 from compartmentd.sessions.registry import Session
 from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.tokens.rejected import Rejected
@@ -57,10 +58,6 @@ class Reevaluation:
         self.judged = 0
         self.evicted = Evictions()
 
-    def principal(self, verified: Verified) -> Principal:
-        """Return the token's holder by the entries of now."""
-        return principal_of(verified, self._core.snapshot.keys.entries[verified.subject.entry])
-
     def remind(self, session: Session) -> None:
         """Tell a session that it will end soon, once."""
         ends_at = session.principal.ends_at
@@ -73,24 +70,7 @@ class Reevaluation:
 
     # --- judging ---------------------------------------------------------------------------------------------
 
-    def judge(self, session: Session, *, new: bool = False, principal: Principal | None = None) -> Judgement:
-        """Judge a session by the current snapshot, as its holder or as another `principal`; changes nothing."""
-        core = self._core
-        namespace = session.namespace
-        # Limits bind the next connect and evict nobody: a session that exists is not counted against its user.
-        others = namespace.users.get(session.user, 0) if new and session.user is not None else 0
-        return judge(
-            core.snapshot.rules,
-            namespace.name,
-            principal or session.principal,
-            held_rooms(session),
-            declined=session.declined or frozenset(),
-            occupancy=namespace.occupancy,
-            sessions=others,
-            now=core.clock.wall(),
-        )
-
-    def rejudge(self, session: Session, lost_code: Code) -> None:
+    def rejudge(self, session: Session, snapshot: Snapshot, lost_code: Code) -> None:
         """Judge a live session as a whole by the current snapshot and let the judgement take effect.
 
         `lost_code` is what `left` carries for a membership that no longer holds. A session that cannot be
@@ -98,64 +78,50 @@ class Reevaluation:
         """
         self.judged += 1
         try:
-            self.evicted += self._take_effect(session, lost_code)
+            self.evicted += self._take_effect(session, snapshot, lost_code)
         except Exception as error:  # noqa: BLE001 - whatever it is, one session must not keep the others waiting
             self._failed(error)
-            self.evicted += self._end(session, Code.UNAVAILABLE)
+            self.evicted += self._end(session, snapshot, Code.UNAVAILABLE)
 
-    def _take_effect(self, session: Session, lost_code: Code) -> Evictions:
+    def _take_effect(self, session: Session, snapshot: Snapshot, lost_code: Code) -> Evictions:
         core = self._core
-        counts = self._counts_as_before(session)
+        counts = self._counts_as_before(session, snapshot)
         templates = self.unchanged.templates(session) if counts and self.unchanged is not None else None
-        session.generation = core.snapshot.generation
-        namespace = core.snapshot.configuration.policy.namespaces.get(session.namespace.name)
-        if namespace is None:
-            return self._end(session, Code.POLICY_CHANGED)
+        session.generation = snapshot.generation
+        if session.namespace.name not in snapshot.configuration.policy.namespaces:
+            return self._end(session, snapshot, Code.POLICY_CHANGED)
         if templates is not None:
-            return self.settle(session, namespace, self._as_before(session), lost_code, templates)
+            judgement = core.judge_unchanged(session, snapshot)
+            return self.settle(session, snapshot, judgement, lost_code, templates)
         if session.verified is not None and not counts:
             again = core.unrevoked(
-                judge_again(session.verified, core.snapshot.keys, "connect", core.clock.wall())
+                judge_again(session.verified, snapshot.keys, "connect", core.clock.wall()), snapshot
             )
             if isinstance(again, Rejected):
-                return self._end(session, again.code)
+                return self._end(session, snapshot, again.code)
             session.verified = again
-            session.principal = self.principal(again)
-        judgement = self.judge(session)
+            session.principal = find_principal(again, snapshot)
+        judgement, _ = core.judge(session, snapshot, "judge")
         if not judgement.connect.allowed:
-            core.record("judge", session.namespace, session=session, decision=judgement.connect)
-            return self._end(session, Code.POLICY_CHANGED)
-        return self.settle(session, namespace, judgement, lost_code)
+            return self._end(session, snapshot, Code.POLICY_CHANGED)
+        return self.settle(session, snapshot, judgement, lost_code)
 
-    def _counts_as_before(self, session: Session) -> bool:
+    def _counts_as_before(self, session: Session, snapshot: Snapshot) -> bool:
         """Tell whether the last reload left the session's token as good as it was."""
         core = self._core
         if self.unchanged is None or not self.unchanged.token(session, core.clock.wall()):
             return False
-        return session.verified is None or core.revocation_of(session.verified) is None
+        return session.verified is None or core.find_revocation(session.verified, snapshot) is None
 
-    def _as_before(self, session: Session) -> Judgement:
-        namespace = session.namespace
-        return judge_unchanged(
-            self._core.snapshot.rules,
-            namespace.name,
-            session.principal,
-            [membership.room.name for membership in session.memberships.values()],
-            declined=session.declined or frozenset(),
-            occupancy=namespace.occupancy,
-            valid_until=session.valid_until,
-            now=self._core.clock.wall(),
-        )
-
-    def _end(self, session: Session, code: Code) -> Evictions:
+    def _end(self, session: Session, snapshot: Snapshot, code: Code) -> Evictions:
         memberships = len(session.memberships)
-        self._core.end(session, code)
+        self._core.end(session, snapshot, code)
         return Evictions(1, memberships)
 
     def settle(
         self,
         session: Session,
-        namespace: Namespace,
+        snapshot: Snapshot,
         judgement: Judgement,
         lost_code: Code,
         templates: Sequence[RoomTemplate] | None = None,
@@ -165,25 +131,24 @@ class Reevaluation:
         `templates` are those of its rooms, where they have been looked up already.
         """
         core = self._core
-        for room, decision in judgement.lost:
-            core.record("judge", session.namespace, session=session, room=room, decision=decision)
+        for room, _ in judgement.lost:
             core.registry.leave(session, session.memberships[room])
-        self.apply_limits(session, namespace)
-        self._rebind(session, templates)
+        self.apply_limits(session, snapshot.configuration.policy.namespaces[session.namespace.name])
+        self._rebind(session, snapshot, templates)
         core.release(session)
         for room, _ in judgement.lost:
             session.send(replies.left(session.namespace.prefix, room, lost_code))
-        self.auto_join(session, judgement)
+        self.auto_join(session, snapshot, judgement)
         session.valid_until = judgement.valid_until
         self.remind(session)
         core.schedule(session)
         return Evictions(0, len(judgement.lost))
 
-    def _rebind(self, session: Session, templates: Sequence[RoomTemplate] | None) -> None:
+    def _rebind(self, session: Session, snapshot: Snapshot, templates: Sequence[RoomTemplate] | None) -> None:
         """Point the memberships that stay at the current templates; what was granted before is forgotten."""
         memberships = session.memberships.values()
         if templates is None:
-            find, name = self._core.snapshot.rules.find, session.namespace.name
+            find, name = snapshot.rules.find, session.namespace.name
             matches = [find(name, membership.room.name) for membership in memberships]
             # What stays was just allowed, hence has a template.
             templates = [match.template for match in matches if match is not None]
@@ -207,14 +172,16 @@ class Reevaluation:
                 name: bucket for name, bucket in session.own_joins.items() if not bucket.is_full(now)
             } or None
 
-    def auto_join(self, session: Session, judgement: Judgement) -> None:
+    def auto_join(self, session: Session, snapshot: Snapshot, judgement: Judgement) -> None:
         """Put a session into the rooms that a judgement found for it."""
-        core = self._core
-        core.counters.auto_join_skipped += len(judgement.skipped)
         for room, decision in judgement.joined:
-            found = core.snapshot.rules.find(session.namespace.name, room)
+            found = snapshot.rules.find(session.namespace.name, room)
             if found is None or not decision.allowed:
                 continue
-            core.record("auto_join", session.namespace, session=session, room=room, decision=decision)
             self._joiner.enter(session, room, found.template, by_server=True)
             session.send(replies.joined(session.namespace.prefix, room))
+
+
+def find_principal(verified: Verified, snapshot: Snapshot) -> Principal:
+    """Return the token's holder by the entries of a snapshot."""
+    return principal_of(verified, snapshot.keys.entries[verified.subject.entry])

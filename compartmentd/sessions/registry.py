@@ -197,6 +197,10 @@ class NamespaceState:
         self.rooms_by_template: Counter[str] = Counter()
         self.members_by_template: Counter[str] = Counter()
 
+    def sessions_of(self, user: Subject | None) -> int:
+        """Return how many sessions a user has; an anonymous session (`None`) has no user."""
+        return 0 if user is None else self.users.get(user, 0)
+
     def occupancy(self, room: str) -> int:
         """Return how many sessions are in a room."""
         found = self.rooms.get(room)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 
+from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.registry import Session
 from compartmentd.sessions.revocations import Revocation
@@ -36,7 +37,7 @@ class Sweep:
 
     def run(self, budget: float) -> bool:
         """Go on for about `budget` seconds; tell whether every revocation has reached every session."""
-        clock = self._core.clock
+        clock, snapshot = self._core.clock, self._core.snapshot
         until = clock.monotonic() + budget
         while self.pending:
             if not self._left:
@@ -44,19 +45,19 @@ class Sweep:
                 namespaces = self._core.registry.namespaces.values()
                 self._left = deque(chain.from_iterable(place.sessions for place in namespaces))
             for _ in range(min(LOOKS, len(self._left))):
-                self.look_at(self._left.popleft())
+                self.look_at(self._left.popleft(), snapshot)
             self.pending = self._wanted or bool(self._left)
             if clock.monotonic() >= until:
                 break
         return not self.pending
 
-    def look_at(self, session: Session) -> None:
+    def look_at(self, session: Session, snapshot: Snapshot) -> None:
         """End the session if its token was revoked."""
         if session.ended or session.verified is None:
             return
-        revocation = self._core.revocation_of(session.verified)
+        revocation = self._core.find_revocation(session.verified, snapshot)
         if revocation is not None:
-            self._core.end(session, revocation.code)
+            self._core.end(session, snapshot, revocation.code)
             if revocation in self._counted:
                 self._counted[revocation] += 1
 

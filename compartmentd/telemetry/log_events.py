@@ -73,6 +73,11 @@ EVENTS: dict[str, tuple[str, str]] = {
     "refresh_refused": ("a newer token was refused; the session goes on with the old one", "DECISION"),
     "refresh_allowed": ("a session has a newer token", "DECISION"),
     "judge_refused": ("a live session, or its membership of `room`, no longer holds", "DECISION, room"),
+    "administer_refused": (
+        "a token was refused at the admin API, since it does not satisfy `server.admin_access`",
+        "DECISION",
+    ),
+    "administer_allowed": ("a token was let in at the admin API", "DECISION"),
     "session_ended": ("a session was ended from this side", "DECISION"),
     # Requests
     "request": ("a request to the public listener was refused", "method, path, status, address, seconds"),

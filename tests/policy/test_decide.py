@@ -8,9 +8,11 @@ from msgspec import structs
 
 from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import MEANINGS, Code
-from compartmentd.policy.decide import decide, decide_admin
+from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import (
+    Administer,
     Allow,
+    CallApi,
     Connect,
     Decision,
     Deny,
@@ -21,7 +23,7 @@ from compartmentd.policy.decision import (
     Question,
     Reason,
 )
-from compartmentd.policy.model import All, AnyOf, Limits
+from compartmentd.policy.model import All, AnyOf, ApiRules, Limits
 from compartmentd.policy.principal import ANONYMOUS, Principal
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.policy.templates.cache import Rooms
@@ -34,6 +36,7 @@ from tests.support.policies import (
     person,
     policy,
     publish,
+    rule,
     ruleset,
     template,
 )
@@ -365,11 +368,41 @@ def test_what_waits_for_an_answer_is_not_allowed() -> None:
 
 def test_the_admin_api_is_for_whom_admin_access_holds() -> None:
     rules = Ruleset.of(policy(admin_access={"scope": "admin"}))
-    assert decide_admin(rules, person(scope="admin"), NOW).allowed
-    assert decide_admin(rules, ANN, NOW).code is Code.SCOPE_MISSING
-    assert decide_admin(rules, ANONYMOUS, NOW).code is Code.TOKEN_MISSING
-    assert decide_admin(rules, person(scope="admin", ends_at=NOW), NOW).code is Code.TOKEN_EXPIRED
-    assert decide_admin(Ruleset.of(policy()), person(scope="admin"), NOW).code is Code.RULE_DENIED
+    assert decide(rules, person(scope="admin"), Administer(), Facts(), NOW).allowed
+    assert decide(rules, ANN, Administer(), Facts(), NOW).code is Code.SCOPE_MISSING
+    assert decide(rules, ANONYMOUS, Administer(), Facts(), NOW).code is Code.TOKEN_MISSING
+    assert (
+        decide(rules, person(scope="admin", ends_at=NOW), Administer(), Facts(), NOW).code
+        is Code.TOKEN_EXPIRED
+    )
+    assert (
+        decide(Ruleset.of(policy()), person(scope="admin"), Administer(), Facts(), NOW).code
+        is Code.RULE_DENIED
+    )
+
+
+# --- the server API ---
+
+
+@pytest.mark.parametrize("use", ["read", "publish", "manage"])
+def test_the_api_is_open_by_the_rule_of_its_use_and_to_nobody_without_one(use: Any) -> None:
+    nobody = rule("nobody")
+    api = structs.replace(
+        ApiRules(read=nobody, publish=nobody, manage=nobody), **{use: rule({"scope": "api"})}
+    )
+    rules = Ruleset.of(policy(structs.replace(namespace(), api=api)))
+    service = person("svc", scope="api", entry="another than those that may connect")
+
+    def code(who: Principal, asked: Any, at: NamespaceName = HALL) -> Code | None:
+        return decide(rules, who, CallApi(at, asked), Facts(), NOW).code
+
+    for asked in ("read", "publish", "manage"):
+        assert code(service, asked) is (None if asked == use else Code.RULE_DENIED)
+    assert code(ANN, use) is Code.SCOPE_MISSING
+    assert code(ANONYMOUS, use) is Code.TOKEN_MISSING
+    assert code(structs.replace(service, ends_at=NOW), use) is Code.TOKEN_EXPIRED
+    assert code(service, use, NamespaceName("/elsewhere")) is Code.RULE_DENIED
+    assert code(service, "something else") is Code.RULE_DENIED
 
 
 # --- totality ---
@@ -410,6 +443,9 @@ REQUESTS = st.one_of(
     st.builds(Publish, ODD, ODD, ODD),
     st.builds(Join, st.just(HALL), ODD),
     st.builds(Publish, st.just(HALL), st.just("lobby"), ODD),
+    st.builds(Administer),
+    st.builds(CallApi, st.one_of(ODD, st.just(HALL)), ODD),
+    st.builds(CallApi, st.just(HALL), st.sampled_from(["read", "publish", "manage"])),
 )
 FACTS = st.one_of(
     ODD,
@@ -437,13 +473,13 @@ def test_whatever_is_asked_there_is_a_decision_and_it_is_no(
     assert not decision.allowed
     assert decision.code in MEANINGS
     assert all(isinstance(reason, Reason) for reason in decision.reasons)
-    assert not decide_admin(CLOSED, who, now).allowed
+    assert not decide(CLOSED, who, Administer(), Facts(), now).allowed
 
 
 @pytest.mark.parametrize("rules", [None, 7, object()])
 def test_even_without_a_policy_there_is_a_decision(rules: Any) -> None:
     assert decide(rules, ANN, Connect(HALL), Facts(), NOW).code is Code.RULE_DENIED
-    assert decide_admin(rules, ANN, NOW).code is Code.RULE_DENIED
+    assert decide(rules, ANN, Administer(), Facts(), NOW).code is Code.RULE_DENIED
 
 
 def test_a_dispatch_that_fails_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
