@@ -8,11 +8,11 @@
 Figures are CPU time of the servers, which share one core while the load has another; only the ratios within one run
 mean anything. The table is printed last.
 
-`ab` measures the daemon of this tree, as it lies there, and the one of a revision in alternating rounds, and prints
-for each row the median of the rounds' ratios and the interval that encloses it with 95 %. It exits with 1 if a row
-is worse: if its whole interval lies beyond 3 % on the bad side. `--base HEAD` shows what the machine's noise alone
-does. A row is named by its workload (`inbound`) or by the beginning of its short name (`fan-out-single`); an
-unknown name lists them all.
+`ab` measures the daemon of this tree, as it lies there, and the one of a revision in alternating rounds, each
+with new processes, and prints for each row the median of the rounds' ratios and the interval that encloses it
+with 95 %. It exits with 1 if a row is worse: if its whole interval lies beyond 3 % on the bad side. `--base HEAD`
+shows what the machine's noise alone does. A row is named by its workload (`inbound`) or by the beginning of its
+short name (`fan-out-single`); an unknown name lists them all.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import click
 
 from tests.bench import compiled, rows, tokens
 from tests.bench.bench import Bench
-from tests.bench.paired import FEWEST_ROUNDS, compare
+from tests.bench.paired import FEWEST_ROUNDS, compare, join_rounds
 from tests.bench.report import as_comparison, as_json, as_svg, as_table
 from tests.bench.rows import WORKS, Row
 from tests.bench.tokens import Tokens
@@ -133,11 +133,17 @@ def ab(base: str, wanted: frozenset[str], rounds: int, pace: str) -> None:
     except UnknownRevision as error:
         raise click.BadParameter(f"{base}: {error}", param_hint="--base") from None
     workloads = tuple(name for name, works in WORKS.items() if wanted & set(works))
-    with Bench(prepare(), pace=pace, base=tree, rounds=rounds, wanted=wanted) as bench:
-        found, failed = run(bench, workloads)
-    compared = [compare(row) for row in found]
+    given = prepare()
+    found, failed = [], False
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+        with Bench(given, pace=pace, base=tree, base_first=number % 2 == 1, wanted=wanted) as bench:
+            measured, missed = run(bench, workloads)
+        found += measured
+        failed |= bool(missed)
+    compared = [compare(row) for row in join_rounds(found)]
     print(as_comparison(compared), flush=True)
-    sys.exit(bool(failed) or any(each.verdict == "worse" for each in compared))
+    sys.exit(failed or any(each.verdict == "worse" for each in compared))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ class Bench:
         peers: The servers beside ours; a workload measures those of them that it can.
         pace: "full", "quick" (the whole table in two minutes) or "tiny" (a few counts: it shows that everything
             works, and no figure).
-        base: The tree that ours is compared with in an A/B run, which has no other peer.
-        rounds: How often each work is measured; by default what the pace says.
+        base: The tree that ours is compared with in an A/B run, which has no other peer and makes a Bench a round.
+        base_first: Measure the base before ours in this round.
         wanted: The works to measure; by default all of them.
     """
 
@@ -44,15 +44,17 @@ class Bench:
         pace: str = "full",
         *,
         base: Tree | None = None,
-        rounds: int | None = None,
+        base_first: bool = False,
         wanted: frozenset[str] | None = None,
     ) -> None:
         self.tokens = given
         self.pace = pace
-        self.rounds = rounds or (1 if pace == "tiny" else ROUNDS)
         self.is_ab = base is not None
+        self.rounds = 1 if self.is_ab or pace == "tiny" else ROUNDS
         self.trees = {OURS: THIS} if base is None else {OURS: THIS, BASE: base}
-        self._peers = (BASE,) if self.is_ab else peers
+        if base_first:
+            self.trees = dict(reversed(self.trees.items()))
+        self._peers = () if self.is_ab else peers
         self._wanted = wanted
         self._started: dict[str, Server] = {}
 
@@ -64,14 +66,12 @@ class Bench:
         """Return whether one of these works is to be measured."""
         return self._wanted is None or any(work in self._wanted for work in works)
 
-    def beside(self, *wanted: str) -> list[str]:
-        """Return the names of the servers beside ours: the wanted that take part, or the base of an A/B run.
+    def taking_part(self, *wanted: str) -> list[str]:
+        """Return the names of the servers to measure, in order: ours and the wanted peers of this run.
 
-        The floor takes part as "c", whichever of its modes is wanted.
+        In an A/B run they are the two trees. The floor takes part as "c", whichever of its modes is wanted.
         """
-        if self.is_ab:
-            return [BASE]
-        return [name for name in wanted if name.partition("-joined")[0] in self._peers]
+        return [*self.trees, *(name for name in wanted if name.partition("-joined")[0] in self._peers)]
 
     def server(self, name: str) -> Server:
         """Return a server that is started once for the whole run."""

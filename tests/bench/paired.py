@@ -1,18 +1,20 @@
 """The statistics of an A/B run: what the ratios of paired rounds say about two trees.
 
-Both trees are measured in every round, one right after the other, so that what else the machine does hits both. The
-median of the rounds' ratios is the estimate. Its interval needs no assumption about how the ratios are distributed:
-each ratio lies above the true median with probability one half, so the number of those above it is binomial, and
-two of the sorted ratios enclose the median with a known probability (a sign test, inverted).
+Both trees are measured in every round, one right after the other, so that what else the machine does hits both,
+and every round has new processes: where the kernel and the hash seed put a process's objects makes it faster or
+slower by some per cent for as long as it lives, and rounds of the same two processes would agree about that. The
+median of the rounds' ratios is the estimate. Its interval needs no assumption about how the ratios are
+distributed: each ratio lies above the true median with probability one half, so the number of those above it is
+binomial, and two of the sorted ratios enclose the median with a known probability (a sign test, inverted).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from tests.bench.rows import Row, Spread, median
+from tests.bench.rows import Row, Spread, median, row
 
 CONFIDENCE = 0.95
 FEWEST_ROUNDS = 6
@@ -64,7 +66,25 @@ def judge(interval: Spread | None, *, more_is_better: bool) -> Verdict:
     return "same"
 
 
-def compare(row: Row) -> Comparison:
+def join_rounds(rows: Iterable[Row]) -> list[Row]:
+    """Return one row for each work, with the values of all its rounds in their order."""
+    rounds: dict[str, list[Row]] = {}
+    for each in rows:
+        rounds.setdefault(each.work, []).append(each)
+    return [
+        row(
+            work,
+            found[0].unit,
+            [each.ours for each in found],
+            found[0].peer,
+            [each.peer_value or 0.0 for each in found],
+        )
+        for work, found in rounds.items()
+    ]
+
+
+def compare(measured: Row) -> Comparison:
     """Judge a row whose peer is the base tree."""
-    interval = find_interval(row.ratios)
-    return Comparison(row, median(row.ratios), interval, judge(interval, more_is_better=row.more_is_better))
+    interval = find_interval(measured.ratios)
+    verdict = judge(interval, more_is_better=measured.more_is_better)
+    return Comparison(measured, median(measured.ratios), interval, verdict)

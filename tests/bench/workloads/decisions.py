@@ -34,7 +34,6 @@ from tests.bench.bench import BASE, OURS, Bench
 from tests.bench.rows import DECISION, FEWEST, TEMPLATES, Row, median, row
 from tests.bench.servers import on_the_servers_core
 from tests.bench.trees import Tree
-from tests.bench.workloads.rounds import in_alternation
 from tests.support.policies import HALL, NOW, namespace, person, policy, template, text
 
 FORMS = (
@@ -134,14 +133,13 @@ def _run(tree: Tree, rounds: int, each: int, counts: Sequence[int]) -> list[list
 
 
 def _compared(bench: Bench, each: int) -> Iterator[Row]:
-    """Yield the rows of an A/B run. A round is a process of each tree, whose own three rounds make one value."""
+    """Yield the rows of a round of an A/B run: a process of each tree, whose own three rounds make one value."""
     counts = [count for count in TEMPLATES if bench.wants(DECISION.format(count))]
-    values: dict[str, list[list[float]]] = {name: [] for name in bench.trees}
-    for name in in_alternation(bench):
-        values[name].append([median(took) for took in _run(bench.trees[name], 3, each, counts)])
-    for at, count in enumerate(counts):
-        ours, base = ([took[at] for took in values[name]] for name in (OURS, BASE))
-        yield row(DECISION.format(count), "µs", ours, BASE, base)
+    values = {
+        name: [median(took) for took in _run(tree, 3, each, counts)] for name, tree in bench.trees.items()
+    }
+    for count, ours, base in zip(counts, values[OURS], values[BASE], strict=True):
+        yield row(DECISION.format(count), "µs", [ours], BASE, [base])
 
 
 def rows(bench: Bench) -> Iterator[Row]:

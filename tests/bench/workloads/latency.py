@@ -79,9 +79,9 @@ def _beside_a_flood(bench: Bench, taking_part: list[Side]) -> Iterator[Row]:
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield the rows of latency if Node takes part, to say what half of its saturation is.
 
-    In an A/B run the base says it, and its half is what both are given.
+    In an A/B run the tree that is measured second says it, and its half is what both are given.
     """
-    if not bench.beside("node"):
+    if len(bench.taking_part("node")) == 1:
         return
     with sides(bench, "node") as taking_part:
         if bench.wants(*(LATENCY.format(name) for name in PERCENTILES)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.bench.bench import OURS, Bench
+from tests.bench.bench import Bench
 from tests.bench.load import Load, Place
 from tests.bench.rows import MEMORY_POLLING, MEMORY_WEBSOCKET, Row
 from tests.bench.workloads.rounds import compared
@@ -42,8 +42,7 @@ def _each(bench: Bench, name: str, count: int, *, polling: bool) -> float:
 def rows(bench: Bench) -> Iterator[Row]:
     """Yield the rows of idle memory."""
     count = bench.scale(10_000, 2_000, 100)
-    # Nothing else on the machine moves it: only an interval needs more rounds.
-    rounds = bench.rounds if bench.is_ab else bench.scale(bench.rounds, 1, 1)
+    rounds = bench.scale(bench.rounds, 1, 1)  # nothing else on the machine moves it
     # What python-socketio answers over polling is chunked, which the load does not read.
     peers: dict[str, tuple[str, ...]] = {
         MEMORY_WEBSOCKET: ("node", "python-socketio"),
@@ -52,7 +51,7 @@ def rows(bench: Bench) -> Iterator[Row]:
     for work, wanted in peers.items():
         if not bench.wants(work):
             continue
-        names = [OURS, *bench.beside(*wanted)]
+        names = bench.taking_part(*wanted)
         polling = work == MEMORY_POLLING
         values: dict[str, list[float]] = {name: [] for name in names}
         for name in names * rounds:

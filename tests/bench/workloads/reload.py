@@ -22,7 +22,7 @@ from tests.bench.load import Load, Place
 from tests.bench.rows import RELOAD, RELOAD_SEEN, Row, row
 from tests.bench.servers import Server, configuration, daemon_with
 from tests.bench.workloads.probe import Probe, Waits
-from tests.bench.workloads.rounds import compared, in_alternation
+from tests.bench.workloads.rounds import compared
 
 CROWD = 50
 QUIET = 0.3
@@ -121,8 +121,9 @@ def rows(bench: Bench) -> Iterator[Row]:
                 )
             )
             measured[name] = stack.enter_context(closing(rounds(bench, server)))
-        for name in in_alternation(bench):
-            values[name].append(next(measured[name]))
+        for _ in range(bench.rounds):
+            for name, each in measured.items():
+                values[name].append(next(each))
     waits = {name: [reloading for _, reloading in each] for name, each in values.items()}
     quiet = [each.wall for each, _ in values[OURS]]
     pauses = {name: [wait.cpu for wait in each] for name, each in waits.items()}

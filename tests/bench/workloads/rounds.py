@@ -39,18 +39,9 @@ class Side(NamedTuple):
 
 @contextlib.contextmanager
 def sides(bench: Bench, *wanted: str) -> Iterator[list[Side]]:
-    """Give a side for ours, and one for each server that `bench.beside()` says of the wanted ones, ours first."""
-    names = [OURS, *bench.beside(*wanted)]
+    """Give a side for ours, and one for each of the wanted servers that takes part."""
     with contextlib.ExitStack() as stack:
-        yield [Side(bench.server(name), stack.enter_context(Load())) for name in names]
-
-
-def in_alternation(bench: Bench, rounds: int | None = None) -> Iterator[str]:
-    """Yield the names of the daemons round by round, in the other order each time."""
-    order = list(bench.trees)
-    for _ in range(bench.rounds if rounds is None else rounds):
-        yield from order
-        order.reverse()
+        yield [Side(bench.server(name), stack.enter_context(Load())) for name in bench.taking_part(*wanted)]
 
 
 def settle(server: Server) -> None:
