@@ -13,6 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from compartmentd.telemetry.metric_table import METRICS, full_name
 from tests.integration import world
 from tests.support import certificates
 from tests.support.daemon import ADMIN, Daemon
@@ -108,9 +109,12 @@ async def test_what_happened_is_told_in_the_form_that_prometheus_wants(tmp_path:
         await used(daemon, corp)
         daemon.change("namespaces", "/chat", "connect", to="no rule")
         assert daemon.run("reload").code == 1
-        samples = values(scrape(daemon))
+        text = scrape(daemon)
+        samples = values(text)
         assert samples["config_last_reload_successful",] == 0
         assert samples["config_reloads_total", "refused"] == 1
+        kinds = dict(re.findall(r"^# TYPE (compartmentd_\w+) (\w+)$", text, re.MULTILINE))
+        assert kinds == {full_name(name): metric.kind for name, metric in METRICS.items()}
 
 
 def expressions() -> list[str]:

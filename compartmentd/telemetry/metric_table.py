@@ -1,0 +1,127 @@
+"""The one table of metrics: name, kind, meaning and labels of each. `http/metrics.py` fills in the values.
+
+The reference of the documentation is made from it. Names are stable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+PREFIX = "compartmentd_"
+"""Begins every name."""
+
+MOST_TEMPLATES = 200
+"""Templates with samples of their own; each costs a scrape 20 µs, in which nothing else runs."""
+
+_THE_REST = f"Beyond the {MOST_TEMPLATES} largest, the rest is one sum with empty labels."
+
+
+class Description(NamedTuple):
+    """What a metric is. Every sample has all `labels`, in this order."""
+
+    kind: Literal["gauge", "counter", "histogram"]
+    text: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS: Mapping[str, Description] = {
+    # Configuration
+    "build_info": Description("gauge", "The version that runs; always 1.", ("version",)),
+    "config_info": Description("gauge", "The digest of the configuration in force; always 1.", ("digest",)),
+    "config_generation": Description("gauge", "The generation in force, counted since the start."),
+    "config_last_reload_successful": Description(
+        "gauge", "Whether the last reload was accepted; 1 before the first."
+    ),
+    "config_last_reload_timestamp_seconds": Description(
+        "gauge", "When the last reload ended; absent before the first."
+    ),
+    "config_last_reload_duration_seconds": Description(
+        "gauge", "How long the last reload took; absent before the first."
+    ),
+    "config_reloads": Description(
+        "counter", "Reloads by result: changed, unchanged or refused.", ("result",)
+    ),
+    "config_evictions": Description("counter", "What reloads have ended: session or membership.", ("kind",)),
+    "certificate_expiry_timestamp_seconds": Description(
+        "gauge", "When the certificate of the listeners expires; absent without TLS."
+    ),
+    # Connections
+    "connections": Description(
+        "gauge", "Open connections by transport: websocket or polling.", ("transport",)
+    ),
+    "connections_limit": Description("gauge", "How many connections are let in."),
+    "connections_opened": Description("counter", "Connections that were opened."),
+    "connections_closed": Description("counter", "Connections that have ended."),
+    "connections_upgraded": Description("counter", "Connections that moved from polling to WebSocket."),
+    "connections_refused": Description(
+        "counter",
+        "Requests refused before there is a session, by cause: origin, or a limit (connections, "
+        "connections_per_address, connect_rate).",
+        ("cause",),
+    ),
+    "connections_cut": Description(
+        "counter",
+        "Connections that the server closed, by cause: slow, ping_timeout, connect_timeout, parse_error, error.",
+        ("cause",),
+    ),
+    "received_bytes": Description("counter", "Bytes from clients."),
+    "sent_bytes": Description("counter", "Bytes to clients."),
+    "packets_dropped": Description("counter", "Packets for sessions that had already been ended."),
+    "send_buffer_bytes": Description("gauge", "Bytes that clients have not taken yet."),
+    "send_buffer_largest_bytes": Description("gauge", "The same, of the client that is furthest behind."),
+    "send_buffer_limit_bytes": Description("gauge", "How many bytes a client may be behind."),
+    "send_buffer_connections": Description("gauge", "Connections with bytes that are not taken yet."),
+    # Sessions
+    "sessions": Description("gauge", "Sessions by namespace.", ("namespace",)),
+    "rooms": Description(
+        "gauge", f"Rooms with at least one member, by template. {_THE_REST}", ("namespace", "template")
+    ),
+    "memberships": Description(
+        "gauge", f"Memberships of sessions in rooms, by template. {_THE_REST}", ("namespace", "template")
+    ),
+    "sessions_ended": Description("counter", "Sessions that the server ended, by code.", ("code",)),
+    # Decisions
+    "decisions": Description(
+        "counter",
+        "Decisions by request, namespace and code (allowed, or the code of the refusal); a message under a "
+        "remembered permission is no new decision.",
+        ("request", "namespace", "code"),
+    ),
+    "refusals_unanswered": Description("counter", "Refused requests that asked for no answer."),
+    "log_lines_left_out": Description("counter", "Lines held back to keep the log from being flooded."),
+    "auto_joins_skipped": Description("counter", "Rooms that were not auto-joined."),
+    "floods_closed": Description("counter", "Connections closed because all their requests were refused."),
+    # Messages
+    "messages_published": Description("counter", "Messages that were let through."),
+    "deliveries": Description("counter", "Messages times their recipients."),
+    "deliveries_dropped": Description("counter", "Volatile messages not sent to clients that were behind."),
+    # Tokens and keys
+    "token_memory_entries": Description("gauge", "Verified tokens that are remembered."),
+    "token_memory_limit": Description("gauge", "How many verified tokens are remembered at most."),
+    "token_verifications": Description(
+        "counter",
+        "Tokens by how they were verified: memory, or signature (which counts refused ones, too).",
+        ("source",),
+    ),
+    "revocations": Description("gauge", "Revocations that are in force."),
+    "keys": Description("gauge", "Keys of an entry that are in force.", ("entry",)),
+    "keys_age_seconds": Description(
+        "gauge", "Time since the fetched keys of an entry were last confirmed.", ("entry",)
+    ),
+    "key_fetches": Description("counter", "Fetches of an entry's keys.", ("entry",)),
+    "key_fetch_failures": Description("counter", "Fetches that brought no usable keys.", ("entry",)),
+    "key_unknown": Description(
+        "counter", "Tokens that named a key which the entry does not have.", ("entry",)
+    ),
+    # The process
+    "event_loop_lag_seconds": Description(
+        "histogram", "How late the event loop runs what is due, measured ten times a second."
+    ),
+}
+"""By name, without `PREFIX` and a counter's `_total`. INVARIANT: `http/metrics.py` yields these and no others."""
+
+
+def full_name(name: str) -> str:
+    """Return the name under which Prometheus stores a metric of the table."""
+    return f"{PREFIX}{name}{'_total' if METRICS[name].kind == 'counter' else ''}"
