@@ -34,7 +34,7 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
         return f"{self.file}:{self.line}:{self.column}"
 
 
-def start_of(file: str) -> Span:
+def span_of_file(file: str) -> Span:
     """Return the span of a problem that concerns a file as a whole."""
     return Span(file, 1, 1, 1, 1)
 
@@ -71,7 +71,7 @@ class Problem(msgspec.Struct, frozen=True):
         }
 
 
-def in_file_order(problems: Iterable[Problem], files: Sequence[str]) -> tuple[Problem, ...]:
+def sort_problems(problems: Iterable[Problem], files: Sequence[str]) -> tuple[Problem, ...]:
     """Return the problems once each, by file (in the order in which `files` were read), line and column."""
     rank = {file: index for index, file in enumerate(files)}
     unique = dict.fromkeys(problems)
@@ -83,6 +83,6 @@ def in_file_order(problems: Iterable[Problem], files: Sequence[str]) -> tuple[Pr
     )
 
 
-def any_error(problems: Iterable[Problem]) -> bool:
+def has_errors(problems: Iterable[Problem]) -> bool:
     """Tell whether the problems forbid the use of the configuration."""
     return any(problem.severity == "error" for problem in problems)

@@ -283,7 +283,7 @@ def test_whoever_verifies_a_token_asks_whether_it_was_revoked() -> None:
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         asked = [node.args[0] for node in calls if _called(node) == "unrevoked"]
         for call in calls:
-            if _called(call) in {"verify", "judge_again"}:
+            if _called(call) in {"verify", "reverify"}:
                 verified.append(path.stem)
                 assert call in asked, f"{path}:{call.lineno}"
     assert sorted(verified) == ["admin", "connect", "reevaluate"]

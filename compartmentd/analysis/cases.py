@@ -24,29 +24,29 @@ def read_cases(file: str, data: bytes) -> Mapping[str, Any]:
     if not isinstance(source, Source):
         return {}
     parsed = parse(source)
-    return {} if parsed.root is None or parsed.problems else _mapping(parsed.root.data)
+    return {} if parsed.root is None or parsed.problems else _as_mapping(parsed.root.data)
 
 
-def people_of(tests: Mapping[str, Any]) -> People:
+def collect_people(tests: Mapping[str, Any]) -> People:
     """Return the people of a policy test; whatever has not the form of one is left out."""
-    claims = {name: held for name, held in _mapping(tests.get("tokens")).items() if isinstance(held, dict)}
+    claims = {name: held for name, held in _as_mapping(tests.get("tokens")).items() if isinstance(held, dict)}
     rooms: dict[str, dict[str, None]] = {}
-    for case in _items(tests.get("cases")):
+    for case in _as_items(tests.get("cases")):
         namespace = case.get("in", case.get("connect"))
         if isinstance(namespace, str):
-            rooms.setdefault(namespace, {}).update(dict.fromkeys(_rooms(case)))
+            rooms.setdefault(namespace, {}).update(dict.fromkeys(_iter_rooms(case)))
     return People(claims, {namespace: tuple(names) for namespace, names in rooms.items()})
 
 
-def _rooms(case: Mapping[str, Any]) -> Iterator[str]:
+def _iter_rooms(case: Mapping[str, Any]) -> Iterator[str]:
     for key in ("join", "room", "joins", "member"):
         value = case.get(key)
         yield from (room for room in (value if isinstance(value, list) else [value]) if isinstance(room, str))
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _as_mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _items(value: Any) -> list[Mapping[str, Any]]:
+def _as_items(value: Any) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -33,7 +33,7 @@ class AdminClient:
             response = connection.getresponse()
             return response.status, json.loads(response.read())
         except OSError as error:
-            raise Unreachable(self._path, _why(error)) from None
+            raise Unreachable(self._path, _explain(error)) from None
         except (http.client.HTTPException, ValueError):
             raise Unreachable(self._path, "what answers there is no compartmentd") from None
         finally:
@@ -53,7 +53,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _why(error: OSError) -> str:
+def _explain(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such socket"
     if isinstance(error, ConnectionRefusedError):

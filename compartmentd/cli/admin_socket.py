@@ -30,7 +30,7 @@ def daemon_options(command: Command) -> Command:
     return config(socket(command))
 
 
-def ask(
+def ask_daemon(
     method: str, target: str, body: Any = None, *, socket_path: str | None, config: str | None
 ) -> tuple[int, Any]:
     """Ask the daemon over its admin socket and return status and answer; ends the command if none answers.
@@ -40,20 +40,20 @@ def ask(
     Raises:
         UsageError: the configuration does not tell the socket, or the socket's directory is not to be trusted.
     """
-    path = socket_path if socket_path is not None else _path_of(config)
+    path = socket_path if socket_path is not None else _find_path(config)
     try:
         return AdminClient(path).request(method, target, body)
     except Unreachable as error:
-        _unreachable(str(error))
+        _exit_unreachable(str(error))
 
 
-def _unreachable(why: str) -> NoReturn:
+def _exit_unreachable(why: str) -> NoReturn:
     click.echo(f"error: {why}", err=True)
     click.get_current_context().exit(Exit.UNREACHABLE)
     raise AssertionError("exit does not return")
 
 
-def _path_of(config: str | None) -> str:
+def _find_path(config: str | None) -> str:
     settings = ServerSettings()
     if config is not None:
         # A mistake elsewhere in the file is what the daemon is asked about: it does not hide where the daemon is.

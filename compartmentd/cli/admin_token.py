@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from compartmentd.cli.admin_socket import ask, daemon_options
+from compartmentd.cli.admin_socket import ask_daemon, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json
 
@@ -15,7 +15,7 @@ from compartmentd.cli.render import Format, format_option, print_json
 @click.pass_context
 def admin_token(context: click.Context, socket_path: str | None, config: str | None, format_: Format) -> None:
     """Print a token for the admin listeners on TCP, good for 15 minutes."""
-    _, answer = ask("POST", "/admin/token", socket_path=socket_path, config=config)
+    _, answer = ask_daemon("POST", "/admin/token", socket_path=socket_path, config=config)
     if format_ == "json":
         print_json(answer)
     elif "token" in answer:

@@ -13,7 +13,7 @@ import msgspec
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_problems
 from compartmentd.configuration.compiler import Loaded, load
-from compartmentd.problems import Problem, any_error, in_file_order
+from compartmentd.problems import Problem, has_errors, sort_problems
 from compartmentd.storage.files import Disk
 from compartmentd.tokens.entry import REMOTE, IssuerEntry
 
@@ -25,24 +25,24 @@ from compartmentd.tokens.entry import REMOTE, IssuerEntry
 @click.pass_context
 def check(context: click.Context, files: tuple[str, ...], format_: Format, *, strict: bool) -> None:
     """Check configurations, and show every problem with its place."""
-    problems = [problem for file in files for problem in problems_of(file)]
+    problems = [problem for file in files for problem in find_problems(file)]
     if strict:
         problems = [msgspec.structs.replace(problem, severity="error") for problem in problems]
     print_problems(problems, format_)
-    context.exit(Exit.ERRORS if any_error(problems) else Exit.FINE)
+    context.exit(Exit.ERRORS if has_errors(problems) else Exit.FINE)
 
 
-def problems_of(file: str) -> Sequence[Problem]:
+def find_problems(file: str) -> Sequence[Problem]:
     """Return every problem of a configuration, and of the keys and the certificate that it names."""
     disk = Disk()
-    with _without_collecting():
+    with _pause_collecting():
         loaded: Loaded = load(file, disk)
-    keys = (problem for entry in loaded.issuers for problem in _problems_of_keys(entry, disk))
-    return in_file_order((*loaded.problems, *keys, *_problems_of_certificate(loaded)), loaded.files)
+    keys = (problem for entry in loaded.issuers for problem in _find_key_problems(entry, disk))
+    return sort_problems((*loaded.problems, *keys, *_find_certificate_problems(loaded)), loaded.files)
 
 
 @contextmanager
-def _without_collecting() -> Iterator[None]:
+def _pause_collecting() -> Iterator[None]:
     # A large file makes a million values and no garbage: collecting would walk them all again and again.
     gc.disable()
     try:
@@ -51,9 +51,9 @@ def _without_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def _problems_of_keys(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:
+def _find_key_problems(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:
     # Without any algorithm no key would fit: what was written for them has been told already.
-    material = _material(entry, disk) if entry.algorithms else None
+    material = _read_material(entry, disk) if entry.algorithms else None
     if material is not None:
         # Imported only where there is a key to read: the cryptography takes longer to import than a check.
         from compartmentd.tokens.keyfile import read_keys  # noqa: PLC0415
@@ -61,19 +61,19 @@ def _problems_of_keys(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:
         yield from (item for item in read_keys(entry, material) if isinstance(item, Problem))
 
 
-def _problems_of_certificate(loaded: Loaded) -> Iterator[Problem]:
+def _find_certificate_problems(loaded: Loaded) -> Iterator[Problem]:
     tls = None if loaded.configuration is None else loaded.configuration.server.tls
     if tls is not None:
-        from compartmentd.storage.certificates import read_certificate, untimely  # noqa: PLC0415 - for its time, as above
+        from compartmentd.storage.certificates import check_validity, read_certificate  # noqa: PLC0415 - for its time, as above
 
         found = read_certificate(tls)
         if not isinstance(found, Problem):
-            yield from untimely(tls, found, time.time())
+            yield from check_validity(tls, found, time.time())
         elif found.code != "file_unreadable":  # told by the compiler, as a note
             yield found
 
 
-def _material(entry: IssuerEntry, disk: Disk) -> bytes | None:
+def _read_material(entry: IssuerEntry, disk: Disk) -> bytes | None:
     if entry.keys.kind in REMOTE:
         return None  # a check asks no network: it says the same wherever it runs
     if entry.keys.kind == "secret_env":

@@ -23,12 +23,12 @@ from compartmentd.problems import Problem
 from compartmentd.storage.files import Disk
 from compartmentd.tokens.diagnosis import diagnose
 from compartmentd.tokens.entry import REMOTE, IssuerEntry, Use
-from compartmentd.tokens.issuing import entry_of
-from compartmentd.tokens.jws import MAX_TOKEN, take_apart
-from compartmentd.tokens.keyfile import Key, read_whole_set
+from compartmentd.tokens.issuing import find_entry
+from compartmentd.tokens.jws import MAX_TOKEN, parse_token
+from compartmentd.tokens.keyfile import Key, read_jwk_set
 from compartmentd.tokens.keyset import KeySet, read_keys
 from compartmentd.tokens.rejected import Rejected
-from compartmentd.tokens.verify import Verified, principal_of
+from compartmentd.tokens.verify import Verified, build_principal
 
 
 @click.command("explain-token")
@@ -58,7 +58,7 @@ def explain_token(context: click.Context, config: str, use: Use, jwks: str | Non
     if loaded.configuration is None:
         print_problems(loaded.problems, format_)
         context.exit(Exit.ERRORS)
-    report = _explained(loaded.configuration, _token(), use, jwks, time.time())
+    report = _build_report(loaded.configuration, _read_token(), use, jwks, time.time())
     if format_ == "json":
         print_json(report.as_json())
     else:
@@ -66,7 +66,7 @@ def explain_token(context: click.Context, config: str, use: Use, jwks: str | Non
     context.exit(Exit.FINE if report.ok else Exit.ERRORS)
 
 
-def _token() -> str:
+def _read_token() -> str:
     # A token in the arguments would stand in the process table and in the shell's history.
     text = sys.stdin.buffer.read(MAX_TOKEN + 2).decode("utf-8", "surrogateescape").strip()
     if not text:
@@ -74,27 +74,27 @@ def _token() -> str:
     return text
 
 
-def _explained(
+def _build_report(
     configuration: Configuration, token: str, use: Use, jwks: str | None, now: float
 ) -> TokenReport:
-    keys, notes = _keys(configuration.issuers, token, jwks)
+    keys, notes = _build_key_set(configuration.issuers, token, jwks)
     diagnosis = diagnose(token, keys, use, now)
     verified, entry = diagnosis.verdict, diagnosis.entry
     if not isinstance(verified, Verified) or entry is None:
         return TokenReport(diagnosis=diagnosis, notes=notes)
-    who = principal_of(verified, entry)
+    who = build_principal(verified, entry)
     return TokenReport(
         diagnosis=diagnosis,
         notes=notes,
         scopes=tuple(sorted(who.scopes)),
         scopes_uncertain=who.scopes_uncertain,
-        decisions=_decisions(configuration, who, use, now),
+        decisions=_decide_all(configuration, who, use, now),
     )
 
 
-def _decisions(configuration: Configuration, who: Principal, use: Use, now: float) -> Mapping[str, Decision]:
+def _decide_all(configuration: Configuration, who: Principal, use: Use, now: float) -> Mapping[str, Decision]:
     policy = configuration.policy
-    rules = Ruleset.of(policy)
+    rules = Ruleset.build(policy)
     if use == "admin":
         return {"admin_access": decide(rules, who, Administer(), Facts(), now)}
     if use == "api":
@@ -105,24 +105,26 @@ def _decisions(configuration: Configuration, who: Principal, use: Use, now: floa
 # --- keys ---------------------------------------------------------------------------------------------------
 
 
-def _keys(issuers: tuple[IssuerEntry, ...], token: str, jwks: str | None) -> tuple[KeySet, tuple[str, ...]]:
+def _build_key_set(
+    issuers: tuple[IssuerEntry, ...], token: str, jwks: str | None
+) -> tuple[KeySet, tuple[str, ...]]:
     """Return the entries with the keys of the one that the token is of, and why it has none."""
-    known = KeySet.of(issuers)
-    parts = take_apart(token)
-    entry = parts if isinstance(parts, Rejected) else entry_of(parts.claims, known)
+    known = KeySet.build(issuers)
+    parts = parse_token(token)
+    entry = parts if isinstance(parts, Rejected) else find_entry(parts.claims, known)
     if isinstance(entry, Rejected):
         return known, ()
-    found = _keys_of(entry, jwks)
+    found = _find_keys(entry, jwks)
     if isinstance(found, str):
         return known, (found,)
-    return KeySet.of(issuers, found), ()
+    return KeySet.build(issuers, found), ()
 
 
-def _keys_of(entry: IssuerEntry, jwks: str | None) -> tuple[Key, ...] | str:
+def _find_keys(entry: IssuerEntry, jwks: str | None) -> tuple[Key, ...] | str:
     if jwks is not None:
-        return _from_file(entry, jwks)
+        return _read_jwks(entry, jwks)
     if entry.keys.kind in REMOTE:
-        return _fetched(entry)
+        return _fetch_keys(entry)
     material, problems = read_material((entry,), development=True)
     read = read_keys(entry, material[entry.name]) if material else problems
     keys = tuple(item for item in read if isinstance(item, Key))
@@ -130,17 +132,17 @@ def _keys_of(entry: IssuerEntry, jwks: str | None) -> tuple[Key, ...] | str:
     return str(bad[0]) if bad else keys
 
 
-def _fetched(entry: IssuerEntry) -> tuple[Key, ...] | str:
+def _fetch_keys(entry: IssuerEntry) -> tuple[Key, ...] | str:
     import asyncio  # noqa: PLC0415 - only where there is something to fetch: it takes long to import
 
     from compartmentd.keys.fetch_once import fetch_once  # noqa: PLC0415 - as above, with the HTTP client
-    from compartmentd.keys.response import Refused  # noqa: PLC0415 - as above
+    from compartmentd.keys.response import FetchFailure  # noqa: PLC0415 - as above
 
     fetched = asyncio.run(fetch_once(entry))
-    return f"the keys of `{entry.name}`: {fetched.why}" if isinstance(fetched, Refused) else fetched
+    return f"the keys of `{entry.name}`: {fetched.why}" if isinstance(fetched, FetchFailure) else fetched
 
 
-def _from_file(entry: IssuerEntry, path: str) -> tuple[Key, ...] | str:
+def _read_jwks(entry: IssuerEntry, path: str) -> tuple[Key, ...] | str:
     if entry.keys.kind not in {*REMOTE, "jwks_file"}:
         raise UsageError(
             f"`{entry.name}` has no JSON Web Key Set but `{entry.keys.kind}`: leave `--jwks` out"
@@ -149,5 +151,5 @@ def _from_file(entry: IssuerEntry, path: str) -> tuple[Key, ...] | str:
         material = Disk().read(path)
     except OSError as error:
         raise UsageError(f"cannot read `{path}`: {(error.strerror or 'unknown error').lower()}") from None
-    read = read_whole_set(entry, material)
+    read = read_jwk_set(entry, material)
     return read.keys or f"`{path}`: {read.problems[0].message}"

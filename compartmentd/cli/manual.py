@@ -27,7 +27,7 @@ ENVIRONMENT = {
 }
 
 
-def lines() -> Iterator[str]:
+def format_page() -> Iterator[str]:
     """Yield the lines of the page."""
     context = click.Context(cli, info_name="compartmentd", **cli.context_settings)
     yield ".\\\" Made from the command line's own help by `make man`."
@@ -35,50 +35,50 @@ def lines() -> Iterator[str]:
     yield ".SH NAME"
     yield "compartmentd \\- declarative compartments for Socket.IO"
     yield ".SH SYNOPSIS"
-    yield f"\\fBcompartmentd\\fR {_text(' '.join(cli.collect_usage_pieces(context)))}"
+    yield f"\\fBcompartmentd\\fR {_escape(' '.join(cli.collect_usage_pieces(context)))}"
     yield ".SH DESCRIPTION"
-    yield _text(cli.help or "")
+    yield _escape(cli.help or "")
     yield ".SH OPTIONS"
-    yield from _options(cli.get_params(context), context)
+    yield from _format_options(cli.get_params(context), context)
     yield ".SH COMMANDS"
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
         if command is not None:
-            yield from _command(command, click.Context(command, info_name=name, parent=context))
+            yield from _format_command(command, click.Context(command, info_name=name, parent=context))
     yield ".SH EXIT STATUS"
     for code, meaning in EXITS.items():
-        yield from _tagged(str(int(code)), meaning)
+        yield from _format_tagged(str(int(code)), meaning)
     yield ".SH ENVIRONMENT"
     for variable, meaning in ENVIRONMENT.items():
-        yield from _tagged(variable, meaning)
+        yield from _format_tagged(variable, meaning)
 
 
-def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+def _format_command(command: click.Command, context: click.Context) -> Iterator[str]:
     pieces = " ".join(command.collect_usage_pieces(context))
-    yield f".SS {_text(context.command_path)} {_text(pieces)}"
+    yield f".SS {_escape(context.command_path)} {_escape(pieces)}"
     paragraphs = (command.help or "").split("\n\n")
     for number, paragraph in enumerate(paragraphs):
         if number:
             yield ".PP"
-        yield _text(paragraph)
-    yield from _options(command.params, context)
+        yield _escape(paragraph)
+    yield from _format_options(command.params, context)
 
 
-def _options(parameters: Sequence[click.Parameter], context: click.Context) -> Iterator[str]:
+def _format_options(parameters: Sequence[click.Parameter], context: click.Context) -> Iterator[str]:
     for parameter in parameters:
         record = parameter.get_help_record(context)
         # What an argument is stands in the text of its command.
         if record is not None and isinstance(parameter, click.Option):
-            yield from _tagged(*record)
+            yield from _format_tagged(*record)
 
 
-def _tagged(tag: str, meaning: str) -> Iterator[str]:
+def _format_tagged(tag: str, meaning: str) -> Iterator[str]:
     yield ".TP"
-    yield f"\\fB{_text(tag)}\\fR"
-    yield _text(meaning)
+    yield f"\\fB{_escape(tag)}\\fR"
+    yield _escape(meaning)
 
 
-def _text(text: str) -> str:
+def _escape(text: str) -> str:
     """Return text on one line of roff: nothing in it is a request, and a hyphen can be copied as one."""
     line = re.sub(r"\s+", " ", text).strip().replace("\\", "\\e").replace("-", "\\-")
     line = re.sub(r"`([^`]*)`", r"\\fB\1\\fR", line)
@@ -86,4 +86,4 @@ def _text(text: str) -> str:
 
 
 if __name__ == "__main__":
-    click.echo("\n".join(lines()))
+    click.echo("\n".join(format_page()))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from compartmentd.cli.admin_socket import ask, daemon_options
+from compartmentd.cli.admin_socket import ask_daemon, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
 from compartmentd.problems import Problem, Span
@@ -20,18 +20,18 @@ from compartmentd.util.humanize import counted, span
 @click.pass_context
 def reload(context: click.Context, socket_path: str | None, config: str | None, format_: Format) -> None:
     """Reload configuration and keys; returns once every live session has been judged."""
-    _, answer = ask("POST", "/admin/reload", socket_path=socket_path, config=config)
+    _, answer = ask_daemon("POST", "/admin/reload", socket_path=socket_path, config=config)
     if format_ == "json":
         print_json(answer)
     elif "problems" not in answer:
         click.echo(f"error: {answer['error']['message']}", err=True)
     else:
-        _tell(answer)
+        _print_answer(answer)
     context.exit(Exit.FINE if answer.get("ok") else Exit.ERRORS)
 
 
-def _tell(answer: dict[str, Any]) -> None:
-    problems = [_problem(problem) for problem in answer["problems"]]
+def _print_answer(answer: dict[str, Any]) -> None:
+    problems = [_read_problem(problem) for problem in answer["problems"]]
     if problems:
         print_problems(problems, "text")
     digest = answer["digest"][:12]
@@ -40,22 +40,24 @@ def _tell(answer: dict[str, Any]) -> None:
     elif not answer["changed"]:
         click.echo(f"already in force: generation {answer['generation']} ({digest})")
         if answer["taken_in"] is not None:
-            click.echo(_taken_in(answer["taken_in"], time.time()))
+            click.echo(_describe_earlier(answer["taken_in"], time.time()))
     else:
-        click.echo(f"generation {answer['generation']} ({digest}) is in force: {_effect(answer)}")
+        click.echo(f"generation {answer['generation']} ({digest}) is in force: {_describe_effect(answer)}")
 
 
 _CAUSES = {"watch": "the watch on the files", "request": "an earlier `reload`"}
 
 
-def _taken_in(earlier: dict[str, Any], now: float) -> str:
+def _describe_earlier(earlier: dict[str, Any], now: float) -> str:
     """Tell of the reload that was first, so that whoever saved a file a moment ago knows that it counts."""
     ago = span(max(0.0, now - earlier["at"] / 1000))
     cause = _CAUSES.get(earlier["cause"], earlier["cause"])
-    return f"taken in {ago} ago by {cause}, as generation {earlier['generation']}: {_effect(earlier)}"
+    return (
+        f"taken in {ago} ago by {cause}, as generation {earlier['generation']}: {_describe_effect(earlier)}"
+    )
 
 
-def _effect(reload: dict[str, Any]) -> str:
+def _describe_effect(reload: dict[str, Any]) -> str:
     evicted = reload["evicted"]
     return (
         f"{counted(reload['judged'], 'session')} judged, {counted(evicted['sessions'], 'session')} and "
@@ -63,6 +65,6 @@ def _effect(reload: dict[str, Any]) -> str:
     )
 
 
-def _problem(record: dict[str, Any]) -> Problem:
+def _read_problem(record: dict[str, Any]) -> Problem:
     place = Span(record["file"], record["line"], record["column"], record["line"], record["column"])
     return Problem(record["severity"], record["code"], record["message"], place, record["help"])

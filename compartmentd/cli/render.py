@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import click
 import msgspec
 
-from compartmentd.problems import Problem, Severity, any_error
+from compartmentd.problems import Problem, Severity, has_errors
 
 Format: TypeAlias = Literal["text", "json"]
 
@@ -34,14 +34,14 @@ def print_json(value: Any) -> None:
 def print_problems(problems: Sequence[Problem], format_: Format) -> None:
     """Print problems: located lines with help and a closing count, or the document of `--format json`."""
     if format_ == "json":
-        print_json({"ok": not any_error(problems), "problems": [problem.as_json() for problem in problems]})
+        print_json({"ok": not has_errors(problems), "problems": [problem.as_json() for problem in problems]})
         return
     for problem in problems:
-        click.echo(_coloured(problem))
-    click.echo(summary(problems), err=True)
+        click.echo(_colour(problem))
+    click.echo(summarize(problems), err=True)
 
 
-def summary(problems: Sequence[Problem]) -> str:
+def summarize(problems: Sequence[Problem]) -> str:
     """Return the counts of problems, as in `2 errors, 1 note`."""
     counts = Counter(problem.severity for problem in problems)
     told = [f"{counts[kind]} {kind}{'s' if counts[kind] > 1 else ''}" for kind in _COLOURS if kind in counts]
@@ -50,7 +50,7 @@ def summary(problems: Sequence[Problem]) -> str:
     return f"fine ({', '.join(told)})" if told else "fine"
 
 
-def _coloured(problem: Problem) -> str:
+def _colour(problem: Problem) -> str:
     # click takes the colours out where the output is no terminal.
     where, severity = click.style(str(problem.span), bold=True), problem.severity
     head, *help_ = problem.as_text().split("\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from compartmentd.cli.admin_socket import ask, daemon_options
+from compartmentd.cli.admin_socket import ask_daemon, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json
 from compartmentd.errors import UsageError
@@ -47,24 +47,24 @@ def revoke(  # noqa: PLR0917 - click passes by name
         raise UsageError("say whose tokens: give exactly one of `--sub`, `--sid` and `--jti`")
     body: dict[str, Any] = {"issuer": issuer, **named}
     if before is not None:
-        body["before"] = _time(before)
-    _, answer = ask("POST", "/admin/revoke", body, socket_path=socket_path, config=config)
+        body["before"] = _parse_time(before)
+    _, answer = ask_daemon("POST", "/admin/revoke", body, socket_path=socket_path, config=config)
     if format_ == "json":
         print_json(answer)
     elif answer["ok"]:
-        _tell(answer)
+        _print_answer(answer)
     else:
         click.echo(f"error: {answer['error']['message']}", err=True)
     context.exit(Exit.FINE if answer["ok"] else Exit.ERRORS)
 
 
-def _tell(answer: dict[str, Any]) -> None:
+def _print_answer(answer: dict[str, Any]) -> None:
     click.echo(f"revoked: {counted(answer['sessions'], 'session')} ended")
     if not answer["lasting"]:
         click.echo("note: a restart forgets it, since the configuration has no `server.state`", err=True)
 
 
-def _time(text: str) -> float:
+def _parse_time(text: str) -> float:
     """Return a time as the daemon takes it: numbers as they are, dates in milliseconds since the epoch."""
     try:
         return float(text)

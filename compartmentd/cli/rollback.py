@@ -16,8 +16,13 @@ from compartmentd.cli.render import Format, format_option, print_json, print_pro
 from compartmentd.configuration.compiler import Contents, load
 from compartmentd.errors import UsageError
 from compartmentd.storage.files import Disk
-from compartmentd.storage.generations import Damaged, Entry, GenerationStore, state_directory
-from compartmentd.storage.generations.restore import Restoration, carry_out, plan
+from compartmentd.storage.generations import (
+    DamagedGeneration,
+    GenerationStore,
+    StoredGeneration,
+    find_state_directory,
+)
+from compartmentd.storage.generations.restore import Restoration, carry_out, plan_restoration
 
 SHORT = 12
 """Hex digits of a digest that are shown."""
@@ -52,29 +57,31 @@ def rollback(
 
     What lies there is kept before it is replaced, so the way forward is a rollback, too.
     """
-    history = GenerationStore(_state(path, state))
+    history = GenerationStore(_find_state(path, state))
     try:
-        entries = history.entries()
+        entries = history.list_entries()
         if version is None:
-            _list(path, history, entries, format_)
+            _print_list(path, history, entries, format_)
             return
-        restoration = plan(path, _read(history, _named(version, entries)), Disk())
+        restoration = plan_restoration(
+            path, _read_generation(history, _choose_generation(version, entries)), Disk()
+        )
         if diff:
-            _show(restoration)
+            _print_diff(restoration)
             return
         context.exit(_restore(restoration, history, format_, yes=yes))
     except OSError as error:
         raise UsageError(f"nothing was changed: {error.filename or path}: {error.strerror}") from None
 
 
-def _state(path: str, named: str | None) -> str:
-    state = named or state_directory(path, Disk(), os.environ)
+def _find_state(path: str, named: str | None) -> str:
+    state = named or find_state_directory(path, Disk(), os.environ)
     if state is None:
         raise UsageError(f"`{path}` does not say where its `server.state` is: use `--state`")
     return state
 
 
-def _named(version: str, entries: tuple[Entry, ...]) -> Entry:
+def _choose_generation(version: str, entries: tuple[StoredGeneration, ...]) -> StoredGeneration:
     if version.isdecimal() and 1 <= int(version) <= len(entries):
         return entries[int(version) - 1]
     found = [entry for entry in entries if entry.digest.startswith(version.lower())]
@@ -85,10 +92,10 @@ def _named(version: str, entries: tuple[Entry, ...]) -> Entry:
     return found[0]
 
 
-def _read(history: GenerationStore, entry: Entry) -> Contents:
+def _read_generation(history: GenerationStore, entry: StoredGeneration) -> Contents:
     try:
         return history.read(entry)
-    except Damaged as damage:
+    except DamagedGeneration as damage:
         raise UsageError(f"`{history.directory / entry.file}` cannot be restored: {damage}") from None
 
 
@@ -96,32 +103,36 @@ def _read(history: GenerationStore, entry: Entry) -> Contents:
 
 
 class _Row(NamedTuple):
-    entry: Entry
+    entry: StoredGeneration
     files: list[str]
     damage: str
 
 
-def _rows(history: GenerationStore, entries: tuple[Entry, ...]) -> Iterator[_Row]:
+def _read_rows(history: GenerationStore, entries: tuple[StoredGeneration, ...]) -> Iterator[_Row]:
     for entry in entries:
         try:
             yield _Row(entry, [name for name, _ in history.read(entry)], "")
-        except Damaged as damage:
+        except DamagedGeneration as damage:
             yield _Row(entry, [], str(damage))
 
 
-def _list(path: str, history: GenerationStore, entries: tuple[Entry, ...], format_: Format) -> None:
+def _print_list(
+    path: str, history: GenerationStore, entries: tuple[StoredGeneration, ...], format_: Format
+) -> None:
     on_disk = load(path, Disk()).digest
-    rows = list(_rows(history, entries))
+    rows = list(_read_rows(history, entries))
     if format_ == "json":
-        print_json([_record(number, row, on_disk) for number, row in enumerate(rows, 1)])
+        print_json([_build_record(number, row, on_disk) for number, row in enumerate(rows, 1)])
         return
     for number, row in enumerate(rows, 1):
-        click.echo(f"{number:3}  {_time(row.entry)}  {row.entry.digest[:SHORT]}  {_told(row, on_disk)}")
+        click.echo(
+            f"{number:3}  {_format_time(row.entry)}  {row.entry.digest[:SHORT]}  {_describe_row(row, on_disk)}"
+        )
     if not rows:
         click.echo(f"`{history.directory}` keeps no configuration yet", err=True)
 
 
-def _told(row: _Row, on_disk: str) -> str:
+def _describe_row(row: _Row, on_disk: str) -> str:
     kind = "in force then" if row.entry.accepted else "replaced then"
     if row.damage:
         return f"{kind}, damaged: {row.damage}"
@@ -129,7 +140,7 @@ def _told(row: _Row, on_disk: str) -> str:
     return f"{kind}, {count}" + (", as on the disk now" if row.entry.digest == on_disk else "")
 
 
-def _record(number: int, row: _Row, on_disk: str) -> dict[str, Any]:
+def _build_record(number: int, row: _Row, on_disk: str) -> dict[str, Any]:
     return {
         "number": number,
         "at": row.entry.at,
@@ -141,7 +152,7 @@ def _record(number: int, row: _Row, on_disk: str) -> dict[str, Any]:
     }
 
 
-def _time(entry: Entry) -> str:
+def _format_time(entry: StoredGeneration) -> str:
     moment = datetime.fromtimestamp(entry.at / 1000, UTC).astimezone()
     return moment.isoformat(sep=" ", timespec="seconds")
 
@@ -164,11 +175,11 @@ def _restore(restoration: Restoration, history: GenerationStore, format_: Format
             }
         )
     else:
-        _tell(restoration, refused=refused)
+        _print_outcome(restoration, refused=refused)
     return Exit.ERRORS if refused else Exit.FINE
 
 
-def _tell(restoration: Restoration, *, refused: bool) -> None:
+def _print_outcome(restoration: Restoration, *, refused: bool) -> None:
     if restoration.problems:
         print_problems(restoration.problems, "text")
     if refused:
@@ -186,7 +197,7 @@ def _tell(restoration: Restoration, *, refused: bool) -> None:
         click.echo("a daemon with `server.watch` reloads by itself; else run `compartmentd reload`")
 
 
-def _show(restoration: Restoration) -> None:
+def _print_diff(restoration: Restoration) -> None:
     before = dict(restoration.before)
     main = restoration.path
     for file in (*restoration.writes, *restoration.deletes):

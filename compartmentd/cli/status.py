@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from compartmentd.cli.admin_socket import ask, daemon_options
+from compartmentd.cli.admin_socket import ask_daemon, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json
 from compartmentd.util.humanize import counted
@@ -19,48 +19,48 @@ from compartmentd.util.humanize import counted
 @click.pass_context
 def status(context: click.Context, socket_path: str | None, config: str | None, format_: Format) -> None:
     """Show generation, connections, sessions and rooms of the running daemon."""
-    code, answer = ask("GET", "/admin/status", socket_path=socket_path, config=config)
+    code, answer = ask_daemon("GET", "/admin/status", socket_path=socket_path, config=config)
     if format_ == "json":
         print_json(answer)
     elif code != OK:
         click.echo(f"error: {answer['error']['message']}", err=True)
     else:
-        _tell(answer)
+        _print_status(answer)
     context.exit(Exit.FINE if code == OK else Exit.ERRORS)
 
 
 OK = 200
 
 
-def _tell(answer: dict[str, Any]) -> None:
-    click.echo(f"compartmentd {answer['version']}, started {_time(answer['started'])}")
+def _print_status(answer: dict[str, Any]) -> None:
+    click.echo(f"compartmentd {answer['version']}, started {_format_time(answer['started'])}")
     click.echo(f"generation {answer['generation']} ({answer['digest'][:12]})")
     if answer["last_good"] is not None:
         click.echo("on the last good configuration: the files on disk are refused")
-        _tell_problems(answer["last_good"])
+        _print_problems(answer["last_good"])
     last = answer["last_reload"]
     if last is not None:
         outcome = "ok" if last["ok"] else "refused"
-        click.echo(f"last reload {_time(last['at'])}: {outcome}")
-        _tell_problems(last["problems"])
+        click.echo(f"last reload {_format_time(last['at'])}: {outcome}")
+        _print_problems(last["problems"])
     if answer["draining"] is not None:
-        click.echo(f"draining until {_time(answer['draining']['until'])}")
-    click.echo(f"{counted(answer['connections'], 'connection')}, {_sessions_and_rooms(answer)}")
+        click.echo(f"draining until {_format_time(answer['draining']['until'])}")
+    click.echo(f"{counted(answer['connections'], 'connection')}, {_format_counts(answer)}")
     for name, counts in answer["namespaces"].items():
-        click.echo(f"  {name}: {_sessions_and_rooms(counts)}")
+        click.echo(f"  {name}: {_format_counts(counts)}")
 
 
-def _sessions_and_rooms(counts: dict[str, Any]) -> str:
+def _format_counts(counts: dict[str, Any]) -> str:
     return f"{counted(counts['sessions'], 'session')}, {counted(counts['rooms'], 'room')}"
 
 
-def _tell_problems(problems: list[dict[str, Any]]) -> None:
+def _print_problems(problems: list[dict[str, Any]]) -> None:
     for problem in problems:
         place = f"{problem['file']}:{problem['line']}:{problem['column']}"
         click.echo(f"  {place}: {problem['severity']}: {problem['message']}")
 
 
-def _time(milliseconds: int) -> str:
+def _format_time(milliseconds: int) -> str:
     return (
         datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
     )

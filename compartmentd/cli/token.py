@@ -29,14 +29,14 @@ def token(context: click.Context, config: str, entry: str | None, claims: str, f
     if loaded.configuration is None:
         print_problems(loaded.problems, format_)
         context.exit(Exit.ERRORS)
-    answer = mint_for(loaded.configuration.issuers, entry, _object(claims), time.time())
+    answer = mint_for(loaded.configuration.issuers, entry, _parse_claims(claims), time.time())
     if format_ == "json":
         print_json(answer)
     else:
         click.echo(answer["token"])
 
 
-def _object(text: str) -> dict[str, Any]:
+def _parse_claims(text: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):

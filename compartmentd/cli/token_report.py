@@ -14,7 +14,7 @@ import msgspec
 from compartmentd.policy.decision import Decision, Reason, Truth
 from compartmentd.telemetry.decision_feed import reason_as_json, span_as_json
 from compartmentd.tokens.diagnosis import Diagnosis, Outcome
-from compartmentd.tokens.rejected import listed, quoted
+from compartmentd.tokens.rejected import quote, quote_list
 from compartmentd.tokens.verify import Verified
 
 _MARKS: Mapping[Outcome, str] = {"passed": "✓", "failed": "✗", "skipped": "·"}
@@ -50,7 +50,7 @@ class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
         entry = self.diagnosis.entry
         return {
             "ok": self.ok,
-            "token": self._shown(),
+            "token": self._collect_shown(),
             "entry": None if entry is None else entry.name,
             "checks": [
                 {
@@ -64,17 +64,17 @@ class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
             "notes": list(self.notes),
             "scopes": None if self.scopes is None else list(self.scopes),
             "scopes_uncertain": self.scopes_uncertain,
-            "decisions": {place: _decision(decision) for place, decision in self.decisions.items()},
+            "decisions": {place: _build_decision(decision) for place, decision in self.decisions.items()},
         }
 
-    def _shown(self) -> dict[str, Any]:
+    def _collect_shown(self) -> dict[str, Any]:
         header, claims = self.diagnosis.header, self.diagnosis.claims or {}
         return {
             "alg": None if header is None else header.algorithm,
             "kid": None if header is None else header.kid,
             "typ": None if header is None else header.typ,
             "iss": claims.get("iss") if isinstance(claims.get("iss"), str) else None,
-            "aud": _audience(claims),
+            "aud": _read_audience(claims),
             "claims": sorted(claims),
         }
 
@@ -82,53 +82,53 @@ class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_text(self) -> str:
         """Return the lines of `--format text`; everything that the token says is quoted and bounded."""
-        return "\n".join([*self._about(), "", *self._checks(), *self._abilities()])
+        return "\n".join([*self._format_token(), "", *self._format_checks(), *self._format_abilities()])
 
-    def _about(self) -> Iterator[str]:
-        shown = self._shown()
+    def _format_token(self) -> Iterator[str]:
+        shown = self._collect_shown()
         parts = {name: shown[name] for name in ("iss", "alg", "kid", "typ") if shown[name] is not None}
-        told = [f"{name} {quoted(value)}" for name, value in parts.items()]
-        told += [f"aud {listed(shown['aud'])}"] if shown["aud"] else []
+        told = [f"{name} {quote(value)}" for name, value in parts.items()]
+        told += [f"aud {quote_list(shown['aud'])}"] if shown["aud"] else []
         yield f"token   {', '.join(told) or 'cannot be read'}"
         if shown["claims"]:
-            yield f"claims  {listed(shown['claims'], most=50)}"
+            yield f"claims  {quote_list(shown['claims'], most=50)}"
 
-    def _checks(self) -> Iterator[str]:
+    def _format_checks(self) -> Iterator[str]:
         width = max(len(finding.check) for finding in self.diagnosis.findings)
         for finding in self.diagnosis.findings:
             mark = _MARKS[finding.outcome]
-            yield f"{_mark(mark)} {finding.check:<{width}}  {finding.detail}"
+            yield f"{_colour_mark(mark)} {finding.check:<{width}}  {finding.detail}"
             if finding.check == "key" and finding.outcome == "failed":
                 yield from (f"{_INDENT}{note}" for note in self.notes)
 
-    def _abilities(self) -> Iterator[str]:
+    def _format_abilities(self) -> Iterator[str]:
         if self.scopes is None:
             return
         yield ""
-        yield f"scopes  {self._told_scopes()}"
+        yield f"scopes  {self._format_scopes()}"
         if self.scopes_uncertain:
             yield f"{_INDENT}a claim that they are taken from is of the wrong type, or not in the token"
         for place, decision in self.decisions.items():
             yield ""
-            outcome = _mark("✓") if decision.allowed else _mark("✗")
+            outcome = _colour_mark("✓") if decision.allowed else _colour_mark("✗")
             yield f"{outcome} {place}{'' if decision.allowed else f'  {decision.code}'}"
-            yield from _lines(decision.reasons, 1)
+            yield from _format_reasons(decision.reasons, 1)
 
-    def _told_scopes(self) -> str:
+    def _format_scopes(self) -> str:
         if self.scopes:
-            return listed(self.scopes, most=50)
+            return quote_list(self.scopes, most=50)
         entry = self.diagnosis.entry
         sources = () if entry is None else entry.scopes
-        return f"none: they are taken from {listed(sources)}"
+        return f"none: they are taken from {quote_list(sources)}"
 
 
-def _audience(claims: Mapping[str, Any]) -> list[str]:
+def _read_audience(claims: Mapping[str, Any]) -> list[str]:
     audience = claims.get("aud")
     held = [audience] if isinstance(audience, str) else audience
     return [item for item in held if isinstance(item, str)] if isinstance(held, list) else []
 
 
-def _decision(decision: Decision) -> dict[str, Any]:
+def _build_decision(decision: Decision) -> dict[str, Any]:
     return {
         "allowed": decision.allowed,
         "code": decision.code,
@@ -137,12 +137,12 @@ def _decision(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _lines(reasons: Sequence[Reason], depth: int) -> Iterator[str]:
+def _format_reasons(reasons: Sequence[Reason], depth: int) -> Iterator[str]:
     for reason in reasons:
         place = "" if reason.span is None else f"  ({reason.span})"
-        yield f"{_INDENT * depth}{_mark(_TRUTHS[reason.truth])} {reason.text}{place}"
-        yield from _lines(reason.parts, depth + 1)
+        yield f"{_INDENT * depth}{_colour_mark(_TRUTHS[reason.truth])} {reason.text}{place}"
+        yield from _format_reasons(reason.parts, depth + 1)
 
 
-def _mark(mark: str) -> str:
+def _colour_mark(mark: str) -> str:
     return click.style(mark, fg=_COLOURS[mark])

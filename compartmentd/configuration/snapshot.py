@@ -14,7 +14,7 @@ from compartmentd.configuration.payload_validator import PayloadSchema
 from compartmentd.configuration.settings import Configuration
 from compartmentd.names import Digest, EntryName
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.problems import Problem, any_error
+from compartmentd.problems import Problem, has_errors
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import Key, KeySet, read_keys
 
@@ -45,12 +45,12 @@ def keyset_of(
                 problems.append(item)
             else:
                 keys.append(item)
-    return KeySet.of(issuers, () if any_error(problems) else keys), tuple(problems)
+    return KeySet.build(issuers, () if has_errors(problems) else keys), tuple(problems)
 
 
 def with_remote(keys: KeySet, remote: Mapping[EntryName, tuple[Key, ...]]) -> KeySet:
     """Return the same set with keys that were fetched, and read by whoever fetched them."""
-    return KeySet.of(keys.entries.values(), chain(*keys.keys.values(), *remote.values()))
+    return KeySet.build(keys.entries.values(), chain(*keys.keys.values(), *remote.values()))
 
 
 def build_snapshot(
@@ -64,7 +64,7 @@ def build_snapshot(
     for key, schema in configuration.policy.schemas.items():
         payloads[key] = PayloadSchema(schema)
         yield
-    rules = yield from Ruleset.build(configuration.policy)
+    rules = yield from Ruleset.build_in_slices(configuration.policy)
     return Snapshot(
         generation=generation,
         digest=digest,

@@ -20,7 +20,7 @@ from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.reevaluate import Evictions
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.tokens.rejected import Rejected
-from compartmentd.tokens.verify import principal_of, verify
+from compartmentd.tokens.verify import build_principal, verify
 
 ADMIN_TOKEN_LIFETIME = 15 * 60
 """Seconds for which a token of `compartmentd admin-token` is good."""
@@ -94,7 +94,7 @@ class DaemonAdministration:
     @property
     def lacking_keys(self) -> Collection[str]:
         """Return the entries whose tokens are refused because their keys cannot be had."""
-        return self._remote.lacking
+        return self._remote.entries_without_keys
 
     @property
     def on_last_good(self) -> bool:
@@ -113,9 +113,9 @@ class DaemonAdministration:
         if isinstance(verified, Rejected):
             if verified.missing is not None:
                 # As for a client's token, so that the provider's new key counts when they try again.
-                self._remote.ask(verified.missing.entry, verified.missing.kid)
+                self._remote.request_key(verified.missing.entry, verified.missing.kid)
             return Refused(f"the token is not accepted: {verified.detail}")
-        principal = principal_of(verified, snapshot.keys.entries[verified.subject.entry])
+        principal = build_principal(verified, snapshot.keys.entries[verified.subject.entry])
         if self._hub.decide(Administer(), snapshot, principal).allowed:
             return None
         return Refused("the token does not satisfy `server.admin_access`", known=True)

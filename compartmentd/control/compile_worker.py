@@ -29,8 +29,8 @@ from compartmentd.configuration.compiler import Contents, Loaded, load
 from compartmentd.configuration.settings import Configuration
 from compartmentd.names import Digest
 from compartmentd.policy.model import RoomTemplate
-from compartmentd.policy.templates.interning import Sharing
-from compartmentd.problems import Problem, start_of
+from compartmentd.policy.templates.interning import TemplateInterner
+from compartmentd.problems import Problem, span_of_file
 from compartmentd.storage.files import Disk
 from compartmentd.telemetry.logs import log
 from compartmentd.util.cooperative import others_first
@@ -130,7 +130,7 @@ async def _read_rooms(
     stream: AsyncIterator[bytes], counts: tuple[int, ...]
 ) -> list[tuple[RoomTemplate, ...]]:
     """Read the room templates of each namespace; equal parts of them become one object."""
-    share = Sharing().of
+    share = TemplateInterner().intern
     groups = []
     started = time.monotonic()
     for count in counts:
@@ -253,7 +253,7 @@ def _fail(path: str, error: Exception) -> Loaded:
         "error",
         "compiler_failed",
         f"compiling took longer than {TIMEOUT:g} s" if too_long else "the compiling process ended early",
-        start_of(path),
+        span_of_file(path),
         "nothing was changed; the log has the last words of that process",
     )
     return Loaded(configuration=None, problems=(problem,), digest=Digest(""), files=(), globs=())

@@ -11,9 +11,9 @@ from compartmentd.control.reload import InForce, LocalKeys, digest_of, standing_
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.keys.files import make_missing_secrets, read_material
 from compartmentd.net.bind import Passed, is_loopback
-from compartmentd.policy.templates.dispatch import run
-from compartmentd.problems import Problem, any_error
-from compartmentd.storage.certificates import Certificate, read_certificate, untimely
+from compartmentd.policy.templates.dispatch import run_to_end
+from compartmentd.problems import Problem, has_errors
+from compartmentd.storage.certificates import Certificate, check_validity, read_certificate
 from compartmentd.storage.files import Disk
 
 
@@ -39,10 +39,10 @@ def start_up(
     material, unreadable = read_material(configuration.issuers, development=development)
     keys, unusable = keyset_of(configuration.issuers, material)
     problems = (*loaded.problems, *unreadable, *unusable)
-    if any_error(problems):
+    if has_errors(problems):
         raise ConfigInvalid(problems)
     problems = tuple(dict.fromkeys((*problems, *standing_warnings(configuration.issuers))))
-    snapshot = run(build_snapshot(configuration, loaded.digest, keys, 1))
+    snapshot = run_to_end(build_snapshot(configuration, loaded.digest, keys, 1))
     # What is fetched comes in once the loop runs.
     local = LocalKeys.of(keys, material)
     return InForce(
@@ -61,11 +61,11 @@ def certificate_of(server: ServerSettings) -> tuple[Certificate | None, tuple[Pr
     certificate = read_certificate(server.tls)
     if isinstance(certificate, Problem):
         raise ConfigInvalid((certificate,))
-    return certificate, untimely(server.tls, certificate, time.time())
+    return certificate, check_validity(server.tls, certificate, time.time())
 
 
 def _usable(loaded: Loaded) -> Configuration:
-    if loaded.configuration is None or any_error(loaded.problems):
+    if loaded.configuration is None or has_errors(loaded.problems):
         raise ConfigInvalid(loaded.problems)
     return loaded.configuration
 

@@ -14,7 +14,13 @@ from compartmentd.control.reload import InForce
 from compartmentd.errors import ConfigInvalid
 from compartmentd.problems import Problem
 from compartmentd.storage.files import Disk
-from compartmentd.storage.generations import Damaged, Entry, GenerationStore, KeptFiles, state_directory
+from compartmentd.storage.generations import (
+    DamagedGeneration,
+    GenerationStore,
+    KeptFiles,
+    StoredGeneration,
+    find_state_directory,
+)
 from compartmentd.telemetry.logs import log
 
 
@@ -48,15 +54,15 @@ def start_on_last_good(
     raise ConfigInvalid(problems)
 
 
-def _kept(path: str, environ: Mapping[str, str]) -> Iterator[tuple[Entry, Contents]]:
+def _kept(path: str, environ: Mapping[str, str]) -> Iterator[tuple[StoredGeneration, Contents]]:
     """Yield the configurations that were in force, the newest first, with a word about those that are damaged."""
-    state = state_directory(path, Disk(), environ)
+    state = find_state_directory(path, Disk(), environ)
     if state is None:
         log(logging.ERROR, "last_good_missing", "no state directory is known, so there is no last good")
         return
     history = GenerationStore(state)
     try:
-        entries = history.entries()
+        entries = history.list_entries()
     except OSError as error:
         why = (error.strerror or "unknown error").lower()
         log(logging.ERROR, "last_good_missing", f"`{history.directory}` cannot be read: {why}")
@@ -66,7 +72,7 @@ def _kept(path: str, environ: Mapping[str, str]) -> Iterator[tuple[Entry, Conten
             continue
         try:
             yield entry, history.read(entry)
-        except Damaged as damage:
+        except DamagedGeneration as damage:
             log(logging.WARNING, "history_damaged", f"`{history.directory / entry.file}`: {damage}")
 
 

@@ -22,7 +22,7 @@ FREED = 50
 def gathered(snapshot: Snapshot) -> Generator[None, None, list[object]]:
     """Return, in steps, the parts of a snapshot that there may be very many of."""
     parts: list[object] = []
-    for part in chain(templates_of(snapshot.configuration), snapshot.rules.parts()):
+    for part in chain(templates_of(snapshot.configuration), snapshot.rules.iter_parts()):
         parts.append(part)
         if len(parts) % GATHERED == 0:
             yield

@@ -24,15 +24,15 @@ from compartmentd.control.reload_report import Report, TakenIn, Tally, tell
 from compartmentd.keys.files import make_missing_secrets, read_material
 from compartmentd.keys.remote import RemoteKeys
 from compartmentd.names import Digest, EntryName
-from compartmentd.problems import Problem, any_error, start_of
+from compartmentd.problems import Problem, has_errors, span_of_file
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.reevaluate import Evictions
-from compartmentd.storage.certificates import Certificate, read_certificate, untimely
+from compartmentd.storage.certificates import Certificate, check_validity, read_certificate
 from compartmentd.telemetry.logs import log
 from compartmentd.telemetry.tracing import NoTracing, Tracing
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import Key, KeySet
-from compartmentd.tokens.remote import http_allowed
+from compartmentd.tokens.remote import warn_of_plain_http
 from compartmentd.util.cooperative import in_slices, others_first
 from compartmentd.util.gc_tuning import keep, without_collections
 
@@ -99,7 +99,7 @@ def digest_of(remote: Mapping[EntryName, tuple[Key, ...]]) -> str:
 
 def standing_warnings(issuers: tuple[IssuerEntry, ...]) -> tuple[Problem, ...]:
     """Return what is warned of at every start and reload for as long as the configuration allows it."""
-    return tuple(warning for entry in issuers if (warning := http_allowed(entry)) is not None)
+    return tuple(warning for entry in issuers if (warning := warn_of_plain_http(entry)) is not None)
 
 
 class Reloader:
@@ -211,7 +211,7 @@ class Reloader:
 
     async def _everything(self, cause: str) -> Report:
         loaded = await self._compile()
-        if cause == "watch" and any_error(loaded.problems):
+        if cause == "watch" and has_errors(loaded.problems):
             await asyncio.sleep(SETTLE)
             loaded = await self._compile()
         configuration = self._configuration(loaded)
@@ -236,7 +236,7 @@ class Reloader:
             return self._refused(loaded.problems)
         warnings = dict.fromkeys((*loaded.problems, *standing_warnings(configuration.issuers)))
         problems = (*warnings, *needing_restart(self._server, configuration))
-        if any_error(problems):
+        if has_errors(problems):
             return self._refused(problems)
         certificate = await self._read_certificate(configuration.server, cause)
         if isinstance(certificate, Problem):
@@ -281,7 +281,7 @@ class Reloader:
     def _configuration(self, loaded: Loaded) -> Configuration | None:
         """Return what was loaded: the one in force, where the files are still the same."""
         snapshot = self.in_force.snapshot
-        if any_error(loaded.problems):
+        if has_errors(loaded.problems):
             return None
         return snapshot.configuration if loaded.digest == snapshot.digest else loaded.configuration
 
@@ -312,7 +312,7 @@ class Reloader:
         )
         keys, unusable = keyset_of(configuration.issuers, material)
         problems = (*problems, *unreadable, *unusable)
-        if any_error(problems):
+        if has_errors(problems):
             return self._refused(problems)
         # Last, since it may take its time: whatever is wrong here is known already.
         problems = (*problems, *await self._fetch(configuration.issuers))
@@ -327,7 +327,7 @@ class Reloader:
         local: LocalKeys,
     ) -> Report:
         """Make a snapshot of the configuration and the keys of this moment, and put it in force."""
-        remote = self._remote.keys(configuration.issuers)
+        remote = self._remote.get_keys(configuration.issuers)
         mark = digest_of(remote)
         old = self.in_force
         if (digest, local.digest, mark) == (old.snapshot.digest, old.local.digest, old.remote):
@@ -404,7 +404,7 @@ def _hindered(path: str, error: OSError) -> Problem:
         "error",
         "reload_failed",
         f"the reload failed: {what}{(error.strerror or 'unknown error').lower()}",
-        start_of(path),
+        span_of_file(path),
         "nothing was changed; run `compartmentd reload` when that is mended",
     )
 
@@ -416,7 +416,7 @@ def _digest(certificate: Certificate | None) -> str | None:
 def _untimely(server: ServerSettings, certificate: Certificate | None) -> tuple[Problem, ...]:
     if server.tls is None or certificate is None:
         return ()
-    return untimely(server.tls, certificate, time.time())
+    return check_validity(server.tls, certificate, time.time())
 
 
 def needing_restart(old: ServerSettings, new: Configuration) -> tuple[Problem, ...]:
@@ -426,7 +426,7 @@ def needing_restart(old: ServerSettings, new: Configuration) -> tuple[Problem, .
             "error",
             "needs_restart",
             f"`server.{key}` has changed, which needs a restart",
-            new.server_spans.get(key) or start_of(""),
+            new.server_spans.get(key) or span_of_file(""),
             f"restart the daemon, or put `{key}` back to reload the rest",
         )
         for key in NEEDS_RESTART

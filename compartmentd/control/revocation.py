@@ -18,11 +18,11 @@ from compartmentd.policy.codes import Code
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.key_wait import KeyFinder, KeyWait
 from compartmentd.sessions.revocations import Kind, Revocation
-from compartmentd.storage.revocations import Kept, RevocationStore
+from compartmentd.storage.revocations import RevocationStore, StoredRevocations
 from compartmentd.telemetry.logs import log
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.logout import LogoutToken, ReplayMemory, verify_logout
-from compartmentd.tokens.rejected import Reason, Rejected, invalid, quoted
+from compartmentd.tokens.logout import LogoutToken, ReplayCache, verify_logout
+from compartmentd.tokens.rejected import Rejected, RejectReason, quote, reject
 from compartmentd.util.cooperative import others_first
 from compartmentd.util.ratelimit import TokenBucket
 
@@ -109,7 +109,7 @@ class Revoker:
         if self._state is None:
             return True
         revocations = self._hub.revocations
-        kept = Kept(revocations.max_age, revocations.kept())
+        kept = StoredRevocations(revocations.max_age, revocations.kept())
         try:
             await asyncio.to_thread(self._state.save, kept)
         except OSError as error:
@@ -131,7 +131,7 @@ class Logouts:
         self._revoker = revoker
         self._patience = KeyWait(keys)
         self._waiting = 0
-        self._replays = ReplayMemory(REPLAYS)
+        self._replays = ReplayCache(REPLAYS)
         # Of what strangers send a few lines are enough: a flood of it must not become a flood of log.
         self._lines = TokenBucket(1.0, time.monotonic(), 10.0)
         self._untold = 0
@@ -145,8 +145,8 @@ class Logouts:
         """Carry a logout out; tell whether it counted and is done and kept. Why not is the log's to tell."""
         verified = await self._verified(token)
         now = time.time()
-        if isinstance(verified, LogoutToken) and not self._replays.first(verified, now):
-            verified = invalid(Reason.REPLAYED, "this logout token has come before")
+        if isinstance(verified, LogoutToken) and not self._replays.register(verified, now):
+            verified = reject(RejectReason.REPLAYED, "this logout token has come before")
         if isinstance(verified, Rejected):
             self._tell(verified)
             return False
@@ -225,9 +225,9 @@ def by_operator(keys: KeySet, request: RevokeRequest, now: float) -> Revocation:
     Raises:
         UsageError: there is no such issuer, not exactly one thing is named, or it reaches into the future.
     """
-    entry = keys.entry(EntryName(request.issuer)) or keys.by_issuer(request.issuer)
+    entry = keys.find_entry(EntryName(request.issuer)) or keys.find_by_issuer(request.issuer)
     if entry is None:
-        raise UsageError(f"there is no issuer entry {quoted(request.issuer)}, and none for such an `issuer`")
+        raise UsageError(f"there is no issuer entry {quote(request.issuer)}, and none for such an `issuer`")
     named: dict[Kind, str | None] = {"sub": request.sub, "sid": request.sid, "jti": request.jti}
     given = [(kind, value) for kind, value in named.items() if value is not None]
     if len(given) != 1:

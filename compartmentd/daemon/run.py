@@ -44,13 +44,13 @@ from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.sessions.hub import Hub
 from compartmentd.storage.certificates import Certificate
 from compartmentd.storage.generations import GenerationStore
-from compartmentd.storage.revocations import RevocationStore, state_of
+from compartmentd.storage.revocations import RevocationStore, open_configured_state
 from compartmentd.storage.watcher import Watcher
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.decision_log import DecisionLog
-from compartmentd.telemetry.logs import Stamp, log, set_up, tell_left_out
+from compartmentd.telemetry.logs import Stamp, log, log_left_out, set_up_logging
 from compartmentd.telemetry.loop_lag import LoopLag
-from compartmentd.telemetry.tracing import tracing_of
+from compartmentd.telemetry.tracing import create_tracing
 from compartmentd.transport.draining import Draining
 from compartmentd.transport.server import SocketServer
 from compartmentd.util.cooperative import others_first
@@ -94,7 +94,7 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
         ConfigInvalid: the configuration has errors.
         UsageError: something that it asks for cannot be had (an address, a socket).
     """
-    stamp = set_up()
+    stamp = set_up_logging()
     passed = passed_sockets(os.environ, os.getpid())
     notifier = Notifier.of(os.environ, os.getpid())
     # A watchdog ends a process that hangs by SIGABRT: the log then has where it hung.
@@ -104,7 +104,7 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
     in_force, problems = start_on_last_good(path, start, environ) if last_good else start()
     configuration = in_force.snapshot.configuration
     certificate, warnings = certificate_of(configuration.server)
-    state = state_of(configuration)
+    state = open_configured_state(configuration)
     if isinstance(state, Problem):
         raise ConfigInvalid((state,))
     for problem in (*problems, *warnings):
@@ -150,7 +150,7 @@ class Daemon:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed = False
         self._feed = DecisionFeed()
-        self._tracing = tracing_of(os.environ)
+        self._tracing = create_tracing(os.environ)
         self._decisions = DecisionLog(self._feed, tracing=self._tracing)
         self._lag = LoopLag()
         self._notifier = notifier
@@ -181,7 +181,7 @@ class Daemon:
         state_path = in_force.snapshot.configuration.server.state
         self._history = None if state_path is None else GenerationKeeper(GenerationStore(state_path))
         if state is not None:
-            self._hub.restore(state.found.revocations, state.found.max_age)
+            self._hub.restore(state.loaded.revocations, state.loaded.max_age)
         self._revoker = Revoker(self._hub, state)
         self._server = SocketServer(
             self._hub,
@@ -246,7 +246,7 @@ class Daemon:
                 self._keep(Heartbeat(self._notifier, self._status, self._wrong).run())
             await self._stop.wait()
             await self._drain()
-        tell_left_out(all_of_them=True)
+        log_left_out(all_of_them=True)
         log(logging.INFO, "stopped", "stopped")
 
     async def _drain(self) -> None:
@@ -376,7 +376,7 @@ class Daemon:
         """Let nobody in before the keys are there, or it has been waited for long enough, or the daemon stops."""
         self._notifier.extend(FIRST_KEYS + ENDING)
         self._notifier.tell("fetching the keys of remote issuers")
-        first = asyncio.ensure_future(self._remote.first(FIRST_KEYS))
+        first = asyncio.ensure_future(self._remote.wait_for_keys(FIRST_KEYS))
         stop = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({first, stop}, return_when=asyncio.FIRST_COMPLETED)
         for task in (first, stop):
@@ -399,7 +399,7 @@ class Daemon:
             self._lag.note(time.monotonic() - due)
             if more:
                 await others_first()
-            tell_left_out()
+            log_left_out()
 
     def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run work beside everything else; if it fails, say so and stop: what it did would be missing silently."""

@@ -15,7 +15,7 @@ import yaml
 from compartmentd.document.node import MERGE, Mark, Node
 from compartmentd.document.scalars import TooLarge, Trap, resolve
 from compartmentd.document.source import MAX_BYTES, Source
-from compartmentd.problems import Problem, Span, start_of
+from compartmentd.problems import Problem, Span, span_of_file
 
 MAX_NODES = 5_000_000
 MAX_DEPTH = 64
@@ -74,14 +74,14 @@ class _Reader:
         size = len(self.source.text.encode())
         if size > self.budget.bytes:
             self.stop(
-                start_of(self.source.name), "text.size", "the files together are larger than 64 MiB", ""
+                span_of_file(self.source.name), "text.size", "the files together are larger than 64 MiB", ""
             )
         self.budget.bytes -= size
         self.next()  # the stream's start
         event = self.next()
         if isinstance(event, yaml.StreamEndEvent):
             self.stop(
-                start_of(self.source.name),
+                span_of_file(self.source.name),
                 "yaml.empty",
                 "the file is empty",
                 "a configuration begins with `version: 1`",

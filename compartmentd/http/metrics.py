@@ -25,7 +25,7 @@ from compartmentd.names import NamespaceName
 from compartmentd.policy.model import Namespace
 from compartmentd.sessions.counters import ADMINISTRATION, UNDECLARED
 from compartmentd.sessions.hub import Hub
-from compartmentd.telemetry.logs import left_out
+from compartmentd.telemetry.logs import count_left_out
 from compartmentd.telemetry.loop_lag import BOUNDS, LoopLag
 from compartmentd.telemetry.metric_table import METRICS, MOST_TEMPLATES, PREFIX
 from compartmentd.transport.server import SocketServer
@@ -217,7 +217,7 @@ def _decisions(hub: Hub) -> Iterator[Metric]:
         ],
     )
     yield _value("refusals_unanswered", counters.unanswered)
-    yield _value("log_lines_left_out", left_out())
+    yield _value("log_lines_left_out", count_left_out())
     yield _value("auto_joins_skipped", counters.auto_join_skipped)
     yield _value("floods_closed", counters.floods_closed)
 
@@ -235,7 +235,7 @@ def _tokens(hub: Hub) -> Iterator[Metric]:
     yield _value("token_memory_limit", memory.capacity)
     yield _samples(
         "token_verifications",
-        [(("memory",), memory.found), (("signature",), memory.verified)],
+        [(("memory",), memory.hits), (("signature",), memory.misses)],
     )
     yield _value("revocations", len(hub.revocations))
 

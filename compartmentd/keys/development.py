@@ -9,7 +9,7 @@ from compartmentd.errors import UsageError
 from compartmentd.keys.files import read_material
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX
-from compartmentd.tokens.mint import LIFETIME, mint
+from compartmentd.tokens.mint import LIFETIME, mint_token
 
 
 def mint_for(
@@ -38,6 +38,6 @@ def mint_for(
     else:
         names = ", ".join(f"`{name}`" for name in able) or "none"
         raise UsageError(f"name the issuer entry; those with a development key are: {names}")
-    token = mint(chosen, material.get(chosen.name, b""), claims, now)
+    token = mint_token(chosen, material.get(chosen.name, b""), claims, now)
     expires = claims.get("exp", int(now) + LIFETIME)
     return {"token": token, "expires": int(expires * 1000) if isinstance(expires, int | float) else None}

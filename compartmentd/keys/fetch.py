@@ -7,9 +7,9 @@ from collections.abc import Callable
 import msgspec
 
 from compartmentd.keys.http import Get
-from compartmentd.keys.response import Refused, Response, fresh_for, jwks_uri, usable
+from compartmentd.keys.response import FetchFailure, Response, check_response, read_freshness, read_jwks_uri
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.remote import discovery_url, refused_url
+from compartmentd.tokens.remote import build_discovery_url, check_url
 
 TOTAL = 5.0
 """Seconds for all of one fetch: as long as a client that connects may be made to wait."""
@@ -18,7 +18,7 @@ DOCUMENT_FOR = 3600.0
 """Seconds for which a discovery document's `jwks_uri` is used without asking again, while it works."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class FetchedKeySet(msgspec.Struct, frozen=True):
     """A key set as the provider sent it; `fresh_for` in seconds, `None` where it does not say."""
 
     body: bytes
@@ -35,43 +35,45 @@ class KeySetFetcher:
         self._uri: str | None = None
         self._uri_until = 0.0
 
-    async def fetch(self) -> Found | Refused:
+    async def fetch(self) -> FetchedKeySet | FetchFailure:
         """Return the key set, unread, or why there is none."""
         until = self._monotonic() + TOTAL
-        uri = await self._where(until)
-        if isinstance(uri, Refused):
+        uri = await self._find_uri(until)
+        if isinstance(uri, FetchFailure):
             return uri
-        response = await self._ask("the key set", uri, until)
-        if isinstance(response, Refused):
+        response = await self._get_checked("the key set", uri, until)
+        if isinstance(response, FetchFailure):
             self.forget()
             return response
-        return Found(response.body, fresh_for(response.headers))
+        return FetchedKeySet(response.body, read_freshness(response.headers))
 
     def forget(self) -> None:
         """Read the discovery document again the next time: perhaps the keys have moved."""
         self._uri = None
 
-    async def _where(self, until: float) -> str | Refused:
+    async def _find_uri(self, until: float) -> str | FetchFailure:
         if self._entry.keys.kind == "jwks_url":
             return self._entry.keys.name
         if self._uri is not None and self._monotonic() < self._uri_until:
             return self._uri
-        response = await self._ask("the discovery document", discovery_url(self._entry.keys.name), until)
-        if isinstance(response, Refused):
+        response = await self._get_checked(
+            "the discovery document", build_discovery_url(self._entry.keys.name), until
+        )
+        if isinstance(response, FetchFailure):
             return response
-        found = jwks_uri(self._entry, response.body)
-        if isinstance(found, Refused):
-            return Refused(f"the discovery document {found.why}")
+        found = read_jwks_uri(self._entry, response.body)
+        if isinstance(found, FetchFailure):
+            return FetchFailure(f"the discovery document {found.why}")
         self._uri, self._uri_until = found, self._monotonic() + DOCUMENT_FOR
         return found
 
-    async def _ask(self, what: str, url: str, until: float) -> Response | Refused:
-        refused = refused_url(url, allow_http=self._entry.allow_http)
+    async def _get_checked(self, what: str, url: str, until: float) -> Response | FetchFailure:
+        refused = check_url(url, allow_http=self._entry.allow_http)
         if refused is not None:
-            return Refused(f"the address of {what} {refused}")
+            return FetchFailure(f"the address of {what} {refused}")
         remaining = until - self._monotonic()
         if remaining <= 0:
-            return Refused(f"no time is left for {what}")
+            return FetchFailure(f"no time is left for {what}")
         response = await self._get(url, remaining)
-        bad = response if isinstance(response, Refused) else usable(response)
-        return response if bad is None else Refused(f"{what}: its server {bad.why}")
+        bad = response if isinstance(response, FetchFailure) else check_response(response)
+        return response if bad is None else FetchFailure(f"{what}: its server {bad.why}")

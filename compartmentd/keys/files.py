@@ -27,11 +27,11 @@ def read_material(
     for entry in issuers:
         if entry.keys.kind in REMOTE:
             continue
-        read = _read(entry.keys)
+        read = _read_source(entry.keys)
         if isinstance(read, Problem):
             problems.append(read)
         elif entry.keys.kind == "secret_file" and read.startswith(DEVELOPMENT_PREFIX) and not development:
-            problems.append(_development_key(entry.keys))
+            problems.append(_build_development_key_problem(entry.keys))
         else:
             found[entry.name] = read
     return found, tuple(problems)
@@ -59,7 +59,7 @@ def make_missing_secrets(issuers: tuple[IssuerEntry, ...]) -> tuple[str, ...]:
     return tuple(made)
 
 
-def _read(source: KeySource) -> bytes | Problem:
+def _read_source(source: KeySource) -> bytes | Problem:
     if source.kind == "secret_env":
         value = os.environb.get(os.fsencode(source.name))
         if value is not None:
@@ -83,7 +83,7 @@ def _read(source: KeySource) -> bytes | Problem:
         )
 
 
-def _development_key(source: KeySource) -> Problem:
+def _build_development_key_problem(source: KeySource) -> Problem:
     return Problem(
         "error",
         "development_key",

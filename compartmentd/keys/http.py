@@ -17,7 +17,7 @@ from tornado.httputil import HTTPInputError
 from tornado.iostream import StreamBufferFullError, UnsatisfiableReadError
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
-from compartmentd.keys.response import MOST_BYTES, Refused, Response
+from compartmentd.keys.response import MOST_BYTES, FetchFailure, Response
 
 CONNECT = 3.0
 """Seconds for name, connection and TLS."""
@@ -37,7 +37,7 @@ _NO_ANSWER = (
 )
 """All that Tornado raises for what a network or a peer does."""
 
-Get: TypeAlias = Callable[[str, float], Awaitable[Response | Refused]]
+Get: TypeAlias = Callable[[str, float], Awaitable[Response | FetchFailure]]
 """Asks a URL, for at most so many seconds; raises nothing that a network or a peer can cause."""
 
 
@@ -48,7 +48,7 @@ class HttpClient:
         self._client: AsyncHTTPClient | None = None
         self._tls: ssl.SSLContext | None = None
 
-    async def get(self, url: str, seconds: float) -> Response | Refused:
+    async def get(self, url: str, seconds: float) -> Response | FetchFailure:
         """Return what the URL answers, whatever its status, or why it does not."""
         if self._client is None:
             self._client = AsyncHTTPClient(
@@ -61,15 +61,15 @@ class HttpClient:
             request_timeout=seconds,
             follow_redirects=False,
             decompress_response=False,
-            ssl_options=await self._context() if urlsplit(url).scheme == "https" else None,
+            ssl_options=await self._get_tls_context() if urlsplit(url).scheme == "https" else None,
         )
         try:
             response = await self._client.fetch(request, raise_error=False)
         except _NO_ANSWER as error:
-            return Refused(_in_words(error))
+            return FetchFailure(_describe_error(error))
         return Response(response.code, response.headers, response.body)
 
-    async def _context(self) -> ssl.SSLContext:
+    async def _get_tls_context(self) -> ssl.SSLContext:
         # Reading the system's certificates takes 20 to 80 ms, so it is done beside the loop, and once.
         if self._tls is None:
             self._tls = await asyncio.to_thread(ssl.create_default_context)
@@ -81,7 +81,7 @@ class HttpClient:
             self._client.close()
 
 
-def _in_words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     match error:
         case HTTPTimeoutError():
             return "does not answer in time"

@@ -20,7 +20,7 @@ MISLEADING_FOR = 10.0
 cannot tell whether the key that it means is there, so it may be asked for with every fetch."""
 
 
-class Unknown:
+class MissingKids:
     """The unknown names of one entry; `None` stands for a token that names none."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Unknown:
         self._fetching: Collection[str | None] = ()
         self._missing: OrderedDict[str | None, float] = OrderedDict()
 
-    def missing(self, kid: str | None, now: float) -> bool:
+    def is_missing(self, kid: str | None, now: float) -> bool:
         """Tell whether the key was looked for a moment ago, in vain."""
         until = self._missing.get(kid)
         if until is None:
@@ -43,23 +43,23 @@ class Unknown:
         """Remember a name for the fetch that begins next."""
         self._wanted[kid] = None
         self._wanted.move_to_end(kid)
-        _bound(self._wanted)
+        _trim(self._wanted)
 
-    def began(self) -> None:
+    def note_start(self) -> None:
         """Note that a fetch begins: what was wanted until now will be in it, or is missing."""
         self._fetching = tuple(self._wanted)
         self._wanted.clear()
 
-    def succeeded(self, now: float, kids: Collection[str | None], withdrawn: Collection[str] = ()) -> None:
+    def note_success(self, now: float, kids: Collection[str | None], withdrawn: Collection[str] = ()) -> None:
         """Note that the fetch brought keys of these names, and no longer those that were withdrawn."""
         for kid in (*self._fetching, *withdrawn):
             misleading = kid is None or kid in kids
             self._missing[kid] = now + (MISLEADING_FOR if misleading else MISSING_FOR)
             self._missing.move_to_end(kid)
-        _bound(self._missing)
+        _trim(self._missing)
         self._fetching = ()
 
-    def failed(self) -> None:
+    def note_failure(self) -> None:
         """Note that the fetch proves nothing."""
         self._fetching = ()
 
@@ -68,6 +68,6 @@ class Unknown:
         return len(self._wanted) + len(self._fetching) + len(self._missing)
 
 
-def _bound(names: OrderedDict[str | None, None] | OrderedDict[str | None, float]) -> None:
+def _trim(names: OrderedDict[str | None, None] | OrderedDict[str | None, float]) -> None:
     while len(names) > REMEMBERED:
         names.popitem(last=False)

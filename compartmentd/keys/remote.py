@@ -14,28 +14,28 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from compartmentd.keys import report
-from compartmentd.keys.fetch import Found, KeySetFetcher
+from compartmentd.keys.fetch import FetchedKeySet, KeySetFetcher
 from compartmentd.keys.http import Get, HttpClient
-from compartmentd.keys.response import Refused
+from compartmentd.keys.response import FetchFailure
 from compartmentd.keys.state import KeyState
 from compartmentd.names import EntryName
 from compartmentd.telemetry.logs import log
 from compartmentd.tokens.entry import REMOTE, IssuerEntry
-from compartmentd.tokens.keyfile import JwkSet, read_set
-from compartmentd.tokens.keyset import Key, rules_of
-from compartmentd.tokens.rejected import Asked
+from compartmentd.tokens.keyfile import JwkSet, read_jwk_set_in_steps
+from compartmentd.tokens.keyset import Key, fingerprint_entry
+from compartmentd.tokens.rejected import KeyStatus
 from compartmentd.util.cooperative import in_slices
 
 SLICE = 0.002
 """Seconds for which reading a key set, or telling those who wait, may hold the loop at a time."""
 
 
-class _Followed:
+class _TrackedEntry:
     """One entry with its state and what runs for it."""
 
-    def __init__(self, entry: IssuerEntry, lookup: KeySetFetcher, state: KeyState) -> None:
+    def __init__(self, entry: IssuerEntry, fetcher: KeySetFetcher, state: KeyState) -> None:
         self.entry = entry
-        self.lookup = lookup
+        self.fetcher = fetcher
         self.state = state
         self.timer: asyncio.TimerHandle | None = None
         self.task: asyncio.Task[None] | None = None
@@ -75,8 +75,8 @@ class RemoteKeys:
         self._get = get or self._http.get
         self._monotonic = monotonic
         self._jitter = jitter
-        self._all: dict[bytes, _Followed] = {}
-        self._in_force: dict[EntryName, _Followed] = {}
+        self._all: dict[bytes, _TrackedEntry] = {}
+        self._in_force: dict[EntryName, _TrackedEntry] = {}
         self._ended = asyncio.Event()
         self._tasks: set[asyncio.Future[None]] = set()
 
@@ -88,17 +88,17 @@ class RemoteKeys:
         Returns after one answer from each, or after so many seconds; names those of all entries that have no
         keys then.
         """
-        entries = _remote(issuers)
-        new = [await self._start(entry) for entry in entries if rules_of(entry) not in self._all]
-        await self._until(lambda: all(one.state.keys or one.state.failures for one in new), seconds)
-        return tuple(entry.name for entry in entries if not self._all[rules_of(entry)].state.keys)
+        entries = _select_remote(issuers)
+        new = [await self._start(entry) for entry in entries if fingerprint_entry(entry) not in self._all]
+        await self._wait_until(lambda: all(one.state.keys or one.state.failures for one in new), seconds)
+        return tuple(entry.name for entry in entries if not self._all[fingerprint_entry(entry)].state.keys)
 
     def follow(self, issuers: Iterable[IssuerEntry]) -> None:
         """Keep the keys of these entries, which are in force now, and of no others.
 
         What is known of an entry stays while the entry does; where it changed, `prepare` has taken it over.
         """
-        entries = {rules_of(entry): entry for entry in _remote(issuers)}
+        entries = {fingerprint_entry(entry): entry for entry in _select_remote(issuers)}
         for identity in self._all.keys() - entries.keys():
             gone = self._all.pop(identity)
             gone.stop()
@@ -110,74 +110,78 @@ class RemoteKeys:
         for name, followed in self._in_force.items():
             if followed.given != followed.state.keys:
                 # Fetched after its keys were given out, and before it was in force.
-                self._keep(self._changed(name))
-        self._announce()
+                self._spawn(self._changed(name))
+        self._wake_waiters()
 
-    async def _start(self, entry: IssuerEntry) -> _Followed:
+    async def _start(self, entry: IssuerEntry) -> _TrackedEntry:
         """Follow an entry; one that is only read in another way now begins with the last answer it got."""
         state = KeyState(self._monotonic())
         for known in self._all.values():
             body = known.state.body
-            if body is not None and _place(known.entry) == _place(entry):
-                read = await in_slices(read_set(entry, body), SLICE)
+            if body is not None and _identify_source(known.entry) == _identify_source(entry):
+                read = await in_slices(read_jwk_set_in_steps(entry, body), SLICE)
                 state.keys, state.body = read.keys, body
-                state.course.good_at = known.state.course.good_at
+                state.schedule.good_at = known.state.schedule.good_at
                 break
-        return self._all.get(rules_of(entry)) or self._add(entry, state)
+        return self._all.get(fingerprint_entry(entry)) or self._add(entry, state)
 
-    def _add(self, entry: IssuerEntry, state: KeyState) -> _Followed:
-        followed = _Followed(entry, KeySetFetcher(entry, self._get, self._monotonic), state)
-        self._all[rules_of(entry)] = followed
-        self._arm(followed)
+    def _add(self, entry: IssuerEntry, state: KeyState) -> _TrackedEntry:
+        followed = _TrackedEntry(entry, KeySetFetcher(entry, self._get, self._monotonic), state)
+        self._all[fingerprint_entry(entry)] = followed
+        self._schedule_fetch(followed)
         return followed
 
     # --- what is known ------------------------------------------------------------------------------------------
 
-    def keys(self, issuers: Iterable[IssuerEntry]) -> Mapping[EntryName, tuple[Key, ...]]:
+    def get_keys(self, issuers: Iterable[IssuerEntry]) -> Mapping[EntryName, tuple[Key, ...]]:
         """Return the good keys of this moment, of those entries that have any."""
-        found = [self._all[rules_of(entry)] for entry in _remote(issuers) if rules_of(entry) in self._all]
+        found = [
+            self._all[fingerprint_entry(entry)]
+            for entry in _select_remote(issuers)
+            if fingerprint_entry(entry) in self._all
+        ]
         for followed in found:
             followed.given = followed.state.keys
         return {followed.entry.name: followed.given for followed in found if followed.given}
 
     @property
-    def lacking(self) -> tuple[EntryName, ...]:
+    def entries_without_keys(self) -> tuple[EntryName, ...]:
         """The entries in force that no keys were given out for: their tokens get `keys_unavailable`."""
         return tuple(name for name, one in self._in_force.items() if not one.given)
 
-    async def first(self, seconds: float) -> tuple[EntryName, ...]:
+    async def wait_for_keys(self, seconds: float) -> tuple[EntryName, ...]:
         """Wait until every entry in force has keys and is decided by them, for so long at most.
 
         Returns the entries that have none then.
         """
-        await self._until(lambda: not self.lacking, seconds)
-        return self.lacking
+        await self._wait_until(lambda: not self.entries_without_keys, seconds)
+        return self.entries_without_keys
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Return for each entry in force how its keys are, for administrators; no address, key or token."""
         now = self._monotonic()
-        return {name: report.status(one.state, now) for name, one in self._in_force.items()}
+        return {name: report.build_status(one.state, now) for name, one in self._in_force.items()}
 
     # --- keys that tokens name ----------------------------------------------------------------------------------
 
-    def ask(self, entry: EntryName, kid: str | None) -> Asked:
+    def request_key(self, entry: EntryName, kid: str | None) -> KeyStatus:
         """Tell what becomes of a key that a token names and that is not known, or did not sign it.
 
         Starts a fetch where none runs and the last began long enough ago; costs the same however often called.
         """
         followed = self._in_force.get(entry)
         if followed is None:
-            return Asked.ABSENT
-        course = followed.state.course
-        due = course.next
-        asked = followed.state.ask(kid, self._monotonic())
-        if asked is Asked.PENDING and followed.task is None:
-            self._begin(followed)
-        elif course.next < due:
-            self._arm(followed)
+            return KeyStatus.ABSENT
+        schedule = followed.state.schedule
+        due = schedule.next
+        asked = followed.state.request_key(kid, self._monotonic())
+        if asked is KeyStatus.PENDING and followed.task is None:
+            self._begin_fetch(followed)
+        elif schedule.next < due:
+            self._schedule_fetch(followed)
         return asked
 
-    def when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
+    def call_when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
         """Call back, once, when the fetch that runs has ended, whichever way, and what it brought is in force.
 
         Where none runs, in the next turn of the loop.
@@ -190,72 +194,72 @@ class RemoteKeys:
 
     # --- fetching -----------------------------------------------------------------------------------------------
 
-    def _arm(self, followed: _Followed) -> None:
+    def _schedule_fetch(self, followed: _TrackedEntry) -> None:
         followed.disarm()
-        wait = followed.state.course.wait(self._monotonic())
+        wait = followed.state.schedule.seconds_left(self._monotonic())
         if wait == 0:
-            self._begin(followed)
+            self._begin_fetch(followed)
         else:
-            followed.timer = asyncio.get_running_loop().call_later(wait, self._begin, followed)
+            followed.timer = asyncio.get_running_loop().call_later(wait, self._begin_fetch, followed)
 
-    def _begin(self, followed: _Followed) -> None:
+    def _begin_fetch(self, followed: _TrackedEntry) -> None:
         followed.disarm()
-        followed.state.begin(self._monotonic())
+        followed.state.note_start(self._monotonic())
         followed.task = asyncio.ensure_future(self._fetch(followed))
 
-    async def _fetch(self, followed: _Followed) -> None:
+    async def _fetch(self, followed: _TrackedEntry) -> None:
         try:
-            found = await self._good_set(followed)
+            found = await self._fetch_key_set(followed)
         except Exception as error:  # noqa: BLE001 - whatever it is, the entry must be asked for again
-            report.unexpected(followed.entry.name, error)
-            found = Refused("the fetch failed in a way that it should not")
-        if isinstance(found, Refused):
-            await self._failed(followed, found.why)
+            report.report_defect(followed.entry.name, error)
+            found = FetchFailure("the fetch failed in a way that it should not")
+        if isinstance(found, FetchFailure):
+            await self._handle_failure(followed, found.why)
         else:
-            await self._succeeded(followed, *found)
+            await self._handle_success(followed, *found)
         followed.task = None
-        self._arm(followed)
-        self._announce()
+        self._schedule_fetch(followed)
+        self._wake_waiters()
         self._release(followed)
 
-    async def _good_set(self, followed: _Followed) -> tuple[Found, JwkSet] | Refused:
-        found = await followed.lookup.fetch()
-        if isinstance(found, Refused):
+    async def _fetch_key_set(self, followed: _TrackedEntry) -> tuple[FetchedKeySet, JwkSet] | FetchFailure:
+        found = await followed.fetcher.fetch()
+        if isinstance(found, FetchFailure):
             return found
-        read = await in_slices(read_set(followed.entry, found.body), SLICE)
+        read = await in_slices(read_jwk_set_in_steps(followed.entry, found.body), SLICE)
         if read.keys:
             return found, read
-        followed.lookup.forget()
-        return Refused(f"the key set: {read.problems[0].message}")
+        followed.fetcher.forget()
+        return FetchFailure(f"the key set: {read.problems[0].message}")
 
-    async def _succeeded(self, followed: _Followed, found: Found, read: JwkSet) -> None:
+    async def _handle_success(self, followed: _TrackedEntry, found: FetchedKeySet, read: JwkSet) -> None:
         state = followed.state
         old = state.keys
         changed = state.accept(read.keys, found.body)
-        report.fetched(followed.entry.name, state, old, read.problems)
+        report.report_success(followed.entry.name, state, old, read.problems)
         if changed:
-            await self._tell_changed(followed)
-        state.succeeded(self._monotonic(), found.fresh_for, self._jitter())
+            await self._notify_changed(followed)
+        state.note_success(self._monotonic(), found.fresh_for, self._jitter())
 
-    async def _failed(self, followed: _Followed, why: str) -> None:
+    async def _handle_failure(self, followed: _TrackedEntry, why: str) -> None:
         now = self._monotonic()
-        dropped = followed.state.failed(why, now, self._jitter())
-        report.failed(followed.entry.name, followed.state, now, dropped=dropped)
+        dropped = followed.state.note_failure(why, now, self._jitter())
+        report.report_failure(followed.entry.name, followed.state, now, dropped=dropped)
         if dropped:
-            await self._tell_changed(followed)
+            await self._notify_changed(followed)
 
-    async def _tell_changed(self, followed: _Followed) -> None:
+    async def _notify_changed(self, followed: _TrackedEntry) -> None:
         # An entry that is only prepared is not in force, and whoever prepares it takes the keys by itself.
         if self._in_force.get(followed.entry.name) is followed:
             await self._changed(followed.entry.name)
 
-    def _release(self, followed: _Followed) -> None:
+    def _release(self, followed: _TrackedEntry) -> None:
         """Tell those who wait that there is no more to wait for."""
         waiting, followed.waiting = followed.waiting, []
         if waiting:
-            self._keep(_call(waiting))
+            self._spawn(_call_all(waiting))
 
-    async def _until(self, met: Callable[[], bool], seconds: float) -> None:
+    async def _wait_until(self, met: Callable[[], bool], seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 while not met():
@@ -263,12 +267,12 @@ class RemoteKeys:
         except TimeoutError:
             return
 
-    def _announce(self) -> None:
+    def _wake_waiters(self) -> None:
         """Let `_until` look again."""
         self._ended.set()
         self._ended = asyncio.Event()
 
-    def _keep(self, work: Awaitable[None]) -> None:
+    def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -286,16 +290,16 @@ class RemoteKeys:
         self._http.close()
 
 
-def _remote(issuers: Iterable[IssuerEntry]) -> list[IssuerEntry]:
+def _select_remote(issuers: Iterable[IssuerEntry]) -> list[IssuerEntry]:
     return [entry for entry in issuers if entry.keys.kind in REMOTE]
 
 
-def _place(entry: IssuerEntry) -> tuple[object, ...]:
+def _identify_source(entry: IssuerEntry) -> tuple[object, ...]:
     """Return what says whose keys these are, and where."""
     return entry.name, entry.issuer, entry.keys.kind, entry.keys.name, entry.allow_http
 
 
-async def _call(callbacks: Iterable[Callable[[], None]]) -> None:
+async def _call_all(callbacks: Iterable[Callable[[], None]]) -> None:
     """Call them all, in slices: each may verify a token again, and a whole crowd may have waited."""
     until = time.monotonic() + SLICE
     for callback in callbacks:

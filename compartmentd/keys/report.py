@@ -17,13 +17,15 @@ from compartmentd.telemetry.logs import log
 from compartmentd.tokens.keyset import Key
 
 
-def fetched(entry: EntryName, state: KeyState, old: Sequence[Key], problems: Sequence[Problem]) -> None:
+def report_success(
+    entry: EntryName, state: KeyState, old: Sequence[Key], problems: Sequence[Problem]
+) -> None:
     """Tell of a good set, where it is other than the one before, or comes after failures.
 
     To be called before the state forgets its failures.
     """
     before, now = ({key.thumbprint for key in keys} for keys in (old, state.keys))
-    if state.keys is old and not state.course.failures:
+    if state.keys is old and not state.schedule.failures:
         return
     log(
         logging.INFO,
@@ -33,7 +35,7 @@ def fetched(entry: EntryName, state: KeyState, old: Sequence[Key], problems: Seq
         keys=len(now),
         added=len(now - before),
         removed=len(before - now),
-        failures_before=state.course.failures,
+        failures_before=state.schedule.failures,
     )
     for problem in problems:
         log(
@@ -45,9 +47,9 @@ def fetched(entry: EntryName, state: KeyState, old: Sequence[Key], problems: Seq
         )
 
 
-def failed(entry: EntryName, state: KeyState, now: float, *, dropped: bool) -> None:
+def report_failure(entry: EntryName, state: KeyState, now: float, *, dropped: bool) -> None:
     """Tell of a failed fetch; to be called after the state has noted it."""
-    count = state.course.failures
+    count = state.schedule.failures
     if dropped:
         log(
             logging.ERROR,
@@ -61,33 +63,33 @@ def failed(entry: EntryName, state: KeyState, now: float, *, dropped: bool) -> N
         log(
             logging.WARNING,
             "keys_not_fetched",
-            f"cannot fetch the keys of `{entry}`: {state.error}; {_meanwhile(state, now)}",
+            f"cannot fetch the keys of `{entry}`: {state.error}; {_describe_meanwhile(state, now)}",
             entry=entry,
             failures=count,
-            retry_in=round(state.course.wait(now), 1),
+            retry_in=round(state.schedule.seconds_left(now), 1),
         )
 
 
-def _meanwhile(state: KeyState, now: float) -> str:
-    if state.course.good_at is None:
+def _describe_meanwhile(state: KeyState, now: float) -> str:
+    if state.schedule.good_at is None:
         return "its tokens are refused as keys_unavailable"
-    left = max(0.0, RELIED_ON - (now - state.course.good_at))
+    left = max(0.0, RELIED_ON - (now - state.schedule.good_at))
     return f"those that are known are used for another {left / 3600:.1f} hours"
 
 
-def unexpected(entry: EntryName, error: Exception) -> None:
+def report_defect(entry: EntryName, error: Exception) -> None:
     """Tell of a failure that is a mistake of ours."""
     log(logging.ERROR, "key_fetch_failed", f"fetching the keys of `{entry}` failed", exc=error, entry=entry)
 
 
-def status(state: KeyState, now: float) -> dict[str, Any]:
+def build_status(state: KeyState, now: float) -> dict[str, Any]:
     """Return how an entry's keys are: `age` and `next` in seconds, the rest counts since the start."""
-    course = state.course
+    schedule = state.schedule
     return {
         "keys": len(state.keys),
-        "age": None if course.good_at is None else round(now - course.good_at, 1),
-        "stale": course.stale,
-        "next": None if course.running else round(course.wait(now), 1),
+        "age": None if schedule.good_at is None else round(now - schedule.good_at, 1),
+        "stale": schedule.stale,
+        "next": None if schedule.running else round(schedule.seconds_left(now), 1),
         "fetches": state.fetches,
         "failures": state.failures,
         "error": state.error,

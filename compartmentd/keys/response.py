@@ -13,8 +13,8 @@ from http import HTTPStatus
 import msgspec
 
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.rejected import quoted
-from compartmentd.tokens.remote import refused_url
+from compartmentd.tokens.rejected import quote
+from compartmentd.tokens.remote import check_url
 from compartmentd.util.strict_json import JsonError, read_object
 
 MOST_BYTES = 256 * 1024
@@ -35,35 +35,35 @@ class Response(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Refused(msgspec.Struct, frozen=True):
+class FetchFailure(msgspec.Struct, frozen=True):
     """Why there is nothing to use; `why` is a sentence without its subject."""
 
     why: str
 
 
-def usable(response: Response) -> Refused | None:
+def check_response(response: Response) -> FetchFailure | None:
     """Return why an answer cannot be read, before anything in it is."""
     if 300 <= response.status < 400:
-        return Refused(
+        return FetchFailure(
             f"answers {response.status}, and redirects are not followed: configure the final address"
         )
     if response.status != HTTPStatus.OK:
-        return Refused(f"answers {response.status}")
+        return FetchFailure(f"answers {response.status}")
     if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         # Not asked for, and never unpacked: a few bytes could become a hundred MiB.
-        return Refused("answers compressed, which was not asked for")
-    return _plausible(response.body)
+        return FetchFailure("answers compressed, which was not asked for")
+    return _check_size(response.body)
 
 
-def _plausible(body: bytes) -> Refused | None:
+def _check_size(body: bytes) -> FetchFailure | None:
     if len(body) > MOST_BYTES:
-        return Refused(f"answers more than {MOST_BYTES >> 10} KiB")
+        return FetchFailure(f"answers more than {MOST_BYTES >> 10} KiB")
     if sum(body.count(mark) for mark in (b",", b"{", b"[")) > MOST_PARTS:
-        return Refused(f"answers more than {MOST_PARTS} members and items")
+        return FetchFailure(f"answers more than {MOST_PARTS} members and items")
     return None
 
 
-def fresh_for(headers: Mapping[str, str]) -> float | None:
+def read_freshness(headers: Mapping[str, str]) -> float | None:
     """Return for how many seconds an answer may be used unasked (RFC 9111, 4.2), or `None` if it does not say."""
     directives = [part.strip() for part in headers.get("Cache-Control", "").split(",")]
     if any(part.lower() in ("no-store", "no-cache") for part in directives):
@@ -71,26 +71,26 @@ def fresh_for(headers: Mapping[str, str]) -> float | None:
     ages = [int(match[1]) for part in directives if (match := _MAX_AGE.fullmatch(part))]
     if not ages:
         return None
-    return float(max(0, min(ages) - _age(headers)))
+    return float(max(0, min(ages) - _read_age(headers)))
 
 
-def _age(headers: Mapping[str, str]) -> int:
+def _read_age(headers: Mapping[str, str]) -> int:
     age = headers.get("Age", "").strip()
     return int(age) if re.fullmatch(r"[0-9]{1,10}", age) else 0
 
 
-def jwks_uri(entry: IssuerEntry, document: bytes) -> str | Refused:
+def read_jwks_uri(entry: IssuerEntry, document: bytes) -> str | FetchFailure:
     """Return where the keys are, by a discovery document (OpenID Connect Discovery 1.0, 3 and 4.3)."""
     try:
         members = read_object(document)
     except JsonError as bad:
-        return Refused(f"{bad}")
+        return FetchFailure(f"{bad}")
     issuer, uri = members.get("issuer"), members.get("jwks_uri")
     if issuer != entry.issuer:
         # Exactly equal, or one provider could speak for another (Discovery, 4.3 and 7.2).
-        shown = quoted(issuer) if isinstance(issuer, str) else "none"
-        return Refused(f"names another issuer, {shown}, than {quoted(entry.issuer)}")
+        shown = quote(issuer) if isinstance(issuer, str) else "none"
+        return FetchFailure(f"names another issuer, {shown}, than {quote(entry.issuer)}")
     if not isinstance(uri, str):
-        return Refused("names no `jwks_uri`")
-    refused = refused_url(uri, allow_http=entry.allow_http)
-    return uri if refused is None else Refused(f"names a `jwks_uri` that {refused}")
+        return FetchFailure("names no `jwks_uri`")
+    refused = check_url(uri, allow_http=entry.allow_http)
+    return uri if refused is None else FetchFailure(f"names a `jwks_uri` that {refused}")

@@ -44,11 +44,11 @@ class FetchSchedule:
         self._hastened = False
         self._began = self._caused = now - SPACING
 
-    def wait(self, now: float) -> float:
+    def seconds_left(self, now: float) -> float:
         """Return the seconds until the next fetch is due."""
         return max(0.0, self.next - now)
 
-    def begin(self, now: float) -> None:
+    def note_start(self, now: float) -> None:
         """Note that a fetch starts."""
         self.running = True
         self._began = now
@@ -56,20 +56,20 @@ class FetchSchedule:
             self._hastened = False
             self._caused = now
 
-    def succeeded(self, now: float, fresh_for: float | None, jitter: float) -> None:
+    def note_success(self, now: float, fresh_for: float | None, jitter: float) -> None:
         """Note that the fetch brought a good set, which its provider calls fresh for so many seconds."""
         self.running = False
         self.failures = 0
         self.good_at = now
         fresh = LATEST if fresh_for is None else min(fresh_for, LATEST)
-        self.next = now + max(SOONEST, _less(fresh, jitter))
+        self.next = now + max(SOONEST, _apply_jitter(fresh, jitter))
 
-    def failed(self, now: float, jitter: float) -> None:
+    def note_failure(self, now: float, jitter: float) -> None:
         """Note that the fetch brought nothing to use."""
         self.running = False
         self.failures += 1
         waits = _RETRY_WITHOUT if self.good_at is None else _RETRY_WITH_KEYS
-        self.next = now + _less(waits[min(self.failures, len(waits)) - 1], jitter)
+        self.next = now + _apply_jitter(waits[min(self.failures, len(waits)) - 1], jitter)
         if self.good_at is None:
             return
         self.next = max(self.next, self._began + SPACING)
@@ -87,5 +87,5 @@ class FetchSchedule:
         return self.good_at is not None and self.failures > 0
 
 
-def _less(wait: float, jitter: float) -> float:
+def _apply_jitter(wait: float, jitter: float) -> float:
     return wait * (1.0 - JITTER * jitter)

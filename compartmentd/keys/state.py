@@ -6,10 +6,10 @@ long as it may be relied on. Between the two, failures change nothing but when t
 
 from __future__ import annotations
 
-from compartmentd.keys.missing_kids import Unknown
+from compartmentd.keys.missing_kids import MissingKids
 from compartmentd.keys.schedule import FetchSchedule
 from compartmentd.tokens.keyset import Key
-from compartmentd.tokens.rejected import Asked
+from compartmentd.tokens.rejected import KeyStatus
 
 
 class KeyState:
@@ -18,15 +18,15 @@ class KeyState:
     def __init__(self, now: float) -> None:
         self.keys: tuple[Key, ...] = ()
         self.body: bytes | None = None
-        self.course = FetchSchedule(now)
-        self.unknown = Unknown()
+        self.schedule = FetchSchedule(now)
+        self.missing_kids = MissingKids()
         self._withdrawn: set[str] = set()
         self.error: str | None = None
         self.fetches = 0
         self.failures = 0
         self.unknown_kids = 0
 
-    def ask(self, kid: str | None, now: float) -> Asked:
+    def request_key(self, kid: str | None, now: float) -> KeyStatus:
         """Note that a token names this key, which is not known or did not sign it.
 
         After `PENDING` a fetch runs or is due at once; else the next is due within `SPACING`, since a fetch that a
@@ -34,21 +34,21 @@ class KeyState:
         keys since, and an honest user must not be told that trying again is of no use.
         """
         self.unknown_kids += 1
-        if self.unknown.missing(kid, now):
-            return Asked.ABSENT
-        self.unknown.want(kid)
-        if not self.course.running:
-            self.course.hasten(now)
-        if self.course.running or self.course.wait(now) == 0:
-            return Asked.PENDING
+        if self.missing_kids.is_missing(kid, now):
+            return KeyStatus.ABSENT
+        self.missing_kids.want(kid)
+        if not self.schedule.running:
+            self.schedule.hasten(now)
+        if self.schedule.running or self.schedule.seconds_left(now) == 0:
+            return KeyStatus.PENDING
         known = kid is None or any(key.kid == kid for key in self.keys)
-        return Asked.ABSENT if known else Asked.LATER
+        return KeyStatus.ABSENT if known else KeyStatus.LATER
 
-    def begin(self, now: float) -> None:
+    def note_start(self, now: float) -> None:
         """Note that a fetch starts."""
         self.fetches += 1
-        self.course.begin(now)
-        self.unknown.began()
+        self.schedule.note_start(now)
+        self.missing_kids.note_start()
 
     def accept(self, keys: tuple[Key, ...], body: bytes) -> bool:
         """Take the usable keys of a good answer, at least one; tell whether they are others than before."""
@@ -60,20 +60,20 @@ class KeyState:
             self.keys = keys
         return changed
 
-    def succeeded(self, now: float, fresh_for: float | None, jitter: float) -> None:
+    def note_success(self, now: float, fresh_for: float | None, jitter: float) -> None:
         """Note that the fetch whose keys were accepted has ended."""
         self.error = None
-        self.course.succeeded(now, fresh_for, jitter)
-        self.unknown.succeeded(now, {key.kid for key in self.keys}, self._withdrawn)
+        self.schedule.note_success(now, fresh_for, jitter)
+        self.missing_kids.note_success(now, {key.kid for key in self.keys}, self._withdrawn)
         self._withdrawn = set()
 
-    def failed(self, why: str, now: float, jitter: float) -> bool:
+    def note_failure(self, why: str, now: float, jitter: float) -> bool:
         """Note that the fetch has ended without a good set; tell whether the known keys are dropped, as too old."""
         self.error = why
         self.failures += 1
-        self.course.failed(now, jitter)
-        self.unknown.failed()
-        dropped = bool(self.keys) and self.course.good_at is None
+        self.schedule.note_failure(now, jitter)
+        self.missing_kids.note_failure()
+        dropped = bool(self.keys) and self.schedule.good_at is None
         if dropped:
             self.keys, self.body = (), None
         return dropped

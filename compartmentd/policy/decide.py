@@ -31,9 +31,9 @@ from compartmentd.policy.decision import (
 )
 from compartmentd.policy.model import ByServer, Event, Limits, Namespace, Nobody, RoomTemplate, Rule
 from compartmentd.policy.principal import Principal
-from compartmentd.policy.rules.combinators import all_of
+from compartmentd.policy.rules.combinators import combine_all
 from compartmentd.policy.rules.context import EvaluationContext, Verdict
-from compartmentd.policy.rules.traverse import resolved
+from compartmentd.policy.rules.traverse import resolve_rule
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.policy.templates.cache import Room
 from compartmentd.problems import Span
@@ -47,7 +47,7 @@ def decide(rules: Ruleset, who: Principal, request: Request, facts: Facts, now: 
     A namespace that is not declared is refused like a rule that does not hold.
     """
     try:
-        return _Case(rules, EvaluationContext(rules.book, who, now), facts).decide(request)
+        return _Case(rules, EvaluationContext(rules.compiled_rules, who, now), facts).decide(request)
     except Exception:  # noqa: BLE001 - an error while deciding is a refusal, whatever it was
         return _UNDECIDED
 
@@ -114,8 +114,8 @@ class _Case(msgspec.Struct, gc=False):
         context.by_server = request.by_server
         if not facts.within_room_rate:
             return self._over_room_rate(template)
-        verdict = context.book.ready(template.join).judge(context)
-        decision = self._ruled(verdict, room.because(verdict), [(template.join, verdict)])
+        verdict = context.rules.get_compiled(template.join).evaluate(context)
+        decision = self._ruled(verdict, room.get_reasons(verdict), [(template.join, verdict)])
         if not decision.allowed or request.room in facts.memberships:
             return decision  # who is in the room already takes no place
         return self._place_left(namespace, template, decision)
@@ -211,12 +211,12 @@ class _Case(msgspec.Struct, gc=False):
     def ruled(self, place: str, rule: Rule, span: Span, further: Rule | None = None) -> Decision:
         """Decide by a rule, and by a further one where there is one: then both must hold."""
         context = self.context
-        verdict = context.book.ready(rule).judge(context)
+        verdict = context.rules.get_compiled(rule).evaluate(context)
         if further is None:
             reason = Reason(place, verdict.truth, span, (verdict.reason,))
             return self._ruled(verdict, (reason,), [(rule, verdict)])
-        judged = [(rule, verdict), (further, context.book.ready(further).judge(context))]
-        verdict = all_of([each for _, each in judged], place, span)
+        judged = [(rule, verdict), (further, context.rules.get_compiled(further).evaluate(context))]
+        verdict = combine_all([each for _, each in judged], place, span)
         return self._ruled(verdict, (verdict.reason,), judged)
 
     def _ruled(
@@ -233,7 +233,7 @@ class _Case(msgspec.Struct, gc=False):
 
     def _code(self, verdict: Verdict, judged: Sequence[tuple[Rule, Verdict]]) -> Code:
         for rule, each in judged:
-            closed = isinstance(resolved(rule, self.rules.policy.rules), (Nobody, ByServer))
+            closed = isinstance(resolve_rule(rule, self.rules.policy.rules), (Nobody, ByServer))
             if closed and each.truth is not Truth.TRUE:
                 return Code.RULE_DENIED
         if self.context.who.subject is None:

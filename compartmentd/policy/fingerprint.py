@@ -15,18 +15,18 @@ from typing import Any
 import msgspec
 
 from compartmentd.policy.model import Named, Policy, Rule
-from compartmentd.policy.rules.traverse import names_used
+from compartmentd.policy.rules.traverse import collect_names
 
 _SIZE = 16
 """Bytes of a fingerprint: none but the operator, on purpose and for years, could find two rules that share one."""
 
 
-def with_fingerprints(policy: Policy) -> Policy:
+def add_fingerprints(policy: Policy) -> Policy:
     """Return the policy with the fingerprints of its namespaces and templates; its rules must be sound."""
-    named = _of_named(policy.rules)
+    named = _fingerprint_named_rules(policy.rules)
 
     def of(*parts: Any) -> bytes:
-        return _digest([_plain(part, named) for part in parts])
+        return _hash([_to_plain(part, named) for part in parts])
 
     namespaces = {}
     for name, namespace in policy.namespaces.items():
@@ -40,32 +40,32 @@ def with_fingerprints(policy: Policy) -> Policy:
     return msgspec.structs.replace(policy, namespaces=namespaces)
 
 
-def _of_named(rules: Mapping[str, Rule]) -> dict[str, bytes]:
+def _fingerprint_named_rules(rules: Mapping[str, Rule]) -> dict[str, bytes]:
     """Return the fingerprints of the named rules, each made after those that it uses."""
     found: dict[str, bytes] = {}
     waiting = list(rules)
     while waiting:
         name = waiting[-1]
-        missing = [used for used in names_used(rules[name]) if used not in found]
+        missing = [used for used in collect_names(rules[name]) if used not in found]
         if missing and name not in found:
             waiting += missing
         else:
-            found[name] = _digest(_plain(rules[name], found))
+            found[name] = _hash(_to_plain(rules[name], found))
             waiting.pop()
     return found
 
 
-def _plain(value: Any, named: Mapping[str, bytes]) -> Any:
+def _to_plain(value: Any, named: Mapping[str, bytes]) -> Any:
     """Return a part of the policy as bare values, with the fingerprints of named rules in place of their names."""
     if isinstance(value, Named):
         return ["Named", named[value.name]]
     if isinstance(value, msgspec.Struct):
         fields = [name for name in value.__struct_fields__ if name != "span"]
-        return [type(value).__name__, *[_plain(getattr(value, name), named) for name in fields]]
+        return [type(value).__name__, *[_to_plain(getattr(value, name), named) for name in fields]]
     if isinstance(value, tuple):
-        return [_plain(each, named) for each in value]
+        return [_to_plain(each, named) for each in value]
     return value
 
 
-def _digest(plain: Any) -> bytes:
+def _hash(plain: Any) -> bytes:
     return hashlib.blake2b(msgspec.msgpack.encode(plain), digest_size=_SIZE).digest()

@@ -34,7 +34,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 ANONYMOUS = Principal()
 
 
-def scopes_of(claims: Mapping[str, Any], sources: tuple[str, ...]) -> tuple[frozenset[str], bool]:
+def collect_scopes(claims: Mapping[str, Any], sources: tuple[str, ...]) -> tuple[frozenset[str], bool]:
     """Collect the scopes of the claims named in `sources`: a string is split on spaces, a list taken by item.
 
     Returns the scopes, and whether some source that is present was of another type (a list with an item that
@@ -46,7 +46,7 @@ def scopes_of(claims: Mapping[str, Any], sources: tuple[str, ...]) -> tuple[froz
     for source in sources:
         value = claims.get(source)
         if value is None:
-            uncertain = uncertain or moved_elsewhere(claims, source)
+            uncertain = uncertain or is_claim_elsewhere(claims, source)
             continue
         if isinstance(value, str):
             held.update(part for part in value.split(" ") if part)
@@ -54,16 +54,16 @@ def scopes_of(claims: Mapping[str, Any], sources: tuple[str, ...]) -> tuple[froz
             held.update(value)
         else:
             uncertain = True
-    return _shared(frozenset(held)), uncertain
+    return _share_equal(frozenset(held)), uncertain
 
 
 @lru_cache(maxsize=256)
-def _shared(scopes: frozenset[str]) -> frozenset[str]:
+def _share_equal(scopes: frozenset[str]) -> frozenset[str]:
     """Return the set that others have who hold the same: most users of a service do, and each takes 400 bytes."""
     return scopes
 
 
-def moved_elsewhere(claims: Mapping[str, Any], name: str) -> bool:
+def is_claim_elsewhere(claims: Mapping[str, Any], name: str) -> bool:
     """Tell whether the provider kept a top-level claim that is absent out of the token.
 
     Such a claim is named in `_claim_names` (OpenID Connect Core, 5.6.2), as Entra does where a user is in

@@ -17,7 +17,7 @@ from compartmentd.policy.autojoin import Skipped, joins
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Allow, Connect, Decision, Facts, Join, Reason, Truth
 from compartmentd.policy.principal import Principal
-from compartmentd.policy.rules.combinators import earliest
+from compartmentd.policy.rules.combinators import find_earliest
 from compartmentd.policy.ruleset import Ruleset
 
 
@@ -90,7 +90,7 @@ def judge(
         memberships.lost,
         added.joined,
         added.skipped,
-        earliest((connect.valid_until, memberships.valid_until, added.valid_until)),
+        find_earliest((connect.valid_until, memberships.valid_until, added.valid_until)),
     )
 
 
@@ -110,7 +110,7 @@ def judge_unchanged(
     `valid_until` is that of the judgement before.
     """
     added = joins(rules, namespace, who, kept, now=now, declined=frozenset(declined), occupancy=occupancy)
-    until = earliest((valid_until, added.valid_until))
+    until = find_earliest((valid_until, added.valid_until))
     return Judgement(_AS_BEFORE, tuple(kept), (), added.joined, added.skipped, until)
 
 
@@ -144,7 +144,7 @@ class _Bench:
     def stands_on_another(self, held: Held) -> bool:
         """Tell whether losing another membership could take this one along."""
         match = self.rules.find(self.namespace, held.room)
-        return match is not None and self.rules.behind_a_room(self.namespace, match.template)
+        return match is not None and self.rules.depends_on_membership(self.namespace, match.template)
 
     def largest(self, held: Sequence[Held], doubted: Sequence[Held]) -> Memberships:
         """Take away what does not hold of the doubted, until all that is left does."""
@@ -160,7 +160,7 @@ class _Bench:
             # A loss changes nothing for what does not stand on another membership.
             doubted = [e for e in doubted if fallen and e.room in left and self.stands_on_another(e)]
         return Memberships(
-            tuple(left), tuple(lost), earliest(each.valid_until for each in decisions.values())
+            tuple(left), tuple(lost), find_earliest(each.valid_until for each in decisions.values())
         )
 
     def _decide(self, held: Held, memberships: Collection[str]) -> Decision:

@@ -20,7 +20,7 @@ from compartmentd.sessions.rates import ConnectionRates
 from compartmentd.sessions.reevaluate import Reevaluation, find_principal
 from compartmentd.sessions.registry import EXPIRING, NamespaceState, Session
 from compartmentd.tokens.cache import TokenCache
-from compartmentd.tokens.rejected import Reason, Rejected, invalid
+from compartmentd.tokens.rejected import Rejected, RejectReason, reject
 from compartmentd.tokens.verify import Verified
 from compartmentd.util.ratelimit import longest_wait
 
@@ -222,7 +222,7 @@ class Connector:
         self, found: Credential, snapshot: Snapshot, namespace: Namespace
     ) -> Verified | Rejected | None:
         if found.malformed:
-            return invalid(Reason.NOT_A_JWT, found.malformed)
+            return reject(RejectReason.NOT_A_JWT, found.malformed)
         if found.token is None:
             return None
         core = self._core

@@ -34,7 +34,7 @@ from compartmentd.sessions.flood import Flood
 from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
 from compartmentd.sessions.registry import Registry, Session
 from compartmentd.sessions.revocations import Revocation, Revocations
-from compartmentd.tokens.rejected import Reason, Rejected
+from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.verify import Verified
 
 
@@ -371,7 +371,7 @@ class Core:
         revocation = self.find_revocation(verified, snapshot)
         if revocation is None:
             return verified
-        return Rejected(revocation.code, Reason(revocation.code.value), _REVOKED[revocation.code])
+        return Rejected(revocation.code, RejectReason(revocation.code.value), _REVOKED[revocation.code])
 
     # --- rates -----------------------------------------------------------------------------------------------
 

@@ -7,16 +7,16 @@ from typing import Protocol
 
 from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
-from compartmentd.tokens.rejected import Asked, Rejected
+from compartmentd.tokens.rejected import KeyStatus, Rejected
 
 
 class KeyFinder(Protocol):
     """Knows whether a key that a token names may still come, and when it has been looked for."""
 
-    def ask(self, entry: EntryName, kid: str | None) -> Asked:
+    def request_key(self, entry: EntryName, kid: str | None) -> KeyStatus:
         """Tell what becomes of a key that is not known; costs the same however often it is called."""
 
-    def when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
+    def call_when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
         """Call back, once and not before this returns, when the fetch that runs has ended, whichever way."""
 
 
@@ -26,17 +26,17 @@ class KeyWait:
     def __init__(self, keys: KeyFinder | None) -> None:
         self._keys = keys
 
-    def _asked(self, rejected: Rejected) -> Asked:
+    def _asked(self, rejected: Rejected) -> KeyStatus:
         missing = rejected.missing
         if missing is None or self._keys is None:
-            return Asked.ABSENT
-        return self._keys.ask(missing.entry, missing.kid)
+            return KeyStatus.ABSENT
+        return self._keys.request_key(missing.entry, missing.kid)
 
     def waits(self, rejected: Rejected, again: Callable[[], None]) -> bool:
         """Tell whether the token may count in a moment; if so, `again` is called when that can be told."""
-        if self._keys is None or rejected.missing is None or self._asked(rejected) is not Asked.PENDING:
+        if self._keys is None or rejected.missing is None or self._asked(rejected) is not KeyStatus.PENDING:
             return False
-        self._keys.when_answered(rejected.missing.entry, again)
+        self._keys.call_when_answered(rejected.missing.entry, again)
         return True
 
     def code(self, rejected: Rejected) -> Code:
@@ -44,4 +44,4 @@ class KeyWait:
 
         Where the provider could not be asked for the key, that is a reason to try again, and no verdict.
         """
-        return rejected.code if self._asked(rejected) is Asked.ABSENT else Code.KEYS_UNAVAILABLE
+        return rejected.code if self._asked(rejected) is KeyStatus.ABSENT else Code.KEYS_UNAVAILABLE

@@ -21,7 +21,7 @@ from compartmentd.sessions.join import Joiner, bucket_size
 from compartmentd.sessions.registry import Session
 from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.tokens.rejected import Rejected
-from compartmentd.tokens.verify import Verified, judge_again, principal_of
+from compartmentd.tokens.verify import Verified, build_principal, reverify
 from compartmentd.util.ratelimit import retune_bucket
 
 
@@ -95,7 +95,7 @@ class Reevaluation:
             return self.settle(session, snapshot, judgement, lost_code, templates)
         if session.verified is not None and not counts:
             again = core.unrevoked(
-                judge_again(session.verified, snapshot.keys, "connect", core.clock.wall()), snapshot
+                reverify(session.verified, snapshot.keys, "connect", core.clock.wall()), snapshot
             )
             if isinstance(again, Rejected):
                 return self._end(session, snapshot, again.code)
@@ -184,4 +184,4 @@ class Reevaluation:
 
 def find_principal(verified: Verified, snapshot: Snapshot) -> Principal:
     """Return the token's holder by the entries of a snapshot."""
-    return principal_of(verified, snapshot.keys.entries[verified.subject.entry])
+    return build_principal(verified, snapshot.keys.entries[verified.subject.entry])

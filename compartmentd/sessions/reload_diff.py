@@ -80,5 +80,5 @@ class ReloadDiff(msgspec.Struct, frozen=True):
             return False
         return verified is None or (
             verified.subject.entry in self.entries
-            and self.snapshot.keys.has(verified.subject.entry, verified.thumbprint, verified.algorithm)
+            and self.snapshot.keys.has_key(verified.subject.entry, verified.thumbprint, verified.algorithm)
         )

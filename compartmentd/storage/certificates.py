@@ -36,13 +36,13 @@ def read_certificate(files: TlsFiles) -> Certificate | Problem:
         return chain
     if isinstance(key, Problem):
         return key
-    leaf = _leaf(chain, files)
+    leaf = _load_leaf(chain, files)
     if isinstance(leaf, Problem):
         return leaf
-    unfit = _unfit(leaf, key, files)
+    unfit = _check_key(leaf, key, files)
     if unfit is not None:
         return unfit
-    context = _context(files)
+    context = _build_context(files)
     if isinstance(context, Problem):
         return context
     return Certificate(
@@ -53,7 +53,7 @@ def read_certificate(files: TlsFiles) -> Certificate | Problem:
     )
 
 
-def untimely(files: TlsFiles, certificate: Certificate, now: float) -> tuple[Problem, ...]:
+def check_validity(files: TlsFiles, certificate: Certificate, now: float) -> tuple[Problem, ...]:
     """Return a warning for a certificate that no client takes at this time (wall time, seconds)."""
     if certificate.starts_at <= now < certificate.expires_at:
         return ()
@@ -76,7 +76,7 @@ def _read(path: str, span: Span) -> bytes | Problem:
         )
 
 
-def _leaf(chain: bytes, files: TlsFiles) -> x509.Certificate | Problem:
+def _load_leaf(chain: bytes, files: TlsFiles) -> x509.Certificate | Problem:
     """Return the first certificate of the chain, which is the server's own (RFC 8446, 4.4.2)."""
     try:
         return x509.load_pem_x509_certificates(chain)[0]
@@ -86,7 +86,7 @@ def _leaf(chain: bytes, files: TlsFiles) -> x509.Certificate | Problem:
         return Problem("error", "certificate_unusable", message, files.cert_span, help_)
 
 
-def _unfit(leaf: x509.Certificate, pem: bytes, files: TlsFiles) -> Problem | None:
+def _check_key(leaf: x509.Certificate, pem: bytes, files: TlsFiles) -> Problem | None:
     try:
         key = load_pem_private_key(pem, password=None)
     except TypeError:
@@ -106,7 +106,7 @@ def _unfit(leaf: x509.Certificate, pem: bytes, files: TlsFiles) -> Problem | Non
     return Problem("error", "certificate_mismatch", message, files.key_span, help_)
 
 
-def _context(files: TlsFiles) -> ssl.SSLContext | Problem:
+def _build_context(files: TlsFiles) -> ssl.SSLContext | Problem:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996: those before it must not be used
     context.options |= ssl.OP_NO_RENEGOTIATION  # asked for by nobody but who wants our time

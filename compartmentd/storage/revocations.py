@@ -17,7 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from compartmentd.configuration.settings import Configuration
-from compartmentd.problems import Problem, Span, start_of
+from compartmentd.problems import Problem, Span, span_of_file
 from compartmentd.sessions.revocations import Revocation
 
 _T = TypeVar("_T")
@@ -39,7 +39,7 @@ class _End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     revocations: int
 
 
-class Kept(msgspec.Struct, frozen=True):
+class StoredRevocations(msgspec.Struct, frozen=True):
     """What is kept: the revocations, and the longest `max_age` of the entries that they were kept for."""
 
     max_age: float = 0.0
@@ -49,12 +49,12 @@ class Kept(msgspec.Struct, frozen=True):
 class RevocationStore:
     """An open state directory, which no other process uses meanwhile (`open_state` makes it)."""
 
-    def __init__(self, directory: int, kept: Kept) -> None:
+    def __init__(self, directory: int, kept: StoredRevocations) -> None:
         self._directory = directory
-        self.found = kept
+        self.loaded = kept
         """What was there when it was opened."""
 
-    def save(self, kept: Kept) -> None:
+    def save(self, kept: StoredRevocations) -> None:
         """Replace what is kept; returns once it is on the disk.
 
         Raises:
@@ -62,7 +62,7 @@ class RevocationStore:
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         with os.fdopen(os.open(TEMPORARY, flags, 0o600, dir_fd=self._directory), "wb") as file:
-            for lines in encoded(kept):
+            for lines in encode(kept):
                 file.write(lines)
             file.flush()
             os.fsync(file.fileno())
@@ -75,12 +75,12 @@ class RevocationStore:
         os.close(self._directory)
 
 
-def state_of(configuration: Configuration) -> RevocationStore | Problem | None:
+def open_configured_state(configuration: Configuration) -> RevocationStore | Problem | None:
     """Open the state directory of a configuration, if it has one."""
     path = configuration.server.state
     if path is None:
         return None
-    return open_state(path, configuration.server_spans.get("state") or start_of(""))
+    return open_state(path, configuration.server_spans.get("state") or span_of_file(""))
 
 
 def open_state(path: str, span: Span) -> RevocationStore | Problem:
@@ -88,25 +88,25 @@ def open_state(path: str, span: Span) -> RevocationStore | Problem:
     try:
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        return _unusable(path, error, span)
-    state = _opened(path, directory, span)
+        return _build_unusable_problem(path, error, span)
+    state = _open_locked(path, directory, span)
     if isinstance(state, Problem):
         os.close(directory)
     return state
 
 
-def _opened(path: str, directory: int, span: Span) -> RevocationStore | Problem:
+def _open_locked(path: str, directory: int, span: Span) -> RevocationStore | Problem:
     try:
         fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        kept = decoded(_read(directory))
+        kept = decode(_read_file(directory))
         state = RevocationStore(directory, kept)
         state.save(kept)
     except BlockingIOError:
         message = f"another process uses the state directory `{path}`"
         return Problem("error", "state_in_use", message, span, "give each daemon a directory of its own")
     except OSError as error:
-        return _unusable(path, error, span)
-    except Damaged as damage:
+        return _build_unusable_problem(path, error, span)
+    except DamagedState as damage:
         message = f"`{os.path.join(path, FILE)}` cannot be read: {damage}"  # noqa: PTH118 - as the operator wrote it
         return Problem(
             "error",
@@ -118,17 +118,17 @@ def _opened(path: str, directory: int, span: Span) -> RevocationStore | Problem:
     return state
 
 
-def _read(directory: int) -> bytes:
+def _read_file(directory: int) -> bytes:
     """Return the file's content; without one, that of a file that keeps nothing."""
     try:
         descriptor = os.open(FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=directory)
     except FileNotFoundError:
-        return b"".join(encoded(Kept()))
+        return b"".join(encode(StoredRevocations()))
     with os.fdopen(descriptor, "rb") as file:
         return file.read()
 
 
-def _unusable(path: str, error: OSError, span: Span) -> Problem:
+def _build_unusable_problem(path: str, error: OSError, span: Span) -> Problem:
     return Problem(
         "error",
         "state_unusable",
@@ -141,25 +141,25 @@ def _unusable(path: str, error: OSError, span: Span) -> Problem:
 # --- the file's content -------------------------------------------------------------------------------------------
 
 
-class Damaged(ValueError):
+class DamagedState(ValueError):
     """The file is not what was written; the text says where, and quotes nothing."""
 
 
-def encoded(kept: Kept) -> Iterator[bytes]:
+def encode(kept: StoredRevocations) -> Iterator[bytes]:
     """Yield the file's content, some lines at a time."""
     encoder = msgspec.json.Encoder()
     yield encoder.encode(_Head(VERSION, kept.max_age)) + b"\n"
-    for lines in _chunks(kept.revocations):
+    for lines in _split_chunks(kept.revocations):
         yield encoder.encode_lines(lines)
     yield encoder.encode(_End(len(kept.revocations))) + b"\n"
 
 
-def _chunks(revocations: Sequence[Revocation]) -> Iterator[Sequence[Revocation]]:
+def _split_chunks(revocations: Sequence[Revocation]) -> Iterator[Sequence[Revocation]]:
     for start in range(0, len(revocations), CHUNK):
         yield revocations[start : start + CHUNK]
 
 
-def decoded(content: bytes) -> Kept:
+def decode(content: bytes) -> StoredRevocations:
     """Return what a file's content keeps.
 
     Raises:
@@ -167,19 +167,19 @@ def decoded(content: bytes) -> Kept:
     """
     *lines, rest = content.split(b"\n")
     if len(lines) < 2 or rest:
-        raise Damaged("it is not whole")
-    head = _line(lines, 0, msgspec.json.Decoder(_Head))
+        raise DamagedState("it is not whole")
+    head = _decode_line(lines, 0, msgspec.json.Decoder(_Head))
     if head.version != VERSION:
-        raise Damaged(f"it is of version {head.version}, and this compartmentd knows version {VERSION}")
+        raise DamagedState(f"it is of version {head.version}, and this compartmentd knows version {VERSION}")
     decoder = msgspec.json.Decoder(Revocation)
-    revocations = tuple(_line(lines, index, decoder) for index in range(1, len(lines) - 1))
-    if _line(lines, len(lines) - 1, msgspec.json.Decoder(_End)).revocations != len(revocations):
-        raise Damaged("it is not whole")
-    return Kept(head.max_age, revocations)
+    revocations = tuple(_decode_line(lines, index, decoder) for index in range(1, len(lines) - 1))
+    if _decode_line(lines, len(lines) - 1, msgspec.json.Decoder(_End)).revocations != len(revocations):
+        raise DamagedState("it is not whole")
+    return StoredRevocations(head.max_age, revocations)
 
 
-def _line(lines: list[bytes], index: int, decoder: msgspec.json.Decoder[_T]) -> _T:
+def _decode_line(lines: list[bytes], index: int, decoder: msgspec.json.Decoder[_T]) -> _T:
     try:
         return decoder.decode(lines[index])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Damaged(f"line {index + 1} is not what was written") from None
+        raise DamagedState(f"line {index + 1} is not what was written") from None

@@ -40,7 +40,7 @@ class DecisionFeed:
 
     def decided(self, record: Record) -> str:
         """Hand one record on; a subscriber that fails is dropped, and nobody else notices."""
-        data = as_json(record)
+        data = record_as_json(record)
         for key, subscriber in tuple(self._subscribers.items()):
             try:
                 subscriber(data)
@@ -50,7 +50,7 @@ class DecisionFeed:
         return ""
 
 
-def as_json(record: Record) -> dict[str, Any]:
+def record_as_json(record: Record) -> dict[str, Any]:
     """Return a record as the admin API shows it."""
     decision = record.decision
     subject = record.subject

@@ -38,7 +38,7 @@ _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{10}")
 _ALPHABET = "bcdfghjkmnpqrstvwxyz23456789"  # no vowels and nothing that looks alike: it is read out loud
 
 
-def new_ref() -> str:
+def generate_ref() -> str:
     """Return a reference: short enough to be read out, and not the same as another of these days."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(8))
 
@@ -47,7 +47,7 @@ class DecisionLog:
     """The hub's journal: writes decisions to the log, and hands them on to the live feed and to traces."""
 
     def __init__(
-        self, feed: DecisionFeed, ref: Callable[[], str] = new_ref, tracing: Tracing | None = None
+        self, feed: DecisionFeed, ref: Callable[[], str] = generate_ref, tracing: Tracing | None = None
     ) -> None:
         self._feed = feed
         self._tracing = tracing or NoTracing()
@@ -56,18 +56,18 @@ class DecisionLog:
 
     def wants(self, code: Code | None) -> bool:
         """Tell whether the log, a reader of the feed or a trace wants a decision that ends so."""
-        return self._tracing.on or self._logs(code) or self._feed.wants(code)
+        return self._tracing.on or self._wants_line(code) or self._feed.wants(code)
 
-    def _logs(self, code: Code | None) -> bool:
+    def _wants_line(self, code: Code | None) -> bool:
         wanted = self.settings.decisions
         return wanted == "all" or (wanted == "refused" and code is not None)
 
     def decided(self, record: Record) -> str:
         """Write the decision, if it is wanted and there is room for it, and hand it on."""
-        if self._logs(record.code) and _admitted(record):
+        if self._wants_line(record.code) and _is_admitted(record):
             if record.code is not None and record.occasion != "end":
                 record = msgspec.structs.replace(record, ref=self._ref())
-            log(logging.INFO, event_of(record), _sentence(record), **_fields(record))
+            log(logging.INFO, get_event_name(record), _format_sentence(record), **_build_fields(record))
         if self._tracing.on:
             self._tracing.decided(record)
         if self._feed.wants(record.code):
@@ -75,70 +75,72 @@ class DecisionLog:
         return record.ref
 
 
-def event_of(record: Record) -> str:
+def get_event_name(record: Record) -> str:
     """Return the name of the line's event."""
     if record.occasion == "end":
         return "session_ended"
     return f"{record.occasion}_{'allowed' if record.code is None else 'refused'}"
 
 
-def _admitted(record: Record) -> bool:
+def _is_admitted(record: Record) -> bool:
     if record.code is None:
         return admits(PERMISSIONS, PERMISSIONS_TIMES)
-    return admits(f"{event_of(record)} {record.code.value}")
+    return admits(f"{get_event_name(record)} {record.code.value}")
 
 
-def _sentence(record: Record) -> str:
-    event = event_of(record).replace("_", " ")
+def _format_sentence(record: Record) -> str:
+    event = get_event_name(record).replace("_", " ")
     why = "" if record.code is None else f": {record.code.value}"
     return f"{event} in {record.namespace}{why}"
 
 
-def _fields(record: Record) -> dict[str, Any]:
+def _build_fields(record: Record) -> dict[str, Any]:
     """Return the fields of the line, those that do not apply left out."""
     fields = {
         "ref": record.ref or None,
         "namespace": record.namespace,
         "session": record.session,
-        "subject": None if record.subject is None else _short(f"{record.subject.entry}:{record.subject.sub}"),
-        "claims": {name: _bounded(value) for name, value in record.claims.items()} or None,
+        "subject": None
+        if record.subject is None
+        else _shorten(f"{record.subject.entry}:{record.subject.sub}"),
+        "claims": {name: _bound_value(value) for name, value in record.claims.items()} or None,
         "address": record.address or None,
-        "room": None if record.room is None else _short(record.room),
-        "name": None if record.event is None else _short(record.event),
+        "room": None if record.room is None else _shorten(record.room),
+        "name": None if record.event is None else _shorten(record.event),
         "code": None if record.code is None else record.code.value,
         "detail": record.detail or None,
-        "rules": None if record.decision is None else rules_of(record.decision) or None,
+        "rules": None if record.decision is None else list_rules(record.decision) or None,
         "seconds": None if record.took is None else round(record.took, 6),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def rules_of(decision: Decision) -> list[str]:
+def list_rules(decision: Decision) -> list[str]:
     """Return the rules that decided, each as `file:line:column: the rule`, outermost first."""
     found = dict.fromkeys(
         f"{reason.span}: {reason.text}"
         for outer in decision.reasons
-        for reason in _deciding(outer)
+        for reason in _find_deciding(outer)
         if reason.span is not None
     )
     return list(found)
 
 
-def _deciding(reason: Reason) -> list[Reason]:
-    inner = [part for outer in reason.parts for part in _deciding(outer)]
+def _find_deciding(reason: Reason) -> list[Reason]:
+    inner = [part for outer in reason.parts for part in _find_deciding(outer)]
     return inner or ([] if reason.span is None else [reason])
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     """Return the beginning of a text; one that may hold a token, which clients put anywhere, is not told."""
     if _TOKEN.search(text):
         return "(left out: it looks like a token)"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
-def _bounded(value: Any) -> Any:
+def _bound_value(value: Any) -> Any:
     """Return a claim's value, or where that is long the beginning of its JSON."""
     if isinstance(value, Mapping):
-        return {_short(str(name)): _bounded(part) for name, part in list(value.items())[:16]}
+        return {_shorten(str(name)): _bound_value(part) for name, part in list(value.items())[:16]}
     text = msgspec.json.encode(value)
-    return value if len(text) <= LONGEST else _short(text.decode("utf-8", "replace"))
+    return value if len(text) <= LONGEST else _shorten(text.decode("utf-8", "replace"))

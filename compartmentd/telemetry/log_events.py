@@ -100,17 +100,17 @@ EVENTS: dict[str, tuple[str, str]] = {
 """By name: what happened, and the fields of the line. `DECISION` stands for those that all decisions have."""
 
 
-def table() -> Iterator[str]:
+def format_table() -> Iterator[str]:
     """Yield the lines of the table, as Markdown."""
     yield "| event | says that | fields |"
     yield "|---|---|---|"
     for name, (text, fields) in EVENTS.items():
-        yield f"| `{name}` | {text} | {', '.join(_field(field) for field in fields.split(', ') if field)} |"
+        yield f"| `{name}` | {text} | {', '.join(_format_field(field) for field in fields.split(', ') if field)} |"
 
 
-def _field(name: str) -> str:
+def _format_field(name: str) -> str:
     return "the decision's" if name == "DECISION" else f"`{name}`"
 
 
 if __name__ == "__main__":
-    print("\n".join(table()))  # noqa: T201 - what it is for
+    print("\n".join(format_table()))  # noqa: T201 - what it is for

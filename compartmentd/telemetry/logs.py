@@ -36,14 +36,14 @@ def admits(kind: str, times: float = 1.0) -> bool:
     return _throttle.admits(kind, time.monotonic(), times)
 
 
-def left_out() -> int:
+def count_left_out() -> int:
     """Return how many lines were not written since the start."""
     return _throttle.left_out
 
 
-def tell_left_out(*, all_of_them: bool = False) -> None:
+def log_left_out(*, all_of_them: bool = False) -> None:
     """Write how many lines were left out, some time after the first of them."""
-    for kind, count in _throttle.remainders(time.monotonic(), all_of_them=all_of_them):
+    for kind, count in _throttle.collect_left_out(time.monotonic(), all_of_them=all_of_them):
         log(logging.WARNING, "lines_left_out", f"{count} lines were left out: {kind}", kind=kind, count=count)
 
 
@@ -118,11 +118,11 @@ class Plain(logging.Formatter):
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         fields: dict[str, Any] = getattr(record, "fields", {})
         tail = "".join(f" {name}={value}" for name, value in fields.items())
-        text = _printable(f"{time} {level}{record.getMessage()}{tail}")
+        text = _escape(f"{time} {level}{record.getMessage()}{tail}")
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
-def _printable(text: str) -> str:
+def _escape(text: str) -> str:
     """Return the text on one line and without control characters: a client's words must not look like ours."""
     if text.isprintable():
         return text
@@ -138,7 +138,7 @@ def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
-def set_up(stream: TextIO | None = None, level: int = logging.INFO) -> Stamp:
+def set_up_logging(stream: TextIO | None = None, level: int = logging.INFO) -> Stamp:
     """Send all logs of this process to the stream (standard error by default); return the stamp to keep current."""
     stream = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(stream)

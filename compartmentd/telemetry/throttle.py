@@ -52,7 +52,7 @@ class Throttle:
         self.left_out += 1
         return False
 
-    def remainders(self, now: float, *, all_of_them: bool = False) -> list[tuple[str, int]]:
+    def collect_left_out(self, now: float, *, all_of_them: bool = False) -> list[tuple[str, int]]:
         """Return how many lines of which kind were left out and not told yet, once that is some time ago."""
         due = [
             (name, kind)

@@ -92,7 +92,7 @@ class OpenTelemetry:
         span = self._tracer.start_span(
             "connect" if record.occasion == "connect" else "decide",
             start_time=end - int((record.took or 0.0) * 1e9),
-            attributes=attributes_of(record),
+            attributes=build_attributes(record),
         )
         span.end(end)
 
@@ -129,7 +129,7 @@ class OpenTelemetry:
         self._provider.shutdown()
 
 
-def attributes_of(record: Record) -> dict[str, str | int | bool]:
+def build_attributes(record: Record) -> dict[str, str | int | bool]:
     """Return what a span tells of a decision: neither user nor room, which are for the log."""
     found: dict[str, str | int | bool] = {
         "compartmentd.request": record.occasion,
@@ -147,7 +147,7 @@ def attributes_of(record: Record) -> dict[str, str | int | bool]:
     return found
 
 
-def tracing_of(environ: Mapping[str, str]) -> Tracing:
+def create_tracing(environ: Mapping[str, str]) -> Tracing:
     """Return where the environment says that spans go; a missing extra is a warning and no reason not to start."""
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(map(environ.get, SWITCHES)):
         return NoTracing()

@@ -21,7 +21,7 @@ from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, verify
 
 
-class _Held(msgspec.Struct, frozen=True, gc=False):
+class _CachedToken(msgspec.Struct, frozen=True, gc=False):
     verified: Verified
     rules: bytes
 
@@ -35,13 +35,13 @@ class TokenCache:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.found = 0
-        self.verified = 0
-        self._held: OrderedDict[bytes, _Held] = OrderedDict()
+        self.hits = 0
+        self.misses = 0
+        self._tokens: OrderedDict[bytes, _CachedToken] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many tokens are remembered."""
-        return len(self._held)
+        return len(self._tokens)
 
     def verify(
         self, token: str, keys: KeySet, use: Use, now: float, accept: Collection[EntryName] | None = None
@@ -51,42 +51,42 @@ class TokenCache:
             return verify(token, keys, use, now, accept)
         name = sha256(token.encode("utf-8", "surrogatepass")).digest()
         remembered = self._recall(name, keys, now)
-        if remembered is not None and _wanted(remembered, keys, use, accept):
-            self.found += 1
+        if remembered is not None and _is_for_use(remembered, keys, use, accept):
+            self.hits += 1
             return remembered
-        self.verified += 1
+        self.misses += 1
         judged = verify(token, keys, use, now, accept)
         if isinstance(judged, Verified):
             self._remember(name, judged, keys)
         return judged
 
     def _recall(self, name: bytes, keys: KeySet, now: float) -> Verified | None:
-        held = self._held.get(name)
+        held = self._tokens.get(name)
         if held is None:
             return None
-        if not _holds(held, keys, now):
-            del self._held[name]
+        if not _is_current(held, keys, now):
+            del self._tokens[name]
             return None
-        self._held.move_to_end(name)
+        self._tokens.move_to_end(name)
         return held.verified
 
     def _remember(self, name: bytes, verified: Verified, keys: KeySet) -> None:
-        self._held[name] = _Held(verified, keys.rules[verified.subject.entry])
-        self._held.move_to_end(name)
-        if len(self._held) > self.capacity:
-            self._held.popitem(last=False)
+        self._tokens[name] = _CachedToken(verified, keys.rules[verified.subject.entry])
+        self._tokens.move_to_end(name)
+        if len(self._tokens) > self.capacity:
+            self._tokens.popitem(last=False)
 
 
-def _holds(held: _Held, keys: KeySet, now: float) -> bool:
+def _is_current(held: _CachedToken, keys: KeySet, now: float) -> bool:
     verified = held.verified
     entry = verified.subject.entry
     return (
         now < verified.ends_at
         and keys.rules.get(entry) == held.rules
-        and keys.has(entry, verified.thumbprint, verified.algorithm)
+        and keys.has_key(entry, verified.thumbprint, verified.algorithm)
     )
 
 
-def _wanted(verified: Verified, keys: KeySet, use: Use, accept: Collection[EntryName] | None) -> bool:
+def _is_for_use(verified: Verified, keys: KeySet, use: Use, accept: Collection[EntryName] | None) -> bool:
     name = verified.subject.entry
     return use in keys.entries[name].use and (accept is None or name in accept)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from compartmentd.policy.codes import Code
-from compartmentd.tokens.entry import IssuerEntry, of_tenant
-from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
-from compartmentd.tokens.security_events import is_event
+from compartmentd.tokens.entry import IssuerEntry, fill_tenant
+from compartmentd.tokens.rejected import Rejected, RejectReason, quote, quote_list, reject
+from compartmentd.tokens.security_events import is_security_event
 from compartmentd.util.humanize import LONG, span
 
 LATEST_TIME = 253402300799
@@ -40,26 +40,26 @@ class ClaimCheck(NamedTuple):
     """
 
     name: str
-    refuses: Callable[[TokenClaims], Rejected | None]
+    check: Callable[[TokenClaims], Rejected | None]
     needs: tuple[str, ...] = ()
     lasting: bool = True
 
 
-def check_lasting(said: TokenClaims) -> Rejected | None:
+def check_lasting(token: TokenClaims) -> Rejected | None:
     """Judge a token that counted before, by what can change while its session lives."""
     for check in _LASTING:
-        refused = check.refuses(said)
+        refused = check.check(token)
         if refused is not None:
             return refused
     return None
 
 
-def ends_at(claims: Mapping[str, Any], entry: IssuerEntry) -> float:
+def compute_end(claims: Mapping[str, Any], entry: IssuerEntry) -> float:
     """Return when the session of a token that passed ends, in seconds of wall time."""
     return float(min(claims["exp"], claims["iat"] + entry.max_age))
 
 
-def subject_of(claims: Mapping[str, Any], entry: IssuerEntry) -> str:
+def read_subject(claims: Mapping[str, Any], entry: IssuerEntry) -> str:
     """Return the subject of a token that passed: with its tenant, where the entry is for several.
 
     Entra's subjects are unique within a tenant only.
@@ -68,29 +68,29 @@ def subject_of(claims: Mapping[str, Any], entry: IssuerEntry) -> str:
     return f"{claims['tid']}/{subject}" if entry.tenants else subject
 
 
-def _check_type(said: TokenClaims) -> Rejected | None:
-    typ, entry = said.typ, said.entry
+def _check_type(token: TokenClaims) -> Rejected | None:
+    typ, entry = token.typ, token.entry
     accepted = [None if name is None else name.lower() for name in entry.types]
     if (None if typ is None else typ.lower()) in accepted:
         return None
-    has = "has no `typ`" if typ is None else f"is of `typ` {quoted(typ)}"
-    wanted = listed("absent" if name is None else name for name in entry.types)
-    return invalid(
-        Reason.WRONG_TYPE,
-        f"the token {has}, and `types` of {quoted(entry.name)} accepts {wanted}{_other_kind(typ)}",
+    has = "has no `typ`" if typ is None else f"is of `typ` {quote(typ)}"
+    wanted = quote_list("absent" if name is None else name for name in entry.types)
+    return reject(
+        RejectReason.WRONG_TYPE,
+        f"the token {has}, and `types` of {quote(entry.name)} accepts {wanted}{_hint_kind(typ)}",
     )
 
 
-def _check_kind(said: TokenClaims) -> Rejected | None:
-    if is_event(said.claims):
-        return invalid(
-            Reason.WRONG_TYPE, "the token reports a logout or another event: send the access token"
+def _check_kind(token: TokenClaims) -> Rejected | None:
+    if is_security_event(token.claims):
+        return reject(
+            RejectReason.WRONG_TYPE, "the token reports a logout or another event: send the access token"
         )
-    marks = [name for name in said.entry.never if name in said.claims]
+    marks = [name for name in token.entry.never if name in token.claims]
     if marks:
-        return invalid(
-            Reason.WRONG_TYPE,
-            f"the token has {listed(marks)}, which only ID tokens of its provider have: send the access token",
+        return reject(
+            RejectReason.WRONG_TYPE,
+            f"the token has {quote_list(marks)}, which only ID tokens of its provider have: send the access token",
         )
     return None
 
@@ -104,7 +104,7 @@ _OTHER_KINDS = {
 }
 
 
-def _other_kind(typ: str | None) -> str:
+def _hint_kind(typ: str | None) -> str:
     # Kinds of tokens that must never pass for access tokens (RFC 8725, 3.12).
     kind = _OTHER_KINDS.get((typ or "").lower().removeprefix("application/"))
     return f"; this is {kind}: send the access token" if kind else ""
@@ -113,55 +113,55 @@ def _other_kind(typ: str | None) -> str:
 # --- times --------------------------------------------------------------------------------------------------
 
 
-def _check_dates(said: TokenClaims) -> Rejected | None:
-    claims = said.claims
+def _check_dates(token: TokenClaims) -> Rejected | None:
+    claims = token.claims
     return check_date(claims, "exp") or check_date(claims, "iat") or check_date(claims, "nbf")
 
 
-def _check_begun(said: TokenClaims) -> Rejected | None:
-    claims, entry, now = said.claims, said.entry, said.now
+def _check_begun(token: TokenClaims) -> Rejected | None:
+    claims, entry, now = token.claims, token.entry, token.now
     ahead = claims["iat"] - now
     if ahead > entry.leeway:
-        return invalid(Reason.NOT_YET_VALID, _skew("was issued", ahead, entry))
+        return reject(RejectReason.NOT_YET_VALID, _explain_skew("was issued", ahead, entry))
     ahead = claims.get("nbf", now) - now
     if ahead > entry.leeway:
-        return invalid(Reason.NOT_YET_VALID, _skew("becomes valid", ahead, entry))
+        return reject(RejectReason.NOT_YET_VALID, _explain_skew("becomes valid", ahead, entry))
     return None
 
 
-def _check_end(said: TokenClaims) -> Rejected | None:
-    claims, entry, now = said.claims, said.entry, said.now
+def _check_end(token: TokenClaims) -> Rejected | None:
+    claims, entry, now = token.claims, token.entry, token.now
     if claims["exp"] <= now:
-        late = _told(now - claims["exp"])
-        return Rejected(Code.TOKEN_EXPIRED, Reason.EXPIRED, f"the token expired {late} ago")
+        late = _format_duration(now - claims["exp"])
+        return Rejected(Code.TOKEN_EXPIRED, RejectReason.EXPIRED, f"the token expired {late} ago")
     if claims["iat"] + entry.max_age <= now:
-        age, allowed = _told(now - claims["iat"]), _told(entry.max_age)
-        detail = f"the token was issued {age} ago, and `max_age` of {quoted(entry.name)} is {allowed}"
-        return Rejected(Code.TOKEN_EXPIRED, Reason.TOO_OLD, detail)
+        age, allowed = _format_duration(now - claims["iat"]), _format_duration(entry.max_age)
+        detail = f"the token was issued {age} ago, and `max_age` of {quote(entry.name)} is {allowed}"
+        return Rejected(Code.TOKEN_EXPIRED, RejectReason.TOO_OLD, detail)
     return None
 
 
 def check_date(claims: Mapping[str, Any], name: str) -> Rejected | None:
     """Hold a NumericDate to what it is: a number of seconds (RFC 7519, 2). Only `nbf` may be absent."""
     if name not in claims:
-        return None if name == "nbf" else invalid(Reason.BAD_TIME, f"the token has no `{name}`")
+        return None if name == "nbf" else reject(RejectReason.BAD_TIME, f"the token has no `{name}`")
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return invalid(Reason.BAD_TIME, f"`{name}` of the token is not a number")
+        return reject(RejectReason.BAD_TIME, f"`{name}` of the token is not a number")
     if not 0 <= value <= LATEST_TIME:
         hint = " (in milliseconds?)" if LATEST_TIME < value <= LATEST_TIME * 1000 else ""
-        return invalid(Reason.BAD_TIME, f"`{name}` of the token is no time in seconds{hint}")
+        return reject(RejectReason.BAD_TIME, f"`{name}` of the token is no time in seconds{hint}")
     return None
 
 
-def _skew(what: str, ahead: float, entry: IssuerEntry) -> str:
+def _explain_skew(what: str, ahead: float, entry: IssuerEntry) -> str:
     return (
-        f"the token {what} {_told(ahead)} in the future by this server's clock, "
-        f"and `leeway` of {quoted(entry.name)} is {_told(entry.leeway)}: compare the clocks"
+        f"the token {what} {_format_duration(ahead)} in the future by this server's clock, "
+        f"and `leeway` of {quote(entry.name)} is {_format_duration(entry.leeway)}: compare the clocks"
     )
 
 
-def _told(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     # Long ones in both: people read hours, and whoever compares it with other numbers wants the seconds.
     return span(seconds) if seconds < LONG else f"{span(seconds)} ({seconds:.0f} s)"
 
@@ -169,8 +169,8 @@ def _told(seconds: float) -> str:
 # --- who and for whom ---------------------------------------------------------------------------------------
 
 
-def _check_audience(said: TokenClaims) -> Rejected | None:
-    claims, entry = said.claims, said.entry
+def _check_audience(token: TokenClaims) -> Rejected | None:
+    claims, entry = token.claims, token.entry
     name, value = entry.audience_claim, claims.get(entry.audience_claim)
     held = [value] if isinstance(value, str) else value
     if not isinstance(held, list) or not all(isinstance(item, str) for item in held):
@@ -178,13 +178,15 @@ def _check_audience(said: TokenClaims) -> Rejected | None:
     elif any(item in entry.audience for item in held):
         return None
     else:
-        has = f"names {listed(held)}" if held else "names no one"
-    advice = _id_token(claims) or ": add that audience at the provider"
-    detail = f"the token's {quoted(name)} {has}; {quoted(entry.name)} wants {listed(entry.audience)}{advice}"
-    return invalid(Reason.WRONG_AUDIENCE, detail)
+        has = f"names {quote_list(held)}" if held else "names no one"
+    advice = _hint_id_token(claims) or ": add that audience at the provider"
+    detail = (
+        f"the token's {quote(name)} {has}; {quote(entry.name)} wants {quote_list(entry.audience)}{advice}"
+    )
+    return reject(RejectReason.WRONG_AUDIENCE, detail)
 
 
-def _id_token(claims: Mapping[str, Any]) -> str:
+def _hint_id_token(claims: Mapping[str, Any]) -> str:
     # Members that only ID tokens have (OpenID Connect Core, 2 and 3.3.2.11), and what vendors say of theirs.
     marked = claims.get("token_use") == "id" or claims.get("typ") == "ID"
     if marked or any(name in claims for name in ("nonce", "at_hash", "c_hash")):
@@ -192,39 +194,40 @@ def _id_token(claims: Mapping[str, Any]) -> str:
     return ""
 
 
-def _check_subject(said: TokenClaims) -> Rejected | None:
-    claims, entry = said.claims, said.entry
+def _check_subject(token: TokenClaims) -> Rejected | None:
+    claims, entry = token.claims, token.entry
     value = claims.get(entry.subject)
     if not (isinstance(value, str) and 0 < len(value) <= LONGEST_SUBJECT):
-        return invalid(
-            Reason.BAD_SUBJECT,
-            f"the token's subject, {quoted(entry.subject)}, "
+        return reject(
+            RejectReason.BAD_SUBJECT,
+            f"the token's subject, {quote(entry.subject)}, "
             f"is not a string of 1 to {LONGEST_SUBJECT} characters",
         )
     tenant = claims.get("tid")
     if entry.tenants and not (
-        isinstance(tenant, str) and of_tenant(entry.issuer, tenant) == claims.get("iss")
+        isinstance(tenant, str) and fill_tenant(entry.issuer, tenant) == claims.get("iss")
     ):
-        return invalid(Reason.BAD_SUBJECT, "the token's `tid` is not the tenant that its `iss` names")
+        return reject(RejectReason.BAD_SUBJECT, "the token's `tid` is not the tenant that its `iss` names")
     return None
 
 
-def _check_required(said: TokenClaims) -> Rejected | None:
-    claims, entry = said.claims, said.entry
+def _check_required(token: TokenClaims) -> Rejected | None:
+    claims, entry = token.claims, token.entry
     for name, wanted in entry.require.items():
         if name not in claims:
-            return invalid(
-                Reason.REQUIREMENT, f"the token has no {quoted(name)}, which {quoted(entry.name)} requires"
+            return reject(
+                RejectReason.REQUIREMENT,
+                f"the token has no {quote(name)}, which {quote(entry.name)} requires",
             )
-        if not _same(claims[name], wanted):
-            return invalid(
-                Reason.REQUIREMENT,
-                f"the token's {quoted(name)} is not what {quoted(entry.name)} requires{_id_token(claims)}",
+        if not _is_same(claims[name], wanted):
+            return reject(
+                RejectReason.REQUIREMENT,
+                f"the token's {quote(name)} is not what {quote(entry.name)} requires{_hint_id_token(claims)}",
             )
     return None
 
 
-def _same(value: object, wanted: str | float | bool) -> bool:
+def _is_same(value: object, wanted: str | float | bool) -> bool:
     """Compare by JSON type: booleans are no numbers, 1 equals 1.0."""
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted

@@ -10,9 +10,9 @@ import msgspec
 from compartmentd.tokens.entry import IssuerEntry, Use
 from compartmentd.tokens.jws import Header
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.rejected import Reason, Rejected
-from compartmentd.tokens.steps import STEPS, Judging, Step
-from compartmentd.tokens.verify import Verified, verified_by
+from compartmentd.tokens.rejected import Rejected, RejectReason
+from compartmentd.tokens.steps import STEPS, Step, Verification
+from compartmentd.tokens.verify import Verified, build_verified
 
 Outcome: TypeAlias = Literal["passed", "failed", "skipped"]
 
@@ -42,7 +42,7 @@ class Finding(msgspec.Struct, frozen=True):
     check: str
     outcome: Outcome
     detail: str
-    reason: Reason | None = None
+    reason: RejectReason | None = None
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,27 +65,27 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
 def diagnose(token: str, keys: KeySet, use: Use, now: float) -> Diagnosis:
     """Take a token through every check that can be made of it. Total, as `verify` is."""
-    judging = Judging(token, keys, use, now, None)
+    verification = Verification(token, keys, use, now, None)
     outcomes: dict[str, Outcome] = {}
     findings = []
     first: Rejected | None = None
     for step in STEPS:
         lacking = [name for name in step.needs if outcomes[name] != "passed"]
-        refused = None if lacking else step.take(judging)
-        finding = _finding(step, lacking, refused)
+        refused = None if lacking else step.run(verification)
+        finding = _build_finding(step, lacking, refused)
         outcomes[step.name] = finding.outcome
         findings.append(finding)
         first = first or refused
     return Diagnosis(
         findings=tuple(findings),
-        verdict=verified_by(judging) if first is None else first,
-        header=getattr(judging, "header", None),
-        claims=getattr(judging, "claims", None),
-        entry=getattr(judging, "entry", None),
+        verdict=build_verified(verification) if first is None else first,
+        header=getattr(verification, "header", None),
+        claims=getattr(verification, "claims", None),
+        entry=getattr(verification, "entry", None),
     )
 
 
-def _finding(step: Step, lacking: list[str], refused: Rejected | None) -> Finding:
+def _build_finding(step: Step, lacking: list[str], refused: Rejected | None) -> Finding:
     if lacking:
         return Finding(step.name, "skipped", f"not looked at: it needs {lacking[0]}")
     if refused is not None:

@@ -77,9 +77,9 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
         """Every `iss` that its tokens may have."""
         if not self.tenants:
             return (self.issuer,)
-        return tuple(of_tenant(self.issuer, tenant) for tenant in self.tenants)
+        return tuple(fill_tenant(self.issuer, tenant) for tenant in self.tenants)
 
 
-def of_tenant(issuer: str, tenant: str) -> str:
+def fill_tenant(issuer: str, tenant: str) -> str:
     """Return an issuer, as Entra's documents and key sets write it for all tenants, for one of them."""
     return issuer.replace(TENANT, tenant)

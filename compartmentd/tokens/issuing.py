@@ -8,61 +8,61 @@ from typing import Any
 from compartmentd.names import EntryName
 from compartmentd.tokens.entry import TENANT, IssuerEntry, Use
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
+from compartmentd.tokens.rejected import Rejected, RejectReason, quote, quote_list, reject
 
 
 def choose_entry(
     claims: Mapping[str, Any], keys: KeySet, use: Use, accept: Collection[EntryName] | None
 ) -> IssuerEntry | Rejected:
     """Return the entry that judges a token of these claims, for this use and among those accepted."""
-    entry = entry_of(claims, keys)
+    entry = find_entry(claims, keys)
     if isinstance(entry, Rejected):
         return entry
-    return refused_use(entry, use) or refused_here(entry, accept) or entry
+    return check_use(entry, use) or check_accepted(entry, accept) or entry
 
 
-def entry_of(claims: Mapping[str, Any], keys: KeySet) -> IssuerEntry | Rejected:
+def find_entry(claims: Mapping[str, Any], keys: KeySet) -> IssuerEntry | Rejected:
     """Return the entry of the token's `iss`."""
     issuer = claims.get("iss")
     if not isinstance(issuer, str):
-        return invalid(Reason.UNKNOWN_ISSUER, "the token has no `iss` that is a string")
-    entry = keys.by_issuer(issuer)
-    return invalid(Reason.UNKNOWN_ISSUER, _unknown(issuer, keys)) if entry is None else entry
+        return reject(RejectReason.UNKNOWN_ISSUER, "the token has no `iss` that is a string")
+    entry = keys.find_by_issuer(issuer)
+    return reject(RejectReason.UNKNOWN_ISSUER, _explain_unknown(issuer, keys)) if entry is None else entry
 
 
-def refused_use(entry: IssuerEntry, use: Use) -> Rejected | None:
+def check_use(entry: IssuerEntry, use: Use) -> Rejected | None:
     """Return why the entry's tokens are not for this use, if they are not."""
     if use in entry.use:
         return None
-    detail = f"tokens of {quoted(entry.name)} are for {listed(entry.use)}, not for {quoted(use)}"
-    return invalid(Reason.NOT_FOR_THIS_USE, detail)
+    detail = f"tokens of {quote(entry.name)} are for {quote_list(entry.use)}, not for {quote(use)}"
+    return reject(RejectReason.NOT_FOR_THIS_USE, detail)
 
 
-def refused_here(entry: IssuerEntry, accept: Collection[EntryName] | None) -> Rejected | None:
+def check_accepted(entry: IssuerEntry, accept: Collection[EntryName] | None) -> Rejected | None:
     """Return why the entry's tokens are not accepted where only those of some are, if they are not."""
     if accept is None or entry.name in accept:
         return None
-    accepted = listed(accept) if accept else "none"
-    detail = f"tokens of {quoted(entry.name)} are not accepted here; accepted are those of {accepted}"
-    return invalid(Reason.NOT_ACCEPTED_HERE, detail)
+    accepted = quote_list(accept) if accept else "none"
+    detail = f"tokens of {quote(entry.name)} are not accepted here; accepted are those of {accepted}"
+    return reject(RejectReason.NOT_ACCEPTED_HERE, detail)
 
 
-def _unknown(issuer: str, keys: KeySet) -> str:
+def _explain_unknown(issuer: str, keys: KeySet) -> str:
     entries = keys.entries.values()
     for entry in entries:
         before, found, after = entry.issuer.partition(TENANT)
         if found and issuer.startswith(before) and issuer.endswith(after):
-            return f"the tenant of the token's `iss`, {quoted(issuer)}, is not in `tenants` of {quoted(entry.name)}"
-    message = f"no entry has the token's `iss`, {quoted(issuer)}"
-    nearest = _nearest(issuer, (entry.issuer for entry in entries))
-    return message if nearest is None else f"{message}; the nearest that is configured is {quoted(nearest)}"
+            return f"the tenant of the token's `iss`, {quote(issuer)}, is not in `tenants` of {quote(entry.name)}"
+    message = f"no entry has the token's `iss`, {quote(issuer)}"
+    nearest = _find_nearest(issuer, (entry.issuer for entry in entries))
+    return message if nearest is None else f"{message}; the nearest that is configured is {quote(nearest)}"
 
 
-def _nearest(issuer: str, known: Iterable[str]) -> str | None:
+def _find_nearest(issuer: str, known: Iterable[str]) -> str | None:
     # A scan of prefixes and no edit distance: anyone can send an unknown issuer, and a long one.
-    return max(known, key=lambda name: _common(name, issuer), default=None)
+    return max(known, key=lambda name: _count_common(name, issuer), default=None)
 
 
-def _common(name: str, issuer: str) -> int:
+def _count_common(name: str, issuer: str) -> int:
     pairs = enumerate(zip(name, issuer, strict=False))
     return next((index for index, (ours, theirs) in pairs if ours != theirs), min(len(name), len(issuer)))

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from compartmentd.tokens.material import canonical
-from compartmentd.tokens.rejected import Reason, Rejected, invalid
+from compartmentd.tokens.material import normalize_algorithm
+from compartmentd.tokens.rejected import Rejected, RejectReason, reject
 from compartmentd.util.strict_json import JsonError, read_object
 
 MAX_TOKEN = 16 * 1024
@@ -47,7 +47,7 @@ class Header(NamedTuple):
     typ: str | None
 
 
-class Compact(msgspec.Struct, frozen=True):
+class UnverifiedToken(msgspec.Struct, frozen=True):
     """A well-formed token of which nothing is verified yet; `claims` are what it claims, no more."""
 
     header: Header
@@ -55,28 +55,28 @@ class Compact(msgspec.Struct, frozen=True):
     segments: Segments
 
 
-def take_apart(token: str) -> Compact | Rejected:
+def parse_token(token: str) -> UnverifiedToken | Rejected:
     """Return the parts of the token, or why it is none; never raises on any text."""
-    segments = split(token)
+    segments = split_token(token)
     if isinstance(segments, Rejected):
         return segments
     header = read_header(segments)
     if isinstance(header, Rejected):
         return header
     claims = read_payload(segments)
-    return claims if isinstance(claims, Rejected) else Compact(header, claims, segments)
+    return claims if isinstance(claims, Rejected) else UnverifiedToken(header, claims, segments)
 
 
-def split(token: str) -> Segments | Rejected:
+def split_token(token: str) -> Segments | Rejected:
     """Return the token's parts, or why the text is no JWS in compact form."""
     if len(token) > MAX_TOKEN:
-        return invalid(Reason.TOO_LONG, f"the token is longer than {MAX_TOKEN} characters")
+        return reject(RejectReason.TOO_LONG, f"the token is longer than {MAX_TOKEN} characters")
     segments = token.split(".")
     if len(segments) != 3:
-        return invalid(Reason.NOT_A_JWT, _not_three(len(segments)))
-    header, payload, signature = map(_decode, segments)
+        return reject(RejectReason.NOT_A_JWT, _explain_part_count(len(segments)))
+    header, payload, signature = map(_decode_segment, segments)
     if header is None or payload is None or signature is None:
-        return invalid(Reason.NOT_A_JWT, _not_base64(token))
+        return reject(RejectReason.NOT_A_JWT, _explain_encoding(token))
     return Segments(header, payload, signature, token[: token.rindex(".")].encode("ascii"))
 
 
@@ -91,11 +91,11 @@ def _read_header(header: bytes) -> Header | Rejected:
     try:
         members = read_object(header)
     except JsonError as bad:
-        return invalid(Reason.BAD_HEADER, f"the token's header {bad}")
+        return reject(RejectReason.BAD_HEADER, f"the token's header {bad}")
     refused = _check_header(members)
     if refused is not None:
         return refused
-    return Header(canonical(members["alg"]), members.get("kid"), members.get("typ"))
+    return Header(normalize_algorithm(members["alg"]), members.get("kid"), members.get("typ"))
 
 
 _USUAL_HEADER = 256
@@ -108,10 +108,10 @@ def read_payload(segments: Segments) -> dict[str, Any] | Rejected:
     try:
         return read_object(segments.payload)
     except JsonError as bad:
-        return invalid(Reason.BAD_PAYLOAD, f"the token's payload {bad}")
+        return reject(RejectReason.BAD_PAYLOAD, f"the token's payload {bad}")
 
 
-def _decode(segment: str) -> bytes | None:
+def _decode_segment(segment: str) -> bytes | None:
     if not _SEGMENT.fullmatch(segment):
         return None
     left = len(segment) % 4
@@ -125,20 +125,22 @@ def _decode(segment: str) -> bytes | None:
 def _check_header(members: dict[str, Any]) -> Rejected | None:
     for name in ("crit", "b64"):
         if name in members:
-            return invalid(Reason.CRITICAL_HEADER, f"the token's header has `{name}`, which is not supported")
+            return reject(
+                RejectReason.CRITICAL_HEADER, f"the token's header has `{name}`, which is not supported"
+            )
     if "alg" not in members:
-        return invalid(Reason.BAD_HEADER, "the token's header has no `alg`")
+        return reject(RejectReason.BAD_HEADER, "the token's header has no `alg`")
     for name in ("alg", "kid", "typ"):
         value = members.get(name, "")
         if not isinstance(value, str) or len(value) > _LONGEST_NAME:
-            return invalid(
-                Reason.BAD_HEADER,
+            return reject(
+                RejectReason.BAD_HEADER,
                 f"`{name}` in the token's header is not a string of at most {_LONGEST_NAME} characters",
             )
     return None
 
 
-def _not_three(count: int) -> str:
+def _explain_part_count(count: int) -> str:
     if count == 5:
         return "the token is encrypted (five parts): let the provider issue signed tokens (JWS)"
     if count == 1:
@@ -146,7 +148,7 @@ def _not_three(count: int) -> str:
     return f"the token has {count} parts, and a JWT has three"
 
 
-def _not_base64(token: str) -> str:
+def _explain_encoding(token: str) -> str:
     if token[:7].lower() == "bearer ":
         return "the token begins with `Bearer `: send the token alone"
     return "the token's parts are not base64url without padding"

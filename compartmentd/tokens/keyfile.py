@@ -29,12 +29,12 @@ from compartmentd.tokens.material import (
     MOST_RSA_BITS,
     SECRET_BYTES,
     PublicKey,
-    canonical,
-    fitting,
-    public_thumbprint,
-    secret_thumbprint,
+    compute_secret_thumbprint,
+    compute_thumbprint,
+    find_algorithms,
+    normalize_algorithm,
 )
-from compartmentd.tokens.rejected import listed, quoted
+from compartmentd.tokens.rejected import quote, quote_list
 from compartmentd.util.strict_json import JsonError, read_object
 
 DEVELOPMENT_PREFIX = b"compartmentd-development-"
@@ -83,7 +83,7 @@ class _Unusable(Exception):
         self.code, self.message, self.help = code, message, help_
 
 
-def secret_of(material: bytes) -> bytes:
+def extract_secret(material: bytes) -> bytes:
     """Return the secret in a file's or variable's bytes: all of them less one final newline."""
     return material.removesuffix(b"\n")
 
@@ -99,20 +99,24 @@ def read_keys(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Pr
     try:
         return (read(entry, material),)
     except _Unusable as bad:
-        return (_problem(entry, bad),)
+        return (_build_problem(entry, bad),)
 
 
 # --- secrets ------------------------------------------------------------------------------------------------
 
 
 def _read_secret(entry: IssuerEntry, material: bytes) -> Key:
-    secret = secret_of(material)
-    allowed = _allowed(entry, SECRET_BYTES)
+    secret = extract_secret(material)
+    allowed = _select_algorithms(entry, SECRET_BYTES)
     if not allowed:
-        raise _no_algorithm(entry, "a secret", SECRET_BYTES)
+        raise _build_no_algorithm_error(entry, "a secret", SECRET_BYTES)
     _check_secret(secret, allowed)
     return Key(
-        entry=entry.name, kid=None, algorithms=allowed, thumbprint=secret_thumbprint(secret), material=secret
+        entry=entry.name,
+        kid=None,
+        algorithms=allowed,
+        thumbprint=compute_secret_thumbprint(secret),
+        material=secret,
     )
 
 
@@ -141,7 +145,7 @@ def _check_secret(secret: bytes, algorithms: Iterable[str]) -> None:
 
 def _read_public(entry: IssuerEntry, material: bytes) -> Key:
     if b"PRIVATE KEY" in material:
-        raise _private("the file holds a private key")
+        raise _build_private_error("the file holds a private key")
     try:
         key = load_pem_public_key(material)
     except (ValueError, UnsupportedAlgorithm):
@@ -151,21 +155,25 @@ def _read_public(entry: IssuerEntry, material: bytes) -> Key:
             "it must begin with `-----BEGIN PUBLIC KEY-----`; "
             "`openssl x509 -pubkey -noout` takes it from a certificate",
         ) from None
-    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey) or not fitting(key):
+    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey) or not find_algorithms(
+        key
+    ):
         raise _Unusable("key_unreadable", "this kind of key signs no tokens", _FITTING_KINDS)
-    return _public_key(entry, key, kid=None, only=None)
+    return _build_public_key(entry, key, kid=None, only=None)
 
 
 _FITTING_KINDS = "use an RSA key, an EC key on P-256, P-384 or P-521, or Ed25519"
 
 
-def _public_key(entry: IssuerEntry, key: PublicKey, kid: str | None, only: str | None) -> Key:
+def _build_public_key(entry: IssuerEntry, key: PublicKey, kid: str | None, only: str | None) -> Key:
     _check_strength(key)
-    fits = fitting(key)
-    allowed = _allowed(entry, fits if only is None else fits & {only})
+    fits = find_algorithms(key)
+    allowed = _select_algorithms(entry, fits if only is None else fits & {only})
     if not allowed:
-        raise _no_algorithm(entry, "the key", fits)
-    return Key(entry=entry.name, kid=kid, algorithms=allowed, thumbprint=public_thumbprint(key), material=key)
+        raise _build_no_algorithm_error(entry, "the key", fits)
+    return Key(
+        entry=entry.name, kid=kid, algorithms=allowed, thumbprint=compute_thumbprint(key), material=key
+    )
 
 
 def _check_strength(key: PublicKey) -> None:
@@ -183,9 +191,11 @@ def _check_strength(key: PublicKey) -> None:
         )
 
 
-def _allowed(entry: IssuerEntry, fits: Iterable[str]) -> tuple[str, ...]:
+def _select_algorithms(entry: IssuerEntry, fits: Iterable[str]) -> tuple[str, ...]:
     fitting_names = set(fits)
-    return tuple(dict.fromkeys(name for name in map(canonical, entry.algorithms) if name in fitting_names))
+    return tuple(
+        dict.fromkeys(name for name in map(normalize_algorithm, entry.algorithms) if name in fitting_names)
+    )
 
 
 # --- JSON Web Key Sets (RFC 7517) ---------------------------------------------------------------------------
@@ -199,13 +209,13 @@ class JwkSet(msgspec.Struct, frozen=True):
 
 
 def _read_jwks(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Problem, ...]:
-    read = read_whole_set(entry, material)
+    read = read_jwk_set(entry, material)
     return read.problems or read.keys
 
 
-def read_whole_set(entry: IssuerEntry, material: bytes) -> JwkSet:
+def read_jwk_set(entry: IssuerEntry, material: bytes) -> JwkSet:
     """Read a JWK set at once, where nobody else waits."""
-    steps = read_set(entry, material)
+    steps = read_jwk_set_in_steps(entry, material)
     while True:
         try:
             next(steps)
@@ -214,30 +224,30 @@ def read_whole_set(entry: IssuerEntry, material: bytes) -> JwkSet:
             return read
 
 
-def read_set(entry: IssuerEntry, material: bytes) -> Generator[None, None, JwkSet]:
+def read_jwk_set_in_steps(entry: IssuerEntry, material: bytes) -> Generator[None, None, JwkSet]:
     """Read a JWK set key by key, so that the caller may let others run at each `yield`.
 
     A set without a usable key has a problem that says so.
     """
     try:
-        members = _members(entry, material)
+        members = _read_members(entry, material)
     except _Unusable as bad:
-        return JwkSet(problems=(_problem(entry, bad),))
+        return JwkSet(problems=(_build_problem(entry, bad),))
     keys, problems = [], []
     for number, jwk in enumerate(members, 1):
         yield
         try:
             key = _read_jwk(entry, jwk)
         except _Unusable as bad:
-            problems.append(_problem(entry, bad, f"key {_name(jwk, number)}: "))
+            problems.append(_build_problem(entry, bad, f"key {_name_key(jwk, number)}: "))
         else:
             keys.extend([] if key is None else [key])
     if not keys and not problems:
-        problems.append(_problem(entry, _none_usable(entry, len(members))))
+        problems.append(_build_problem(entry, _build_none_usable_error(entry, len(members))))
     return JwkSet(tuple(keys), tuple(problems))
 
 
-def _members(entry: IssuerEntry, material: bytes) -> list[Mapping[str, Any]]:
+def _read_members(entry: IssuerEntry, material: bytes) -> list[Mapping[str, Any]]:
     what = "the answer" if entry.keys.kind in REMOTE else "the file"
     try:
         keys = read_object(material).get("keys")
@@ -255,27 +265,27 @@ _AS_PUBLISHED = "take the file as the issuer publishes it"
 def _read_jwk(entry: IssuerEntry, jwk: Mapping[str, Any]) -> Key | None:
     """Return the key, or `None` where it is not for us."""
     if jwk.get("kty") == "oct" or any(member in jwk for member in _PRIVATE_MEMBERS):
-        raise _private("it is a private or symmetric key")
-    if not _meant_for_signatures(jwk):
+        raise _build_private_error("it is a private or symmetric key")
+    if not _is_for_signatures(jwk):
         return None
     algorithm, kid = jwk.get("alg"), jwk.get("kid")
     issuer = jwk.get("issuer") if entry.keys_name_issuers else None
     if not all(isinstance(name, str | None) for name in (algorithm, kid, issuer)):
         raise _Unusable("key_unreadable", "`alg`, `kid` and `issuer` must be strings", _AS_PUBLISHED)
-    key = _material(jwk)
-    only = None if algorithm is None else canonical(algorithm)
-    if only is not None and only not in fitting(key):
+    key = _load_jwk(jwk)
+    only = None if algorithm is None else normalize_algorithm(algorithm)
+    if only is not None and only not in find_algorithms(key):
         raise _Unusable(
             "key_algorithm",
-            f"its `alg` is {quoted(str(algorithm))}, which its kind of key cannot do",
-            f"such a key does {listed(sorted(fitting(key)))}",
+            f"its `alg` is {quote(str(algorithm))}, which its kind of key cannot do",
+            f"such a key does {quote_list(sorted(find_algorithms(key)))}",
         )
-    if not _allowed(entry, fitting(key) if only is None else {only}):
+    if not _select_algorithms(entry, find_algorithms(key) if only is None else {only}):
         return None
-    return msgspec.structs.replace(_public_key(entry, key, kid, only), issuer=issuer)
+    return msgspec.structs.replace(_build_public_key(entry, key, kid, only), issuer=issuer)
 
 
-def _meant_for_signatures(jwk: Mapping[str, Any]) -> bool:
+def _is_for_signatures(jwk: Mapping[str, Any]) -> bool:
     operations = jwk.get("key_ops", ["verify"])
     return (
         jwk.get("kty") in tuple(_READERS)  # a tuple: the value may be of any type
@@ -286,7 +296,7 @@ def _meant_for_signatures(jwk: Mapping[str, Any]) -> bool:
     )
 
 
-def _material(jwk: Mapping[str, Any]) -> PublicKey:
+def _load_jwk(jwk: Mapping[str, Any]) -> PublicKey:
     try:
         key = _READERS[jwk["kty"]](dict(jwk))
     # Every way in which PyJWT and cryptography refuse a malformed member: InvalidKeyError, and what base64
@@ -294,23 +304,23 @@ def _material(jwk: Mapping[str, Any]) -> PublicKey:
     except (InvalidKeyError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
         raise _Unusable("key_unreadable", "its numbers are no key of its kind", _AS_PUBLISHED) from None
     if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey):
-        raise _private("it is a private key")
+        raise _build_private_error("it is a private key")
     return key
 
 
 # --- problems -----------------------------------------------------------------------------------------------
 
 
-def _problem(entry: IssuerEntry, bad: _Unusable, prefix: str = "") -> Problem:
+def _build_problem(entry: IssuerEntry, bad: _Unusable, prefix: str = "") -> Problem:
     return Problem("error", bad.code, prefix + bad.message, entry.keys.span, bad.help)
 
 
-def _name(jwk: Mapping[str, Any], number: int) -> str:
+def _name_key(jwk: Mapping[str, Any], number: int) -> str:
     kid = jwk.get("kid")
-    return f"{number} (kid {quoted(kid)})" if isinstance(kid, str) else str(number)
+    return f"{number} (kid {quote(kid)})" if isinstance(kid, str) else str(number)
 
 
-def _private(message: str) -> _Unusable:
+def _build_private_error(message: str) -> _Unusable:
     return _Unusable(
         "key_private",
         message,
@@ -318,17 +328,17 @@ def _private(message: str) -> _Unusable:
     )
 
 
-def _no_algorithm(entry: IssuerEntry, what: str, fits: Iterable[str]) -> _Unusable:
+def _build_no_algorithm_error(entry: IssuerEntry, what: str, fits: Iterable[str]) -> _Unusable:
     return _Unusable(
         "key_algorithm",
-        f"{what} cannot verify {listed(entry.algorithms)}, all that {quoted(entry.name)} allows",
-        f"allow one of {listed(sorted(fits), most=10)}, or take another key",
+        f"{what} cannot verify {quote_list(entry.algorithms)}, all that {quote(entry.name)} allows",
+        f"allow one of {quote_list(sorted(fits), most=10)}, or take another key",
     )
 
 
-def _none_usable(entry: IssuerEntry, count: int) -> _Unusable:
+def _build_none_usable_error(entry: IssuerEntry, count: int) -> _Unusable:
     return _Unusable(
         "no_usable_key",
-        f"none of the {count} keys is for signatures by {listed(entry.algorithms)}",
+        f"none of the {count} keys is for signatures by {quote_list(entry.algorithms)}",
         "allow the algorithms that the issuer signs with, under `algorithms`",
     )

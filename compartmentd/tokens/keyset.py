@@ -12,7 +12,7 @@ from types import MappingProxyType
 import msgspec
 
 from compartmentd.names import EntryName
-from compartmentd.problems import start_of
+from compartmentd.problems import span_of_file
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyfile import DEVELOPMENT_PREFIX, Key, read_keys
 
@@ -32,7 +32,7 @@ class KeySet(msgspec.Struct, frozen=True, eq=False):
     rules: Mapping[EntryName, bytes]
 
     @classmethod
-    def of(cls, entries: Iterable[IssuerEntry] = (), keys: Iterable[Key] = ()) -> KeySet:
+    def build(cls, entries: Iterable[IssuerEntry] = (), keys: Iterable[Key] = ()) -> KeySet:
         """Return the set of these entries; a key of an entry that is not among them is left out.
 
         The compiler has refused two entries of one name or issuer.
@@ -46,29 +46,29 @@ class KeySet(msgspec.Struct, frozen=True, eq=False):
             entries=MappingProxyType(known),
             issuers=MappingProxyType({issuer: entry for entry in known.values() for issuer in entry.issuers}),
             keys=MappingProxyType({name: tuple(group) for name, group in held.items()}),
-            rules=MappingProxyType({name: rules_of(entry) for name, entry in known.items()}),
+            rules=MappingProxyType({name: fingerprint_entry(entry) for name, entry in known.items()}),
         )
 
-    def entry(self, name: EntryName) -> IssuerEntry | None:
+    def find_entry(self, name: EntryName) -> IssuerEntry | None:
         """Return the entry of this name."""
         return self.entries.get(name)
 
-    def by_issuer(self, issuer: str) -> IssuerEntry | None:
+    def find_by_issuer(self, issuer: str) -> IssuerEntry | None:
         """Return the entry that has exactly this string as `issuer`, or for one of its tenants."""
         return self.issuers.get(issuer)
 
-    def has(self, entry: EntryName, thumbprint: str, algorithm: str | None = None) -> bool:
+    def has_key(self, entry: EntryName, thumbprint: str, algorithm: str | None = None) -> bool:
         """Tell whether the entry is configured and the key one of its keys (for `algorithm`, where given)."""
         return any(
             key.thumbprint == thumbprint and (algorithm is None or algorithm in key.algorithms)
             for key in self.keys.get(entry, ())
         )
 
-    def algorithms(self, entry: EntryName) -> tuple[str, ...]:
+    def list_algorithms(self, entry: EntryName) -> tuple[str, ...]:
         """Return what the entry's keys can verify, once each."""
         return tuple(dict.fromkeys(name for key in self.keys.get(entry, ()) for name in key.algorithms))
 
-    def candidates(self, entry: EntryName, algorithm: str, kid: str | None) -> tuple[Key, ...]:
+    def find_candidates(self, entry: EntryName, algorithm: str, kid: str | None) -> tuple[Key, ...]:
         """Return the entry's keys that may have signed a token of this header.
 
         A key without a `kid` of its own (a public key file, a secret) answers to any, and a token without one
@@ -86,9 +86,9 @@ class KeySet(msgspec.Struct, frozen=True, eq=False):
         return tuple(name for name, keys in self.keys.items() if not keys)
 
 
-def rules_of(entry: IssuerEntry) -> bytes:
+def fingerprint_entry(entry: IssuerEntry) -> bytes:
     """Return everything of an entry that decides about a token, for comparison; not where it is written."""
     # JSON, since Python holds 1 and True equal and `require` does not.
-    nowhere = start_of("")
+    nowhere = span_of_file("")
     source = msgspec.structs.replace(entry.keys, span=nowhere)
     return msgspec.json.encode(msgspec.structs.replace(entry, span=nowhere, keys=source))

@@ -15,11 +15,11 @@ import msgspec
 from compartmentd.names import EntryName
 from compartmentd.tokens.claims import LONGEST_SUBJECT, check_date
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.jws import Compact, take_apart
+from compartmentd.tokens.jws import UnverifiedToken, parse_token
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.rejected import Reason, Rejected, invalid, listed, quoted
+from compartmentd.tokens.rejected import Rejected, RejectReason, quote, quote_list, reject
 from compartmentd.tokens.security_events import LOGOUT_EVENT
-from compartmentd.tokens.signing import verifying_key
+from compartmentd.tokens.signing import find_verifying_key
 
 TYPES = frozenset({"", "jwt", "logout+jwt", "application/logout+jwt"})
 """Accepted `typ`, in lower case; empty stands for an absent one. The specification recommends `logout+jwt`, and
@@ -53,13 +53,13 @@ class LogoutToken(msgspec.Struct, frozen=True, kw_only=True):
 
 def verify_logout(token: str, keys: KeySet, now: float) -> LogoutToken | Rejected:
     """Judge a logout token. Total: any text gives a value, never an exception."""
-    parts = take_apart(token)
+    parts = parse_token(token)
     if isinstance(parts, Rejected):
         return parts
     entry = _choose_entry(parts.claims, keys)
     if isinstance(entry, Rejected):
         return entry
-    key = verifying_key(parts, keys, entry)
+    key = find_verifying_key(parts, keys, entry)
     if isinstance(key, Rejected):
         return key
     claims = parts.claims
@@ -84,26 +84,28 @@ def verify_logout(token: str, keys: KeySet, now: float) -> LogoutToken | Rejecte
 
 def _choose_entry(claims: Mapping[str, Any], keys: KeySet) -> IssuerEntry | Rejected:
     issuer = claims.get("iss")
-    entry = keys.by_issuer(issuer) if isinstance(issuer, str) else None
+    entry = keys.find_by_issuer(issuer) if isinstance(issuer, str) else None
     if entry is None:
-        return invalid(Reason.UNKNOWN_ISSUER, "no entry has the logout token's `iss`")
+        return reject(RejectReason.UNKNOWN_ISSUER, "no entry has the logout token's `iss`")
     if entry.logout is None:
-        return invalid(
-            Reason.NOT_FOR_THIS_USE, f"{quoted(entry.name)} has no `logout`, so it takes no logouts"
+        return reject(
+            RejectReason.NOT_FOR_THIS_USE, f"{quote(entry.name)} has no `logout`, so it takes no logouts"
         )
     return entry
 
 
-def _check_kind(parts: Compact) -> Rejected | None:
+def _check_kind(parts: UnverifiedToken) -> Rejected | None:
     if (parts.header.typ or "").lower() not in TYPES:
-        return invalid(
-            Reason.WRONG_TYPE, f"`typ` {quoted(parts.header.typ or '')} is not that of a logout token"
+        return reject(
+            RejectReason.WRONG_TYPE, f"`typ` {quote(parts.header.typ or '')} is not that of a logout token"
         )
     events = parts.claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict):
-        return invalid(Reason.NO_LOGOUT_EVENT, f"the token's `events` has no object {quoted(LOGOUT_EVENT)}")
+        return reject(
+            RejectReason.NO_LOGOUT_EVENT, f"the token's `events` has no object {quote(LOGOUT_EVENT)}"
+        )
     if "nonce" in parts.claims:
-        return invalid(Reason.HAS_NONCE, "a logout token has no `nonce` (Back-Channel Logout 1.0, 2.4)")
+        return reject(RejectReason.HAS_NONCE, "a logout token has no `nonce` (Back-Channel Logout 1.0, 2.4)")
     return None
 
 
@@ -113,18 +115,20 @@ def _check_audience(claims: Mapping[str, Any], entry: IssuerEntry) -> Rejected |
     held = [value] if isinstance(value, str) else value
     # An item of another type spoils the list: what it is meant to say is not guessed at.
     if not isinstance(held, list) or not all(isinstance(item, str) for item in held):
-        return invalid(
-            Reason.WRONG_AUDIENCE, f"the logout token's `aud` is no client; {_wanted(entry, wanted)}"
+        return reject(
+            RejectReason.WRONG_AUDIENCE,
+            f"the logout token's `aud` is no client; {_describe_wanted(entry, wanted)}",
         )
     if any(item in wanted for item in held):
         return None
-    return invalid(
-        Reason.WRONG_AUDIENCE, f"the logout token's `aud` names {listed(held)}; {_wanted(entry, wanted)}"
+    return reject(
+        RejectReason.WRONG_AUDIENCE,
+        f"the logout token's `aud` names {quote_list(held)}; {_describe_wanted(entry, wanted)}",
     )
 
 
-def _wanted(entry: IssuerEntry, wanted: tuple[str, ...]) -> str:
-    return f"`logout.audience` of {quoted(entry.name)} wants {listed(wanted)}, the client's id"
+def _describe_wanted(entry: IssuerEntry, wanted: tuple[str, ...]) -> str:
+    return f"`logout.audience` of {quote(entry.name)} wants {quote_list(wanted)}, the client's id"
 
 
 def _check_times(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> Rejected | None:
@@ -133,14 +137,16 @@ def _check_times(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> R
         return refused
     issued, ends = claims["iat"], claims["exp"]
     if not 0 < ends - issued <= LONGEST_LIFE:
-        return invalid(
-            Reason.BAD_TIME, f"a logout token is good for at most {LONGEST_LIFE} s, from `iat` to `exp`"
+        return reject(
+            RejectReason.BAD_TIME, f"a logout token is good for at most {LONGEST_LIFE} s, from `iat` to `exp`"
         )
     if issued - now > entry.leeway:
-        return invalid(Reason.NOT_YET_VALID, "the logout token was issued in the future: compare the clocks")
+        return reject(
+            RejectReason.NOT_YET_VALID, "the logout token was issued in the future: compare the clocks"
+        )
     # Leeway here, which access tokens do not get: of a logout refused for a slow clock nobody would hear again.
     if now - ends >= entry.leeway:
-        return invalid(Reason.EXPIRED, "the logout token has expired")
+        return reject(RejectReason.EXPIRED, "the logout token has expired")
     return None
 
 
@@ -148,17 +154,18 @@ def _check_names(claims: Mapping[str, Any]) -> Rejected | None:
     for name, longest in (("jti", LONGEST_JTI), ("sub", LONGEST_SUBJECT), ("sid", LONGEST_JTI)):
         value = claims.get(name)
         if name in claims and not (isinstance(value, str) and 0 < len(value) <= longest):
-            return invalid(
-                Reason.BAD_SUBJECT, f"the logout token's `{name}` is no string of 1 to {longest} characters"
+            return reject(
+                RejectReason.BAD_SUBJECT,
+                f"the logout token's `{name}` is no string of 1 to {longest} characters",
             )
     if "jti" not in claims:
-        return invalid(Reason.BAD_SUBJECT, "the logout token has no `jti`")
+        return reject(RejectReason.BAD_SUBJECT, "the logout token has no `jti`")
     if "sub" not in claims and "sid" not in claims:
-        return invalid(Reason.BAD_SUBJECT, "the logout token has neither `sub` nor `sid`")
+        return reject(RejectReason.BAD_SUBJECT, "the logout token has neither `sub` nor `sid`")
     return None
 
 
-class ReplayMemory:
+class ReplayCache:
     """The `jti` of logout tokens that counted, each until its token no longer would: at most `capacity`.
 
     Where more come in that time the oldest are forgotten, and with the process all are. Neither does harm: a
@@ -173,7 +180,7 @@ class ReplayMemory:
         """Return how many are remembered."""
         return len(self._until)
 
-    def first(self, token: LogoutToken, now: float) -> bool:
+    def register(self, token: LogoutToken, now: float) -> bool:
         """Tell whether the token comes for the first time, and remember it."""
         name = (token.entry, token.jti)
         if self._until.get(name, 0.0) > now:

@@ -38,12 +38,12 @@ ALGORITHMS = frozenset({*SECRET_BYTES, *_RSA, *_CURVES.values(), "EdDSA"})
 _VERIFIERS = {name: algorithm for name, algorithm in get_default_algorithms().items() if name in ALGORITHMS}
 
 
-def canonical(algorithm: str) -> str:
+def normalize_algorithm(algorithm: str) -> str:
     """Return the name under which an algorithm is known here: `Ed25519` (RFC 9864) is `EdDSA` (RFC 8037)."""
     return "EdDSA" if algorithm == "Ed25519" else algorithm
 
 
-def fitting(key: PublicKey) -> frozenset[str]:
+def find_algorithms(key: PublicKey) -> frozenset[str]:
     """Return the algorithms that this kind of key can verify; empty for a curve that none uses."""
     if isinstance(key, RSAPublicKey):
         return _RSA
@@ -52,7 +52,7 @@ def fitting(key: PublicKey) -> frozenset[str]:
     return frozenset({"EdDSA"})
 
 
-def public_thumbprint(key: PublicKey) -> str:
+def compute_thumbprint(key: PublicKey) -> str:
     """Return the key's JWK thumbprint with SHA-256 (RFC 7638, 3; RFC 8037, 2)."""
     if isinstance(key, RSAPublicKey):
         jwk = RSAAlgorithm.to_jwk(key, as_dict=True)
@@ -61,23 +61,23 @@ def public_thumbprint(key: PublicKey) -> str:
     else:
         jwk = OKPAlgorithm.to_jwk(key, as_dict=True)
     required = {name: jwk[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in jwk}
-    return _base64url(hashlib.sha256(json.dumps(required, separators=(",", ":")).encode()).digest())
+    return _encode_base64url(hashlib.sha256(json.dumps(required, separators=(",", ":")).encode()).digest())
 
 
-def secret_thumbprint(secret: bytes) -> str:
+def compute_secret_thumbprint(secret: bytes) -> str:
     """Return a name for a secret that tells nothing of it to whoever cannot guess it.
 
     Not the thumbprint of RFC 7638, which is the plain hash of the secret (there, 7): this one is of no use
     outside, and cannot be mistaken for a public key's.
     """
     digest = hmac.digest(secret, b"compartmentd: thumbprint of a secret", "sha256")
-    return "secret:" + _base64url(digest)
+    return "secret:" + _encode_base64url(digest)
 
 
-def signature_holds(algorithm: str, key: PublicKey | bytes, signed: bytes, signature: bytes) -> bool:
+def verify_signature(algorithm: str, key: PublicKey | bytes, signed: bytes, signature: bytes) -> bool:
     """Tell whether `signature` is that of `signed`; `algorithm` must be one that the key was read for."""
     return _VERIFIERS[algorithm].verify(signed, key, signature)
 
 
-def _base64url(data: bytes) -> str:
+def _encode_base64url(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

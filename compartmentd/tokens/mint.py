@@ -13,9 +13,9 @@ import jwt
 
 from compartmentd.errors import UsageError
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.keyfile import DEVELOPMENT_PREFIX, secret_of
+from compartmentd.tokens.keyfile import DEVELOPMENT_PREFIX, extract_secret
 from compartmentd.tokens.material import SECRET_BYTES
-from compartmentd.tokens.rejected import quoted
+from compartmentd.tokens.rejected import quote
 
 LIFETIME = 3600
 """Seconds until a minted token expires, where its claims do not say otherwise."""
@@ -26,7 +26,7 @@ def make_development_secret() -> bytes:
     return DEVELOPMENT_PREFIX + secrets.token_urlsafe(32).encode("ascii") + b"\n"
 
 
-def mint(entry: IssuerEntry, secret: bytes, claims: Mapping[str, Any], now: float) -> str:
+def mint_token(entry: IssuerEntry, secret: bytes, claims: Mapping[str, Any], now: float) -> str:
     """Return a token of `entry` with these claims, which `verify` accepts unless they say otherwise.
 
     `secret` is the content of the key file. `iss`, the audience, `iat`, `exp` and what the entry requires are
@@ -35,11 +35,11 @@ def mint(entry: IssuerEntry, secret: bytes, claims: Mapping[str, Any], now: floa
     Raises:
         UsageError: the entry has no development secret, or the claims are no JSON.
     """
-    key = secret_of(secret)
+    key = extract_secret(secret)
     algorithm = next((name for name in entry.algorithms if name in SECRET_BYTES), None)
     if algorithm is None or not key.startswith(DEVELOPMENT_PREFIX):
         raise UsageError(
-            f"the entry {quoted(entry.name)} has no development key: tokens are minted only with a secret "
+            f"the entry {quote(entry.name)} has no development key: tokens are minted only with a secret "
             f"that `serve --dev` made (it begins with `{DEVELOPMENT_PREFIX.decode()}`)"
         )
     filled = {
@@ -51,12 +51,12 @@ def mint(entry: IssuerEntry, secret: bytes, claims: Mapping[str, Any], now: floa
         **claims,
     }
     try:
-        return jwt.encode(filled, key, algorithm=algorithm, headers={"typ": _type_of(entry)})
+        return jwt.encode(filled, key, algorithm=algorithm, headers={"typ": _choose_type(entry)})
     except (TypeError, ValueError):
         raise UsageError("the claims cannot be written as a token: they must be plain JSON") from None
 
 
-def _type_of(entry: IssuerEntry) -> str:
+def _choose_type(entry: IssuerEntry) -> str:
     """Return a `typ` that the entry accepts; empty leaves it out."""
     names = [name for name in entry.types if name is not None]
     return "" if not names else next((name for name in names if name.upper() == "JWT"), names[0])

@@ -29,7 +29,7 @@ class Mistake(msgspec.Struct, frozen=True):
     message: str
     help: str
 
-    def made_in(self, text: str) -> bool:
+    def matches(self, text: str) -> bool:
         """Tell whether this is the mistake."""
         return re.fullmatch(self.pattern, text) is not None
 
@@ -64,21 +64,21 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether an issuer is on a host of the vendor's own."""
         return bool(self.host) and re.match(rf"https?://{self.host}(?:/|$)", issuer) is not None
 
-    def mistake_in_issuer(self, issuer: str) -> Mistake | None:
+    def find_issuer_mistake(self, issuer: str) -> Mistake | None:
         """Return what is wrong with an issuer that no token of the vendor has."""
         if re.fullmatch(self.issuer, issuer):
             return None
         other = f"is no issuer of {self.title}, which has the form `{self.form}`"
-        usual = next((mistake for mistake in self.mistakes if mistake.made_in(issuer)), None)
+        usual = next((mistake for mistake in self.mistakes if mistake.matches(issuer)), None)
         return usual or Mistake("", other, "write it as the tokens have it in `iss`")
 
-    def mistake_in_audience(self, audience: str, issuer: str) -> Mistake | None:
+    def find_audience_mistake(self, audience: str, issuer: str) -> Mistake | None:
         """Return what is wrong with an audience that tokens for this server do not have."""
         if self.audience_ends_issuer and audience != issuer.rpartition("/")[2]:
             return Mistake("", "is not the project that `issuer` ends with", "write the project's id in both")
-        return next((mistake for mistake in self.audience_mistakes if mistake.made_in(audience)), None)
+        return next((mistake for mistake in self.audience_mistakes if mistake.matches(audience)), None)
 
-    def discovered_below(self, issuer: str) -> str:
+    def get_discovery_base(self, issuer: str) -> str:
         """Return what the discovery document of an issuer is below."""
         for pattern, replacement in self.discovery:
             issuer = re.sub(pattern, replacement, issuer)
@@ -286,7 +286,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 """By the name that `preset` gives."""
 
 
-def preset_of(name: str | None, issuer: str) -> Preset | None:
+def find_preset(name: str | None, issuer: str) -> Preset | None:
     """Return the vendor that an entry names, or else whose host its issuer is on."""
     if name is not None:
         return PRESETS.get(name)

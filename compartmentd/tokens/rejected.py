@@ -19,7 +19,7 @@ from compartmentd.policy.codes import Code
 _LONGEST_QUOTE = 120
 
 
-class Reason(StrEnum):
+class RejectReason(StrEnum):
     """Stable words for logs, metrics and searches; each stands for one thing that an operator can act on."""
 
     NOT_A_JWT = "not_a_jwt"
@@ -58,7 +58,7 @@ class MissingKey(NamedTuple):
     kid: str | None
 
 
-class Asked(StrEnum):
+class KeyStatus(StrEnum):
     """What becomes of a key that is not known."""
 
     PENDING = "pending"
@@ -78,30 +78,30 @@ class Rejected(msgspec.Struct, frozen=True):
     """
 
     code: Code
-    reason: Reason
+    reason: RejectReason
     detail: str
     missing: MissingKey | None = None
 
 
-def invalid(reason: Reason, detail: str) -> Rejected:
+def reject(reason: RejectReason, detail: str) -> Rejected:
     """Return a refusal that trying again cannot help."""
     return Rejected(Code.TOKEN_INVALID, reason, detail)
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return the text in backticks, bounded, with everything escaped that is not printable."""
     short = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
-    return "`" + "".join(map(_printable, short)) + "`"
+    return "`" + "".join(map(_escape, short)) + "`"
 
 
-def _printable(character: str) -> str:
+def _escape(character: str) -> str:
     if character == "`":
         return "'"
     return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
-def listed(texts: Iterable[str], most: int = 5) -> str:
+def quote_list(texts: Iterable[str], most: int = 5) -> str:
     """Return several texts, quoted, with `or` left to the sentence around them."""
     known = list(texts)
-    shown = ", ".join(quoted(text) for text in known[:most])
+    shown = ", ".join(quote(text) for text in known[:most])
     return shown if len(known) <= most else f"{shown} and {len(known) - most} more"

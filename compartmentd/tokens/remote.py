@@ -21,12 +21,12 @@ _LONGEST_URL = 2048
 _PRINTABLE = re.compile(r"[!-~]+")
 
 
-def discovery_url(issuer: str) -> str:
+def build_discovery_url(issuer: str) -> str:
     """Return where an issuer's discovery document is: below its path, less one final slash (Discovery, 4.1)."""
     return issuer.removesuffix("/") + WELL_KNOWN
 
 
-def refused_url(url: str, *, allow_http: bool) -> str | None:
+def check_url(url: str, *, allow_http: bool) -> str | None:
     """Return why nothing may be fetched from there, or `None`; the answer does not quote the URL."""
     if len(url) > _LONGEST_URL or not _PRINTABLE.fullmatch(url):
         return f"is no URL of at most {_LONGEST_URL} printable ASCII characters"
@@ -39,10 +39,10 @@ def refused_url(url: str, *, allow_http: bool) -> str | None:
         return "is no `https://` URL with a host"
     if parts.username is not None or parts.fragment:
         return "has a user name or a fragment, which a key set's address has not"
-    return _refused_scheme(parts, host, allow_http=allow_http)
+    return _check_scheme(parts, host, allow_http=allow_http)
 
 
-def _refused_scheme(parts: SplitResult, host: str, *, allow_http: bool) -> str | None:
+def _check_scheme(parts: SplitResult, host: str, *, allow_http: bool) -> str | None:
     if parts.scheme == "https" or allow_http or is_loopback(host):
         return None
     return "must be `https://`: over plain HTTP anyone on the way can replace the keys"
@@ -56,7 +56,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def http_allowed(entry: IssuerEntry) -> Problem | None:
+def warn_of_plain_http(entry: IssuerEntry) -> Problem | None:
     """Return the warning that an entry deserves whose keys may come over plain HTTP; told at each start, too."""
     if not entry.allow_http or entry.keys.kind not in REMOTE:
         return None

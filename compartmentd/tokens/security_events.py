@@ -11,7 +11,7 @@ LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 _EVENTS = ("http://schemas.openid.net/event/", "https://schemas.openid.net/secevent/")
 
 
-def is_event(claims: Mapping[str, Any]) -> bool:
+def is_security_event(claims: Mapping[str, Any]) -> bool:
     """Tell whether the claims are those of a security event: a logout, or one of the Shared Signals.
 
     By its event and not by `typ`: older providers send logout tokens without one, and where the client's id is

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 from compartmentd.names import EntryName
 from compartmentd.tokens.claims import CLAIM_CHECKS, ClaimCheck, TokenClaims
 from compartmentd.tokens.entry import IssuerEntry, Use
-from compartmentd.tokens.issuing import entry_of, refused_here, refused_use
-from compartmentd.tokens.jws import Header, Segments, read_header, read_payload, split
+from compartmentd.tokens.issuing import check_accepted, check_use, find_entry
+from compartmentd.tokens.jws import Header, Segments, read_header, read_payload, split_token
 from compartmentd.tokens.keyset import Key, KeySet
 from compartmentd.tokens.rejected import Rejected
-from compartmentd.tokens.signing import candidates_for, signer
+from compartmentd.tokens.signing import find_candidates, find_signer
 
 
-class Judging:
+class Verification:
     """One token being judged: what it is judged by, and what the steps have found so far.
 
     `said` is what the checks of claims look at; it is there once the first of them may run.
@@ -37,9 +37,9 @@ class Judging:
         "key",
         "keys",
         "now",
-        "said",
         "segments",
         "token",
+        "token_claims",
         "use",
     )
 
@@ -58,71 +58,77 @@ class Judging:
         self.use = use
         self.now = now
         self.accept = accept
-        self.said: TokenClaims | None = None
+        self.token_claims: TokenClaims | None = None
 
 
 class Step(NamedTuple):
     """A check: it returns why the token does not pass, or `None`; it may run once those that it `needs` passed."""
 
     name: str
-    take: Callable[[Judging], Rejected | None]
+    run: Callable[[Verification], Rejected | None]
     needs: tuple[str, ...] = ()
 
 
-def _form(judging: Judging) -> Rejected | None:
-    return _keep(judging, "segments", split(judging.token))
+def _check_form(verification: Verification) -> Rejected | None:
+    return _store(verification, "segments", split_token(verification.token))
 
 
-def _header(judging: Judging) -> Rejected | None:
-    return _keep(judging, "header", read_header(judging.segments))
+def _check_header(verification: Verification) -> Rejected | None:
+    return _store(verification, "header", read_header(verification.segments))
 
 
-def _payload(judging: Judging) -> Rejected | None:
-    return _keep(judging, "claims", read_payload(judging.segments))
+def _check_payload(verification: Verification) -> Rejected | None:
+    return _store(verification, "claims", read_payload(verification.segments))
 
 
-def _issuer(judging: Judging) -> Rejected | None:
-    return _keep(judging, "entry", entry_of(judging.claims, judging.keys))
+def _check_issuer(verification: Verification) -> Rejected | None:
+    return _store(verification, "entry", find_entry(verification.claims, verification.keys))
 
 
-def _use(judging: Judging) -> Rejected | None:
-    return refused_use(judging.entry, judging.use) or refused_here(judging.entry, judging.accept)
+def _check_use(verification: Verification) -> Rejected | None:
+    return check_use(verification.entry, verification.use) or check_accepted(
+        verification.entry, verification.accept
+    )
 
 
-def _key(judging: Judging) -> Rejected | None:
-    found = candidates_for(judging.header, judging.claims, judging.keys, judging.entry)
-    return _keep(judging, "candidates", found)
+def _check_key(verification: Verification) -> Rejected | None:
+    found = find_candidates(verification.header, verification.claims, verification.keys, verification.entry)
+    return _store(verification, "candidates", found)
 
 
-def _signature(judging: Judging) -> Rejected | None:
-    found = signer(judging.header, judging.segments, judging.candidates, judging.entry)
-    return _keep(judging, "key", found)
+def _check_signature(verification: Verification) -> Rejected | None:
+    found = find_signer(
+        verification.header, verification.segments, verification.candidates, verification.entry
+    )
+    return _store(verification, "key", found)
 
 
-def _keep(judging: Judging, name: str, found: Any) -> Rejected | None:
+def _store(verification: Verification, name: str, found: Any) -> Rejected | None:
     if isinstance(found, Rejected):
         return found
-    setattr(judging, name, found)
+    setattr(verification, name, found)
     return None
 
 
-def _of_claims(check: ClaimCheck) -> Step:
-    def take(judging: Judging) -> Rejected | None:
-        if judging.said is None:
-            judging.said = TokenClaims(judging.claims, judging.header.typ, judging.entry, judging.now)
-        return check.refuses(judging.said)
+def _build_claim_step(check: ClaimCheck) -> Step:
+    def take(verification: Verification) -> Rejected | None:
+        if verification.token_claims is None:
+            verification.token_claims = TokenClaims(
+                verification.claims, verification.header.typ, verification.entry, verification.now
+            )
+        return check.check(verification.token_claims)
 
     return Step(check.name, take, ("header", "issuer", *check.needs))
 
 
 STEPS = (
-    Step("form", _form),
-    Step("header", _header, ("form",)),
-    Step("payload", _payload, ("form",)),
-    Step("issuer", _issuer, ("payload",)),
-    Step("use", _use, ("issuer",)),
-    Step("key", _key, ("header", "issuer")),
-    Step("signature", _signature, ("key",)),
-    *map(_of_claims, CLAIM_CHECKS),
+    Step("form", _check_form),
+    Step("header", _check_header, ("form",)),
+    Step("payload", _check_payload, ("form",)),
+    Step("issuer", _check_issuer, ("payload",)),
+    Step("use", _check_use, ("issuer",)),
+    Step("key", _check_key, ("header", "issuer")),
+    Step("signature", _check_signature, ("key",)),
+    *map(_build_claim_step, CLAIM_CHECKS),
 )
 """INVARIANT: each needs only steps that stand before it (held by a test)."""

@@ -9,13 +9,13 @@ import msgspec
 
 from compartmentd.names import EntryName, Subject
 from compartmentd.policy.codes import Code
-from compartmentd.policy.principal import Principal, scopes_of
-from compartmentd.tokens.claims import TokenClaims, check_lasting, ends_at, subject_of
+from compartmentd.policy.principal import Principal, collect_scopes
+from compartmentd.tokens.claims import TokenClaims, check_lasting, compute_end, read_subject
 from compartmentd.tokens.entry import IssuerEntry, Use
 from compartmentd.tokens.issuing import choose_entry
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.rejected import Reason, Rejected, quoted
-from compartmentd.tokens.steps import STEPS, Judging
+from compartmentd.tokens.rejected import Rejected, RejectReason, quote
+from compartmentd.tokens.steps import STEPS, Verification
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -44,28 +44,28 @@ def verify(
 
     Total: any text gives a value, never an exception.
     """
-    judging = Judging(token, keys, use, now, accept)
+    verification = Verification(token, keys, use, now, accept)
     for step in STEPS:
-        refused = step.take(judging)
+        refused = step.run(verification)
         if refused is not None:
             return refused
-    return verified_by(judging)
+    return build_verified(verification)
 
 
-def verified_by(judging: Judging) -> Verified:
+def build_verified(verification: Verification) -> Verified:
     """Return what a token came to that has passed every step."""
-    claims, entry = judging.claims, judging.entry
+    claims, entry = verification.claims, verification.entry
     return Verified(
-        subject=Subject(entry.name, subject_of(claims, entry)),
+        subject=Subject(entry.name, read_subject(claims, entry)),
         claims=claims,
-        typ=judging.header.typ,
-        algorithm=judging.header.algorithm,
-        thumbprint=judging.key.thumbprint,
-        ends_at=ends_at(claims, entry),
+        typ=verification.header.typ,
+        algorithm=verification.header.algorithm,
+        thumbprint=verification.key.thumbprint,
+        ends_at=compute_end(claims, entry),
     )
 
 
-def judge_again(
+def reverify(
     verified: Verified, keys: KeySet, use: Use, now: float, accept: Collection[EntryName] | None = None
 ) -> Verified | Rejected:
     """Judge a token verified earlier under the entries and keys of now, as a reload does for live sessions.
@@ -75,32 +75,32 @@ def judge_again(
     """
     entry = choose_entry(verified.claims, keys, use, accept)
     if isinstance(entry, Rejected):
-        return _revoked(entry)
+        return _mark_revoked(entry)
     same_entry = entry.name == verified.subject.entry
-    if not same_entry or not keys.has(entry.name, verified.thumbprint, verified.algorithm):
-        detail = f"{quoted(verified.subject.entry)} no longer has the key that verified the token"
-        return Rejected(Code.REVOKED, Reason.KEY_REMOVED, detail)
+    if not same_entry or not keys.has_key(entry.name, verified.thumbprint, verified.algorithm):
+        detail = f"{quote(verified.subject.entry)} no longer has the key that verified the token"
+        return Rejected(Code.REVOKED, RejectReason.KEY_REMOVED, detail)
     refused = check_lasting(TokenClaims(verified.claims, verified.typ, entry, now))
     if refused is not None:
-        return _revoked(refused)
-    subject = Subject(entry.name, subject_of(verified.claims, entry))
+        return _mark_revoked(refused)
+    subject = Subject(entry.name, read_subject(verified.claims, entry))
     if subject != verified.subject:
         return Rejected(
-            Code.REVOKED, Reason.BAD_SUBJECT, f"{quoted(entry.name)} takes the subject elsewhere now"
+            Code.REVOKED, RejectReason.BAD_SUBJECT, f"{quote(entry.name)} takes the subject elsewhere now"
         )
-    end = ends_at(verified.claims, entry)
+    end = compute_end(verified.claims, entry)
     return verified if end == verified.ends_at else msgspec.structs.replace(verified, ends_at=end)
 
 
-def _revoked(rejected: Rejected) -> Rejected:
+def _mark_revoked(rejected: Rejected) -> Rejected:
     if rejected.code is Code.TOKEN_EXPIRED:
         return rejected
     return msgspec.structs.replace(rejected, code=Code.REVOKED)
 
 
-def principal_of(verified: Verified, entry: IssuerEntry) -> Principal:
+def build_principal(verified: Verified, entry: IssuerEntry) -> Principal:
     """Return the verified token's holder, as rules see it; `entry` is the one that verified it."""
-    scopes, uncertain = scopes_of(verified.claims, entry.scopes)
+    scopes, uncertain = collect_scopes(verified.claims, entry.scopes)
     return Principal(
         subject=verified.subject,
         claims=verified.claims,

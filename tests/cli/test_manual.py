@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "config/man/compartmentd.1"
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text() == "\n".join(manual.lines()) + "\n", "run: make man"
+    assert PAGE.read_text() == "\n".join(manual.format_page()) + "\n", "run: make man"
 
 
 def test_it_says_every_command_and_option() -> None:
@@ -47,4 +47,4 @@ def test_every_exit_code_is_explained() -> None:
     ],
 )
 def test_text_is_never_a_request(text: str, roff: str) -> None:
-    assert manual._text(text) == roff
+    assert manual._escape(text) == roff

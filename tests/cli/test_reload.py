@@ -34,7 +34,7 @@ def reload(monkeypatch: pytest.MonkeyPatch):
     """Run `reload` before a daemon that answers so."""
 
     def run(answer: dict[str, Any], *arguments: str) -> Result:
-        monkeypatch.setattr(reload_module, "ask", lambda *_, **__: (200, answer))
+        monkeypatch.setattr(reload_module, "ask_daemon", lambda *_, **__: (200, answer))
         return CliRunner().invoke(cli, ["reload", *arguments])
 
     return run

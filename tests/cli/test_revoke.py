@@ -31,7 +31,7 @@ class Asked:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     one = Asked()
-    monkeypatch.setattr(revoke_module, "ask", one)
+    monkeypatch.setattr(revoke_module, "ask_daemon", one)
     return one
 
 

@@ -58,7 +58,7 @@ def test_it_lists_what_was_in_force(place: Place) -> None:
 
 @pytest.mark.parametrize("by", ["number", "digest", "prefix"])
 def test_it_restores_by_number_and_by_digest(place: Place, by: str) -> None:
-    digest = place.history.entries()[1].digest
+    digest = place.history.list_entries()[1].digest
     done = place.run({"number": "2", "digest": digest, "prefix": digest[:8].upper()}[by])
     assert done.exit_code == 0
     assert f"restored {place.path}" in done.output
@@ -111,7 +111,7 @@ def test_what_would_be_deleted_is_asked_about(place: Place) -> None:
 
 
 def test_what_is_damaged_is_listed_and_not_restored(place: Place) -> None:
-    path = place.history.directory / place.history.entries()[1].file
+    path = place.history.directory / place.history.list_entries()[1].file
     path.write_bytes(path.read_bytes()[:-3])
     assert "damaged: it is not whole" in place.run().output
     assert "cannot be restored" in place.refused("2")
@@ -124,7 +124,7 @@ def test_what_is_not_there_is_wrong_usage(place: Place, version: str) -> None:
 
 
 def test_nothing_kept_yet_is_said(place: Place) -> None:
-    for entry in place.history.entries():
+    for entry in place.history.list_entries():
         (place.history.directory / entry.file).unlink()
     assert "keeps no configuration yet" in place.run().output
 

@@ -27,7 +27,7 @@ ANSWER: dict[str, Any] = {
 
 def told(monkeypatch: pytest.MonkeyPatch, **changed: Any) -> list[str]:
     """Return the lines of `status` where the daemon answers so."""
-    monkeypatch.setattr(status_module, "ask", lambda *_, **__: (200, ANSWER | changed))
+    monkeypatch.setattr(status_module, "ask_daemon", lambda *_, **__: (200, ANSWER | changed))
     result = CliRunner().invoke(cli, ["status"])
     assert result.exit_code == 0
     return result.stdout.splitlines()

@@ -14,7 +14,7 @@ from compartmentd.control import compile_worker
 from compartmentd.control.compile_worker import assemble, compile_in_child, split_into_pieces
 from compartmentd.names import Digest
 from compartmentd.policy.model import PatternParam
-from compartmentd.problems import any_error
+from compartmentd.problems import has_errors
 from compartmentd.storage.files import Disk
 from tests.support.filled import filled, unfilled_fields
 
@@ -102,7 +102,7 @@ async def test_a_child_process_compiles(tmp_path: Path) -> None:
     assert [str(problem) for problem in beside.problems] == [
         str(problem) for problem in loaded(path).problems
     ]
-    assert any_error(beside.problems)
+    assert has_errors(beside.problems)
 
 
 async def test_nothing_is_imported_from_the_working_directory(

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from compartmentd.control.release import FREED, freed, gathered
-from compartmentd.policy.templates.dispatch import run
+from compartmentd.policy.templates.dispatch import run_to_end
 from tests.support.world import ISSUERS, World
 
 COUNT = 300
@@ -35,7 +35,7 @@ def test_an_old_policy_goes_in_small_steps_and_leaves_nothing(tmp_path: Path) ->
     templates = snapshot.configuration.policy.namespaces[ann.session.namespace.name].rooms
     first, held = templates[0], len(templates)
     world.reload(TEXT.replace("claim: rooms", "claim: teams"))
-    parts = run(gathered(snapshot))
+    parts = run_to_end(gathered(snapshot))
     assert len(parts) > 2 * held
     del templates, snapshot, world, ann
     steps = sum(1 for _ in freed(parts))

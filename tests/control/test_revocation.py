@@ -15,12 +15,12 @@ import pytest
 from compartmentd.control.revocation import WAITING, Logouts, Revoker, Rounds
 from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
-from compartmentd.problems import start_of
+from compartmentd.problems import span_of_file
 from compartmentd.sessions.revocations import Revocation
 from compartmentd.storage.revocations import RevocationStore, open_state
 from compartmentd.tokens.entry import KeySource, LogoutSettings
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.rejected import Asked
+from compartmentd.tokens.rejected import KeyStatus
 from compartmentd.tokens.security_events import LOGOUT_EVENT
 from tests.support.timing import eventually
 from tests.support.world import ISSUERS, SECRET, World
@@ -45,7 +45,7 @@ def with_logout(world: World) -> World:
     [entry] = snapshot.configuration.issuers
     entry = msgspec.structs.replace(entry, logout=LogoutSettings((CLIENT,)))
     configuration = msgspec.structs.replace(snapshot.configuration, issuers=(entry,))
-    keys = KeySet.of([entry], snapshot.keys.keys[entry.name])
+    keys = KeySet.build([entry], snapshot.keys.keys[entry.name])
     world.hub.swap(
         msgspec.structs.replace(
             snapshot, generation=snapshot.generation + 1, configuration=configuration, keys=keys
@@ -79,7 +79,7 @@ def world(tmp_path: Path) -> World:
 
 def opened(path: Path) -> RevocationStore:
     path.mkdir(exist_ok=True)
-    state = open_state(str(path), start_of(""))
+    state = open_state(str(path), span_of_file(""))
     assert isinstance(state, RevocationStore)
     return state
 
@@ -141,8 +141,8 @@ async def test_it_is_done_when_it_is_answered(world: World, tmp_path: Path) -> N
     await revoker.close()
     state.close()
     again = opened(tmp_path / "state")
-    assert [kept.value for kept in again.found.revocations] == ["ann"]
-    assert again.found.max_age == 86400
+    assert [kept.value for kept in again.loaded.revocations] == ["ann"]
+    assert again.loaded.max_age == 86400
     again.close()
 
 
@@ -288,11 +288,11 @@ class Fetching:
         self.asked: list[tuple[EntryName, str | None]] = []
         self.waiting: list[tuple[EntryName, Any]] = []
 
-    def ask(self, entry: EntryName, kid: str | None) -> Asked:
+    def request_key(self, entry: EntryName, kid: str | None) -> KeyStatus:
         self.asked.append((entry, kid))
-        return Asked.PENDING
+        return KeyStatus.PENDING
 
-    def when_answered(self, entry: EntryName, callback: Any) -> None:
+    def call_when_answered(self, entry: EntryName, callback: Any) -> None:
         self.waiting.append((entry, callback))
 
 
@@ -301,9 +301,9 @@ def without_keys(world: World) -> KeySet:
     snapshot = world.hub.snapshot
     [entry] = snapshot.configuration.issuers
     entry = msgspec.structs.replace(entry, keys=KeySource("discovery", entry.issuer, entry.span))
-    complete = KeySet.of([entry], snapshot.keys.keys[entry.name])
+    complete = KeySet.build([entry], snapshot.keys.keys[entry.name])
     generation = snapshot.generation + 1
-    world.hub.swap(msgspec.structs.replace(snapshot, generation=generation, keys=KeySet.of([entry])))
+    world.hub.swap(msgspec.structs.replace(snapshot, generation=generation, keys=KeySet.build([entry])))
     return complete
 
 
@@ -358,7 +358,7 @@ async def test_a_restart_keeps_the_deny_list(tmp_path: Path) -> None:
     second.clock.now = time.time()
     assert second.try_connect("/", **token).peer.sent[0][0] == "connected"
     again = opened(tmp_path / "state")
-    second.hub.restore(again.found.revocations, again.found.max_age)
+    second.hub.restore(again.loaded.revocations, again.loaded.max_age)
     assert second.try_connect("/", **token).peer.sent[0][3]["code"] == "logged_out"
     assert second.try_connect("/", "bob").peer.sent[0][0] == "connected"
     await revoker.close()

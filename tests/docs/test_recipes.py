@@ -17,11 +17,11 @@ from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Connect, Decision, Facts, Join, Reason
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.storage.files import Disk
-from compartmentd.tokens.keyfile import read_whole_set
+from compartmentd.tokens.keyfile import read_jwk_set
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.presets import PRESETS
 from compartmentd.tokens.rejected import Rejected
-from compartmentd.tokens.verify import Verified, principal_of, verify
+from compartmentd.tokens.verify import Verified, build_principal, verify
 from tests.tokens.forge import NOW, jwk, jwks, private_key, sign
 
 RECIPES = Path(__file__).parents[2] / "docs/guides/providers"
@@ -169,8 +169,8 @@ class Recipe(NamedTuple):
         assert loaded.configuration is not None
         material = jwks(jwk(RSA.public_key(), kid="k1", use="sig", **members))
         issuers = loaded.configuration.issuers
-        keys = [key for entry in issuers for key in read_whole_set(entry, material).keys]
-        return cls(loaded.configuration, KeySet.of(issuers, keys))
+        keys = [key for entry in issuers for key in read_jwk_set(entry, material).keys]
+        return cls(loaded.configuration, KeySet.build(issuers, keys))
 
     def verify(self, header: dict[str, Any], claims: dict[str, Any]) -> Verified | Rejected:
         claims = {name: value for name, value in claims.items() if value is not ...}
@@ -180,11 +180,11 @@ class Recipe(NamedTuple):
         """Decide a connect (`/namespace`) or a join (`/namespace room`)."""
         verified = self.verify(header, claims)
         assert isinstance(verified, Verified), verified
-        who = principal_of(verified, self.keys.entries[verified.subject.entry])
+        who = build_principal(verified, self.keys.entries[verified.subject.entry])
         name, _, room = place.partition(" ")
         namespace = NamespaceName(name)
         request = Join(namespace, RoomName(room)) if room else Connect(namespace)
-        return decide(Ruleset.of(self.configuration.policy), who, request, Facts(), NOW)
+        return decide(Ruleset.build(self.configuration.policy), who, request, Facts(), NOW)
 
 
 @pytest.mark.parametrize("vendor", PRESETS)

@@ -27,7 +27,7 @@ def prepared(tmp_path: Path, *arguments: str, watch: bool = False) -> Daemon:
 
 
 async def kept(history: GenerationStore, count: int) -> None:
-    await eventually(lambda: len(history.entries()) == count, f"{count} configurations are kept")
+    await eventually(lambda: len(history.list_entries()) == count, f"{count} configurations are kept")
 
 
 async def test_what_comes_into_force_is_kept_and_rolled_back_to(
@@ -46,10 +46,10 @@ async def test_what_comes_into_force_is_kept_and_rolled_back_to(
         assert done.code == 0, done
         assert daemon.reload()["digest"] == first
         await eventually(
-            lambda: [entry.accepted for entry in history.entries()] == [True, False, True],
+            lambda: [entry.accepted for entry in history.list_entries()] == [True, False, True],
             "the restored one is the newest, after the broken one, which is kept",
         )
-        assert history.entries()[0].digest == first
+        assert history.list_entries()[0].digest == first
 
 
 async def test_several_files_are_one_reload_of_a_daemon_that_watches(
@@ -71,7 +71,9 @@ async def test_several_files_are_one_reload_of_a_daemon_that_watches(
         daemon.change("namespaces", "/", "connect", to={"rule": "two"})
         part.write_text("rules: {two: public}\n")
         daemon.reload()
-        await eventually(lambda: "two" in str(history.read(history.entries()[0])), "the second one is kept")
+        await eventually(
+            lambda: "two" in str(history.read(history.list_entries()[0])), "the second one is kept"
+        )
         generation = daemon.status()["generation"]
         said = daemon.log.count("reload_refused")
         done = command("rollback", "-c", str(daemon.config), start["digest"])
@@ -114,7 +116,7 @@ async def test_it_starts_on_the_last_good_loudly_and_leaves_it(
             again.reload()
         await eventually(lambda: again.status()["last_good"] is None, "the mended file is in force")
         assert again.get("/readyz").json == {"ok": True}
-        assert len(history.entries()) == 1
+        assert len(history.list_entries()) == 1
 
 
 def prepared_again(daemon: Daemon, text: str) -> Daemon:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from compartmentd.keys.fetch import DOCUMENT_FOR, TOTAL, Found, KeySetFetcher
-from compartmentd.keys.response import Refused, Response
+from compartmentd.keys.fetch import DOCUMENT_FOR, TOTAL, FetchedKeySet, KeySetFetcher
+from compartmentd.keys.response import FetchFailure, Response
 from compartmentd.tokens.entry import IssuerEntry, KeySource
 from tests.support.clock import FakeClock
 from tests.tokens import forge
@@ -25,12 +25,12 @@ class Web:
         self.takes = 0.0
         self.asked: list[str] = []
         self.bounds: list[float] = []
-        self.answers: dict[str, Response | Refused] = {
+        self.answers: dict[str, Response | FetchFailure] = {
             DOCUMENT: Response(200, {}, json.dumps({"issuer": ISSUER, "jwks_uri": KEYS}).encode()),
             KEYS: Response(200, {"Cache-Control": "max-age=90"}, b"the keys"),
         }
 
-    async def get(self, url: str, seconds: float) -> Response | Refused:
+    async def get(self, url: str, seconds: float) -> Response | FetchFailure:
         self.asked.append(url)
         self.bounds.append(seconds)
         self.clock.advance(self.takes)
@@ -53,13 +53,13 @@ def web() -> Web:
 
 
 async def test_a_key_set_is_asked_for_directly(web: Web) -> None:
-    assert await web.lookup("jwks_url").fetch() == Found(b"the keys", 90.0)
+    assert await web.lookup("jwks_url").fetch() == FetchedKeySet(b"the keys", 90.0)
     assert web.asked == [KEYS]
 
 
 async def test_discovery_asks_for_the_document_first_and_keeps_what_it_says(web: Web) -> None:
     lookup = web.lookup("discovery")
-    assert await lookup.fetch() == Found(b"the keys", 90.0)
+    assert await lookup.fetch() == FetchedKeySet(b"the keys", 90.0)
     await lookup.fetch()
     assert web.asked == [DOCUMENT, KEYS, KEYS]
     web.clock.advance(DOCUMENT_FOR)
@@ -74,8 +74,8 @@ async def test_keys_that_are_gone_are_looked_for_by_discovery_again(web: Web) ->
     web.answers[moved] = web.answers[KEYS]
     web.answers[KEYS] = Response(404, {}, b"")
     web.answers[DOCUMENT] = Response(200, {}, json.dumps({"issuer": ISSUER, "jwks_uri": moved}).encode())
-    assert await lookup.fetch() == Refused("the key set: its server answers 404")
-    assert await lookup.fetch() == Found(b"the keys", 90.0)
+    assert await lookup.fetch() == FetchFailure("the key set: its server answers 404")
+    assert await lookup.fetch() == FetchedKeySet(b"the keys", 90.0)
 
 
 async def test_so_are_keys_that_nobody_can_use(web: Web) -> None:
@@ -90,7 +90,10 @@ async def test_so_are_keys_that_nobody_can_use(web: Web) -> None:
     ("answer", "why"),
     [
         (Response(500, {}, b""), "the discovery document: its server answers 500"),
-        (Refused("does not answer in time"), "the discovery document: its server does not answer in time"),
+        (
+            FetchFailure("does not answer in time"),
+            "the discovery document: its server does not answer in time",
+        ),
         (Response(200, {}, b"<html>"), "the discovery document is not JSON"),
         (
             Response(200, {}, json.dumps({"issuer": "https://evil.example", "jwks_uri": KEYS}).encode()),
@@ -99,17 +102,17 @@ async def test_so_are_keys_that_nobody_can_use(web: Web) -> None:
     ],
 )
 async def test_without_a_good_document_no_keys_are_asked_for(
-    web: Web, answer: Response | Refused, why: str
+    web: Web, answer: Response | FetchFailure, why: str
 ) -> None:
     web.answers[DOCUMENT] = answer
-    assert await web.lookup("discovery").fetch() == Refused(why)
+    assert await web.lookup("discovery").fetch() == FetchFailure(why)
     assert web.asked == [DOCUMENT]
 
 
 @pytest.mark.parametrize("kind", ["jwks_url", "discovery"])
 async def test_nothing_is_asked_over_plain_http(web: Web, kind: str) -> None:
     refused = await web.lookup(kind, url="http://corp.example.com/x").fetch()
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, FetchFailure)
     assert "must be `https://`" in refused.why
     assert web.asked == []
 
@@ -122,5 +125,5 @@ async def test_the_two_requests_share_one_time(web: Web) -> None:
 
 async def test_where_no_time_is_left_nothing_more_is_asked(web: Web) -> None:
     web.takes = TOTAL
-    assert await web.lookup("discovery").fetch() == Refused("no time is left for the key set")
+    assert await web.lookup("discovery").fetch() == FetchFailure("no time is left for the key set")
     assert web.asked == [DOCUMENT]

@@ -20,14 +20,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from compartmentd.keys.http import HttpClient
-from compartmentd.keys.response import MOST_BYTES, Refused, Response, usable
+from compartmentd.keys.response import MOST_BYTES, FetchFailure, Response, check_response
 from tests.keys.provider import answer, keyset, provider
 from tests.support.timing import eventually, within
 
 TOO_LATE = "does not answer in time"
 
 
-async def get(url: str, seconds: float = 5.0) -> Response | Refused:
+async def get(url: str, seconds: float = 5.0) -> Response | FetchFailure:
     client = HttpClient()
     try:
         return await within(10, client.get(url, seconds), "an answer, or none")
@@ -61,7 +61,7 @@ async def test_what_comes_compressed_is_not_unpacked() -> None:
         response = await get(f"{idp.url}/jwks")
         assert isinstance(response, Response)
         assert response.body == packed
-        assert usable(response) is not None
+        assert check_response(response) is not None
 
 
 async def endless(writer: asyncio.StreamWriter) -> None:
@@ -105,7 +105,7 @@ async def breaking_off(writer: asyncio.StreamWriter) -> None:
 async def test_an_answer_that_is_none(script: bytes | Callable[..., object], why: str) -> None:
     async with provider() as idp:
         idp.answers["/jwks"] = script  # type: ignore[assignment]
-        assert await get(f"{idp.url}/jwks", 0.5 if why == TOO_LATE else 9.0) == Refused(why)
+        assert await get(f"{idp.url}/jwks", 0.5 if why == TOO_LATE else 9.0) == FetchFailure(why)
 
 
 async def test_whatever_comes_it_is_an_answer_or_none() -> None:
@@ -118,7 +118,7 @@ async def test_whatever_comes_it_is_an_answer_or_none() -> None:
             for _ in range(chance.randrange(5)):
                 broken.insert(chance.randrange(len(broken) + 1), chance.randrange(256))
             idp.answers["/jwks"] = bytes(broken)
-            assert isinstance(await client.get(f"{idp.url}/jwks", 0.5), Response | Refused)
+            assert isinstance(await client.get(f"{idp.url}/jwks", 0.5), Response | FetchFailure)
     client.close()
 
 
@@ -126,7 +126,7 @@ async def test_nobody_listens() -> None:
     with socket.socket() as bound:  # bound and not listening: nobody else gets the port
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/"
-        assert await get(url) == Refused("cannot be reached: connection refused")
+        assert await get(url) == FetchFailure("cannot be reached: connection refused")
 
 
 def certified(directory: Path) -> tuple[ssl.SSLContext, Path]:
@@ -162,7 +162,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) 
     async with provider(tls) as idp:
         idp.answers["/jwks"] = answer(keyset("a"))
         refused = await get(idp.url.replace("http:", "https:") + "/jwks")
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, FetchFailure)
         assert refused.why.startswith("has a certificate that is not trusted: self")
         assert idp.asked == []
 
@@ -182,7 +182,7 @@ async def test_an_authority_of_ones_own_is_trusted_as_the_system_does_it(
 async def test_no_tls_where_it_should_be() -> None:
     async with provider() as idp:
         refused = await get(idp.url.replace("http:", "https:"), 0.5)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, FetchFailure)
         assert idp.asked == []
 
 
@@ -195,5 +195,5 @@ async def test_ten_that_hang_do_not_stop_the_eleventh() -> None:
         await eventually(lambda: len(idp.asked) == 20, "all of them")
         response = await client.get(f"{idp.url}/jwks", 5.0)
         assert isinstance(response, Response)
-        assert {await one for one in hanging} == {Refused(TOO_LATE)}
+        assert {await one for one in hanging} == {FetchFailure(TOO_LATE)}
     client.close()

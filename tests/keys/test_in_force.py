@@ -21,12 +21,12 @@ from compartmentd.control.revocation import Revoker
 from compartmentd.keys.remote import RemoteKeys
 from compartmentd.keys.schedule import SPACING
 from compartmentd.names import EntryName
-from compartmentd.policy.templates.dispatch import run
+from compartmentd.policy.templates.dispatch import run_to_end
 from compartmentd.sessions.hub import Hub
 from compartmentd.storage.files import Disk
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.rejected import Asked
+from compartmentd.tokens.rejected import KeyStatus
 from tests.keys.provider import CORP, Provider, provider
 from tests.support.clock import FakeClock
 from tests.support.peer import RecordingPeer
@@ -66,7 +66,7 @@ class Setup:
         configuration = msgspec.structs.replace(loaded.configuration, issuers=(corp, local))
         material = {local.name: self.secret.read_bytes()}
         keys, _ = keyset_of(configuration.issuers, material)
-        snapshot = run(build_snapshot(configuration, loaded.digest, keys, 1))
+        snapshot = run_to_end(build_snapshot(configuration, loaded.digest, keys, 1))
         self.clock = Wall()
         self.remote = RemoteKeys(self.changed, monotonic=self.clock.monotonic, jitter=lambda: 0.0)
         self.failures: list[Exception] = []
@@ -105,13 +105,13 @@ class Setup:
     async def fetch(self) -> None:
         """Let the provider be asked, and wait until the answer is in force."""
         self.clock.monotonic.advance(SPACING)
-        assert self.remote.ask(CORP, f"kid at {self.clock.monotonic.now}") is Asked.PENDING
+        assert self.remote.request_key(CORP, f"kid at {self.clock.monotonic.now}") is KeyStatus.PENDING
         await self.answered()
 
     async def answered(self) -> None:
         """Wait for the end of the fetch that runs, if one does."""
         told = asyncio.Event()
-        self.remote.when_answered(CORP, told.set)
+        self.remote.call_when_answered(CORP, told.set)
         await within(10, told.wait(), "the end of a fetch")
 
 
@@ -123,7 +123,7 @@ async def set_up(directory: Path, *kids: str) -> AsyncIterator[tuple[Setup, Prov
         setup = Setup(directory, idp)
         setup.remote.follow(setup.issuers)
         try:
-            await setup.remote.first(10 if kids else 0.1)
+            await setup.remote.wait_for_keys(10 if kids else 0.1)
             await setup.answered()
             yield setup, idp
             assert setup.failures == []
@@ -137,7 +137,7 @@ async def test_an_administrators_token_by_a_new_key_brings_a_fetch_too(tmp_path:
         setup = Setup(tmp_path, idp, use=("admin",))
         setup.remote.follow(setup.issuers)
         try:
-            await setup.remote.first(10)
+            await setup.remote.wait_for_keys(10)
             await setup.answered()
             admin = DaemonAdministration(
                 setup.hub,
@@ -245,7 +245,7 @@ async def test_a_reload_and_a_fetch_at_once_do_not_wait_for_each_other(tmp_path:
     async with set_up(tmp_path, "a") as (setup, idp):
         idp.publish("a", "b")
         setup.clock.monotonic.advance(SPACING)
-        setup.remote.ask(CORP, "b")
+        setup.remote.request_key(CORP, "b")
         await within(10, setup.reloader.reload_keys("test"), "the reload")
         await eventually(lambda: connected(setup.connect("b")), "the new key in force")
 
@@ -253,7 +253,7 @@ async def test_a_reload_and_a_fetch_at_once_do_not_wait_for_each_other(tmp_path:
 async def test_a_hundred_thousand_tokens_with_invented_keys_are_one_fetch(tmp_path: Path) -> None:
     async with set_up(tmp_path, "a") as (setup, idp):
         setup.clock.monotonic.advance(SPACING)
-        asked = {setup.remote.ask(CORP, f"invented {number}") for number in range(100_000)}
-        assert asked == {Asked.PENDING}
+        asked = {setup.remote.request_key(CORP, f"invented {number}") for number in range(100_000)}
+        assert asked == {KeyStatus.PENDING}
         await eventually(lambda: len(idp.asked) == 2, "the one fetch")
         assert connected(setup.connect("a"))

@@ -16,7 +16,7 @@ from compartmentd.keys.remote import RemoteKeys
 from compartmentd.keys.schedule import LATEST, RELIED_ON, SPACING
 from compartmentd.names import EntryName
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.rejected import Asked
+from compartmentd.tokens.rejected import KeyStatus
 from tests.keys.provider import CORP, Provider, Script, answer, keys, keyset, provider
 from tests.support.clock import FakeClock
 from tests.support.timing import eventually, within
@@ -37,25 +37,25 @@ class Following:
     async def changed(self, entry: EntryName) -> None:
         await self.may_take.wait()
         self.changes.append(entry)
-        self.remote.keys(self.issuers)
+        self.remote.get_keys(self.issuers)
 
     def follow(self, *issuers: IssuerEntry) -> None:
         self.issuers = issuers
-        self.remote.keys(issuers)
+        self.remote.get_keys(issuers)
         self.remote.follow(issuers)
 
     def kids(self, name: EntryName = CORP) -> list[str | None]:
-        return [key.kid for key in self.remote.keys(self.issuers).get(name, ())]
+        return [key.kid for key in self.remote.get_keys(self.issuers).get(name, ())]
 
     async def fetch(self) -> None:
         """Let a token cause a fetch, as soon as one may, and wait for its end."""
         self.clock.advance(SPACING)
-        assert self.remote.ask(CORP, f"kid at {self.clock.now}") is Asked.PENDING
+        assert self.remote.request_key(CORP, f"kid at {self.clock.now}") is KeyStatus.PENDING
         await self.answered()
 
     async def answered(self, name: EntryName = CORP) -> None:
         told = asyncio.Event()
-        self.remote.when_answered(name, told.set)
+        self.remote.call_when_answered(name, told.set)
         await within(10, told.wait(), "the end of a fetch")
 
 
@@ -78,11 +78,11 @@ async def test_the_first_keys_are_waited_for_until_they_are_in_force(kind: str) 
     async with provider() as idp:
         idp.publish("a", "b")
         async with following(idp.entry(kind=kind)) as now:
-            assert now.remote.lacking == (CORP,)
-            assert await now.remote.first(10) == ()
+            assert now.remote.entries_without_keys == (CORP,)
+            assert await now.remote.wait_for_keys(10) == ()
             assert now.kids() == ["a", "b"]
             assert now.changes == [CORP]
-            assert now.remote.lacking == ()
+            assert now.remote.entries_without_keys == ()
 
 
 async def test_the_wait_for_the_first_keys_has_an_end() -> None:
@@ -92,7 +92,7 @@ async def test_the_wait_for_the_first_keys_has_an_end() -> None:
         other_place = Provider(1)  # nobody listens on port 1
         async with following(other_place.entry(), other) as now:
             await now.answered(EntryName("other"))
-            assert await now.remote.first(0.5) == (CORP,)
+            assert await now.remote.wait_for_keys(0.5) == (CORP,)
             assert now.kids(EntryName("other")) == ["a"]
 
 
@@ -100,21 +100,21 @@ async def test_a_provider_that_comes_up_late_is_found() -> None:
     async with provider() as idp, following(idp.entry()) as now:
         await now.answered()
         await now.fetch()
-        assert now.remote.ask(CORP, "a") is Asked.LATER
+        assert now.remote.request_key(CORP, "a") is KeyStatus.LATER
         idp.publish("a")
         now.clock.advance(SPACING)
-        assert now.remote.ask(CORP, "a") is Asked.PENDING
-        assert await now.remote.first(10) == ()
+        assert now.remote.request_key(CORP, "a") is KeyStatus.PENDING
+        assert await now.remote.wait_for_keys(10) == ()
 
 
 async def test_a_rotated_key_is_there_once_a_token_names_it() -> None:
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry(kind="discovery")) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.publish("a", "b")
             now.clock.advance(SPACING)
-            assert now.remote.ask(CORP, "b") is Asked.PENDING
+            assert now.remote.request_key(CORP, "b") is KeyStatus.PENDING
             await now.answered()
             assert now.kids() == ["a", "b"]
 
@@ -126,10 +126,10 @@ async def test_a_rotation_right_after_a_token_caused_a_fetch_is_seen_when_the_sp
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             await now.fetch()
             idp.publish("b")
-            assert now.remote.ask(CORP, "b") is Asked.LATER
+            assert now.remote.request_key(CORP, "b") is KeyStatus.LATER
             await eventually(lambda: now.kids() == ["b"], "the key, without anybody asking again")
 
 
@@ -137,19 +137,19 @@ async def test_whoever_waits_is_told_when_the_new_keys_are_in_force_and_not_befo
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.publish("b")
             now.may_take.clear()
             now.clock.advance(SPACING)
-            now.remote.ask(CORP, "b")
+            now.remote.request_key(CORP, "b")
             told = [asyncio.Event() for _ in range(3)]
             for event in told:
-                now.remote.when_answered(CORP, event.set)
+                now.remote.call_when_answered(CORP, event.set)
             await eventually(lambda: len(idp.asked) == 2, "the fetch")
             for _ in range(20):
                 await asyncio.sleep(0.01)
                 assert not any(event.is_set() for event in told)
-                assert now.remote.ask(CORP, "b") is Asked.PENDING
+                assert now.remote.request_key(CORP, "b") is KeyStatus.PENDING
             now.may_take.set()
             for event in told:
                 await within(10, event.wait(), "each who waits is told")
@@ -160,7 +160,7 @@ async def test_a_withdrawn_key_is_gone_with_the_fetch() -> None:
     async with provider() as idp:
         idp.publish("a", "b")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.publish("b")
             await now.fetch()
             assert now.kids() == ["b"]
@@ -193,7 +193,7 @@ async def test_no_fault_replaces_a_good_set(fault: str) -> None:
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.answers["/jwks"] = script
             await now.fetch()
             assert now.kids() == ["a"]
@@ -212,7 +212,7 @@ async def test_an_issuer_that_is_another_now_replaces_nothing_either() -> None:
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry(kind="discovery")) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.publish("b", issuer="https://evil.example")
             idp.answers["/jwks"] = answer(b"", "404 Not Found")
             await now.fetch()
@@ -228,7 +228,7 @@ async def test_a_bad_key_is_left_out_and_the_good_ones_count(caplog: pytest.LogC
     async with provider() as idp:
         idp.answers["/jwks"] = answer(forge.jwks(weak, PRIVATE, good))
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             assert now.kids() == ["a"]
     left_out = [record for record in caplog.records if getattr(record, "event", "") == "key_left_out"]
     assert ["1024 bits" in record.getMessage() for record in left_out] == [True, False]
@@ -239,7 +239,7 @@ async def test_during_an_outage_known_keys_go_on_for_a_day(caplog: pytest.LogCap
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.answers.clear()
             for _ in range(9):
                 await now.fetch()
@@ -247,7 +247,7 @@ async def test_during_an_outage_known_keys_go_on_for_a_day(caplog: pytest.LogCap
             now.clock.advance(RELIED_ON)
             await now.fetch()
             assert now.kids() == []
-            assert now.remote.lacking == (CORP,)
+            assert now.remote.entries_without_keys == (CORP,)
             assert len(now.changes) == 2
     told = [record.fields["failures"] for record in caplog.records if record.event == "keys_not_fetched"]  # type: ignore[attr-defined]
     assert told == [1, 2, 4, 8]
@@ -259,7 +259,7 @@ async def test_keys_are_fetched_anew_without_anybody_asking(monkeypatch: pytest.
     async with provider() as idp:
         idp.answers["/jwks"] = keys("a", Cache_Control="max-age=0")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.answers["/jwks"] = keys("b", Cache_Control="max-age=0")
             await eventually(lambda: now.kids() == ["b"], "the keys that are published now")
 
@@ -268,16 +268,16 @@ async def test_a_hundred_thousand_invented_keys_are_one_fetch_and_cost_little() 
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             now.clock.advance(SPACING)
             started = time.process_time()
             for number in range(100_000):
-                now.remote.ask(CORP, f"invented {number}")
+                now.remote.request_key(CORP, f"invented {number}")
             assert time.process_time() - started < 5  # 0.1 s where nothing else runs
             await now.answered()
             now.clock.advance(SPACING - 1)
             for number in range(1000):
-                assert now.remote.ask(CORP, f"more {number}") is Asked.LATER
+                assert now.remote.request_key(CORP, f"more {number}") is KeyStatus.LATER
             await asyncio.sleep(0.05)
             assert len(idp.asked) == 2
 
@@ -286,9 +286,9 @@ async def test_nothing_of_a_token_is_ever_asked_for() -> None:
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             now.clock.advance(SPACING)
-            now.remote.ask(CORP, f"{idp.url}/?kid=../../etc/passwd")
+            now.remote.request_key(CORP, f"{idp.url}/?kid=../../etc/passwd")
             await now.answered()
             assert idp.asked == ["/jwks", "/jwks"]
             assert b"passwd" not in b"".join(idp.heads)
@@ -296,8 +296,8 @@ async def test_nothing_of_a_token_is_ever_asked_for() -> None:
 
 async def test_an_entry_without_remote_keys_is_none_of_our_business() -> None:
     async with following(forge.entry()) as now:
-        assert now.remote.ask(CORP, "a") is Asked.ABSENT
-        assert await now.remote.first(1) == ()
+        assert now.remote.request_key(CORP, "a") is KeyStatus.ABSENT
+        assert await now.remote.wait_for_keys(1) == ()
         assert now.remote.status() == {}
         await now.answered()
 
@@ -309,9 +309,9 @@ async def test_an_entry_that_stays_keeps_its_keys_and_is_not_asked_again() -> No
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             now.follow(idp.entry(), idp.entry("second", issuer="https://second.example"))
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             assert now.kids() == ["a"]
             assert len(idp.asked) == 2
 
@@ -320,20 +320,20 @@ async def test_an_entry_that_changed_begins_with_what_is_known_even_if_the_provi
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.answers.clear()
             narrower = idp.entry(algorithms=("ES256",), audience=("another",))
             assert await now.remote.prepare([narrower], 10) == ()
             now.follow(narrower)
             assert now.kids() == ["a"]
-            assert now.remote.keys([narrower])[CORP][0].algorithms == ("ES256",)
+            assert now.remote.get_keys([narrower])[CORP][0].algorithms == ("ES256",)
 
 
 async def test_an_entry_that_no_longer_allows_the_algorithm_has_no_keys() -> None:
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             assert await now.remote.prepare([idp.entry(algorithms=("RS256",))], 10) == (CORP,)
 
 
@@ -341,7 +341,7 @@ async def test_keys_of_another_place_or_issuer_are_not_taken_over() -> None:
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.answers.clear()
             assert await now.remote.prepare([idp.entry(issuer="https://new.example")], 10) == (CORP,)
 
@@ -354,7 +354,7 @@ async def test_new_entries_are_fetched_before_they_are_in_force() -> None:
             assert now.changes == []
             now.follow(idp.entry())
             assert now.kids() == ["a"]
-            assert now.remote.lacking == ()
+            assert now.remote.entries_without_keys == ()
 
 
 async def test_a_reload_waits_for_one_answer_and_not_for_ever() -> None:
@@ -375,7 +375,7 @@ async def test_keys_that_come_while_a_reload_is_under_way_are_not_forgotten() ->
     async with provider() as idp, following() as now:
         idp.answers["/jwks"] = late
         assert await now.remote.prepare([idp.entry()], 0.05) == (CORP,)
-        assert now.remote.keys([idp.entry()]) == {}  # the reload takes what there is: nothing
+        assert now.remote.get_keys([idp.entry()]) == {}  # the reload takes what there is: nothing
         go_on.set()
         await eventually(lambda: not _lacks(now.remote), "the fetch")
         assert now.changes == []
@@ -392,12 +392,12 @@ async def test_an_entry_that_goes_stops_its_fetch_and_tells_those_who_wait() -> 
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.answers["/jwks"] = hang
             now.clock.advance(SPACING)
-            now.remote.ask(CORP, "b")
+            now.remote.request_key(CORP, "b")
             told = asyncio.Event()
-            now.remote.when_answered(CORP, told.set)
+            now.remote.call_when_answered(CORP, told.set)
             await eventually(lambda: len(idp.asked) == 2, "the fetch")
             now.follow()
             await within(5, told.wait(), "the end of waiting")
@@ -408,7 +408,7 @@ async def test_status_shows_no_address() -> None:
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry(kind="discovery")) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             now.clock.advance(5)
             assert now.remote.status() == {
                 "corp": {
@@ -454,7 +454,7 @@ async def test_a_crowd_that_waited_does_not_hold_the_loop_when_it_is_told(
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             told: list[int] = []
 
             def work(number: int) -> None:
@@ -466,9 +466,9 @@ async def test_a_crowd_that_waited_does_not_hold_the_loop_when_it_is_told(
                     raise ValueError("its own mistake")
 
             now.clock.advance(SPACING)
-            now.remote.ask(CORP, "b")
+            now.remote.request_key(CORP, "b")
             for number in range(1000):
-                now.remote.when_answered(CORP, partial(work, number))
+                now.remote.call_when_answered(CORP, partial(work, number))
             pauses = Pauses()
             await eventually(lambda: len(told) == 1000, "all of them")
             assert await pauses.stop() < 0.05  # half a second at once
@@ -492,7 +492,7 @@ async def test_no_answer_holds_the_loop(name: str) -> None:
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry()) as now:
-            await now.remote.first(10)
+            await now.remote.wait_for_keys(10)
             idp.answers["/jwks"] = answer(HOLDING[name])
             pauses = Pauses()
             await now.fetch()

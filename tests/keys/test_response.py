@@ -8,7 +8,15 @@ import time
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from compartmentd.keys.response import MOST_BYTES, MOST_PARTS, Refused, Response, fresh_for, jwks_uri, usable
+from compartmentd.keys.response import (
+    MOST_BYTES,
+    MOST_PARTS,
+    FetchFailure,
+    Response,
+    check_response,
+    read_freshness,
+    read_jwks_uri,
+)
 from tests.keys.provider import keyset
 from tests.tokens import forge
 
@@ -37,7 +45,7 @@ GOOD = {"issuer": ISSUER, "jwks_uri": "https://keys.example.com/jwks?v=1"}
     ],
 )
 def test_cache_control(headers: dict[str, str], seconds: float | None) -> None:
-    assert fresh_for(HTTPHeaders(headers)) == seconds
+    assert read_freshness(HTTPHeaders(headers)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -54,7 +62,7 @@ def test_cache_control(headers: dict[str, str], seconds: float | None) -> None:
     ],
 )
 def test_an_answer_that_is_not_read(response: Response, why: str) -> None:
-    refused = usable(response)
+    refused = check_response(response)
     assert refused is not None
     assert why in refused.why
 
@@ -68,11 +76,11 @@ def test_an_answer_that_is_not_read(response: Response, why: str) -> None:
     ],
 )
 def test_an_answer_that_is_read(response: Response) -> None:
-    assert usable(response) is None
+    assert check_response(response) is None
 
 
 def test_the_document_names_the_keys() -> None:
-    assert jwks_uri(forge.entry(), json.dumps(GOOD).encode()) == "https://keys.example.com/jwks?v=1"
+    assert read_jwks_uri(forge.entry(), json.dumps(GOOD).encode()) == "https://keys.example.com/jwks?v=1"
 
 
 @pytest.mark.parametrize(
@@ -97,29 +105,31 @@ def test_the_document_names_the_keys() -> None:
 )
 def test_a_document_that_is_refused(document: bytes | dict[str, object], why: str) -> None:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    refused = jwks_uri(forge.entry(), body)
-    assert isinstance(refused, Refused)
+    refused = read_jwks_uri(forge.entry(), body)
+    assert isinstance(refused, FetchFailure)
     assert why in refused.why
 
 
 def test_no_refusal_quotes_an_address() -> None:
-    refused = jwks_uri(forge.entry(), json.dumps({**GOOD, "jwks_uri": "http://h.example/?secret"}).encode())
-    assert isinstance(refused, Refused)
+    refused = read_jwks_uri(
+        forge.entry(), json.dumps({**GOOD, "jwks_uri": "http://h.example/?secret"}).encode()
+    )
+    assert isinstance(refused, FetchFailure)
     assert "secret" not in refused.why
 
 
 def test_with_allow_http_the_keys_may_be_anywhere() -> None:
     document = json.dumps({**GOOD, "jwks_uri": "http://keys.example.com/jwks"}).encode()
-    assert jwks_uri(forge.entry(allow_http=True), document) == "http://keys.example.com/jwks"
+    assert read_jwks_uri(forge.entry(allow_http=True), document) == "http://keys.example.com/jwks"
 
 
 @pytest.mark.parametrize("item", [b"{},", b"1,", b"1.5,", b'{"a":1},', b"[],"])
 def test_no_answer_that_is_read_takes_long_to_read(item: bytes) -> None:
     parts = usable_parts(item)
     body = b'{"issuer":[' + item * parts + b"1]}"
-    assert usable(Response(200, {}, body)) is None
+    assert check_response(Response(200, {}, body)) is None
     started = time.process_time()
-    jwks_uri(forge.entry(), body)
+    read_jwks_uri(forge.entry(), body)
     assert time.process_time() - started < 0.1  # 200 ms without the bound on parts; 5 to 10 with it
 
 

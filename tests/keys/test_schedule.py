@@ -15,19 +15,19 @@ NOW = 5000.0
 def fetched(
     course: FetchSchedule, now: float, fresh_for: float | None = None, jitter: float = 0.0
 ) -> FetchSchedule:
-    course.begin(now)
-    course.succeeded(now, fresh_for, jitter)
+    course.note_start(now)
+    course.note_success(now, fresh_for, jitter)
     return course
 
 
 def failing(course: FetchSchedule, now: float, jitter: float = 0.0) -> FetchSchedule:
-    course.begin(now)
-    course.failed(now, jitter)
+    course.note_start(now)
+    course.note_failure(now, jitter)
     return course
 
 
 def test_the_first_fetch_is_due_at_once() -> None:
-    assert FetchSchedule(NOW).wait(NOW) == 0
+    assert FetchSchedule(NOW).seconds_left(NOW) == 0
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,17 @@ def test_the_first_fetch_is_due_at_once() -> None:
 def test_a_good_set_is_fresh_for_what_its_provider_says_within_bounds(
     fresh_for: float | None, jitter: float, wait: float
 ) -> None:
-    assert fetched(FetchSchedule(NOW), NOW, fresh_for, jitter).wait(NOW) == pytest.approx(wait)
+    assert fetched(FetchSchedule(NOW), NOW, fresh_for, jitter).seconds_left(NOW) == pytest.approx(wait)
 
 
 def test_without_keys_it_is_tried_again_soon_and_then_less_often() -> None:
     course = FetchSchedule(NOW)
-    assert [failing(course, NOW).wait(NOW) for _ in range(8)] == [1, 2, 4, 8, 15, 30, 30, 30]
+    assert [failing(course, NOW).seconds_left(NOW) for _ in range(8)] == [1, 2, 4, 8, 15, 30, 30, 30]
 
 
 def test_with_keys_failures_are_less_urgent() -> None:
     course = fetched(FetchSchedule(NOW), NOW)
-    assert [failing(course, NOW).wait(NOW) for _ in range(6)] == [10, 20, 40, 60, 60, 60]
+    assert [failing(course, NOW).seconds_left(NOW) for _ in range(6)] == [10, 20, 40, 60, 60, 60]
 
 
 def test_success_ends_the_row_of_failures() -> None:
@@ -63,7 +63,7 @@ def test_success_ends_the_row_of_failures() -> None:
     assert course.stale
     fetched(course, NOW)
     assert not course.stale
-    assert failing(course, NOW).wait(NOW) == 10
+    assert failing(course, NOW).seconds_left(NOW) == 10
 
 
 def test_a_stale_set_is_relied_on_for_a_day() -> None:
@@ -76,13 +76,13 @@ def test_a_stale_set_is_relied_on_for_a_day() -> None:
 def test_an_unknown_key_brings_the_fetch_forward() -> None:
     course = fetched(FetchSchedule(NOW), NOW)
     course.hasten(NOW + 100)
-    assert course.wait(NOW + 100) == 0
+    assert course.seconds_left(NOW + 100) == 0
 
 
 def test_also_right_after_a_fetch_that_no_token_caused() -> None:
     course = fetched(FetchSchedule(NOW), NOW)
     course.hasten(NOW + 1)
-    assert course.wait(NOW + 1) == 0
+    assert course.seconds_left(NOW + 1) == 0
 
 
 def test_but_not_within_the_spacing_after_one_that_a_token_caused() -> None:
@@ -90,7 +90,7 @@ def test_but_not_within_the_spacing_after_one_that_a_token_caused() -> None:
     course.hasten(NOW + 100)
     fetched(course, NOW + 100)
     course.hasten(NOW + 101)
-    assert course.wait(NOW + 101) == SPACING - 1
+    assert course.seconds_left(NOW + 101) == SPACING - 1
 
 
 def test_and_never_puts_one_off() -> None:
@@ -98,7 +98,7 @@ def test_and_never_puts_one_off() -> None:
     course.hasten(NOW)
     failing(course, NOW)
     course.hasten(NOW + 0.5)
-    assert course.wait(NOW + 0.5) == 0.5
+    assert course.seconds_left(NOW + 0.5) == 0.5
 
 
 EVENTS = st.lists(
@@ -125,14 +125,14 @@ def test_two_fetches_that_tokens_cause_never_begin_within_the_spacing(
         for _ in range(asks):
             course.hasten(now)
             asked = True
-        if course.wait(now) > 0:
+        if course.seconds_left(now) > 0:
             continue
-        course.begin(now)
+        course.note_start(now)
         caused += [now] * asked
         asked = False
         if good:
-            course.succeeded(now, fresh_for, jitter)
+            course.note_success(now, fresh_for, jitter)
         else:
-            course.failed(now, jitter)
+            course.note_failure(now, jitter)
     assert all(after - before >= SPACING for before, after in pairwise(caused))
-    assert course.wait(now) <= LATEST
+    assert course.seconds_left(now) <= LATEST

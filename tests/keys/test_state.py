@@ -11,7 +11,7 @@ from compartmentd.keys.missing_kids import MISSING_FOR, REMEMBERED
 from compartmentd.keys.schedule import LATEST, RELIED_ON, SPACING
 from compartmentd.keys.state import KeyState
 from compartmentd.tokens.keyset import Key
-from compartmentd.tokens.rejected import Asked
+from compartmentd.tokens.rejected import KeyStatus
 from tests.keys.provider import keyset
 from tests.tokens import forge
 
@@ -24,11 +24,11 @@ def some_keys(*kids: str) -> tuple[Key, ...]:
 
 def fetch(state: KeyState, now: float, *kids: str) -> bool:
     """Carry out a fetch that brings these keys, or fails where there are none; tell whether keys changed."""
-    state.begin(now)
+    state.note_start(now)
     if not kids:
-        return state.failed("no luck", now, 0.0)
+        return state.note_failure("no luck", now, 0.0)
     changed = state.accept(some_keys(*kids), b"")
-    state.succeeded(now, None, 0.0)
+    state.note_success(now, None, 0.0)
     return changed
 
 
@@ -51,7 +51,7 @@ def test_another_key_of_the_same_name_is_a_change(state: KeyState) -> None:
     other = forge.keys_of(
         forge.entry(), forge.jwks(forge.jwk(forge.private_key("p256", "z").public_key(), kid="a"))
     )
-    state.begin(NOW)
+    state.note_start(NOW)
     assert state.accept(other, b"")
 
 
@@ -80,58 +80,59 @@ def test_failures_leave_the_good_keys_for_a_day_and_not_longer(state: KeyState) 
 
 def test_an_unknown_key_is_pending_then_known(state: KeyState) -> None:
     later = NOW + SPACING
-    assert state.ask("b", later) is Asked.PENDING
-    assert state.course.wait(later) == 0
+    assert state.request_key("b", later) is KeyStatus.PENDING
+    assert state.schedule.seconds_left(later) == 0
     fetch(state, later, "a", "b")
     assert [key.kid for key in state.keys] == ["a", "b"]
 
 
 def test_an_unknown_key_is_pending_then_absent_then_asked_for_again(state: KeyState) -> None:
     later = NOW + SPACING
-    assert state.ask("b", later) is Asked.PENDING
+    assert state.request_key("b", later) is KeyStatus.PENDING
     fetch(state, later, "a")
-    assert state.ask("b", later) is Asked.ABSENT
-    assert state.ask("b", later + MISSING_FOR) is Asked.PENDING
+    assert state.request_key("b", later) is KeyStatus.ABSENT
+    assert state.request_key("b", later + MISSING_FOR) is KeyStatus.PENDING
 
 
 def test_a_key_that_a_fetch_no_longer_brings_is_missing(state: KeyState) -> None:
     later = NOW + SPACING
     fetch(state, later, "b")
-    assert state.ask("a", later + 1) is Asked.ABSENT, "it was there before, and is withdrawn"
-    assert state.ask("a", later + MISSING_FOR) is Asked.PENDING
+    assert state.request_key("a", later + 1) is KeyStatus.ABSENT, "it was there before, and is withdrawn"
+    assert state.request_key("a", later + MISSING_FOR) is KeyStatus.PENDING
 
 
 def test_within_the_spacing_nothing_is_a_verdict_on_what_was_not_looked_for_and_the_next_fetch_comes_soon(
     state: KeyState,
 ) -> None:
-    state.ask("b", NOW)
+    state.request_key("b", NOW)
     fetch(state, NOW, "a")
-    assert state.ask("b", NOW + 1) is Asked.ABSENT
-    assert state.ask("c", NOW + 1) is Asked.LATER
-    assert state.ask("a", NOW + 1) is Asked.ABSENT, "it is there, and did not sign the token"
-    assert state.course.wait(NOW + 1) == SPACING - 1
+    assert state.request_key("b", NOW + 1) is KeyStatus.ABSENT
+    assert state.request_key("c", NOW + 1) is KeyStatus.LATER
+    assert state.request_key("a", NOW + 1) is KeyStatus.ABSENT, "it is there, and did not sign the token"
+    assert state.schedule.seconds_left(NOW + 1) == SPACING - 1
     fetch(state, NOW + SPACING, "a", "c")
     assert [key.kid for key in state.keys] == ["a", "c"]
 
 
 @pytest.mark.parametrize(
-    ("kid", "asked"), [("b", Asked.LATER), ("c", Asked.LATER), ("a", Asked.ABSENT), (None, Asked.ABSENT)]
+    ("kid", "asked"),
+    [("b", KeyStatus.LATER), ("c", KeyStatus.LATER), ("a", KeyStatus.ABSENT), (None, KeyStatus.ABSENT)],
 )
 def test_a_failed_fetch_is_a_verdict_on_known_keys_alone(
-    state: KeyState, kid: str | None, asked: Asked
+    state: KeyState, kid: str | None, asked: KeyStatus
 ) -> None:
     """A signature that no key of a known name made is bad, whether the provider can be reached or not."""
-    state.ask("b", NOW)
+    state.request_key("b", NOW)
     fetch(state, NOW)
-    assert state.ask(kid, NOW + 1) is asked
-    assert state.course.wait(NOW + 1) == SPACING - 1
+    assert state.request_key(kid, NOW + 1) is asked
+    assert state.schedule.seconds_left(NOW + 1) == SPACING - 1
 
 
 def test_all_who_ask_while_a_fetch_runs_share_it(state: KeyState) -> None:
     later = NOW + SPACING
-    state.ask("b", later)
-    state.begin(later)
-    assert {state.ask(f"kid {number}", later) for number in range(100)} == {Asked.PENDING}
+    state.request_key("b", later)
+    state.note_start(later)
+    assert {state.request_key(f"kid {number}", later) for number in range(100)} == {KeyStatus.PENDING}
     assert state.fetches == 2
 
 
@@ -141,16 +142,16 @@ def test_a_hundred_thousand_invented_names_cause_one_fetch_in_the_spacing(state:
     kept = state.keys
     for number in range(100_000):
         now = NOW + number * 60 / 100_000
-        state.ask(f"invented {number}", now)
-        if state.course.wait(now) == 0:
+        state.request_key(f"invented {number}", now)
+        if state.schedule.seconds_left(now) == 0:
             begun.append(now)
             fetch(state, now, "a")
     assert len(begun) == 6
     assert all(after - before >= SPACING for before, after in pairwise(begun))
     assert state.keys is kept
-    assert len(state.unknown) <= 3 * REMEMBERED
+    assert len(state.missing_kids) <= 3 * REMEMBERED
     assert state.unknown_kids == 100_000
 
 
 def test_without_anybody_asking_it_is_fetched_anew_in_time(state: KeyState) -> None:
-    assert state.course.wait(NOW) == LATEST
+    assert state.schedule.seconds_left(NOW) == LATEST

@@ -26,7 +26,7 @@ from compartmentd.policy.decision import (
 from compartmentd.policy.model import All, AnyOf, ApiRules, Limits
 from compartmentd.policy.principal import ANONYMOUS, Principal
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.policy.templates.cache import Rooms
+from compartmentd.policy.templates.cache import RoomCache
 from tests.support.policies import (
     HALL,
     NOW,
@@ -321,7 +321,7 @@ def test_a_refusal_beside_the_rules_has_its_reason_and_place(
 ) -> None:
     lobby = template("lobby", capacity=9)
     hall = namespace(lobby, limits=Limits(rooms_per_session=1))
-    decision = join(Ruleset.of(policy(hall)), ANN, room, **facts)
+    decision = join(Ruleset.build(policy(hall)), ANN, room, **facts)
     (reason,) = decision.reasons
     assert reason.text == text
     assert decision.spans == ((hall if where == "namespace" else lobby).span,)
@@ -367,7 +367,7 @@ def test_what_waits_for_an_answer_is_not_allowed() -> None:
 
 
 def test_the_admin_api_is_for_whom_admin_access_holds() -> None:
-    rules = Ruleset.of(policy(admin_access={"scope": "admin"}))
+    rules = Ruleset.build(policy(admin_access={"scope": "admin"}))
     assert decide(rules, person(scope="admin"), Administer(), Facts(), NOW).allowed
     assert decide(rules, ANN, Administer(), Facts(), NOW).code is Code.SCOPE_MISSING
     assert decide(rules, ANONYMOUS, Administer(), Facts(), NOW).code is Code.TOKEN_MISSING
@@ -376,7 +376,7 @@ def test_the_admin_api_is_for_whom_admin_access_holds() -> None:
         is Code.TOKEN_EXPIRED
     )
     assert (
-        decide(Ruleset.of(policy()), person(scope="admin"), Administer(), Facts(), NOW).code
+        decide(Ruleset.build(policy()), person(scope="admin"), Administer(), Facts(), NOW).code
         is Code.RULE_DENIED
     )
 
@@ -390,7 +390,7 @@ def test_the_api_is_open_by_the_rule_of_its_use_and_to_nobody_without_one(use: A
     api = structs.replace(
         ApiRules(read=nobody, publish=nobody, manage=nobody), **{use: rule({"scope": "api"})}
     )
-    rules = Ruleset.of(policy(structs.replace(namespace(), api=api)))
+    rules = Ruleset.build(policy(structs.replace(namespace(), api=api)))
     service = person("svc", scope="api", entry="another than those that may connect")
 
     def code(who: Principal, asked: Any, at: NamespaceName = HALL) -> Code | None:
@@ -488,5 +488,5 @@ def test_a_dispatch_that_fails_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> 
 
     rules = ruleset(template("lobby", join="public"))
     assert join(rules, ANN, "lobby").allowed
-    monkeypatch.setattr(Rooms, "find", fails)
+    monkeypatch.setattr(RoomCache, "find", fails)
     assert join(rules, ANN, "lobby").code is Code.RULE_DENIED

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from compartmentd.policy.principal import ANONYMOUS, moved_elsewhere, scopes_of
+from compartmentd.policy.principal import ANONYMOUS, collect_scopes, is_claim_elsewhere
 from tests.support.policies import ENTRY, person
 
 
@@ -35,7 +35,7 @@ from tests.support.policies import ENTRY, person
 def test_scopes_are_those_of_all_well_typed_sources(
     claims: dict[str, Any], scopes: set[str], uncertain: bool
 ) -> None:
-    assert scopes_of(claims, ("scope", "scp")) == (frozenset(scopes), uncertain)
+    assert collect_scopes(claims, ("scope", "scp")) == (frozenset(scopes), uncertain)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_scopes_are_those_of_all_well_typed_sources(
     ],
 )
 def test_a_claim_that_the_provider_kept_out_of_the_token(claims: dict[str, Any], moved: bool) -> None:
-    assert moved_elsewhere(claims, "groups") is moved
+    assert is_claim_elsewhere(claims, "groups") is moved
 
 
 def test_who_has_no_token_has_nothing() -> None:

@@ -16,7 +16,7 @@ from compartmentd.names import EntryName, NamespaceName, RoomName, Subject
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Connect, Decision, Facts, Join, Publish
 from compartmentd.policy.model import Event
-from compartmentd.policy.principal import ANONYMOUS, Principal, scopes_of
+from compartmentd.policy.principal import ANONYMOUS, Principal, collect_scopes
 from compartmentd.policy.reconcile import Held, judge
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.storage.files import Disk
@@ -34,14 +34,14 @@ TESTS = {config: yaml.safe_load(path.read_text()) for config, path in WRITTEN.it
 def rules_of(config: str) -> Ruleset:
     loaded = load(str(CONFIG / config), Disk())
     assert loaded.configuration is not None, loaded.problems
-    return Ruleset.of(loaded.configuration.policy)
+    return Ruleset.build(loaded.configuration.policy)
 
 
 def who(config: str, name: str, entry: EntryName) -> Principal:
     if name == "anonymous":
         return ANONYMOUS
     claims = TESTS[config]["tokens"][name]
-    scopes, uncertain = scopes_of(claims, ("scope", "scp"))
+    scopes, uncertain = collect_scopes(claims, ("scope", "scp"))
     return Principal(
         subject=Subject(entry, claims["sub"]),
         claims=claims,

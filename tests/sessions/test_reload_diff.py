@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from compartmentd.policy.fingerprint import with_fingerprints
+from compartmentd.policy.fingerprint import add_fingerprints
 from compartmentd.policy.model import RoomTemplate
 from tests.support.policies import namespace, policy, template
 from tests.support.world import START, Client, World
@@ -18,7 +18,7 @@ from tests.support.world import START, Client, World
 
 def prints(*rooms: RoomTemplate, rules: dict[str, Any] | None = None, connect: Any = "public") -> list[bytes]:
     """Return the fingerprints of a namespace and of its rooms."""
-    made = with_fingerprints(policy(namespace(*rooms, connect=connect), rules=rules))
+    made = add_fingerprints(policy(namespace(*rooms, connect=connect), rules=rules))
     (place,) = made.namespaces.values()
     return [place.fingerprint, *(room.fingerprint for room in place.rooms)]
 

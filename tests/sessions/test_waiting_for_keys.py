@@ -13,7 +13,7 @@ import pytest
 from compartmentd.names import EntryName
 from compartmentd.tokens.entry import IssuerEntry, KeySource
 from compartmentd.tokens.keyset import Key, KeySet, read_keys
-from compartmentd.tokens.rejected import Asked
+from compartmentd.tokens.rejected import KeyStatus
 from tests.support.peer import RecordingPeer
 from tests.support.world import ISSUERS, SECRET, World
 
@@ -24,15 +24,15 @@ class Provider:
     """Keys that come when a test says so."""
 
     def __init__(self) -> None:
-        self.answer = Asked.PENDING
+        self.answer = KeyStatus.PENDING
         self.asked: list[tuple[EntryName, str | None]] = []
         self.waiting: list[Callable[[], None]] = []
 
-    def ask(self, entry: EntryName, kid: str | None) -> Asked:
+    def request_key(self, entry: EntryName, kid: str | None) -> KeyStatus:
         self.asked.append((entry, kid))
         return self.answer
 
-    def when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
+    def call_when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
         assert entry == "corp"
         self.waiting.append(callback)
 
@@ -57,7 +57,7 @@ class RemoteWorld(World):
         remote = msgspec.structs.replace(entry, keys=source)
         secrets = () if self.secret is None else (self.secret, OTHER) if self.both else (self.secret,)
         keys = [key for secret in secrets for key in read_keys(entry, secret.encode())]
-        return KeySet.of((remote,), [key for key in keys if isinstance(key, Key)])
+        return KeySet.build((remote,), [key for key in keys if isinstance(key, Key)])
 
     def use(self, secret: str | None, text: str = CHAT) -> None:
         """Let the provider publish another key, or none, and put that in force."""
@@ -91,12 +91,12 @@ def test_a_connect_waits_for_its_key(world: RemoteWorld) -> None:
 @pytest.mark.parametrize(
     ("then", "expected"),
     [
-        (Asked.ABSENT, "keys_unavailable"),  # the entry has no keys at all
-        (Asked.LATER, "keys_unavailable"),
-        (Asked.PENDING, "keys_unavailable"),  # it waited once, and that is enough
+        (KeyStatus.ABSENT, "keys_unavailable"),  # the entry has no keys at all
+        (KeyStatus.LATER, "keys_unavailable"),
+        (KeyStatus.PENDING, "keys_unavailable"),  # it waited once, and that is enough
     ],
 )
-def test_it_waits_once(world: RemoteWorld, then: Asked, expected: str) -> None:
+def test_it_waits_once(world: RemoteWorld, then: KeyStatus, expected: str) -> None:
     world.use(None)
     client = world.try_connect("/chat", "ann")
     world.provider.answer = then
@@ -108,10 +108,10 @@ def test_it_waits_once(world: RemoteWorld, then: Asked, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
-    [(Asked.LATER, "keys_unavailable"), (Asked.ABSENT, "token_invalid")],
+    [(KeyStatus.LATER, "keys_unavailable"), (KeyStatus.ABSENT, "token_invalid")],
 )
 def test_where_nothing_is_on_its_way_it_does_not_wait(
-    world: RemoteWorld, answer: Asked, expected: str
+    world: RemoteWorld, answer: KeyStatus, expected: str
 ) -> None:
     world.provider.answer = answer
     world.use(OTHER)

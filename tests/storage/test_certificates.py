@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compartmentd.problems import Problem
-from compartmentd.storage.certificates import read_certificate, untimely
+from compartmentd.storage.certificates import check_validity, read_certificate
 from tests.support.certificates import make, readable, write
 
 DAY = 86400.0
@@ -88,6 +88,6 @@ def test_a_certificate_out_of_its_time_is_warned_of(
     files = write(tmp_path, make(starts=starts, ends=ends))
     found = read_certificate(files)
     assert not isinstance(found, Problem)
-    warnings = untimely(files, found, time.time())
+    warnings = check_validity(files, found, time.time())
     assert len(warnings) == bool(warned)
     assert all(warned in warning.message and warning.severity == "warning" for warning in warnings)

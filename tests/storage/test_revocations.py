@@ -17,11 +17,11 @@ from compartmentd.storage import revocations as state_module
 from compartmentd.storage.revocations import (
     FILE,
     TEMPORARY,
-    Damaged,
-    Kept,
+    DamagedState,
     RevocationStore,
-    decoded,
-    encoded,
+    StoredRevocations,
+    decode,
+    encode,
     open_state,
 )
 
@@ -39,11 +39,11 @@ def revocation(value: str = "ann", before: float = 1_800_000_000.5) -> Revocatio
     )
 
 
-SOME = Kept(86400.0, (revocation(), revocation("böb \n\u2028 'x'"), revocation("cy", 5)))
+SOME = StoredRevocations(86400.0, (revocation(), revocation("böb \n\u2028 'x'"), revocation("cy", 5)))
 
 
-def content(kept: Kept) -> bytes:
-    return b"".join(encoded(kept))
+def content(kept: StoredRevocations) -> bytes:
+    return b"".join(encode(kept))
 
 
 def opened(directory: Path) -> RevocationStore:
@@ -59,10 +59,10 @@ def problem(directory: Path) -> Problem:
     return found
 
 
-def reopened(directory: Path) -> Kept:
+def reopened(directory: Path) -> StoredRevocations:
     state = opened(directory)
     state.close()
-    return state.found
+    return state.loaded
 
 
 @pytest.fixture
@@ -76,12 +76,12 @@ def state(tmp_path: Path) -> Iterator[RevocationStore]:
 
 
 def test_a_new_directory_keeps_nothing(tmp_path: Path) -> None:
-    assert reopened(tmp_path) == Kept()
+    assert reopened(tmp_path) == StoredRevocations()
 
 
 def test_what_was_saved_is_found(tmp_path: Path) -> None:
     one = opened(tmp_path)
-    one.save(Kept(1.0, (revocation("old"),)))
+    one.save(StoredRevocations(1.0, (revocation("old"),)))
     one.save(SOME)
     one.close()
     assert reopened(tmp_path) == SOME
@@ -97,7 +97,7 @@ def test_what_a_kill_left_half_written_is_not_looked_at(tmp_path: Path) -> None:
     one = opened(tmp_path)
     one.save(SOME)
     one.close()
-    (tmp_path / TEMPORARY).write_bytes(content(Kept(1.0, (revocation("new"),)))[:-30])
+    (tmp_path / TEMPORARY).write_bytes(content(StoredRevocations(1.0, (revocation("new"),)))[:-30])
     assert reopened(tmp_path) == SOME
 
 
@@ -110,20 +110,20 @@ def test_a_save_that_fails_on_the_way_leaves_the_old(
     def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    def half(_: Kept) -> Iterator[bytes]:
+    def half(_: StoredRevocations) -> Iterator[bytes]:
         yield b'{"version":1'
         fails()
 
     if step == "write":
-        monkeypatch.setattr(state_module, "encoded", half)
+        monkeypatch.setattr(state_module, "encode", half)
     else:
         monkeypatch.setattr(os, step, fails)
     with pytest.raises(OSError, match="No space left"):
-        state.save(Kept(1.0, (revocation("new"),)))
+        state.save(StoredRevocations(1.0, (revocation("new"),)))
     monkeypatch.undo()
-    assert decoded((tmp_path / FILE).read_bytes()) == SOME
-    state.save(Kept(2.0))
-    assert decoded((tmp_path / FILE).read_bytes()) == Kept(2.0)
+    assert decode((tmp_path / FILE).read_bytes()) == SOME
+    state.save(StoredRevocations(2.0))
+    assert decode((tmp_path / FILE).read_bytes()) == StoredRevocations(2.0)
 
 
 def test_it_is_on_the_disk_before_it_has_its_name(
@@ -197,29 +197,29 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
 
 @given(st.lists(st.builds(revocation, st.text(), st.floats(0, 1e10)), max_size=20))
 def test_what_is_written_is_read(revocations: list[Revocation]) -> None:
-    kept = Kept(5.0, tuple(revocations))
-    assert decoded(content(kept)) == kept
+    kept = StoredRevocations(5.0, tuple(revocations))
+    assert decode(content(kept)) == kept
 
 
 def test_many_are_written_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state_module, "CHUNK", 2)
-    assert len(list(encoded(SOME))) == 4
-    assert decoded(content(SOME)) == SOME
+    assert len(list(encode(SOME))) == 4
+    assert decode(content(SOME)) == SOME
 
 
 def test_every_cut_is_noticed() -> None:
     whole = content(SOME)
     for length in range(len(whole)):
-        with pytest.raises(Damaged):
-            decoded(whole[:length])
+        with pytest.raises(DamagedState):
+            decode(whole[:length])
 
 
 def test_every_line_left_out_or_repeated_is_noticed() -> None:
     lines = content(SOME).splitlines(keepends=True)
     for index in range(len(lines)):
         for wrong in (lines[:index] + lines[index + 1 :], lines[: index + 1] + lines[index:]):
-            with pytest.raises(Damaged):
-                decoded(b"".join(wrong))
+            with pytest.raises(DamagedState):
+                decode(b"".join(wrong))
 
 
 @pytest.mark.parametrize(
@@ -236,12 +236,12 @@ def test_every_line_left_out_or_repeated_is_noticed() -> None:
     ],
 )
 def test_what_was_not_written_is_damaged(wrong: bytes) -> None:
-    with pytest.raises(Damaged) as damage:
-        decoded(wrong)
+    with pytest.raises(DamagedState) as damage:
+        decode(wrong)
     assert "ann" not in str(damage.value)
 
 
 @given(st.binary())
 def test_any_bytes_are_damaged(raw: bytes) -> None:
-    with pytest.raises(Damaged):
-        decoded(raw)
+    with pytest.raises(DamagedState):
+        decode(raw)

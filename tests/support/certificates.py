@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from compartmentd.configuration.settings import TlsFiles
-from compartmentd.problems import start_of
+from compartmentd.problems import span_of_file
 from compartmentd.storage.certificates import Certificate, read_certificate
 
 
@@ -66,7 +66,7 @@ def write(directory: Path, pair: Pair) -> TlsFiles:
     cert, key = directory / "server.crt", directory / "server.key"
     cert.write_bytes(pair.cert)
     key.write_bytes(pair.key)
-    return TlsFiles(str(cert), str(key), start_of("cert"), start_of("key"))
+    return TlsFiles(str(cert), str(key), span_of_file("cert"), span_of_file("key"))
 
 
 def readable(directory: Path, pair: Pair) -> Certificate:

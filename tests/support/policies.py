@@ -29,10 +29,10 @@ from compartmentd.policy.model import (
     Rule,
     Text,
 )
-from compartmentd.policy.principal import Principal, scopes_of
+from compartmentd.policy.principal import Principal, collect_scopes
 from compartmentd.policy.rules.placeholders import parse_text
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.policy.templates.pattern import PatternProblem, default_param, parse_pattern
+from compartmentd.policy.templates.pattern import PatternProblem, build_default_param, parse_pattern
 from compartmentd.problems import Span
 
 NOW = 1_800_000_000.0
@@ -120,7 +120,7 @@ def rule(form: Any) -> Rule:
 def param(name: str, form: Any = None) -> Param:
     """Return a parameter: a pattern, a list of strings, a pair of bounds, or `None` for the default form."""
     if form is None:
-        return default_param(name, span())
+        return build_default_param(name, span())
     if isinstance(form, str):
         items = parse_pattern(form)
         assert not isinstance(items, PatternProblem), items
@@ -195,12 +195,12 @@ def policy(
 
 def ruleset(*rooms: RoomTemplate, rules: Mapping[str, Any] | None = None, **of_namespace: Any) -> Ruleset:
     """Return the ruleset of a policy with the one namespace `HALL`."""
-    return Ruleset.of(policy(namespace(*rooms, **of_namespace), rules=rules))
+    return Ruleset.build(policy(namespace(*rooms, **of_namespace), rules=rules))
 
 
 def person(sub: str = "ann", *, ends_at: float | None = None, entry: str = ENTRY, **claims: Any) -> Principal:
     """Return who has a token with these claims; `scope` and `scp` are taken for scopes."""
-    scopes, uncertain = scopes_of(claims, ("scope", "scp"))
+    scopes, uncertain = collect_scopes(claims, ("scope", "scp"))
     return Principal(
         subject=Subject(EntryName(entry), sub),
         claims={"sub": sub, **claims},

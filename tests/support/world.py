@@ -12,8 +12,8 @@ import jwt
 from compartmentd.configuration.compiler import load
 from compartmentd.configuration.snapshot import Snapshot, build_snapshot, keyset_of
 from compartmentd.policy.codes import Code
-from compartmentd.policy.templates.dispatch import run
-from compartmentd.problems import any_error
+from compartmentd.policy.templates.dispatch import run_to_end
+from compartmentd.problems import has_errors
 from compartmentd.sessions.audit import Record
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.key_wait import KeyFinder
@@ -142,9 +142,9 @@ class World:
         path.write_text(text)
         loaded = load(str(path), Disk(), serving=True)
         assert loaded.configuration is not None, "\n".join(problem.as_text() for problem in loaded.problems)
-        assert not any_error(loaded.problems)
+        assert not has_errors(loaded.problems)
         keys = self.keyset(loaded.configuration.issuers)
-        return run(build_snapshot(loaded.configuration, loaded.digest, keys, generation))
+        return run_to_end(build_snapshot(loaded.configuration, loaded.digest, keys, generation))
 
     def keyset(self, issuers: tuple[IssuerEntry, ...]) -> KeySet:
         """Read the keys of the entries."""

@@ -16,7 +16,7 @@ from compartmentd.configuration.settings import LogSettings
 from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry import logs
 from compartmentd.telemetry.decision_feed import DecisionFeed
-from compartmentd.telemetry.decision_log import LONGEST, DecisionLog, new_ref
+from compartmentd.telemetry.decision_log import LONGEST, DecisionLog, generate_ref
 from tests.support.world import World
 
 POLICY = """version: 1
@@ -43,7 +43,7 @@ class Log:
     def __init__(self, directory: Path, policy: str = POLICY) -> None:
         self.world = World(directory, policy)
         self.stream = io.StringIO()
-        logs.set_up(self.stream)
+        logs.set_up_logging(self.stream)
         self.feed = DecisionFeed()
         numbers = iter(range(1000))
         self.decisions = DecisionLog(self.feed, lambda: f"ref-{next(numbers)}")
@@ -147,7 +147,7 @@ def test_a_scan_for_namespaces_is_one_kind_of_line(log: Log) -> None:
         log.world.try_connect(f"/scanned-{number}")
     lines = len(log.lines)
     assert lines < 60
-    logs.tell_left_out(all_of_them=True)
+    logs.log_left_out(all_of_them=True)
     (left_out,) = log.lines[lines:]
     assert (left_out["kind"], left_out["count"]) == ("connect_refused invalid_namespace", 300 - lines)
 
@@ -205,7 +205,7 @@ def test_a_flood_fills_no_log_and_what_it_left_out_is_counted(log: Log) -> None:
     assert [answer["error"].get("ref") for answer in answers if "ref" in answer["error"]] == [
         line["ref"] for line in lines
     ]
-    logs.tell_left_out(all_of_them=True)
+    logs.log_left_out(all_of_them=True)
     last = log.lines[-1]
     assert (last["event"], last["kind"]) == ("lines_left_out", "join_refused unknown_room")
     assert last["count"] == 300 - len(lines)
@@ -248,7 +248,7 @@ def test_readers_of_the_feed_see_the_reference(log: Log) -> None:
 
 
 def test_references_can_be_read_out_and_differ() -> None:
-    found = {new_ref() for _ in range(1000)}
+    found = {generate_ref() for _ in range(1000)}
     assert len(found) == 1000
     # Letters that nobody mistakes, and digits: once in 22,000 there are digits alone, which is as good.
     assert all(re.fullmatch(r"[b-df-hjkmnp-tv-z2-9]{8}", ref) for ref in found)

@@ -13,7 +13,7 @@ import pytest
 from compartmentd.configuration.compiler import load
 from compartmentd.configuration.settings import LogSettings
 from compartmentd.sessions.audit import Occasion
-from compartmentd.telemetry.log_events import EVENTS, table
+from compartmentd.telemetry.log_events import EVENTS, format_table
 from tests.support.cases import InMemory
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def test_every_event_of_the_table_is_logged() -> None:
 
 def test_the_recipe_has_the_table() -> None:
     recipe = (ROOT / "docs/operate/logs.md").read_text()
-    assert "\n".join(table()) in recipe, "run: python -m compartmentd.telemetry.log_events"
+    assert "\n".join(format_table()) in recipe, "run: python -m compartmentd.telemetry.log_events"
 
 
 def test_the_configuration_of_the_recipe_compiles() -> None:

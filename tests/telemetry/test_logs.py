@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compartmentd.telemetry import logs
-from compartmentd.telemetry.logs import log, logger, set_up
+from compartmentd.telemetry.logs import log, logger, set_up_logging
 from compartmentd.telemetry.throttle import Throttle
 
 
@@ -35,7 +35,7 @@ def _handlers() -> Iterator[None]:
 
 def test_json_lines_where_it_is_no_terminal() -> None:
     stream = io.StringIO()
-    stamp = set_up(stream)
+    stamp = set_up_logging(stream)
     stamp.generation, stamp.digest = 7, "abc"
     log(logging.WARNING, "something", "it happened", count=3, where="é")
     line = json.loads(stream.getvalue())
@@ -53,7 +53,7 @@ def test_json_lines_where_it_is_no_terminal() -> None:
 
 def test_a_line_stays_a_line() -> None:
     stream = io.StringIO()
-    set_up(stream)
+    set_up_logging(stream)
     log(logging.ERROR, "something", "one\ntwo", where="three\nfour")
     try:
         int("five\nsix")
@@ -66,7 +66,7 @@ def test_a_line_stays_a_line() -> None:
 
 def test_plain_text_on_a_terminal() -> None:
     stream = Terminal()
-    set_up(stream)
+    set_up_logging(stream)
     log(logging.INFO, "something", "it happened", count=3)
     log(logging.ERROR, "something", "it failed")
     first, second = stream.getvalue().splitlines()
@@ -76,14 +76,14 @@ def test_plain_text_on_a_terminal() -> None:
 
 def test_on_a_terminal_a_clients_words_do_not_look_like_ours() -> None:
     stream = Terminal()
-    set_up(stream)
+    set_up_logging(stream)
     log(logging.INFO, "something", "it happened", room="a\n10:00:00 all is well \x1b[2J\u202e")
     assert stream.getvalue()[8:] == r" it happened room=a\n10:00:00 all is well \x1b[2J\u202e" + "\n"
 
 
 def test_a_lone_surrogate_is_written_and_not_an_error() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    set_up(stream)
+    set_up_logging(stream)
     log(logging.INFO, "something", "it happened", room="\ud800")
     stream.seek(0)
     assert "\\ud800" in stream.read()
@@ -99,7 +99,7 @@ def test_journald_is_told_the_priority(
     with (tmp_path / "journal").open("w+") as stream:
         place = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{place.st_dev}:{place.st_ino}")
-        set_up(stream, logging.DEBUG)
+        set_up_logging(stream, logging.DEBUG)
         log(level, "something", "it happened")
         stream.seek(0)
         line = stream.read()
@@ -110,7 +110,7 @@ def test_journald_is_told_the_priority(
 def test_without_a_journal_there_is_no_priority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")  # of the parent, whose output went elsewhere
     with (tmp_path / "file").open("w+") as stream:
-        set_up(stream)
+        set_up_logging(stream)
         log(logging.ERROR, "something", "it happened")
         stream.seek(0)
         assert stream.read().startswith("{")
@@ -119,13 +119,18 @@ def test_without_a_journal_there_is_no_priority(tmp_path: Path, monkeypatch: pyt
 def test_what_is_left_out_is_told_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_throttle", Throttle(rate=1.0, burst=1.0))
     stream = io.StringIO()
-    set_up(stream)
+    set_up_logging(stream)
     assert [logs.admits("x"), logs.admits("x"), logs.admits("x")] == [True, False, False]
-    logs.tell_left_out()
+    logs.log_left_out()
     assert stream.getvalue() == "", "too early"
-    logs.tell_left_out(all_of_them=True)
+    logs.log_left_out(all_of_them=True)
     line = json.loads(stream.getvalue())
-    assert (line["event"], line["kind"], line["count"], logs.left_out()) == ("lines_left_out", "x", 2, 2)
+    assert (line["event"], line["kind"], line["count"], logs.count_left_out()) == (
+        "lines_left_out",
+        "x",
+        2,
+        2,
+    )
 
 
 def test_what_every_line_has_is_no_field() -> None:
@@ -135,7 +140,7 @@ def test_what_every_line_has_is_no_field() -> None:
 
 def test_a_watch_that_is_ended_is_no_error() -> None:
     stream = io.StringIO()
-    set_up(stream)
+    set_up_logging(stream)
     logging.getLogger("watchdog.observers.inotify").error("called when the thread is inactive")
     logging.getLogger("watchdog.observers.inotify_c").warning("filesystem events were lost")
     assert "inactive" not in stream.getvalue()
@@ -144,7 +149,7 @@ def test_a_watch_that_is_ended_is_no_error() -> None:
 
 def test_the_access_log_of_the_library_is_off() -> None:
     stream = io.StringIO()
-    set_up(stream)
+    set_up_logging(stream)
     logging.getLogger("tornado.access").error("400 GET /socket.io/?sid=secret")
     logging.getLogger("tornado.general").error("something else")
     assert "secret" not in stream.getvalue()

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.decision_log import DecisionLog
-from compartmentd.telemetry.tracing import NoTracing, OpenTelemetry, tracing_of
+from compartmentd.telemetry.tracing import NoTracing, OpenTelemetry, create_tracing
 from tests.support.administration import GOOD, FakeAdministration, ask
 from tests.support.world import World
 
@@ -118,13 +118,13 @@ async def test_a_reload_belongs_to_the_trace_of_the_request_that_asked_for_it(tr
     "environ", [{}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SDK_DISABLED": "true"}]
 )
 def test_nobody_is_traced_who_did_not_ask_for_it(environ: dict[str, str]) -> None:
-    assert tracing_of(environ).on is False
+    assert create_tracing(environ).on is False
 
 
 def test_a_missing_extra_is_told_and_no_failure(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    tracing = tracing_of({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"})
+    tracing = create_tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"})
     assert isinstance(tracing, NoTracing)
     assert "compartmentd[otel]" in caplog.text

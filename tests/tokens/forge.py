@@ -86,7 +86,7 @@ def keys_of(who: IssuerEntry, material: bytes) -> tuple[Key, ...]:
 def secret_set(**settings: Any) -> KeySet:
     """Return a key set of one entry, `corp`, with `SECRET`: the fastest to sign for."""
     who = entry(kind="secret_file", **settings)
-    return KeySet.of([who], keys_of(who, SECRET))
+    return KeySet.build([who], keys_of(who, SECRET))
 
 
 def name_case(value: object) -> str | None:

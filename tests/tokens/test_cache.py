@@ -66,7 +66,7 @@ def test_it_is_forgotten_when_it_ends(counting: Counting) -> None:
 
 def test_a_removed_key_or_entry_ends_it(counting: Counting) -> None:
     who = entry(kind="secret_file")
-    for keys in (KeySet.of([who], keys_of(who, SECRET[::-1])), KeySet.of([who]), KeySet.of()):
+    for keys in (KeySet.build([who], keys_of(who, SECRET[::-1])), KeySet.build([who]), KeySet.build()):
         counting.ask(token(), secret_set())
         answer, worked = counting.ask(token(), keys)
         assert worked
@@ -103,7 +103,9 @@ def test_an_entry_that_only_moved_in_its_file_changes_nothing(counting: Counting
 def test_a_new_key_beside_the_old_one_changes_nothing(counting: Counting) -> None:
     who = entry(kind="secret_file")
     counting.ask(token(), secret_set())
-    assert not counting.ask(token(), KeySet.of([who], keys_of(who, SECRET[::-1]) + keys_of(who, SECRET)))[1]
+    assert not counting.ask(token(), KeySet.build([who], keys_of(who, SECRET[::-1]) + keys_of(who, SECRET)))[
+        1
+    ]
 
 
 def test_another_use_or_namespace_is_asked_anew(counting: Counting) -> None:
@@ -145,7 +147,7 @@ def test_a_giant_is_refused_unhashed(counting: Counting, monkeypatch: pytest.Mon
 def test_it_holds_no_token() -> None:
     memory = TokenCache(4)
     memory.verify(token(), secret_set(), "connect", NOW)
-    held = repr(memory._held)
+    held = repr(memory._tokens)
     assert all(part not in held for part in token().split("."))
 
 
@@ -154,8 +156,8 @@ SETS = [
     secret_set(use=("connect", "api")),
     secret_set(audience=("x",)),
     secret_set(max_age=100.0),
-    KeySet.of([entry(kind="secret_file")]),
-    KeySet.of(),
+    KeySet.build([entry(kind="secret_file")]),
+    KeySet.build(),
 ]
 TEXTS = [token(), token(aud="x"), token(exp=NOW + 30), token(sub="bob", aud=["x", "realtime"]), "x"]
 

@@ -98,7 +98,7 @@ def test_a_use_that_the_entry_does_not_list() -> None:
 
 
 def test_an_entry_without_keys() -> None:
-    diagnosis = diagnose(token(), KeySet.of([entry(kind="secret_file")]), "connect", NOW)
+    diagnosis = diagnose(token(), KeySet.build([entry(kind="secret_file")]), "connect", NOW)
     assert [finding.check for finding in diagnosis.findings if finding.outcome != "passed"] == [
         "key",
         "signature",

@@ -9,9 +9,9 @@ import pytest
 from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry, KeySource
-from compartmentd.tokens.keyfile import JwkSet, read_set
+from compartmentd.tokens.keyfile import JwkSet, read_jwk_set_in_steps
 from compartmentd.tokens.keyset import Key, KeySet, read_keys
-from compartmentd.tokens.rejected import MissingKey, Reason, Rejected
+from compartmentd.tokens.rejected import MissingKey, Rejected, RejectReason
 from compartmentd.tokens.verify import Verified, verify
 from tests.tokens import forge
 from tests.tokens.forge import NOW, claims, jwk, jwks, private_key, sign
@@ -25,7 +25,7 @@ def entry(name: str = "corp", **settings: Any) -> IssuerEntry:
 
 
 def read(material: bytes, **settings: Any) -> JwkSet:
-    steps = read_set(entry(**settings), material)
+    steps = read_jwk_set_in_steps(entry(**settings), material)
     while True:
         try:
             next(steps)
@@ -39,7 +39,7 @@ def public(kind: str, name: str = "a", **members: Any) -> dict[str, Any]:
 
 
 def keys_of(*members: dict[str, Any], **settings: Any) -> KeySet:
-    return KeySet.of([entry(**settings)], read(jwks(*members), **settings).keys)
+    return KeySet.build([entry(**settings)], read(jwks(*members), **settings).keys)
 
 
 def signed(kind: str, algorithm: str, kid: str | None, name: str = "a") -> str:
@@ -83,7 +83,7 @@ def test_a_file_with_the_same_bad_key_is_refused_as_a_whole() -> None:
 
 
 def test_reading_stops_between_keys() -> None:
-    steps = read_set(entry(), jwks(*(public("p256", kid=str(number)) for number in range(5))))
+    steps = read_jwk_set_in_steps(entry(), jwks(*(public("p256", kid=str(number)) for number in range(5))))
     assert sum(1 for _ in steps) == 5
 
 
@@ -124,7 +124,7 @@ def test_two_issuers_with_one_kid_keep_to_their_own() -> None:
     second = entry("second")
     held = [*read(jwks(public("p256", "a", kid="same"))).keys]
     other = forge.keys_of(forge.entry("second"), jwks(public("p256", "b", kid="same")))
-    keys = KeySet.of([entry(), second], [*held, *other])
+    keys = KeySet.build([entry(), second], [*held, *other])
     header = {"alg": "ES256", "kid": "same"}
     for issuer, own, foreign in (("corp", "a", "b"), ("second", "b", "a")):
         for name, good in ((own, True), (foreign, False)):
@@ -136,15 +136,15 @@ def test_two_issuers_with_one_kid_keep_to_their_own() -> None:
 @pytest.mark.parametrize(
     ("token", "reason", "missing"),
     [
-        (("p256", "ES256", "new", "z"), Reason.UNKNOWN_KEY, MissingKey(CORP, "new")),
-        (("p256", "ES256", "a", "z"), Reason.BAD_SIGNATURE, MissingKey(CORP, "a")),
-        (("p256", "ES256", None, "z"), Reason.BAD_SIGNATURE, MissingKey(CORP, None)),
-        (("rsa", "RS256", "new", "z"), Reason.UNKNOWN_KEY, MissingKey(CORP, "new")),
-        (("rsa", "RS384", "new", "z"), Reason.WRONG_ALGORITHM, None),
+        (("p256", "ES256", "new", "z"), RejectReason.UNKNOWN_KEY, MissingKey(CORP, "new")),
+        (("p256", "ES256", "a", "z"), RejectReason.BAD_SIGNATURE, MissingKey(CORP, "a")),
+        (("p256", "ES256", None, "z"), RejectReason.BAD_SIGNATURE, MissingKey(CORP, None)),
+        (("rsa", "RS256", "new", "z"), RejectReason.UNKNOWN_KEY, MissingKey(CORP, "new")),
+        (("rsa", "RS384", "new", "z"), RejectReason.WRONG_ALGORITHM, None),
     ],
 )
 def test_a_rejected_token_says_which_key_may_still_come(
-    token: tuple[str, str, str | None, str], reason: Reason, missing: MissingKey | None
+    token: tuple[str, str, str | None, str], reason: RejectReason, missing: MissingKey | None
 ) -> None:
     judged = verify(signed(*token), keys_of(public("p256", kid="a")), "connect", NOW)
     assert isinstance(judged, Rejected)
@@ -152,13 +152,13 @@ def test_a_rejected_token_says_which_key_may_still_come(
 
 
 def test_without_any_keys_it_is_not_the_tokens_fault() -> None:
-    judged = verify(signed("p256", "ES256", "a"), KeySet.of([entry()]), "connect", NOW)
+    judged = verify(signed("p256", "ES256", "a"), KeySet.build([entry()]), "connect", NOW)
     assert isinstance(judged, Rejected)
     assert (judged.code, judged.missing) == (Code.KEYS_UNAVAILABLE, MissingKey(CORP, "a"))
 
 
 def test_keys_in_a_file_are_what_they_are() -> None:
-    keys = KeySet.of([forge.entry()], forge.keys_of(forge.entry(), jwks(public("p256", kid="a"))))
+    keys = KeySet.build([forge.entry()], forge.keys_of(forge.entry(), jwks(public("p256", kid="a"))))
     judged = verify(signed("p256", "ES256", "new", "z"), keys, "connect", NOW)
     assert isinstance(judged, Rejected)
     assert judged.missing is None

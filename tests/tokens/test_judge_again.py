@@ -8,7 +8,7 @@ import pytest
 
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.verify import Rejected, Verified, judge_again, verify
+from compartmentd.tokens.verify import Rejected, Verified, reverify, verify
 from tests.tokens.forge import NOW, SECRET, entry, keys_of, secret_set, token
 
 
@@ -20,12 +20,12 @@ def live(**changed: Any) -> Verified:
 
 def test_nothing_changed() -> None:
     before = live()
-    assert judge_again(before, secret_set(), "connect", NOW) is before
+    assert reverify(before, secret_set(), "connect", NOW) is before
 
 
 def test_a_change_that_allows_more_or_moves_the_end() -> None:
-    assert isinstance(judge_again(live(), secret_set(audience=("x", "realtime")), "connect", NOW), Verified)
-    after = judge_again(live(), secret_set(max_age=100.0), "connect", NOW)
+    assert isinstance(reverify(live(), secret_set(audience=("x", "realtime")), "connect", NOW), Verified)
+    after = reverify(live(), secret_set(max_age=100.0), "connect", NOW)
     assert isinstance(after, Verified)
     assert after.ends_at == NOW + 40
 
@@ -45,7 +45,7 @@ def test_a_change_that_allows_more_or_moves_the_end() -> None:
     ],
 )
 def test_what_the_entry_no_longer_accepts_is_revoked(settings: dict[str, Any], reason: str) -> None:
-    result = judge_again(live(oid="another"), secret_set(**settings), "connect", NOW)
+    result = reverify(live(oid="another"), secret_set(**settings), "connect", NOW)
     assert isinstance(result, Rejected)
     assert (result.code, result.reason) == (Code.REVOKED, reason)
 
@@ -53,20 +53,20 @@ def test_what_the_entry_no_longer_accepts_is_revoked(settings: dict[str, Any], r
 def test_a_removed_key_or_entry_or_acceptance_is_revoked() -> None:
     who = entry(kind="secret_file")
     sets = [
-        (KeySet.of([who], keys_of(who, SECRET[::-1])), None, "key_removed"),
-        (KeySet.of([who]), None, "key_removed"),
-        (KeySet.of(), None, "unknown_issuer"),
+        (KeySet.build([who], keys_of(who, SECRET[::-1])), None, "key_removed"),
+        (KeySet.build([who]), None, "key_removed"),
+        (KeySet.build(), None, "unknown_issuer"),
         (secret_set(), (), "not_accepted_here"),
     ]
     for keys, accept, reason in sets:
-        result = judge_again(live(), keys, "connect", NOW, accept)
+        result = reverify(live(), keys, "connect", NOW, accept)
         assert isinstance(result, Rejected)
         assert (result.code, result.reason) == (Code.REVOKED, reason)
 
 
 def test_time_ends_it_and_a_clock_set_back_does_not() -> None:
     for later, settings in ((600, {}), (50, {"max_age": 100.0})):
-        result = judge_again(live(), secret_set(**settings), "connect", NOW + later)
+        result = reverify(live(), secret_set(**settings), "connect", NOW + later)
         assert isinstance(result, Rejected)
         assert result.code is Code.TOKEN_EXPIRED
-    assert isinstance(judge_again(live(nbf=NOW), secret_set(), "connect", NOW - 3600), Verified)
+    assert isinstance(reverify(live(nbf=NOW), secret_set(), "connect", NOW - 3600), Verified)

@@ -10,8 +10,8 @@ from hypothesis import given, strategies as st
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import LogoutSettings
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.logout import LONGEST_LIFE, LogoutToken, ReplayMemory, verify_logout
-from compartmentd.tokens.rejected import Reason, Rejected
+from compartmentd.tokens.logout import LONGEST_LIFE, LogoutToken, ReplayCache, verify_logout
+from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.security_events import LOGOUT_EVENT
 from compartmentd.tokens.verify import Verified, verify
 from tests.tokens import forge
@@ -89,68 +89,68 @@ def test_what_else_counts(changed: dict[str, Any]) -> None:
 def test_a_public_key_verifies_it_as_it_does_access_tokens() -> None:
     key = forge.private_key("rsa")
     entry = forge.entry(logout=LogoutSettings((CLIENT,)))
-    keys = KeySet.of([entry], forge.keys_of(entry, forge.jwks(key)))
+    keys = KeySet.build([entry], forge.keys_of(entry, forge.jwks(key)))
     good = sign({"alg": "RS256", "typ": "logout+jwt"}, body(), "RS256", key)
     assert isinstance(judged(good, keys), LogoutToken)
     confused = sign({"alg": "HS256", "typ": "logout+jwt"}, body(), "HS256", forge.jwks(key))
     refused = judged(confused, keys)
     assert isinstance(refused, Rejected)
-    assert refused.reason is Reason.WRONG_ALGORITHM
+    assert refused.reason is RejectReason.WRONG_ALGORITHM
 
 
 # --- bad ------------------------------------------------------------------------------------------------------
 
-BAD_CLAIMS: list[tuple[dict[str, Any], Reason]] = [
-    ({"iss": ...}, Reason.UNKNOWN_ISSUER),
-    ({"iss": 5}, Reason.UNKNOWN_ISSUER),
-    ({"iss": "https://corp.example.com/"}, Reason.UNKNOWN_ISSUER),
-    ({"aud": ...}, Reason.WRONG_AUDIENCE),
-    ({"aud": "realtime"}, Reason.WRONG_AUDIENCE),
-    ({"aud": []}, Reason.WRONG_AUDIENCE),
-    ({"aud": [CLIENT, 5]}, Reason.WRONG_AUDIENCE),
-    ({"aud": {CLIENT: 1}}, Reason.WRONG_AUDIENCE),
-    ({"aud": None}, Reason.WRONG_AUDIENCE),
-    ({"iat": ...}, Reason.BAD_TIME),
-    ({"iat": str(int(NOW))}, Reason.BAD_TIME),
-    ({"iat": True}, Reason.BAD_TIME),
-    ({"iat": -1, "exp": 10}, Reason.BAD_TIME),
-    ({"exp": ...}, Reason.BAD_TIME),
-    ({"exp": None}, Reason.BAD_TIME),
-    ({"exp": "soon"}, Reason.BAD_TIME),
-    ({"exp": int(NOW) + LONGEST_LIFE + 1}, Reason.BAD_TIME),
-    ({"exp": int(NOW)}, Reason.BAD_TIME),
-    ({"exp": 1e308}, Reason.BAD_TIME),
-    ({"iat": int(NOW) + 31, "exp": int(NOW) + 60}, Reason.NOT_YET_VALID),
-    ({"iat": NOW - 100, "exp": NOW - 30}, Reason.EXPIRED),
-    ({"jti": ...}, Reason.BAD_SUBJECT),
-    ({"jti": ""}, Reason.BAD_SUBJECT),
-    ({"jti": 7}, Reason.BAD_SUBJECT),
-    ({"jti": None}, Reason.BAD_SUBJECT),
-    ({"jti": "x" * 513}, Reason.BAD_SUBJECT),
-    ({"sub": ..., "sid": ...}, Reason.BAD_SUBJECT),
-    ({"sub": 5}, Reason.BAD_SUBJECT),
-    ({"sub": None}, Reason.BAD_SUBJECT),
-    ({"sub": ""}, Reason.BAD_SUBJECT),
-    ({"sid": ["session-1"]}, Reason.BAD_SUBJECT),
-    ({"sid": ""}, Reason.BAD_SUBJECT),
-    ({"sid": "x" * 513}, Reason.BAD_SUBJECT),
-    ({"events": ...}, Reason.NO_LOGOUT_EVENT),
-    ({"events": None}, Reason.NO_LOGOUT_EVENT),
-    ({"events": {}}, Reason.NO_LOGOUT_EVENT),
-    ({"events": [LOGOUT_EVENT]}, Reason.NO_LOGOUT_EVENT),
-    ({"events": LOGOUT_EVENT}, Reason.NO_LOGOUT_EVENT),
-    ({"events": {LOGOUT_EVENT: None}}, Reason.NO_LOGOUT_EVENT),
-    ({"events": {LOGOUT_EVENT: []}}, Reason.NO_LOGOUT_EVENT),
-    ({"events": {LOGOUT_EVENT: True}}, Reason.NO_LOGOUT_EVENT),
-    ({"events": {LOGOUT_EVENT + "/": {}}}, Reason.NO_LOGOUT_EVENT),
-    ({"events": {LOGOUT_EVENT.replace("http:", "https:"): {}}}, Reason.NO_LOGOUT_EVENT),
-    ({"nonce": "n"}, Reason.HAS_NONCE),
-    ({"nonce": None}, Reason.HAS_NONCE),
+BAD_CLAIMS: list[tuple[dict[str, Any], RejectReason]] = [
+    ({"iss": ...}, RejectReason.UNKNOWN_ISSUER),
+    ({"iss": 5}, RejectReason.UNKNOWN_ISSUER),
+    ({"iss": "https://corp.example.com/"}, RejectReason.UNKNOWN_ISSUER),
+    ({"aud": ...}, RejectReason.WRONG_AUDIENCE),
+    ({"aud": "realtime"}, RejectReason.WRONG_AUDIENCE),
+    ({"aud": []}, RejectReason.WRONG_AUDIENCE),
+    ({"aud": [CLIENT, 5]}, RejectReason.WRONG_AUDIENCE),
+    ({"aud": {CLIENT: 1}}, RejectReason.WRONG_AUDIENCE),
+    ({"aud": None}, RejectReason.WRONG_AUDIENCE),
+    ({"iat": ...}, RejectReason.BAD_TIME),
+    ({"iat": str(int(NOW))}, RejectReason.BAD_TIME),
+    ({"iat": True}, RejectReason.BAD_TIME),
+    ({"iat": -1, "exp": 10}, RejectReason.BAD_TIME),
+    ({"exp": ...}, RejectReason.BAD_TIME),
+    ({"exp": None}, RejectReason.BAD_TIME),
+    ({"exp": "soon"}, RejectReason.BAD_TIME),
+    ({"exp": int(NOW) + LONGEST_LIFE + 1}, RejectReason.BAD_TIME),
+    ({"exp": int(NOW)}, RejectReason.BAD_TIME),
+    ({"exp": 1e308}, RejectReason.BAD_TIME),
+    ({"iat": int(NOW) + 31, "exp": int(NOW) + 60}, RejectReason.NOT_YET_VALID),
+    ({"iat": NOW - 100, "exp": NOW - 30}, RejectReason.EXPIRED),
+    ({"jti": ...}, RejectReason.BAD_SUBJECT),
+    ({"jti": ""}, RejectReason.BAD_SUBJECT),
+    ({"jti": 7}, RejectReason.BAD_SUBJECT),
+    ({"jti": None}, RejectReason.BAD_SUBJECT),
+    ({"jti": "x" * 513}, RejectReason.BAD_SUBJECT),
+    ({"sub": ..., "sid": ...}, RejectReason.BAD_SUBJECT),
+    ({"sub": 5}, RejectReason.BAD_SUBJECT),
+    ({"sub": None}, RejectReason.BAD_SUBJECT),
+    ({"sub": ""}, RejectReason.BAD_SUBJECT),
+    ({"sid": ["session-1"]}, RejectReason.BAD_SUBJECT),
+    ({"sid": ""}, RejectReason.BAD_SUBJECT),
+    ({"sid": "x" * 513}, RejectReason.BAD_SUBJECT),
+    ({"events": ...}, RejectReason.NO_LOGOUT_EVENT),
+    ({"events": None}, RejectReason.NO_LOGOUT_EVENT),
+    ({"events": {}}, RejectReason.NO_LOGOUT_EVENT),
+    ({"events": [LOGOUT_EVENT]}, RejectReason.NO_LOGOUT_EVENT),
+    ({"events": LOGOUT_EVENT}, RejectReason.NO_LOGOUT_EVENT),
+    ({"events": {LOGOUT_EVENT: None}}, RejectReason.NO_LOGOUT_EVENT),
+    ({"events": {LOGOUT_EVENT: []}}, RejectReason.NO_LOGOUT_EVENT),
+    ({"events": {LOGOUT_EVENT: True}}, RejectReason.NO_LOGOUT_EVENT),
+    ({"events": {LOGOUT_EVENT + "/": {}}}, RejectReason.NO_LOGOUT_EVENT),
+    ({"events": {LOGOUT_EVENT.replace("http:", "https:"): {}}}, RejectReason.NO_LOGOUT_EVENT),
+    ({"nonce": "n"}, RejectReason.HAS_NONCE),
+    ({"nonce": None}, RejectReason.HAS_NONCE),
 ]
 
 
 @pytest.mark.parametrize(("changed", "reason"), BAD_CLAIMS)
-def test_what_is_wrong_with_the_claims_is_named(changed: dict[str, Any], reason: Reason) -> None:
+def test_what_is_wrong_with_the_claims_is_named(changed: dict[str, Any], reason: RejectReason) -> None:
     refused = judged(logout_token(**changed))
     assert isinstance(refused, Rejected)
     assert (refused.code, refused.reason) == (Code.TOKEN_INVALID, reason)
@@ -161,34 +161,36 @@ def test_what_is_wrong_with_the_claims_is_named(changed: dict[str, Any], reason:
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
-        ({"typ": "at+jwt"}, Reason.WRONG_TYPE),
-        ({"typ": "secevent+jwt"}, Reason.WRONG_TYPE),
-        ({"typ": "dpop+jwt"}, Reason.WRONG_TYPE),
-        ({"typ": "logout"}, Reason.WRONG_TYPE),
-        ({"alg": "none"}, Reason.WRONG_ALGORITHM),
-        ({"alg": "HS512"}, Reason.WRONG_ALGORITHM),
-        ({"crit": ["exp"]}, Reason.CRITICAL_HEADER),
-        ({"typ": 5}, Reason.BAD_HEADER),
+        ({"typ": "at+jwt"}, RejectReason.WRONG_TYPE),
+        ({"typ": "secevent+jwt"}, RejectReason.WRONG_TYPE),
+        ({"typ": "dpop+jwt"}, RejectReason.WRONG_TYPE),
+        ({"typ": "logout"}, RejectReason.WRONG_TYPE),
+        ({"alg": "none"}, RejectReason.WRONG_ALGORITHM),
+        ({"alg": "HS512"}, RejectReason.WRONG_ALGORITHM),
+        ({"crit": ["exp"]}, RejectReason.CRITICAL_HEADER),
+        ({"typ": 5}, RejectReason.BAD_HEADER),
     ],
 )
-def test_what_is_wrong_with_the_header_is_named(header: dict[str, Any], reason: Reason) -> None:
+def test_what_is_wrong_with_the_header_is_named(header: dict[str, Any], reason: RejectReason) -> None:
     refused = judged(logout_token(header))
     assert isinstance(refused, Rejected)
     assert refused.reason is reason
 
 
 @pytest.mark.parametrize(("changed", "_"), BAD_CLAIMS)
-def test_the_signature_comes_before_every_claim_but_the_issuer(changed: dict[str, Any], _: Reason) -> None:
+def test_the_signature_comes_before_every_claim_but_the_issuer(
+    changed: dict[str, Any], _: RejectReason
+) -> None:
     forged = sign({"alg": "HS256", "typ": "logout+jwt"}, body(**changed), "HS256", b"x" * 64)
     refused = judged(forged)
     assert isinstance(refused, Rejected)
-    assert refused.reason in {Reason.BAD_SIGNATURE, Reason.UNKNOWN_ISSUER}
+    assert refused.reason in {RejectReason.BAD_SIGNATURE, RejectReason.UNKNOWN_ISSUER}
 
 
 def test_an_entry_without_logout_takes_none() -> None:
     refused = judged(logout_token(), secret_set())
     assert isinstance(refused, Rejected)
-    assert refused.reason is Reason.NOT_FOR_THIS_USE
+    assert refused.reason is RejectReason.NOT_FOR_THIS_USE
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
@@ -223,7 +225,7 @@ def test_a_logout_token_opens_nothing_even_where_the_client_is_the_audience(
     for use in ("connect", "admin"):
         refused = verify(text, secret_set(use=("connect", "admin")), use, NOW)
         assert isinstance(refused, Rejected)
-        assert refused.reason is Reason.WRONG_TYPE
+        assert refused.reason is RejectReason.WRONG_TYPE
 
 
 @pytest.mark.parametrize("events", [["a"], "a", None, {"concert": 1}])
@@ -241,41 +243,41 @@ def accepted(jti: str, **changed: Any) -> LogoutToken:
 
 
 def test_a_token_counts_once_for_as_long_as_it_would_count() -> None:
-    memory, first = ReplayMemory(10), accepted("a")
-    assert memory.first(first, NOW)
-    assert not memory.first(first, NOW)
-    assert memory.first(accepted("b"), NOW)
+    memory, first = ReplayCache(10), accepted("a")
+    assert memory.register(first, NOW)
+    assert not memory.register(first, NOW)
+    assert memory.register(accepted("b"), NOW)
     last = NOW + 149.9
     assert isinstance(judged(logout_token(jti="a"), now=last), LogoutToken)
-    assert not memory.first(first, last)
+    assert not memory.register(first, last)
     assert isinstance(judged(logout_token(jti="a"), now=NOW + 150), Rejected)
 
 
 def test_what_failed_may_come_again() -> None:
-    memory, first = ReplayMemory(10), accepted("a")
-    assert memory.first(first, NOW)
+    memory, first = ReplayCache(10), accepted("a")
+    assert memory.register(first, NOW)
     memory.forget(first)
-    assert memory.first(first, NOW)
-    assert not memory.first(first, NOW)
+    assert memory.register(first, NOW)
+    assert not memory.register(first, NOW)
 
 
 def test_ids_belong_to_their_issuer() -> None:
     other_entry = forge.entry("other", "secret_file", logout=LogoutSettings((CLIENT,)))
-    keys = KeySet.of([other_entry], forge.keys_of(other_entry, forge.SECRET))
+    keys = KeySet.build([other_entry], forge.keys_of(other_entry, forge.SECRET))
     other = judged(logout_token(iss=other_entry.issuer, jti="a"), keys)
     assert isinstance(other, LogoutToken)
-    memory = ReplayMemory(10)
-    assert memory.first(accepted("a"), NOW)
-    assert memory.first(other, NOW)
+    memory = ReplayCache(10)
+    assert memory.register(accepted("a"), NOW)
+    assert memory.register(other, NOW)
 
 
 def test_the_memory_is_bounded_and_forgets_what_has_expired() -> None:
-    memory = ReplayMemory(3)
+    memory = ReplayCache(3)
     for number in range(10):
-        assert memory.first(accepted(str(number)), NOW)
+        assert memory.register(accepted(str(number)), NOW)
         assert len(memory) <= 3
-    assert [memory.first(accepted(str(number)), NOW) for number in (8, 9)] == [False, False]
-    memory.first(accepted("x"), NOW + 1000)
+    assert [memory.register(accepted(str(number)), NOW) for number in (8, 9)] == [False, False]
+    memory.register(accepted("x"), NOW + 1000)
     assert len(memory) == 1
 
 

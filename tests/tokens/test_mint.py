@@ -7,7 +7,7 @@ import pytest
 
 from compartmentd.errors import UsageError
 from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX, KeySet
-from compartmentd.tokens.mint import LIFETIME, make_development_secret, mint
+from compartmentd.tokens.mint import LIFETIME, make_development_secret, mint_token
 from compartmentd.tokens.verify import Verified, verify
 from tests.tokens.forge import NOW, SECRET, entry, keys_of, name_case
 
@@ -31,8 +31,8 @@ KEY = make_development_secret()
 )
 def test_what_is_minted_is_accepted(settings: dict[str, Any]) -> None:
     who = entry(**{"kind": "secret_file", **settings})
-    keys = KeySet.of([who], keys_of(who, KEY))
-    verified = verify(mint(who, KEY, {"sub": "alice", "scope": "a b"}, NOW), keys, "connect", NOW)
+    keys = KeySet.build([who], keys_of(who, KEY))
+    verified = verify(mint_token(who, KEY, {"sub": "alice", "scope": "a b"}, NOW), keys, "connect", NOW)
     assert isinstance(verified, Verified), verified
     assert verified.subject == ("corp", "alice")
     assert verified.claims["scope"] == "a b"
@@ -44,15 +44,18 @@ def test_what_is_minted_is_accepted(settings: dict[str, Any]) -> None:
     [((None,), None), (("at+jwt", "x"), "at+jwt"), (("x", "jwt"), "jwt"), ((None, "JWT", "at+jwt"), "JWT")],
 )
 def test_the_type_is_one_that_the_entry_accepts(types: tuple[str | None, ...], typ: str | None) -> None:
-    made = mint(entry(kind="secret_file", types=types), KEY, {"sub": "alice"}, NOW)
+    made = mint_token(entry(kind="secret_file", types=types), KEY, {"sub": "alice"}, NOW)
     assert jwt.get_unverified_header(made).get("typ") == typ
 
 
 def test_claims_win_over_what_is_filled_in() -> None:
     who = entry(kind="secret_file")
-    keys = KeySet.of([who], keys_of(who, KEY))
+    keys = KeySet.build([who], keys_of(who, KEY))
     verified = verify(
-        mint(who, KEY, {"sub": "a", "aud": ["realtime", "x"], "exp": NOW + 5}, NOW), keys, "connect", NOW
+        mint_token(who, KEY, {"sub": "a", "aud": ["realtime", "x"], "exp": NOW + 5}, NOW),
+        keys,
+        "connect",
+        NOW,
     )
     assert isinstance(verified, Verified)
     assert verified.claims["aud"] == ["realtime", "x"]
@@ -73,14 +76,14 @@ def test_claims_win_over_what_is_filled_in() -> None:
 )
 def test_nothing_is_minted_without_a_development_key(secret: bytes, settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="`corp` has no development key") as caught:
-        mint(entry(**{"kind": "secret_file", **settings}), secret, {"sub": "a"}, NOW)
+        mint_token(entry(**{"kind": "secret_file", **settings}), secret, {"sub": "a"}, NOW)
     assert not secret or secret.decode() not in str(caught.value)
 
 
 @pytest.mark.parametrize("claims", [{"sub": object()}, {"sub": b"x"}, {"iss": 5}])
 def test_claims_that_are_no_json_are_a_usage_error(claims: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="plain JSON"):
-        mint(entry(kind="secret_file"), KEY, claims, NOW)
+        mint_token(entry(kind="secret_file"), KEY, claims, NOW)
 
 
 def test_development_secrets_are_marked_strong_and_never_the_same() -> None:

@@ -7,7 +7,7 @@ import pytest
 from compartmentd.document.bundled import schema
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.material import ALGORITHMS
-from compartmentd.tokens.presets import NO_PRESET, PRESETS, preset_of
+from compartmentd.tokens.presets import NO_PRESET, PRESETS, find_preset
 from tests.tokens.forge import entry
 
 TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
@@ -62,7 +62,7 @@ GOOD = [
 
 @pytest.mark.parametrize(("name", "issuer"), GOOD)
 def test_an_issuer_that_tokens_have_is_no_mistake(name: str, issuer: str) -> None:
-    assert PRESETS[name].mistake_in_issuer(issuer) is None
+    assert PRESETS[name].find_issuer_mistake(issuer) is None
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_an_issuer_that_tokens_have_is_no_mistake(name: str, issuer: str) -> Non
     ],
 )
 def test_any_other_is_one_and_comes_with_help(name: str, issuer: str) -> None:
-    mistake = PRESETS[name].mistake_in_issuer(issuer)
+    mistake = PRESETS[name].find_issuer_mistake(issuer)
     assert mistake is not None
     assert mistake.message
     assert mistake.help
@@ -104,8 +104,8 @@ def test_any_other_is_one_and_comes_with_help(name: str, issuer: str) -> None:
     ],
 )
 def test_a_vendor_is_known_by_a_host_of_its_own(issuer: str, name: str | None) -> None:
-    assert preset_of(None, issuer) is (None if name is None else PRESETS[name])
-    assert preset_of("keycloak", issuer) is PRESETS["keycloak"]
+    assert find_preset(None, issuer) is (None if name is None else PRESETS[name])
+    assert find_preset("keycloak", issuer) is PRESETS["keycloak"]
 
 
 @pytest.mark.parametrize(
@@ -132,4 +132,4 @@ def test_a_vendor_is_known_by_a_host_of_its_own(issuer: str, name: str | None) -
     ],
 )
 def test_where_the_discovery_document_is(name: str, issuer: str, below: str) -> None:
-    assert PRESETS[name].discovered_below(issuer) == below
+    assert PRESETS[name].get_discovery_base(issuer) == below

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from compartmentd.policy.codes import Code
-from compartmentd.tokens.rejected import Reason, invalid, listed, quoted
+from compartmentd.tokens.rejected import RejectReason, quote, quote_list, reject
 
 
 @pytest.mark.parametrize(
@@ -22,16 +22,16 @@ from compartmentd.tokens.rejected import Reason, invalid, listed, quoted
     ids=range(9),
 )
 def test_what_a_stranger_wrote_is_shown_bounded_and_breaks_no_line(text: str, shown: str) -> None:
-    assert quoted(text) == shown
-    assert quoted(text).isprintable()
+    assert quote(text) == shown
+    assert quote(text).isprintable()
 
 
 def test_lists_are_bounded() -> None:
-    assert listed([]) == ""
-    assert listed("abcde") == "`a`, `b`, `c`, `d`, `e`"
-    assert listed("abcdef") == "`a`, `b`, `c`, `d`, `e` and 1 more"
-    assert listed("abc", most=2) == "`a`, `b` and 1 more"
+    assert quote_list([]) == ""
+    assert quote_list("abcde") == "`a`, `b`, `c`, `d`, `e`"
+    assert quote_list("abcdef") == "`a`, `b`, `c`, `d`, `e` and 1 more"
+    assert quote_list("abc", most=2) == "`a`, `b` and 1 more"
 
 
 def test_an_invalid_token_is_told_to_the_client_by_its_code_alone() -> None:
-    assert invalid(Reason.EXPIRED, "x").code is Code.TOKEN_INVALID
+    assert reject(RejectReason.EXPIRED, "x").code is Code.TOKEN_INVALID

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.tokens.entry import KeySource
-from compartmentd.tokens.remote import discovery_url, http_allowed, is_loopback, refused_url
+from compartmentd.tokens.remote import build_discovery_url, check_url, is_loopback, warn_of_plain_http
 from tests.tokens import forge
 
 ALLOWED = [
@@ -59,24 +59,24 @@ REFUSED = [
 
 @pytest.mark.parametrize("url", ALLOWED)
 def test_allowed(url: str) -> None:
-    assert refused_url(url, allow_http=False) is None
+    assert check_url(url, allow_http=False) is None
 
 
 @pytest.mark.parametrize("url", PLAIN)
 def test_plain_http_is_for_loopback_or_by_choice(url: str) -> None:
-    assert "must be `https://`" in str(refused_url(url, allow_http=False))
-    assert refused_url(url, allow_http=True) is None
+    assert "must be `https://`" in str(check_url(url, allow_http=False))
+    assert check_url(url, allow_http=True) is None
 
 
 @pytest.mark.parametrize("url", REFUSED)
 @pytest.mark.parametrize("allow_http", [False, True])
 def test_refused(url: str, allow_http: bool) -> None:
-    assert refused_url(url, allow_http=allow_http) is not None
+    assert check_url(url, allow_http=allow_http) is not None
 
 
 @given(st.text() | st.text().map("https://".__add__), st.booleans())
 def test_whatever_it_is_there_is_an_answer_that_does_not_quote_it(url: str, allow_http: bool) -> None:
-    refused = refused_url(url, allow_http=allow_http)
+    refused = check_url(url, allow_http=allow_http)
     assert refused is None or len(url) < 10 or url not in refused
 
 
@@ -93,7 +93,7 @@ def test_whatever_it_is_there_is_an_answer_that_does_not_quote_it(url: str, allo
     ],
 )
 def test_where_the_discovery_document_is(issuer: str, url: str) -> None:
-    assert discovery_url(issuer) == url
+    assert build_discovery_url(issuer) == url
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "[::1]", "localhost.", "127.0.0.1 "])
@@ -103,8 +103,8 @@ def test_what_is_not_certainly_this_machine(host: str) -> None:
 
 def test_plain_http_is_warned_of_wherever_it_is_allowed() -> None:
     source = KeySource("jwks_url", "http://id.example.com/jwks", forge.SPAN)
-    warning = http_allowed(forge.entry(keys=source, allow_http=True))
+    warning = warn_of_plain_http(forge.entry(keys=source, allow_http=True))
     assert warning is not None
     assert (warning.severity, warning.code, warning.span) == ("warning", "issuer.allow-http", forge.SPAN)
-    assert http_allowed(forge.entry(keys=source)) is None
-    assert http_allowed(forge.entry(allow_http=True)) is None
+    assert warn_of_plain_http(forge.entry(keys=source)) is None
+    assert warn_of_plain_http(forge.entry(allow_http=True)) is None

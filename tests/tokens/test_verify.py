@@ -14,7 +14,7 @@ from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.signing import MAX_TRIED
-from compartmentd.tokens.verify import Rejected, Verified, principal_of, verify
+from compartmentd.tokens.verify import Rejected, Verified, build_principal, verify
 from tests.tokens.forge import (
     NOW,
     SECRET,
@@ -73,12 +73,12 @@ def accepted(text: str, keys: KeySet = KEYS, **more: Any) -> Verified:
 @pytest.mark.parametrize("kind", ["jwks_file", "public_key_file"])
 def test_every_public_key_algorithm(algorithm: str, key: Any, kind: str) -> None:
     who = entry(kind=kind, algorithms=(algorithm,))
-    keys = KeySet.of([who], keys_of(who, pem(key) if kind == "public_key_file" else jwks(key)))
+    keys = KeySet.build([who], keys_of(who, pem(key) if kind == "public_key_file" else jwks(key)))
     made = jwt.encode(claims(), private_pem(key), algorithm=algorithm, headers={"kid": "any"})
     verified = accepted(made, keys)
     assert verified.subject == Subject(EntryName("corp"), "alice")
     assert verified.algorithm == algorithm
-    assert keys.has(EntryName("corp"), verified.thumbprint)
+    assert keys.has_key(EntryName("corp"), verified.thumbprint)
     head, payload, signature = made.split(".")
     other = jwt.encode(claims(sub="mallory"), private_pem(key), algorithm=algorithm)
     assert refusal(f"{head}.{other.split('.')[1]}.{signature}", keys).reason == "bad_signature"
@@ -95,7 +95,7 @@ def test_every_secret_algorithm(algorithm: str) -> None:
 
 def test_ed25519_is_eddsa_in_a_header_too() -> None:
     who = entry(algorithms=("EdDSA",))
-    keys = KeySet.of([who], keys_of(who, jwks(ED)))
+    keys = KeySet.build([who], keys_of(who, jwks(ED)))
     assert accepted(sign({"alg": "Ed25519"}, claims(), "EdDSA", ED), keys)
 
 
@@ -106,7 +106,7 @@ def test_what_a_verified_token_tells() -> None:
     assert verified.typ == "at+jwt"
     assert verified.ends_at == body["exp"]
     assert "alice" not in repr(verified)
-    principal = principal_of(verified, entry())
+    principal = build_principal(verified, entry())
     assert principal.subject == verified.subject
     assert principal.scopes == {"a", "b"}
     assert not principal.scopes_uncertain
@@ -116,8 +116,8 @@ def test_what_a_verified_token_tells() -> None:
 
 def test_scopes_come_from_the_claims_that_the_entry_names() -> None:
     verified = accepted(token(scope="a", permissions=["b", "c"], scp=5))
-    assert principal_of(verified, entry(scopes=("permissions",))).scopes == {"b", "c"}
-    assert principal_of(verified, entry()).scopes_uncertain
+    assert build_principal(verified, entry(scopes=("permissions",))).scopes == {"b", "c"}
+    assert build_principal(verified, entry()).scopes_uncertain
 
 
 def changed(header: dict[str, Any] | None = None, /, **settings: Any) -> Any:
@@ -452,7 +452,7 @@ def test_no_value_of_other_claims_is_in_a_detail() -> None:
 
 def test_a_public_key_is_never_a_secret() -> None:
     who = entry(kind="public_key_file", algorithms=("RS256",))
-    keys = KeySet.of([who], keys_of(who, pem(RSA)))
+    keys = KeySet.build([who], keys_of(who, pem(RSA)))
     public = pem(RSA)
     for secret in (public, public.strip(), public.replace(b"\n", b""), b"".join(public.splitlines()[1:-1])):
         result = refusal(sign({"alg": "HS256"}, claims(), key=secret), keys)
@@ -461,7 +461,7 @@ def test_a_public_key_is_never_a_secret() -> None:
 
 def test_an_algorithm_counts_only_for_the_key_it_fits() -> None:
     who = entry(algorithms=("RS256", "ES256"))
-    keys = KeySet.of(
+    keys = KeySet.build(
         [who], keys_of(who, jwks(jwk(RSA.public_key(), kid="r"), jwk(P256.public_key(), kid="e")))
     )
     assert accepted(sign({"alg": "RS256", "kid": "r"}, claims(), "RS256", RSA), keys)
@@ -476,7 +476,7 @@ def test_an_algorithm_counts_only_for_the_key_it_fits() -> None:
 def test_a_key_in_the_header_is_never_used() -> None:
     own = private_key("p256", "mallory")
     who = entry(algorithms=("ES256",))
-    keys = KeySet.of([who], keys_of(who, jwks(P256)))
+    keys = KeySet.build([who], keys_of(who, jwks(P256)))
     header = {
         "alg": "ES256",
         "jwk": jwk(own.public_key()),
@@ -489,7 +489,7 @@ def test_a_key_in_the_header_is_never_used() -> None:
 def test_kid_picks_among_the_keys() -> None:
     old, new = private_key("p256", "old"), private_key("p256", "new")
     who = entry(algorithms=("ES256",))
-    keys = KeySet.of(
+    keys = KeySet.build(
         [who], keys_of(who, jwks(jwk(old.public_key(), kid="old"), jwk(new.public_key(), kid="new")))
     )
     for name, key in (("old", old), ("new", new)):
@@ -506,7 +506,7 @@ def test_kid_picks_among_the_keys() -> None:
 def test_tries_without_kid_are_bounded(count: int, reason: str | None) -> None:
     pairs = [private_key("p256", str(i)) for i in range(count)]
     who = entry(algorithms=("ES256",))
-    keys = KeySet.of(
+    keys = KeySet.build(
         [who], keys_of(who, jwks(*(jwk(p.public_key(), kid=str(i)) for i, p in enumerate(pairs))))
     )
     result = judged(sign({"alg": "ES256"}, claims(), "ES256", pairs[-1]), keys)
@@ -519,7 +519,7 @@ def test_two_issuers_with_one_kid_never_verify_each_others_tokens(order: tuple[s
     pairs = {name: private_key("p256", name) for name in order}
     entries = [entry(name, algorithms=("ES256",)) for name in order]
     read = [key for who in entries for key in keys_of(who, jwks(jwk(pairs[who.name].public_key(), kid="1")))]
-    keys = KeySet.of(entries, read)
+    keys = KeySet.build(entries, read)
 
     def made(issuer: str, signer: str) -> str:
         body = claims(iss=f"https://{issuer}.example.com")
@@ -535,14 +535,16 @@ def test_two_issuers_with_one_kid_never_verify_each_others_tokens(order: tuple[s
 
 def test_an_entry_without_keys_is_unavailable_not_invalid() -> None:
     who, other = entry(kind="secret_file"), entry("other", kind="secret_file")
-    keys = KeySet.of([who, other], keys_of(other, SECRET))
+    keys = KeySet.build([who, other], keys_of(other, SECRET))
     assert keys.pending == (who.name,)
     result = refusal(GOOD, keys)
     assert (result.code, result.reason) == (Code.KEYS_UNAVAILABLE, "no_keys")
 
 
 def test_without_entries_every_token_is_refused() -> None:
-    assert refusal(GOOD, KeySet.of()).detail == "no entry has the token's `iss`, `https://corp.example.com`"
+    assert (
+        refusal(GOOD, KeySet.build()).detail == "no entry has the token's `iss`, `https://corp.example.com`"
+    )
 
 
 def test_the_nearest_issuer_is_named() -> None:
@@ -551,7 +553,7 @@ def test_the_nearest_issuer_is_named() -> None:
         "https://id.example.com/realms/acme",
         "https://other.example.com",
     )
-    keys = KeySet.of([entry(f"e{index}", issuer=name) for index, name in enumerate(names)])
+    keys = KeySet.build([entry(f"e{index}", issuer=name) for index, name in enumerate(names)])
     for issuer, nearest in [
         ("https://id.example.com/realms/acme/", names[1]),
         ("https://id.example.com/realms/b", names[0]),
@@ -576,13 +578,13 @@ def test_use_and_accepted_entries_narrow() -> None:
 def test_key_sets_are_immutable_and_leave_out_keys_of_others() -> None:
     who: IssuerEntry = entry(kind="secret_file")
     (key,) = keys_of(who, SECRET)
-    assert not KeySet.of([entry("b", kind="secret_file")], [key]).has(who.name, key.thumbprint)
-    keys = KeySet.of([who], [key])
-    assert keys.entry(who.name) is who
-    assert keys.entry(EntryName("b")) is None
-    assert keys.has(who.name, key.thumbprint)
-    assert not keys.has(who.name, key.thumbprint, "HS512")
-    assert not keys.has(EntryName("b"), key.thumbprint)
+    assert not KeySet.build([entry("b", kind="secret_file")], [key]).has_key(who.name, key.thumbprint)
+    keys = KeySet.build([who], [key])
+    assert keys.find_entry(who.name) is who
+    assert keys.find_entry(EntryName("b")) is None
+    assert keys.has_key(who.name, key.thumbprint)
+    assert not keys.has_key(who.name, key.thumbprint, "HS512")
+    assert not keys.has_key(EntryName("b"), key.thumbprint)
     with pytest.raises(AttributeError):
         keys.keys = {}  # type: ignore[misc]
     with pytest.raises(TypeError):
@@ -607,7 +609,7 @@ def test_a_change_of_any_character_is_refused(instead: str) -> None:
 def test_a_change_of_any_character_of_a_public_key_signature_is_refused(name: str) -> None:
     algorithm = {"rsa": "RS256", "p256": "ES256", "ed25519": "EdDSA"}[name]
     who = entry()
-    keys = KeySet.of([who], keys_of(who, jwks(private_key(name))))
+    keys = KeySet.build([who], keys_of(who, jwks(private_key(name))))
     made = sign({"alg": algorithm}, claims(), algorithm, private_key(name))
     accepted(made, keys)
     for index in range(made.rindex(".") + 1, len(made)):

@@ -14,7 +14,7 @@ from compartmentd.document.node import MERGE, Node
 from compartmentd.names import EntryName
 from compartmentd.tokens.entry import IssuerEntry, KeySource, LogoutSettings, Use
 from compartmentd.tokens.presets import NO_PRESET, PRESETS, Preset
-from compartmentd.tokens.remote import http_allowed
+from compartmentd.tokens.remote import warn_of_plain_http
 
 _SECRETS = frozenset({"secret_file", "secret_env"})
 _FOR_SECRET = ("HS256",)
@@ -77,7 +77,7 @@ class Issuers:
             keys_name_issuers=preset.tenants,
             never=preset.never,
         )
-        warning = http_allowed(entry)
+        warning = warn_of_plain_http(entry)
         if warning is not None:
             self.report.problems.append(warning)
         return entry

@@ -11,7 +11,7 @@ from compartmentd.configuration.compiler.uncertain import may_hold
 from compartmentd.document.node import Node
 from compartmentd.tokens.entry import KeyKind, KeySource
 from compartmentd.tokens.presets import Preset
-from compartmentd.tokens.remote import refused_url
+from compartmentd.tokens.remote import check_url
 
 KeyFile: TypeAlias = Literal["jwks_file", "public_key_file", "secret_file"]
 KeyUrl: TypeAlias = Literal["discovery", "jwks_url"]
@@ -52,11 +52,11 @@ class KeySources:
             return None
         if preset.jwks_url is not None:
             return KeySource("jwks_url", preset.jwks_url, node.fields["preset"].span)
-        return self._from_url("discovery", issuer, preset.discovered_below(issuer.data), node)
+        return self._from_url("discovery", issuer, preset.get_discovery_base(issuer.data), node)
 
     def _from_url(self, kind: KeyUrl, written: Node, url: str, entry: Node) -> KeySource | None:
         allow_http = entry.get("allow_http")
-        refused = refused_url(url, allow_http=allow_http is not None and allow_http.data)
+        refused = check_url(url, allow_http=allow_http is not None and allow_http.data)
         if refused is None:
             return KeySource(kind, url, written.span)
         if written is entry.get("issuer"):

@@ -23,9 +23,9 @@ from compartmentd.configuration.compiler.server import ServerReader
 from compartmentd.configuration.settings import Configuration, LogSettings, ServerSettings
 from compartmentd.document.node import Node
 from compartmentd.names import Digest
-from compartmentd.policy.fingerprint import with_fingerprints
+from compartmentd.policy.fingerprint import add_fingerprints
 from compartmentd.policy.model import Limits, Nobody, Policy, Rule
-from compartmentd.problems import Problem, any_error, in_file_order, start_of
+from compartmentd.problems import Problem, has_errors, sort_problems, span_of_file
 from compartmentd.tokens.entry import IssuerEntry
 
 
@@ -62,9 +62,9 @@ def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
     configuration = None
     if sections.root is not None and not sections.root.broken:
         configuration = _compile(sections, sections.root, used, report, serving=serving)
-    problems = in_file_order(report.problems, used.names)
+    problems = sort_problems(report.problems, used.names)
     return Loaded(
-        configuration=None if any_error(problems) else configuration,
+        configuration=None if has_errors(problems) else configuration,
         problems=problems,
         digest=used.digest(),
         files=used.names,
@@ -96,9 +96,9 @@ def _compile(
         sections.namespaces,
         merged(Limits(), root.get("limits")),
     )
-    if not sections.namespaces and not any_error(report.problems):
+    if not sections.namespaces and not has_errors(report.problems):
         report.warning(
-            start_of(root.file), "namespaces.none", "no namespace is declared, so nobody can connect"
+            span_of_file(root.file), "namespaces.none", "no namespace is declared, so nobody can connect"
         )
     policy = Policy(
         rules=rules,
@@ -106,8 +106,8 @@ def _compile(
         schemas=schemas.schemas,
         admin_access=_admin_access(root, reader, places),
     )
-    if serving and not any_error(report.problems):
-        policy = with_fingerprints(policy)
+    if serving and not has_errors(report.problems):
+        policy = add_fingerprints(policy)
     return Configuration(
         server=server,
         log=_log_settings(root.get("log")),

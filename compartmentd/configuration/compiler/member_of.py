@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.requirements import NamedRules, Need
 from compartmentd.policy.model import RoomTemplate
-from compartmentd.policy.rules.placeholders import placeholders, written
-from compartmentd.policy.templates.overlap import reached
+from compartmentd.policy.rules.placeholders import format_text, list_parameters
+from compartmentd.policy.templates.overlap import find_reached_templates
 from compartmentd.problems import Span
 
 
@@ -40,10 +40,10 @@ class Memberships:
 
     def _follow(self, template: RoomTemplate, need: Need, near: _ByPrefix) -> None:
         params = {param.name: param for param in template.params}
-        found = reached(need.text, params, near.candidates(need.text[0]))
+        found = find_reached_templates(need.text, params, near.candidates(need.text[0]))
         self._edges.setdefault(template.name, []).extend((target, need.span) for target in found)
         if not found and not self._may_be_doubtful(need.text[0]):
-            message = f"no template has a room like `{written(need.text)}`"
+            message = f"no template has a room like `{format_text(need.text)}`"
             self.report.error(
                 need.span, "member-of.unknown", message, "`member_of` names a room of the same namespace"
             )
@@ -101,4 +101,4 @@ class _ByPrefix:
 
 def _fillable(need: Need, template: RoomTemplate) -> bool:
     names = {param.name for param in template.params}
-    return not need.negated and names.issuperset(placeholders(need.text))
+    return not need.negated and names.issuperset(list_parameters(need.text))

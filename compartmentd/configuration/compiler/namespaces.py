@@ -16,7 +16,7 @@ from compartmentd.configuration.compiler.uncertain import may_hold
 from compartmentd.document.node import Node
 from compartmentd.names import EntryName, NamespaceName
 from compartmentd.policy.model import ApiRules, Limits, Namespace, Nobody, Rule
-from compartmentd.problems import any_error
+from compartmentd.problems import has_errors
 
 
 class NamespaceReader:
@@ -105,7 +105,7 @@ class NamespaceReader:
 
     def _warn_if_closed(self, name: str, node: Node, connect: Rule) -> None:
         # A rule that could not be read stands as `nobody`, so with an error before nothing follows from it.
-        if any_error(self.report.problems) or isinstance(connect, Nobody):
+        if has_errors(self.report.problems) or isinstance(connect, Nobody):
             return
         if not without_token(connect, self.places.named.rules):
             message = (

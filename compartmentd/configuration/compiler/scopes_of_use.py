@@ -10,8 +10,8 @@ from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.requirements import Kind, NamedRules, Need
 from compartmentd.document.nearest import nearest
 from compartmentd.policy.model import Members, Param, Rule, Text
-from compartmentd.policy.rules.placeholders import placeholders, written
-from compartmentd.policy.templates.overlap import ambiguity
+from compartmentd.policy.rules.placeholders import format_text, list_parameters
+from compartmentd.policy.templates.overlap import find_ambiguity
 
 
 class Place(NamedTuple):
@@ -55,7 +55,7 @@ class Places:
                     )
 
     def _text(self, need: Need, place: Place) -> None:
-        names = placeholders(need.text)
+        names = list_parameters(need.text)
         for name in dict.fromkeys(names):
             if name not in place.params:
                 self._no_parameter(need, name, place)
@@ -64,13 +64,13 @@ class Places:
             self._readable(need, place)
 
     def _readable(self, need: Need, place: Place) -> None:
-        params = {name: place.params[name] for name in placeholders(need.text)}
+        params = {name: place.params[name] for name in list_parameters(need.text)}
         key = (need.text, tuple(params.values()))
         if key not in self._ambiguous:
-            self._ambiguous[key] = ambiguity(need.text, params)
+            self._ambiguous[key] = find_ambiguity(need.text, params)
         example = self._ambiguous[key]
         if example is not None:
-            message = f"`{written(need.text)}` can be read in two ways: `{example}`{_via(need)}"
+            message = f"`{format_text(need.text)}` can be read in two ways: `{example}`{_via(need)}"
             help_ = "put a literal between the placeholders that none of them can hold"
             self.report.error(need.span, "rule.ambiguous", message, help_)
 

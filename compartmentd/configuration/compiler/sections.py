@@ -13,7 +13,7 @@ from compartmentd.document import schema
 from compartmentd.document.node import MERGE, Node
 from compartmentd.document.source import decode
 from compartmentd.document.yamldoc import Budget, parse
-from compartmentd.problems import start_of
+from compartmentd.problems import span_of_file
 
 Section = Literal["namespaces", "rules"]
 
@@ -57,7 +57,7 @@ class Sections:
         return parsed.root
 
     def _fail(self, path: str, message: str) -> None:
-        self.report.error(start_of(path), "file.unreadable", message)
+        self.report.error(span_of_file(path), "file.unreadable", message)
         self.complete = False
 
     def _check(self, root: Node, definition: str | None) -> None:

@@ -9,11 +9,11 @@ from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.uncertain import may_hold
 from compartmentd.document.node import Node
 from compartmentd.policy.model import IntegerParam, OneOfParam, Param, PatternParam, RoomTemplate, Text
-from compartmentd.policy.rules.placeholders import parse_text, placeholders
-from compartmentd.policy.templates.charset import valid_room_name
+from compartmentd.policy.rules.placeholders import list_parameters, parse_text
+from compartmentd.policy.templates.charset import is_valid_room_name
 from compartmentd.policy.templates.integers import LARGEST
-from compartmentd.policy.templates.overlap import conflicts, example, template_ambiguity
-from compartmentd.policy.templates.pattern import PatternProblem, default_param, parse_pattern
+from compartmentd.policy.templates.overlap import find_conflicts, find_example, find_template_ambiguity
+from compartmentd.policy.templates.pattern import PatternProblem, build_default_param, parse_pattern
 
 _SURELY_FITS = 64
 """Characters of at most 4 bytes: a room name has room for so many, whichever they are."""
@@ -45,7 +45,7 @@ class TemplateReader:
         if isinstance(pattern, PatternProblem):
             self.report.error(node.key_span, "template.name", pattern.message, pattern.help)
             return unknown
-        names = placeholders(pattern)
+        names = list_parameters(pattern)
         if len(set(names)) < len(names):
             twice = next(each for each in names if names.count(each) > 1)
             message = f"parameter `{twice}` stands in the name twice"
@@ -55,7 +55,7 @@ class TemplateReader:
         declared = self._declared(node, names)
         read = [self._param(each, declared.get(each), node) for each in names]
         params = tuple(
-            param or default_param(each, node.key_span) for param, each in zip(read, names, strict=True)
+            param or build_default_param(each, node.key_span) for param, each in zip(read, names, strict=True)
         )
         known = None not in read and not may_hold(node, "params", "room")
         shape = Shape(pattern, params, sound=known)
@@ -64,7 +64,7 @@ class TemplateReader:
     def compare(self, templates: Sequence[RoomTemplate]) -> None:
         """Report templates that share a room, or that read one room in two ways."""
         for template in templates:
-            room = template_ambiguity(template)
+            room = find_template_ambiguity(template)
             if room is not None:
                 message = f"`{template.name}` reads room `{room}` in two ways"
                 self.report.error(
@@ -73,7 +73,7 @@ class TemplateReader:
                     message,
                     "put a literal between the parameters that none of them can hold",
                 )
-        for first, second, room in conflicts(templates):
+        for first, second, room in find_conflicts(templates):
             message = f"`{second.name}` and `{first.name}` (line {first.span.line}) share room `{room}`"
             self.report.error(
                 second.span,
@@ -91,14 +91,14 @@ class TemplateReader:
 
     def _param(self, name: str, node: Node | None, template: Node) -> Param | None:
         if node is None:
-            return default_param(name, template.key_span)
+            return build_default_param(name, template.key_span)
         if node.broken:
             return None
         for key, read in self._forms.items():
             if key in node.fields:
                 form = node.get(key)
                 return None if form is None else read(self, name, form)
-        return default_param(name, node.key_span)
+        return build_default_param(name, node.key_span)
 
     def _pattern(self, name: str, node: Node) -> Param | None:
         items = parse_pattern(node.data)
@@ -124,7 +124,7 @@ class TemplateReader:
         if isinstance(node.children, list) and any(item.broken for item in node.children):
             return None
         for item in node.items:
-            if not valid_room_name(item.data):
+            if not is_valid_room_name(item.data):
                 self.report.error(
                     item.span,
                     "template.value",
@@ -143,9 +143,9 @@ class TemplateReader:
     def _possible(self, shape: Shape, node: Node) -> bool:
         """Report a template that no room name can have the form of."""
         literals = "".join(shape.pattern[::2])
-        possible = literals == "" or valid_room_name(literals)
+        possible = literals == "" or is_valid_room_name(literals)
         if possible and len(literals) + sum(map(_least_length, shape.params)) > _SURELY_FITS:
-            possible = example(shape.pattern, {param.name: param for param in shape.params}) is not None
+            possible = find_example(shape.pattern, {param.name: param for param in shape.params}) is not None
         if not possible:
             help_ = "a room name has at most 256 bytes of UTF-8, without control characters"
             self.report.error(node.key_span, "template.impossible", "no room can have this name", help_)

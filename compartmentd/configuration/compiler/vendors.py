@@ -6,7 +6,7 @@ from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.uncertain import may_hold
 from compartmentd.document.node import Node
 from compartmentd.tokens.entry import TENANT
-from compartmentd.tokens.presets import NO_PRESET, Preset, preset_of
+from compartmentd.tokens.presets import NO_PRESET, Preset, find_preset
 
 
 def check_vendor(node: Node, report: Report) -> None:
@@ -14,10 +14,10 @@ def check_vendor(node: Node, report: Report) -> None:
     issuer, name = node.get("issuer"), node.get("preset")
     if issuer is None:
         return
-    preset = preset_of(None if name is None else name.data, issuer.data)
+    preset = find_preset(None if name is None else name.data, issuer.data)
     if preset is None:
         return
-    mistake = preset.mistake_in_issuer(issuer.data)
+    mistake = preset.find_issuer_mistake(issuer.data)
     if mistake is not None:
         report.warning(issuer.span, "issuer.implausible", f"`{issuer.data}` {mistake.message}", mistake.help)
     elif node.get("audience_claim") is None:
@@ -29,7 +29,7 @@ def _check_audience(node: Node, issuer: str, preset: Preset, report: Report) -> 
     if audience is None:
         return
     for item in (audience,) if isinstance(audience.data, str) else audience.items:
-        mistake = preset.mistake_in_audience(item.data, issuer)
+        mistake = preset.find_audience_mistake(item.data, issuer)
         if mistake is not None:
             report.warning(
                 item.span, "audience.implausible", f"`{item.data}` {mistake.message}", mistake.help

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compartmentd.analysis.cases import People, people_of, read_cases
+from compartmentd.analysis.cases import People, collect_people, read_cases
 
 PATTERN = "*.test.yaml"
 
@@ -27,5 +27,5 @@ def people_beside(path: str) -> People:
             continue
         named = tests.get("config")
         if isinstance(named, str) and (file.parent / named).resolve() == configuration.resolve():
-            return people_of(tests)
+            return collect_people(tests)
     return People()

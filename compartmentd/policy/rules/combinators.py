@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from compartmentd.policy.decision import Reason, Truth
 from compartmentd.policy.model import All, AnyOf, Named, Not, Rule
 from compartmentd.policy.rules.conditions import CONDITIONS
-from compartmentd.policy.rules.context import CompiledRule, EvaluationContext, Verdict, undecided
+from compartmentd.policy.rules.context import CompiledRule, EvaluationContext, Verdict, build_unknown_verdict
 from compartmentd.problems import Span
 
 TRUE, FALSE, UNKNOWN = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
 
 
-MOST_READY = 50_000
+MAX_COMPILED_RULES = 50_000
 """Rules that are kept ready: 1.5 KiB each, so that those of a hundred thousand templates take memory only while
 they are in use. To make one ready takes some 20 µs."""
 
@@ -43,38 +43,38 @@ class CompiledRules:
         self._uses = uses
         self._ready: dict[int, tuple[CompiledRule, Rule]] = {}
 
-    def ready(self, rule: Rule) -> CompiledRule:
+    def get_compiled(self, rule: Rule) -> CompiledRule:
         """Return the rule, ready."""
         known = self._ready.get(id(rule))
         if known is None:
-            if len(self._ready) >= MOST_READY:
+            if len(self._ready) >= MAX_COMPILED_RULES:
                 self._ready.clear()
-            known = self._ready[id(rule)] = made_ready(rule), rule
+            known = self._ready[id(rule)] = compile_rule(rule), rule
         return known[0]
 
-    def called(self, name: str) -> CompiledRule | None:
+    def find_named(self, name: str) -> CompiledRule | None:
         """Return what a name stands for, ready, or `None` where it stands for nothing."""
         rule = self._rules.get(name)
-        return None if rule is None else self.ready(rule)
+        return None if rule is None else self.get_compiled(rule)
 
-    def parts(self) -> Iterator[object]:
+    def iter_parts(self) -> Iterator[object]:
         """Yield the rules that are ready."""
         return iter(self._ready.values())
 
-    def uses(self, name: str) -> Sequence[str]:
+    def list_names_used_by(self, name: str) -> Sequence[str]:
         """Return the names that the named rule refers to."""
         return self._uses.get(name, ())
 
 
-def made_ready(rule: Rule) -> CompiledRule:
+def compile_rule(rule: Rule) -> CompiledRule:
     """Make a rule ready; what cannot be is unknown."""
     try:
         return _RULES[type(rule)](rule)
     except Exception:  # noqa: BLE001 - whatever went wrong, the rule is unknown, and unknown never allows
-        return _Undecided(rule)
+        return _UnknownRule(rule)
 
 
-def all_of(verdicts: Sequence[Verdict], text: str, span: Span) -> Verdict:
+def combine_all(verdicts: Sequence[Verdict], text: str, span: Span) -> Verdict:
     """Combine the parts of an `all`, of which there is at least one; its reason has this text and place."""
     if len(verdicts) == 1:
         (only,) = verdicts
@@ -84,18 +84,22 @@ def all_of(verdicts: Sequence[Verdict], text: str, span: Span) -> Verdict:
     to_blame = [verdict for verdict in verdicts if verdict.truth is not TRUE]
     if not to_blame:
         parts = tuple([verdict.reason for verdict in verdicts])
-        return Verdict(TRUE, Reason(text, TRUE, span, parts), until=earliest([v.until for v in verdicts]))
+        return Verdict(
+            TRUE, Reason(text, TRUE, span, parts), until=find_earliest([v.until for v in verdicts])
+        )
     false = [verdict for verdict in to_blame if verdict.truth is FALSE]
     truth = FALSE if false else UNKNOWN
     return Verdict(
         truth,
         Reason(text, truth, span, tuple([verdict.reason for verdict in to_blame])),
         all(verdict.scopes_alone for verdict in to_blame),
-        _latest(verdict.until for verdict in false) if false else earliest([v.until for v in verdicts]),
+        _find_latest(verdict.until for verdict in false)
+        if false
+        else find_earliest([v.until for v in verdicts]),
     )
 
 
-def earliest(moments: Iterable[float | None]) -> float | None:
+def find_earliest(moments: Iterable[float | None]) -> float | None:
     """Return the first of the moments; `None` is one that never comes."""
     first = None
     for moment in moments:
@@ -104,7 +108,7 @@ def earliest(moments: Iterable[float | None]) -> float | None:
     return first
 
 
-def _latest(moments: Iterable[float | None]) -> float | None:
+def _find_latest(moments: Iterable[float | None]) -> float | None:
     last = None
     for moment in moments:
         if moment is None:
@@ -113,15 +117,15 @@ def _latest(moments: Iterable[float | None]) -> float | None:
     return last
 
 
-class _Undecided:
+class _UnknownRule:
     """What is no rule."""
 
     __slots__ = ("verdict",)
 
     def __init__(self, rule: Rule) -> None:
-        self.verdict = undecided(rule)
+        self.verdict = build_unknown_verdict(rule)
 
-    def judge(self, _scene: EvaluationContext) -> Verdict:
+    def evaluate(self, _context: EvaluationContext) -> Verdict:
         return self.verdict
 
 
@@ -135,8 +139,8 @@ class _Named:
         self.body: Verdict | None = None
         self.verdict: Verdict | None = None
 
-    def judge(self, context: EvaluationContext) -> Verdict:
-        body = context.named(self.rule.name)
+    def evaluate(self, context: EvaluationContext) -> Verdict:
+        body = context.evaluate_named(self.rule.name)
         if self.verdict is None or self.body is not body:
             reason = Reason(f"rule {self.rule.name}", body.truth, self.rule.span, (body.reason,))
             self.verdict = Verdict(body.truth, reason, body.scopes_alone, body.until)
@@ -153,11 +157,11 @@ class _All:
         ):  # the compiler refuses it; that nothing is asked for must not mean that all is well
             raise ValueError("an `all` of nothing")
         self.rule = rule
-        self.parts = tuple([made_ready(part) for part in rule.parts])
+        self.parts = tuple([compile_rule(part) for part in rule.parts])
 
-    def judge(self, context: EvaluationContext) -> Verdict:
-        verdicts = [part.judge(context) for part in self.parts]
-        return all_of(verdicts, "all", self.rule.span)
+    def evaluate(self, context: EvaluationContext) -> Verdict:
+        verdicts = [part.evaluate(context) for part in self.parts]
+        return combine_all(verdicts, "all", self.rule.span)
 
 
 class _Any:
@@ -175,36 +179,36 @@ class _Any:
         self.decisive: Verdict | None = None
         self.verdict: Verdict | None = None
 
-    def judge(self, context: EvaluationContext) -> Verdict:
+    def evaluate(self, context: EvaluationContext) -> Verdict:
         verdicts = []
         for index, part in enumerate(self.parts):
             if part is None:
-                part = self.parts[index] = made_ready(self.rule.parts[index])  # noqa: PLW2901 - the part itself
-            verdict = part.judge(context)
+                part = self.parts[index] = compile_rule(self.rule.parts[index])  # noqa: PLW2901 - the part itself
+            verdict = part.evaluate(context)
             if verdict.truth is TRUE and verdict.until is None:  # no other part can matter
-                return self._decided(verdict)
+                return self._reuse_verdict(verdict)
             verdicts.append(verdict)
-        return self._of_all(verdicts)
+        return self._combine(verdicts)
 
-    def _decided(self, by: Verdict) -> Verdict:
+    def _reuse_verdict(self, by: Verdict) -> Verdict:
         if self.verdict is None or self.decisive is not by:
             self.decisive = by
             self.verdict = Verdict(TRUE, Reason("any", TRUE, self.rule.span, (by.reason,)))
         return self.verdict
 
-    def _of_all(self, verdicts: Sequence[Verdict]) -> Verdict:
+    def _combine(self, verdicts: Sequence[Verdict]) -> Verdict:
         """Combine parts none of which is true for ever."""
         truths = [verdict.truth for verdict in verdicts]
         if TRUE in truths:
             true = [verdict for verdict in verdicts if verdict.truth is TRUE]
             reason = Reason("any", TRUE, self.rule.span, tuple([verdict.reason for verdict in true]))
-            return Verdict(TRUE, reason, until=_latest(verdict.until for verdict in true))
+            return Verdict(TRUE, reason, until=_find_latest(verdict.until for verdict in true))
         truth = UNKNOWN if UNKNOWN in truths or not truths else FALSE
         return Verdict(
             truth,
             Reason("any", truth, self.rule.span, tuple([verdict.reason for verdict in verdicts])),
             bool(truths) and False not in [verdict.scopes_alone for verdict in verdicts],
-            earliest([verdict.until for verdict in verdicts]),
+            find_earliest([verdict.until for verdict in verdicts]),
         )
 
 
@@ -216,10 +220,10 @@ class _Not:
 
     def __init__(self, rule: Not) -> None:
         self.rule = rule
-        self.part = made_ready(rule.part)
+        self.part = compile_rule(rule.part)
 
-    def judge(self, context: EvaluationContext) -> Verdict:
-        part = self.part.judge(context)
+    def evaluate(self, context: EvaluationContext) -> Verdict:
+        part = self.part.evaluate(context)
         truth = _NEGATED[part.truth]
         return Verdict(truth, Reason("not", truth, self.rule.span, (part.reason,)), until=part.until)
 

@@ -19,17 +19,17 @@ from compartmentd.util.regex import matches_whole
 Readings: TypeAlias = tuple[Any, ...]
 """What one value can be taken for; all of them JSON values."""
 
-Wanted: TypeAlias = Callable[[Any], Readings]
+ReadValues: TypeAlias = Callable[[Any], Readings]
 """Gives, in a scene, what the values of a test can be taken for."""
 
-Reader: TypeAlias = Callable[[Value], Wanted]
+ValueCompiler: TypeAlias = Callable[[Value], ReadValues]
 """Makes one value ready to be put into scenes."""
 
 _FAR_FUTURE = 1e15
 """A moment beyond this many seconds (thirty million years) does not come."""
 
 
-class Kind(Enum):
+class JsonType(Enum):
     """The JSON type of a value, as far as tests tell them apart."""
 
     STRING = "string"
@@ -38,8 +38,8 @@ class Kind(Enum):
     OTHER = "other"
 
 
-_STRING, _NUMBER, _OTHER = Kind.STRING, Kind.NUMBER, Kind.OTHER
-_KINDS = {str: _STRING, bool: Kind.BOOLEAN, int: _NUMBER, float: _NUMBER}
+_STRING, _NUMBER, _OTHER = JsonType.STRING, JsonType.NUMBER, JsonType.OTHER
+_JSON_TYPES = {str: _STRING, bool: JsonType.BOOLEAN, int: _NUMBER, float: _NUMBER}
 
 
 class Result(NamedTuple):
@@ -50,27 +50,27 @@ class Result(NamedTuple):
     until: float | None = None
 
 
-Holds: TypeAlias = Callable[[Readings, Any, float], Result]
+CompiledTest: TypeAlias = Callable[[Readings, Any, float], Result]
 """Tests a value that is present, in a scene, at a wall time in seconds."""
 
-HELD = Result(Truth.TRUE)
-NOT_HELD = Result(Truth.FALSE)
+TRUE_RESULT = Result(Truth.TRUE)
+FALSE_RESULT = Result(Truth.FALSE)
 WRONG_TYPE = Result(Truth.UNKNOWN, "the value is of a type that this test cannot compare")
 _WRONG_ITEM = Result(Truth.UNKNOWN, "an item is of a type that this test cannot compare")
 
 
-def kind(value: object) -> Kind:
+def get_json_type(value: object) -> JsonType:
     """Return the JSON type of a value: booleans are no numbers, and neither is what JSON cannot write."""
-    known = _KINDS.get(type(value), _OTHER)
+    known = _JSON_TYPES.get(type(value), _OTHER)
     return _OTHER if type(value) is float and not math.isfinite(value) else known
 
 
-def absent(test: Test, why: str) -> Result:
+def evaluate_absent(test: Test, why: str) -> Result:
     """Return what a test of an absent claim comes to: false, and why, but for `exists: false`."""
-    return HELD if type(test) is Exists and not test.wanted else Result(Truth.FALSE, why)
+    return TRUE_RESULT if type(test) is Exists and not test.wanted else Result(Truth.FALSE, why)
 
 
-def prepared(test: Test, reader: Reader) -> Holds:
+def compile_test(test: Test, reader: ValueCompiler) -> CompiledTest:
     """Return the test as a function, with everything worked out that is the same each time.
 
     `reader` knows how values with placeholders are put into a scene; what a scene is, tests need not know.
@@ -78,107 +78,111 @@ def prepared(test: Test, reader: Reader) -> Holds:
     return _TESTS[type(test)](test, reader)
 
 
-def _wanted(values: Sequence[Value], reader: Reader) -> Wanted:
+def _compile_values(values: Sequence[Value], reader: ValueCompiler) -> ReadValues:
     if not any(isinstance(value, Filled) for value in values):
         fixed: Readings = values if isinstance(values, tuple) else tuple(values)
-        return lambda _scene: fixed
+        return lambda _context: fixed
     each = [reader(value) for value in values]
     if len(each) == 1:
         return each[0]
-    return lambda scene: tuple([reading for readings in each for reading in readings(scene)])
+    return lambda context: tuple([reading for readings in each for reading in readings(context)])
 
 
-def _equals(test: Equals, reader: Reader) -> Holds:
-    wanted = _wanted(test.values, reader)
-    return lambda readings, scene, _now: _compare(readings, wanted(scene))
+def _compile_equals(test: Equals, reader: ValueCompiler) -> CompiledTest:
+    wanted = _compile_values(test.values, reader)
+    return lambda readings, context, _now: _compare(readings, wanted(context))
 
 
 def _compare(readings: Readings, wanted: Readings) -> Result:
     for reading in readings:
         if type(reading) is str and reading in wanted:  # nothing else in JSON equals a string
-            return HELD
+            return TRUE_RESULT
     comparable = False
     for reading in readings:
-        own = kind(reading)
+        own = get_json_type(reading)
         for value in wanted:
-            if kind(value) is own and own is not _OTHER:
+            if get_json_type(value) is own and own is not _OTHER:
                 if reading == value:
-                    return HELD
+                    return TRUE_RESULT
                 comparable = True
-    return NOT_HELD if comparable else WRONG_TYPE
+    return FALSE_RESULT if comparable else WRONG_TYPE
 
 
-def _contains(test: Contains, reader: Reader) -> Holds:
-    wanted_of = _wanted(test.values, reader)
+def _compile_contains(test: Contains, reader: ValueCompiler) -> CompiledTest:
+    wanted_of = _compile_values(test.values, reader)
 
-    def holds(readings: Readings, scene: Any, _now: float) -> Result:
+    def holds(readings: Readings, context: Any, _now: float) -> Result:
         value = readings[0]
         if not isinstance(value, (list, dict)):
             return WRONG_TYPE
-        wanted = wanted_of(scene)
+        wanted = wanted_of(context)
         for each in wanted:
             if type(each) is str and each in value:
-                return HELD
-        if wanted and _TEXT.issuperset(map(type, wanted)) and _TEXT.issuperset(map(type, value)):
-            return NOT_HELD  # the usual case, told without a look at each pair
-        return _hold_one(value, wanted)
+                return TRUE_RESULT
+        if (
+            wanted
+            and _STRING_TYPE.issuperset(map(type, wanted))
+            and _STRING_TYPE.issuperset(map(type, value))
+        ):
+            return FALSE_RESULT  # the usual case, told without a look at each pair
+        return _find_any(value, wanted)
 
     return holds
 
 
-_TEXT = frozenset({str})
+_STRING_TYPE = frozenset({str})
 
 
-def _hold_one(value: list[Any] | dict[str, Any], wanted: Readings) -> Result:
+def _find_any(value: list[Any] | dict[str, Any], wanted: Readings) -> Result:
     """Look for one of the wanted among a list's items or an object's keys, of whatever type they are."""
-    result = NOT_HELD
+    result = FALSE_RESULT
     for item in value:
         compared = _compare((item,), wanted)
-        if compared is HELD:
-            return HELD
+        if compared is TRUE_RESULT:
+            return TRUE_RESULT
         if compared is WRONG_TYPE:
             result = _WRONG_ITEM
     return result
 
 
-def _matches(test: Matches, _reader: Reader) -> Holds:
-    def holds(readings: Readings, _scene: Any, _now: float) -> Result:
+def _compile_matches(test: Matches, _reader: ValueCompiler) -> CompiledTest:
+    def holds(readings: Readings, _context: Any, _now: float) -> Result:
         for reading in readings:
             if isinstance(reading, str):
-                return HELD if matches_whole(test.pattern, reading) else NOT_HELD
+                return TRUE_RESULT if matches_whole(test.pattern, reading) else FALSE_RESULT
         return WRONG_TYPE
 
     return holds
 
 
-def _number(readings: Readings) -> int | float | None:
-    return next((reading for reading in readings if kind(reading) is _NUMBER), None)
+def _find_number(readings: Readings) -> int | float | None:
+    return next((reading for reading in readings if get_json_type(reading) is _NUMBER), None)
 
 
-def _bound(test: Bound, _reader: Reader) -> Holds:
-    def holds(readings: Readings, _scene: Any, _now: float) -> Result:
-        number = _number(readings)
+def _compile_bound(test: Bound, _reader: ValueCompiler) -> CompiledTest:
+    def holds(readings: Readings, _context: Any, _now: float) -> Result:
+        number = _find_number(readings)
         if number is None:
             return WRONG_TYPE
         if test.at_least is not None:
-            return HELD if number >= test.at_least else NOT_HELD
+            return TRUE_RESULT if number >= test.at_least else FALSE_RESULT
         if test.at_most is not None:
-            return HELD if number <= test.at_most else NOT_HELD
+            return TRUE_RESULT if number <= test.at_most else FALSE_RESULT
         return Result(Truth.UNKNOWN, "the test has no bound")
 
     return holds
 
 
-def _exists(test: Exists, _reader: Reader) -> Holds:
-    result = HELD if test.wanted else NOT_HELD
-    return lambda _readings, _scene, _now: result
+def _compile_exists(test: Exists, _reader: ValueCompiler) -> CompiledTest:
+    result = TRUE_RESULT if test.wanted else FALSE_RESULT
+    return lambda _readings, _context, _now: result
 
 
-def _moment(test: Moment, _reader: Reader) -> Holds:
+def _compile_moment(test: Moment, _reader: ValueCompiler) -> CompiledTest:
     """A moment is past from itself on, as a token is expired at its `exp` (RFC 7519, 4.1.4)."""
 
-    def holds(readings: Readings, _scene: Any, now: float) -> Result:
-        moment = _number(readings)
+    def holds(readings: Readings, _context: Any, now: float) -> Result:
+        moment = _find_number(readings)
         if moment is None:
             return WRONG_TYPE
         future = moment > now
@@ -190,11 +194,11 @@ def _moment(test: Moment, _reader: Reader) -> Holds:
     return holds
 
 
-_TESTS: dict[type, Callable[..., Holds]] = {
-    Equals: _equals,
-    Matches: _matches,
-    Contains: _contains,
-    Bound: _bound,
-    Exists: _exists,
-    Moment: _moment,
+_TESTS: dict[type, Callable[..., CompiledTest]] = {
+    Equals: _compile_equals,
+    Matches: _compile_matches,
+    Contains: _compile_contains,
+    Bound: _compile_bound,
+    Exists: _compile_exists,
+    Moment: _compile_moment,
 }

@@ -22,11 +22,17 @@ from compartmentd.policy.model import (
     Rule,
     Scopes,
 )
-from compartmentd.policy.principal import moved_elsewhere
+from compartmentd.policy.principal import is_claim_elsewhere
 from compartmentd.policy.rules import comparisons
-from compartmentd.policy.rules.comparisons import HELD, NOT_HELD, Result
-from compartmentd.policy.rules.context import EvaluationContext, Verdict, filler, reader, undecided
-from compartmentd.policy.rules.describe import missing, worded
+from compartmentd.policy.rules.comparisons import FALSE_RESULT, TRUE_RESULT, Result
+from compartmentd.policy.rules.context import (
+    EvaluationContext,
+    Verdict,
+    build_unknown_verdict,
+    compile_text,
+    compile_value,
+)
+from compartmentd.policy.rules.describe import describe_missing_claim, describe_rule
 
 _NO_TOKEN = Result(Truth.UNKNOWN, "there is no token")
 _MOVED = Result(Truth.UNKNOWN, "the provider did not put the claim into the token (overage)")
@@ -39,76 +45,78 @@ _UNCERTAIN = Result(
 class Condition(ABC):
     """A condition made ready; a kind of condition says in `result` what it looks at."""
 
-    __slots__ = ("held", "not_held", "rule")
+    __slots__ = ("false_verdict", "rule", "true_verdict")
 
     SCOPE = False
     """Whether the condition is one of scopes: those alone are blamed with `scope_missing`."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self.held: Verdict | None = None
-        self.not_held: Verdict | None = None
+        self.true_verdict: Verdict | None = None
+        self.false_verdict: Verdict | None = None
 
     @abstractmethod
-    def result(self, context: EvaluationContext) -> Result:
+    def check(self, context: EvaluationContext) -> Result:
         """Return what the condition comes to; whatever it raises is unknown."""
 
-    def judge(self, context: EvaluationContext) -> Verdict:
+    def evaluate(self, context: EvaluationContext) -> Verdict:
         """Return what the condition comes to, with its reason."""
         try:
-            result = self.result(context)
-            if result is HELD:
-                if self.held is None:
-                    self.held = self._verdict(HELD)
-                return self.held
-            if result is NOT_HELD:
-                if self.not_held is None:
-                    self.not_held = self._verdict(NOT_HELD)
-                return self.not_held
-            return self._verdict(result)
+            result = self.check(context)
+            if result is TRUE_RESULT:
+                if self.true_verdict is None:
+                    self.true_verdict = self._build_verdict(TRUE_RESULT)
+                return self.true_verdict
+            if result is FALSE_RESULT:
+                if self.false_verdict is None:
+                    self.false_verdict = self._build_verdict(FALSE_RESULT)
+                return self.false_verdict
+            return self._build_verdict(result)
         except Exception:  # noqa: BLE001 - whatever went wrong, it is unknown, and unknown never allows
-            return undecided(self.rule)
+            return build_unknown_verdict(self.rule)
 
-    def _verdict(self, result: Result) -> Verdict:
+    def _build_verdict(self, result: Result) -> Verdict:
         """Return a result as a verdict on this condition."""
         parts = (Reason(result.why, result.truth),) if result.why else ()
-        reason = Reason(worded(self.rule), result.truth, self.rule.span, parts)
+        reason = Reason(describe_rule(self.rule), result.truth, self.rule.span, parts)
         return Verdict(result.truth, reason, self.SCOPE, result.until)
 
 
 class _Public(Condition):
     __slots__ = ()
 
-    def result(self, _scene: EvaluationContext) -> Result:
-        return HELD
+    def check(self, _context: EvaluationContext) -> Result:
+        return TRUE_RESULT
 
 
 class _Nobody(Condition):
     __slots__ = ()
 
-    def result(self, _scene: EvaluationContext) -> Result:
-        return NOT_HELD
+    def check(self, _context: EvaluationContext) -> Result:
+        return FALSE_RESULT
 
 
 class _Authenticated(Condition):
     __slots__ = ()
 
-    def result(self, context: EvaluationContext) -> Result:
-        return NOT_HELD if context.who.subject is None else HELD
+    def check(self, context: EvaluationContext) -> Result:
+        return FALSE_RESULT if context.who.subject is None else TRUE_RESULT
 
 
 class _Members(Condition):
     __slots__ = ()
 
-    def result(self, context: EvaluationContext) -> Result:
-        return HELD if context.room is not None and context.room in context.memberships else NOT_HELD
+    def check(self, context: EvaluationContext) -> Result:
+        return (
+            TRUE_RESULT if context.room is not None and context.room in context.memberships else FALSE_RESULT
+        )
 
 
 class _ByServer(Condition):
     __slots__ = ()
 
-    def result(self, context: EvaluationContext) -> Result:
-        return HELD if context.by_server is True else NOT_HELD
+    def check(self, context: EvaluationContext) -> Result:
+        return TRUE_RESULT if context.by_server is True else FALSE_RESULT
 
 
 class _MemberOf(Condition):
@@ -116,10 +124,10 @@ class _MemberOf(Condition):
 
     def __init__(self, rule: MemberOf) -> None:
         super().__init__(rule)
-        self.room = filler(rule.room)
+        self.room = compile_text(rule.room)
 
-    def result(self, context: EvaluationContext) -> Result:
-        return HELD if self.room(context) in context.memberships else NOT_HELD
+    def check(self, context: EvaluationContext) -> Result:
+        return TRUE_RESULT if self.room(context) in context.memberships else FALSE_RESULT
 
 
 class _Scopes(Condition):
@@ -130,16 +138,16 @@ class _Scopes(Condition):
     def __init__(self, rule: Scopes) -> None:
         super().__init__(rule)
         self.every = rule.every
-        self.scopes = [filler(scope) for scope in rule.scopes]
+        self.scopes = [compile_text(scope) for scope in rule.scopes]
 
-    def result(self, context: EvaluationContext) -> Result:
+    def check(self, context: EvaluationContext) -> Result:
         who = context.who
         if who.subject is None:
             return _NO_TOKEN
         held = [scope(context) in who.scopes for scope in self.scopes]
         if held and (all(held) if self.every else True in held):
-            return HELD
-        return _UNCERTAIN if who.scopes_uncertain or not held else NOT_HELD
+            return TRUE_RESULT
+        return _UNCERTAIN if who.scopes_uncertain or not held else FALSE_RESULT
 
 
 class _Claim(Condition):
@@ -150,25 +158,25 @@ class _Claim(Condition):
         self.path = rule.path
         first, *rest = rule.path
         (self.name,) = first  # which holds no placeholders
-        self.rest = [filler(item) for item in rest]
+        self.rest = [compile_text(item) for item in rest]
         self.test = rule.test
-        self.holds = comparisons.prepared(rule.test, reader)
+        self.holds = comparisons.compile_test(rule.test, compile_value)
 
-    def result(self, context: EvaluationContext) -> Result:
+    def check(self, context: EvaluationContext) -> Result:
         who = context.who
         if who.subject is None:
             return _NO_TOKEN
         value: Any = who.claims.get(self.name)
         if value is None:
-            if moved_elsewhere(who.claims, self.name):
+            if is_claim_elsewhere(who.claims, self.name):
                 return _MOVED
-            return comparisons.absent(self.test, missing(self.path, 0))
+            return comparisons.evaluate_absent(self.test, describe_missing_claim(self.path, 0))
         for depth, item in enumerate(self.rest, 1):
             if not isinstance(value, dict):
                 return _NO_OBJECT
             value = value.get(item(context))
             if value is None:
-                return comparisons.absent(self.test, missing(self.path, depth))
+                return comparisons.evaluate_absent(self.test, describe_missing_claim(self.path, depth))
         return self.holds((value,), context, context.now)
 
 
@@ -178,10 +186,10 @@ class _Parameter(Condition):
     def __init__(self, rule: Parameter) -> None:
         super().__init__(rule)
         self.name = rule.name
-        self.holds = comparisons.prepared(rule.test, reader)
+        self.holds = comparisons.compile_test(rule.test, compile_value)
 
-    def result(self, context: EvaluationContext) -> Result:
-        return self.holds(context.param(self.name), context, context.now)
+    def check(self, context: EvaluationContext) -> Result:
+        return self.holds(context.get_readings(self.name), context, context.now)
 
 
 CONDITIONS: dict[type, type[Condition]] = {

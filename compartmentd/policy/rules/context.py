@@ -30,20 +30,20 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 class CompiledRule(Protocol):
     """A rule made ready to be judged again and again: what is the same each time is worked out beforehand."""
 
-    def judge(self, context: EvaluationContext) -> Verdict:
+    def evaluate(self, context: EvaluationContext) -> Verdict:
         """Return what the rule comes to; raises nothing, but for a stack that is too deep."""
 
 
-class Rulebook(Protocol):
+class RuleSource(Protocol):
     """Gives rules that are ready."""
 
-    def ready(self, rule: Rule) -> CompiledRule:
+    def get_compiled(self, rule: Rule) -> CompiledRule:
         """Return the rule, ready."""
 
-    def called(self, name: str) -> CompiledRule | None:
+    def find_named(self, name: str) -> CompiledRule | None:
         """Return what a name stands for, ready, or `None` where it stands for nothing."""
 
-    def uses(self, name: str) -> Sequence[str]:
+    def list_names_used_by(self, name: str) -> Sequence[str]:
         """Return the names that the named rule refers to."""
 
 
@@ -54,7 +54,7 @@ class EvaluationContext(msgspec.Struct, gc=False):
     80 ns, where an object with an `__init__` took 220.
     """
 
-    book: Rulebook
+    rules: RuleSource
     who: Principal
     now: float
     by_server: bool = False
@@ -64,30 +64,30 @@ class EvaluationContext(msgspec.Struct, gc=False):
     values: tuple[str, ...] = ()
     verdicts: dict[str, Verdict] | None = None
 
-    def value(self, name: str) -> str:
+    def get_value(self, name: str) -> str:
         """Return a parameter's value; raises `ValueError` where there is none of that name."""
         return self.values[self.signature.names.index(name)]
 
-    def param(self, name: str) -> Readings:
+    def get_readings(self, name: str) -> Readings:
         """Return what a parameter's value can be taken for: an integer is its decimal form, too."""
         names, integers = self.signature
         value = self.values[names.index(name)]
         return (int(value), value) if name in integers else (value,)
 
-    def named(self, name: str) -> Verdict:
+    def evaluate_named(self, name: str) -> Verdict:
         """Return what a named rule comes to, which is judged when it is first asked for."""
         verdicts = self.verdicts
         if verdicts is None:
             verdicts = self.verdicts = {}
         elif name in verdicts:
             return verdicts[name]
-        if self.book.uses(name):
-            self._settle(name, verdicts)
+        if self.rules.list_names_used_by(name):
+            self._evaluate_in_order(name, verdicts)
         else:
-            verdicts[name] = self._body(name)
+            verdicts[name] = self._evaluate_body(name)
         return verdicts[name]
 
-    def _settle(self, name: str, verdicts: dict[str, Verdict]) -> None:
+    def _evaluate_in_order(self, name: str, verdicts: dict[str, Verdict]) -> None:
         """Judge a named rule after those that it uses, so a long chain of names needs no deep stack."""
         waiting, entered = [name], set()
         while waiting:
@@ -95,58 +95,58 @@ class EvaluationContext(msgspec.Struct, gc=False):
             if top in verdicts:
                 waiting.pop()
                 continue
-            missing = [each for each in self.book.uses(top) if each not in verdicts]
+            missing = [each for each in self.rules.list_names_used_by(top) if each not in verdicts]
             if not missing:
-                verdicts[top] = self._body(top)
+                verdicts[top] = self._evaluate_body(top)
             elif top in entered:  # a rule that uses itself; the compiler refuses it
-                verdicts[top] = undecided(None)
+                verdicts[top] = build_unknown_verdict(None)
             else:
                 entered.add(top)
                 waiting += missing
 
-    def _body(self, name: str) -> Verdict:
-        body = self.book.called(name)
-        return undecided(None) if body is None else body.judge(self)
+    def _evaluate_body(self, name: str) -> Verdict:
+        body = self.rules.find_named(name)
+        return build_unknown_verdict(None) if body is None else body.evaluate(self)
 
 
-Filler: TypeAlias = Callable[[EvaluationContext], str]
+TextFiller: TypeAlias = Callable[[EvaluationContext], str]
 """Puts the values of a context into a text; raises `ValueError` where a parameter has none."""
 
 
-def filler(text: Text) -> Filler:
+def compile_text(text: Text) -> TextFiller:
     """Return what puts the values in the places of their parameters."""
     if len(text) == 1:
         (constant,) = text
-        return lambda _scene: constant
+        return lambda _context: constant
     if len(text) == 3:
         before, name, behind = text
-        return lambda context: f"{before}{context.value(name)}{behind}"
+        return lambda context: f"{before}{context.get_value(name)}{behind}"
 
     def filled(context: EvaluationContext) -> str:
         parts = list(text)
-        parts[1::2] = [context.value(each) for each in text[1::2]]
+        parts[1::2] = [context.get_value(each) for each in text[1::2]]
         return "".join(parts)
 
     return filled
 
 
-def reader(value: Value) -> Callable[[EvaluationContext], Readings]:
+def compile_value(value: Value) -> Callable[[EvaluationContext], Readings]:
     """Return what gives, in a context, what a test's value can be taken for; one with placeholders is filled in."""
     if not isinstance(value, Filled):
         constant = (value,)
-        return lambda _scene: constant
+        return lambda _context: constant
     if len(value.parts) == 3 and not value.parts[0] and not value.parts[2]:
         name = value.parts[1]
-        return lambda context: context.param(
+        return lambda context: context.get_readings(
             name
         )  # the placeholder stands alone, so it keeps the parameter's type
-    filled = filler(value.parts)
+    filled = compile_text(value.parts)
     return lambda context: (filled(context),)
 
 
 FAILED = "the condition could not be decided"
 
 
-def undecided(rule: Rule | None) -> Verdict:
+def build_unknown_verdict(rule: Rule | None) -> Verdict:
     """Return the verdict on a rule that could not be judged; asks nothing of the rule but its place."""
     return Verdict(Truth.UNKNOWN, Reason(FAILED, Truth.UNKNOWN, getattr(rule, "span", None)))

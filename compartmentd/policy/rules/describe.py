@@ -31,63 +31,64 @@ from compartmentd.policy.model import (
     Text,
     Value,
 )
-from compartmentd.policy.rules.placeholders import written
+from compartmentd.policy.rules.placeholders import format_text
 
 
 @lru_cache(maxsize=8192)  # of a policy's rules few are asked often, and each decision words several
-def worded(rule: Rule) -> str:
+def describe_rule(rule: Rule) -> str:
     """Return the rule as the operator would say it; what stands inside `all`, `any` and `not` is left out."""
     return _RULES[type(rule)](rule)
 
 
 @lru_cache(maxsize=1024)
-def missing(path: tuple[Text, ...], depth: int) -> str:
+def describe_missing_claim(path: tuple[Text, ...], depth: int) -> str:
     """Return what a token lacks whose claim at `path` ends before its item number `depth`."""
-    name = written(path[depth])
+    name = format_text(path[depth])
     if not depth:
         return f"the token has no claim `{name}`"
-    return f"the token's claim `{_path(path[:depth])}` has no `{name}`"
+    return f"the token's claim `{_format_path(path[:depth])}` has no `{name}`"
 
 
-def _value(value: Value) -> str:
+def _describe_value(value: Value) -> str:
     if isinstance(value, Filled):
-        return written(value.parts)
+        return format_text(value.parts)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _list(items: Sequence[str]) -> str:
+def _format_list(items: Sequence[str]) -> str:
     return f"[{', '.join(items)}]"
 
 
-def _one_or_list(one: str, several: str, values: Sequence[Value]) -> str:
+def _describe_values(one: str, several: str, values: Sequence[Value]) -> str:
     if len(values) == 1:
-        return f"{one} {_value(values[0])}"
-    return f"{several} {_list([_value(value) for value in values])}"
+        return f"{one} {_describe_value(values[0])}"
+    return f"{several} {_format_list([_describe_value(value) for value in values])}"
 
 
-def _path(path: tuple[Text, ...]) -> str:
-    return written(path[0]) if len(path) == 1 else _list([written(item) for item in path])
+def _format_path(path: tuple[Text, ...]) -> str:
+    return format_text(path[0]) if len(path) == 1 else _format_list([format_text(item) for item in path])
 
 
-def _scopes(rule: Scopes) -> str:
+def _describe_scopes(rule: Scopes) -> str:
     if len(rule.scopes) == 1:
-        return f"scope {written(rule.scopes[0])}"
-    return f"{'all_scopes' if rule.every else 'any_scope'} {_list([written(scope) for scope in rule.scopes])}"
+        return f"scope {format_text(rule.scopes[0])}"
+    key = "all_scopes" if rule.every else "any_scope"
+    return f"{key} {_format_list([format_text(scope) for scope in rule.scopes])}"
 
 
-def _bound(test: Bound) -> str:
+def _describe_bound(test: Bound) -> str:
     return f"at_most {test.at_most}" if test.at_least is None else f"at_least {test.at_least}"
 
 
-def _test(test: Test) -> str:
+def _describe_test(test: Test) -> str:
     return _TESTS[type(test)](test)
 
 
 _TESTS: dict[type, Callable[..., str]] = {
-    Equals: lambda test: _one_or_list("equals", "one_of", test.values),
-    Contains: lambda test: _one_or_list("contains", "contains_any", test.values),
+    Equals: lambda test: _describe_values("equals", "one_of", test.values),
+    Contains: lambda test: _describe_values("contains", "contains_any", test.values),
     Matches: lambda test: f"matches {test.pattern}",
-    Bound: _bound,
+    Bound: _describe_bound,
     Exists: lambda test: f"exists {str(test.wanted).lower()}",
     Moment: lambda test: "is future" if test.future else "is past",
 }
@@ -98,10 +99,10 @@ _RULES: dict[type, Callable[..., str]] = {
     Nobody: lambda _: "nobody",
     Members: lambda _: "members",
     ByServer: lambda _: "server",
-    Scopes: _scopes,
-    Claim: lambda rule: f"claim {_path(rule.path)} {_test(rule.test)}",
-    Parameter: lambda rule: f"param {rule.name} {_test(rule.test)}",
-    MemberOf: lambda rule: f"member_of {written(rule.room)}",
+    Scopes: _describe_scopes,
+    Claim: lambda rule: f"claim {_format_path(rule.path)} {_describe_test(rule.test)}",
+    Parameter: lambda rule: f"param {rule.name} {_describe_test(rule.test)}",
+    MemberOf: lambda rule: f"member_of {format_text(rule.room)}",
     Named: lambda rule: f"rule {rule.name}",
     All: lambda _: "all",
     AnyOf: lambda _: "any",

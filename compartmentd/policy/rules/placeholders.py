@@ -39,7 +39,7 @@ def parse_text(text: str) -> Text | PatternProblem:
     return (*parts, literal + text[end:])
 
 
-def placeholders(text: Text) -> tuple[str, ...]:
+def list_parameters(text: Text) -> tuple[str, ...]:
     """Return the names of the parameters that stand in the text, in order."""
     return text[1::2]
 
@@ -53,7 +53,7 @@ def fill(text: Text, values: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def written(text: Text) -> str:
+def format_text(text: Text) -> str:
     """Return the text as the operator wrote it, placeholders and doubled braces included."""
     if len(text) == 1 and "{" not in text[0] and "}" not in text[0]:
         return text[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from compartmentd.policy.model import All, AnyOf, MemberOf, Named, Not, Rule
 
 
-def parts_of(rule: Rule) -> Iterator[Rule]:
+def walk_rule(rule: Rule) -> Iterator[Rule]:
     """Yield the rule and every rule inside it, in the order written; a named rule is not looked into."""
     waiting = [rule]
     while waiting:
@@ -19,12 +19,12 @@ def parts_of(rule: Rule) -> Iterator[Rule]:
             waiting.append(each.part)
 
 
-def names_used(rule: Rule) -> tuple[str, ...]:
+def collect_names(rule: Rule) -> tuple[str, ...]:
     """Return the names of the rules that the rule refers to, once each."""
-    return tuple(dict.fromkeys(part.name for part in parts_of(rule) if isinstance(part, Named)))
+    return tuple(dict.fromkeys(part.name for part in walk_rule(rule) if isinstance(part, Named)))
 
 
-def resolved(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
+def resolve_rule(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
     """Follow `{rule: NAME}` to what it names in the end; a name that leads nowhere stays as it is."""
     if not isinstance(rule, Named):
         return rule
@@ -35,11 +35,11 @@ def resolved(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
     return rule
 
 
-def names_with_member_of(rules: Mapping[str, Rule]) -> frozenset[str]:
+def find_names_with_member_of(rules: Mapping[str, Rule]) -> frozenset[str]:
     """Return the names of the rules that ask for membership in another room, themselves or by other names."""
-    uses = {name: names_used(rule) for name, rule in rules.items()}
+    uses = {name: collect_names(rule) for name, rule in rules.items()}
     found = {
-        name for name, rule in rules.items() if any(isinstance(part, MemberOf) for part in parts_of(rule))
+        name for name, rule in rules.items() if any(isinstance(part, MemberOf) for part in walk_rule(rule))
     }
     used_by: dict[str, list[str]] = {}
     for name, used in uses.items():
@@ -54,9 +54,9 @@ def names_with_member_of(rules: Mapping[str, Rule]) -> frozenset[str]:
     return frozenset(found)
 
 
-def asks_membership(rule: Rule, named: frozenset[str]) -> bool:
+def has_member_of(rule: Rule, named: frozenset[str]) -> bool:
     """Tell whether the rule depends on another room; `named` are the names that do."""
     return any(
         isinstance(part, MemberOf) or (isinstance(part, Named) and part.name in named)
-        for part in parts_of(rule)
+        for part in walk_rule(rule)
     )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate, Text
 from compartmentd.policy.templates.charset import MAX_ROOM_BYTES, ROOM_CHARACTERS, Ranges, intersection
-from compartmentd.policy.templates.integers import spellings
+from compartmentd.policy.templates.integers import spell_integers
 
 
 class Move(NamedTuple):
@@ -33,25 +33,25 @@ class Automaton:
         self._moves: list[list[Move]] = [[]]
         self._silent: list[list[int]] = [[]]
         self._seen: dict[int, tuple[tuple[Move, ...], bool]] = {}
-        self.final = self._text(pattern, params)
+        self.final = self._add_text(pattern, params)
 
     def moves(self, state: int) -> tuple[Move, ...]:
         """Return everything that can be read in a state."""
-        return self._look(state)[0]
+        return self._resolve(state)[0]
 
     def accepts(self, state: int) -> bool:
         """Tell whether the text may end in a state."""
-        return self._look(state)[1]
+        return self._resolve(state)[1]
 
-    def _look(self, state: int) -> tuple[tuple[Move, ...], bool]:
+    def _resolve(self, state: int) -> tuple[tuple[Move, ...], bool]:
         known = self._seen.get(state)
         if known is None:
-            reached = self._silently(state)
+            reached = self._follow_silent_moves(state)
             moves = tuple(move for each in sorted(reached) for move in self._moves[each])
             known = self._seen[state] = (moves, self.final in reached)
         return known
 
-    def _silently(self, state: int) -> set[int]:
+    def _follow_silent_moves(self, state: int) -> set[int]:
         reached, waiting = {state}, [state]
         while waiting:
             for target in self._silent[waiting.pop()]:
@@ -62,81 +62,83 @@ class Automaton:
 
     # --- building: each takes the state to begin in and returns the one where it ends ---
 
-    def _new(self) -> int:
+    def _add_state(self) -> int:
         self._moves.append([])
         self._silent.append([])
         return len(self._moves) - 1
 
-    def _read(self, state: int, ranges: Ranges, segment: int, target: int) -> None:
+    def _add_move(self, state: int, ranges: Ranges, segment: int, target: int) -> None:
         possible = intersection(ranges, ROOM_CHARACTERS)
         if possible:
             self._moves[state].append(Move(possible, segment, target))
 
-    def _step(self, state: int, ranges: Ranges, segment: int) -> int:
-        target = self._new()
-        self._read(state, ranges, segment, target)
+    def _add_step(self, state: int, ranges: Ranges, segment: int) -> int:
+        target = self._add_state()
+        self._add_move(state, ranges, segment, target)
         return target
 
-    def _text(self, pattern: Text, params: Mapping[str, Param]) -> int:
+    def _add_text(self, pattern: Text, params: Mapping[str, Param]) -> int:
         state = 0
         for segment, part in enumerate(pattern):
             state = (
-                self._param(state, params[part], segment) if segment % 2 else self._word(state, part, segment)
+                self._add_param(state, params[part], segment)
+                if segment % 2
+                else self._add_word(state, part, segment)
             )
         return state
 
-    def _word(self, state: int, word: str, segment: int) -> int:
+    def _add_word(self, state: int, word: str, segment: int) -> int:
         for character in word:
-            state = self._step(state, ((ord(character), ord(character)),), segment)
+            state = self._add_step(state, ((ord(character), ord(character)),), segment)
         return state
 
-    def _param(self, state: int, param: Param, segment: int) -> int:
+    def _add_param(self, state: int, param: Param, segment: int) -> int:
         if isinstance(param, PatternParam):
             for item in param.items:
-                state = self._item(state, item, segment)
+                state = self._add_item(state, item, segment)
             return state
         if isinstance(param, IntegerParam):
             options: list[tuple[Ranges, ...]] = [
-                tuple(((ord(a), ord(b)),) for a, b in spelling) for spelling in spellings(param)
+                tuple(((ord(a), ord(b)),) for a, b in spelling) for spelling in spell_integers(param)
             ]
         else:
             options = [tuple(((ord(c), ord(c)),) for c in value) for value in param.values]
-        return self._choice(state, options, segment)
+        return self._add_choice(state, options, segment)
 
-    def _item(self, state: int, item: CharClass, segment: int) -> int:
+    def _add_item(self, state: int, item: CharClass, segment: int) -> int:
         for _ in range(item.least):
-            state = self._step(state, item.ranges, segment)
+            state = self._add_step(state, item.ranges, segment)
         # A state of its own: a loop on the state before would also be run through by what stands there.
-        state = self._follow(state)
+        state = self._add_silent_move(state)
         if item.most is None or item.most >= MAX_ROOM_BYTES:
-            self._read(state, item.ranges, segment, state)
-            return self._follow(state)
+            self._add_move(state, item.ranges, segment, state)
+            return self._add_silent_move(state)
         steps = [state]
         for _ in range(item.most - item.least):
-            steps.append(self._step(steps[-1], item.ranges, segment))
+            steps.append(self._add_step(steps[-1], item.ranges, segment))
         for step in steps[:-1]:
             self._silent[step].append(steps[-1])
         return steps[-1]
 
-    def _follow(self, state: int) -> int:
-        target = self._new()
+    def _add_silent_move(self, state: int) -> int:
+        target = self._add_state()
         self._silent[state].append(target)
         return target
 
-    def _choice(self, state: int, options: list[tuple[Ranges, ...]], segment: int) -> int:
+    def _add_choice(self, state: int, options: list[tuple[Ranges, ...]], segment: int) -> int:
         """Add one path for each option; options with a common beginning share its states."""
-        end = self._new()
+        end = self._add_state()
         shared: dict[tuple[int, Ranges], int] = {}
         for option in options:
             at = state
             for ranges in option:
                 if (at, ranges) not in shared:
-                    shared[at, ranges] = self._step(at, ranges, segment)
+                    shared[at, ranges] = self._add_step(at, ranges, segment)
                 at = shared[at, ranges]
             self._silent[at].append(end)
         return end
 
 
-def of_template(template: RoomTemplate) -> Automaton:
+def build_automaton(template: RoomTemplate) -> Automaton:
     """Return the automaton of the rooms that a template declares."""
     return Automaton(template.pattern, {param.name: param for param in template.params})

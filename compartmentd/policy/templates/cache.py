@@ -18,7 +18,7 @@ from compartmentd.policy.rules.context import Verdict
 from compartmentd.policy.templates.dispatch import Dispatch
 from compartmentd.policy.templates.matching import Match
 
-KEPT = 10_000
+MAX_CACHED_ROOMS = 10_000
 """Rooms that are kept, of all namespaces together: 1 KiB each."""
 
 
@@ -31,47 +31,47 @@ class Room(msgspec.Struct, gc=False):
 
     match: Match
     allow: Allow
-    judged: Verdict | None = None
+    verdict: Verdict | None = None
     reasons: tuple[Reason, ...] = ()
 
-    def because(self, verdict: Verdict) -> tuple[Reason, ...]:
+    def get_reasons(self, verdict: Verdict) -> tuple[Reason, ...]:
         """Return the reasons of a decision on a join, from the verdict on the template's rule."""
-        if verdict is not self.judged:
+        if verdict is not self.verdict:
             template = self.match.template
             text = f"join room {template.name}"
             self.reasons = (Reason(text, verdict.truth, template.span, (verdict.reason,)),)
-            self.judged = verdict
+            self.verdict = verdict
         return self.reasons
 
 
-class Rooms:
+class RoomCache:
     """Finds rooms by namespace and name; the one that was kept first makes place for a new one.
 
     One at a time, and not all at once: to free ten thousand of them would hold the loop for some milliseconds.
     """
 
-    __slots__ = ("_dispatch", "_kept")
+    __slots__ = ("_dispatch", "_rooms")
 
     def __init__(self, dispatch: Mapping[NamespaceName, Dispatch]) -> None:
         self._dispatch = dispatch
-        self._kept: OrderedDict[tuple[NamespaceName, str], Room] = OrderedDict()
+        self._rooms: OrderedDict[tuple[NamespaceName, str], Room] = OrderedDict()
 
     def find(self, namespace: NamespaceName, name: str) -> Room | None:
         """Return the room, or `None` where no template has it: also for no such namespace."""
-        return self._kept.get((namespace, name)) or self._looked_up(namespace, name)
+        return self._rooms.get((namespace, name)) or self._look_up(namespace, name)
 
-    def _looked_up(self, namespace: NamespaceName, name: str) -> Room | None:
+    def _look_up(self, namespace: NamespaceName, name: str) -> Room | None:
         dispatch = self._dispatch.get(namespace)
         match = None if dispatch is None else dispatch.find(name)
         if match is None:
             return None  # and nothing is kept: there is no end of names that are no room's
-        if len(self._kept) >= KEPT:
-            self._kept.popitem(last=False)
-        room = self._kept[namespace, name] = Room(match, Allow(match.template, match.values))
+        if len(self._rooms) >= MAX_CACHED_ROOMS:
+            self._rooms.popitem(last=False)
+        room = self._rooms[namespace, name] = Room(match, Allow(match.template, match.values))
         return room
 
-    def parts(self) -> Iterator[object]:
+    def iter_parts(self) -> Iterator[object]:
         """Yield what it is made of, as far as there may be very much of it."""
-        yield from self._kept.items()
+        yield from self._rooms.items()
         for dispatch in self._dispatch.values():
-            yield from dispatch.parts()
+            yield from dispatch.iter_parts()

@@ -67,7 +67,7 @@ def contains(ranges: Ranges, code_point: int) -> bool:
     return any(low <= code_point <= high for low, high in ranges)
 
 
-def of_text(text: str) -> Ranges:
+def charset_from_text(text: str) -> Ranges:
     """Return the set of the characters of a string."""
     return union((ord(character), ord(character)) for character in text)
 
@@ -78,7 +78,7 @@ def utf8_length(code_point: int) -> int:
 
 
 @lru_cache(maxsize=8192)
-def specimen(ranges: Ranges) -> tuple[int, str] | None:
+def pick_specimen(ranges: Ranges) -> tuple[int, str] | None:
     """Return a character of the set to show in an example, with its UTF-8 length, or `None` for an empty set.
 
     INVARIANT: no character of the set is shorter in UTF-8, so examples made of specimens are the shortest.
@@ -97,7 +97,7 @@ def specimen(ranges: Ranges) -> tuple[int, str] | None:
     return utf8_length(low), chr(low)
 
 
-def valid_room_name(room: str) -> bool:
+def is_valid_room_name(room: str) -> bool:
     """Tell whether a string can be the name of a room: 1 to 256 bytes of UTF-8 made of `ROOM_CHARACTERS`."""
     if not room or len(room) > MAX_ROOM_BYTES:
         return False

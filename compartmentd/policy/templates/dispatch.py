@@ -11,10 +11,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 from compartmentd.policy.model import RoomTemplate
-from compartmentd.policy.templates.charset import valid_room_name
-from compartmentd.policy.templates.index_keys import ANY, CLOSED, View, useful_views
-from compartmentd.policy.templates.matching import Match, Reader, Readers
-from compartmentd.policy.templates.shape import Shape, shape_of_template
+from compartmentd.policy.templates.charset import is_valid_room_name
+from compartmentd.policy.templates.index_keys import ANY, CLOSED, View, find_useful_views
+from compartmentd.policy.templates.matching import Match, Reader, ReaderFactory
+from compartmentd.policy.templates.shape import Shape, build_template_shape
 
 _SLICE = 100
 """Templates dealt with between two pauses: about a millisecond of work."""
@@ -98,26 +98,26 @@ class _Branch:
 class Dispatch:
     """Immutable once built; made by `build`."""
 
-    __slots__ = ("_by_name", "_tree")
+    __slots__ = ("_build_node", "_by_name")
 
     def __init__(self, by_name: dict[str, Match], tree: _Node) -> None:
         self._by_name = by_name
-        self._tree = tree
+        self._build_node = tree
 
     @classmethod
-    def build(cls, templates: Sequence[RoomTemplate]) -> Generator[None, None, Dispatch]:
+    def build_in_slices(cls, templates: Sequence[RoomTemplate]) -> Generator[None, None, Dispatch]:
         """Build in slices: yields about every millisecond, and returns the dispatch."""
         return (yield from _Builder().build(templates))
 
     @classmethod
-    def of(cls, templates: Sequence[RoomTemplate]) -> Dispatch:
+    def build(cls, templates: Sequence[RoomTemplate]) -> Dispatch:
         """Build at once."""
-        return run(cls.build(templates))
+        return run_to_end(cls.build_in_slices(templates))
 
-    def parts(self) -> Iterator[object]:
+    def iter_parts(self) -> Iterator[object]:
         """Yield what it is made of, as far as there may be very much of it."""
         yield from self._by_name.items()
-        waiting = [self._tree]
+        waiting = [self._build_node]
         while waiting:
             node = waiting.pop()
             yield node
@@ -127,13 +127,13 @@ class Dispatch:
 
     def find(self, room: str) -> Match | None:
         """Return the one template that has this room, with the values of its parameters, or `None`."""
-        if not valid_room_name(room):
+        if not is_valid_room_name(room):
             return None
         # A template without parameters wins over those with.
-        return self._by_name.get(room) or self._tree.find(room)
+        return self._by_name.get(room) or self._build_node.find(room)
 
 
-def run(building: Generator[None, None, _Built]) -> _Built:
+def run_to_end(building: Generator[None, None, _Built]) -> _Built:
     """Run a build that pauses to its end, and return what it made."""
     while True:
         try:
@@ -147,7 +147,7 @@ class _Builder:
     """Divides templates by the view that tells most of them apart, then each part again."""
 
     def __init__(self) -> None:
-        self._readers = Readers()
+        self._readers = ReaderFactory()
         self._keys: dict[View, Callable[[str], str]] = {}
         self._done = 0
 
@@ -156,42 +156,42 @@ class _Builder:
         group: list[_Shaped] = []
         for template in templates:
             if template.params:
-                group.append((template, shape_of_template(template)))
+                group.append((template, build_template_shape(template)))
             else:
                 by_name[template.pattern[0]] = Match(template, ())
-            if self._slice_is_over():
+            if self._is_slice_over():
                 yield
-        return Dispatch(by_name, (yield from self._tree(group)))
+        return Dispatch(by_name, (yield from self._build_node(group)))
 
-    def _tree(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
-        view = (yield from self._best_view(group)) if len(group) > _FEW else None
+    def _build_node(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
+        view = (yield from self._choose_view(group)) if len(group) > _FEW else None
         if view is None:
-            return (yield from self._leaf(group))
+            return (yield from self._build_leaf(group))
         parts: dict[str, list[_Shaped]] = {}
         for each in group:
-            parts.setdefault(view.of_shape(each[1]), []).append(each)
-            if self._slice_is_over():
+            parts.setdefault(view.get_shape_key(each[1]), []).append(each)
+            if self._is_slice_over():
                 yield
         by_key: dict[str, _Node] = {}
         lengths: dict[str, set[int]] = {}
         for key, part in parts.items():
-            by_key[key] = yield from self._tree(part)
+            by_key[key] = yield from self._build_node(part)
             if not key.endswith(CLOSED):
                 lengths.setdefault(key[:_BEGINNING], set()).add(len(key))
         key_of = self._keys.get(view)
         if key_of is None:
-            key_of = self._keys[view] = view.of_rooms()
+            key_of = self._keys[view] = view.compile_room_key()
         return _Branch(key_of, by_key, lengths)
 
-    def _leaf(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
+    def _build_leaf(self, group: list[_Shaped]) -> Generator[None, None, _Node]:
         readers = []
         for template, form in group:
-            readers.append(self._readers.of(template, form))
-            if self._slice_is_over():
+            readers.append(self._readers.build_reader(template, form))
+            if self._is_slice_over():
                 yield
         return readers[0] if len(readers) == 1 else _Leaf(tuple(readers))
 
-    def _best_view(self, group: list[_Shaped]) -> Generator[None, None, View | None]:
+    def _choose_view(self, group: list[_Shaped]) -> Generator[None, None, View | None]:
         """Return the view that leaves the fewest templates to look at, or `None` where none leaves fewer."""
         stride = -(-len(group) // _SAMPLE)
         sample = [
@@ -199,8 +199,8 @@ class _Builder:
             for at in range(0, len(group) - stride + 1, stride)
         ]
         best, least = None, len(sample) - 1.0
-        for view in useful_views(sample):
-            cost = _cost(view, sample)
+        for view in find_useful_views(sample):
+            cost = _estimate_cost(view, sample)
             yield
             if cost < least:
                 best, least = view, cost
@@ -208,14 +208,14 @@ class _Builder:
                 break
         return best
 
-    def _slice_is_over(self) -> bool:
+    def _is_slice_over(self) -> bool:
         self._done += 1
         return self._done % _SLICE == 0
 
 
-def _cost(view: View, sample: Sequence[Shape]) -> float:
+def _estimate_cost(view: View, sample: Sequence[Shape]) -> float:
     """Return how many templates of the sample a room is compared with, on average, after one view."""
-    counts = Counter(view.of_shape(each) for each in sample)
+    counts = Counter(view.get_shape_key(each) for each in sample)
     always = counts.pop(ANY, 0)
     lengths = len({len(key) for key in counts if not key.endswith(CLOSED)})
     return always + sum(count * count for count in counts.values()) / len(sample) + _LENGTH_COST * lengths

@@ -36,10 +36,10 @@ _MAX_ALPHABETS = 2
 class View(Protocol):
     """A way to look at rooms and templates."""
 
-    def of_rooms(self) -> Callable[[str], str]:
+    def compile_room_key(self) -> Callable[[str], str]:
         """Return what gives the key of a room."""
 
-    def of_shape(self, shape: Shape) -> str:
+    def get_shape_key(self, shape: Shape) -> str:
         """Return the key of a template: how the keys of all its rooms begin."""
 
 
@@ -53,7 +53,7 @@ class Field(NamedTuple):
     number: int
     mirrored: bool
 
-    def of_rooms(self) -> Callable[[str], str]:
+    def compile_room_key(self) -> Callable[[str], str]:
         """Return what gives the key of a room: the whole field, closed."""
         delimiter, number, mirrored = self
         if not delimiter:
@@ -67,10 +67,10 @@ class Field(NamedTuple):
 
         return key
 
-    def of_shape(self, shape: Shape) -> str:
+    def get_shape_key(self, shape: Shape) -> str:
         """Return the key of a template: how the field begins in every room of the template."""
         at, start, literal = 0, "", True
-        directed = shape.mirrored() if self.mirrored else shape
+        directed = shape.mirror() if self.mirrored else shape
         for index, part in enumerate(directed.literals):
             if index:
                 before = directed.alphabets[index - 1]
@@ -97,26 +97,26 @@ class Rest(NamedTuple):
 
     alphabet: Ranges
 
-    def of_rooms(self) -> Callable[[str], str]:
+    def compile_room_key(self) -> Callable[[str], str]:
         """Return what gives the key of a room."""
-        without = _without(self.alphabet)
+        without = _compile_remover(self.alphabet)
         return lambda room: f"{_PRESENT}{without.sub('', room)}{CLOSED}"
 
-    def of_shape(self, shape: Shape) -> str:
+    def get_shape_key(self, shape: Shape) -> str:
         """Return the key of a template: known where every parameter is within the alphabet."""
         for each in shape.alphabets:
             if each != self.alphabet and intersection(each, self.alphabet) != each:
                 return ANY
-        return self.of_rooms()("".join(shape.literals))
+        return self.compile_room_key()("".join(shape.literals))
 
 
 @lru_cache(maxsize=64)
-def _without(alphabet: Ranges) -> re.Pattern[str]:
+def _compile_remover(alphabet: Ranges) -> re.Pattern[str]:
     ranges = (f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in alphabet)
     return re.compile(f"[{''.join(ranges)}]+")
 
 
-def useful_views(shapes: Sequence[Shape]) -> tuple[View, ...]:
+def find_useful_views(shapes: Sequence[Shape]) -> tuple[View, ...]:
     """Return the views that may tell the shapes apart: both ends, fields between common delimiters, the rest."""
     fields: dict[str, int] = {}
     common: Counter[str] = Counter()

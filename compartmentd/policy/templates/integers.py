@@ -26,14 +26,14 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,15}", re.ASCII)
 _ANY_DIGIT = ("0", "9")
 
 
-def spellings(param: IntegerParam) -> Iterator[Spelling]:
+def spell_integers(param: IntegerParam) -> Iterator[Spelling]:
     """Yield the disjoint sequences of digit ranges that together spell exactly the parameter's integers."""
     low = max(param.low, -LARGEST)
     high = LARGEST if param.high is None else min(param.high, LARGEST)
     if low <= 0 <= high:
         yield (("0", "0"),)
-    yield from _positive(max(low, 1), high)
-    for digits in _positive(max(-high, 1), -low):
+    yield from _spell_positive(max(low, 1), high)
+    for digits in _spell_positive(max(-high, 1), -low):
         yield (("-", "-"), *digits)
 
 
@@ -45,43 +45,43 @@ def read_integer(text: str, param: IntegerParam) -> int | None:
     return number if param.low <= number and (param.high is None or number <= param.high) else None
 
 
-def not_apart(several: Sequence[tuple[IntegerParam, ...]]) -> Iterator[tuple[int, int]]:
+def find_overlapping(several: Sequence[tuple[IntegerParam, ...]]) -> Iterator[tuple[int, int]]:
     """Yield, by their numbers, the pairs of which in each place the two integer parameters share an integer.
 
     Of n that all differ in one place this takes n log n: they are gone through by where their ranges begin, in the
     place where the fewest meet.
     """
-    ranges = [[_range(param) for param in params] for params in several]
-    order, ends = min((_swept(place) for place in zip(*ranges, strict=True)), key=lambda swept: sum(swept[1]))
+    ranges = [[_get_range(param) for param in params] for params in several]
+    order, ends = min((_sweep(place) for place in zip(*ranges, strict=True)), key=lambda swept: sum(swept[1]))
     for at, one in enumerate(order):
         for other in order[at + 1 : ends[at]]:
-            if all(map(_meet, ranges[one], ranges[other])):
+            if all(map(_overlap, ranges[one], ranges[other])):
                 yield one, other
 
 
-def _range(param: IntegerParam) -> _Range:
+def _get_range(param: IntegerParam) -> _Range:
     return param.low, LARGEST if param.high is None else param.high
 
 
-def _meet(one: _Range, other: _Range) -> bool:
+def _overlap(one: _Range, other: _Range) -> bool:
     return one[0] <= other[1] and other[0] <= one[1]
 
 
-def _swept(ranges: Sequence[_Range]) -> tuple[list[int], list[int]]:
+def _sweep(ranges: Sequence[_Range]) -> tuple[list[int], list[int]]:
     """Return the ranges' numbers by where they begin, and for each where those end in there that it meets."""
     order = sorted(range(len(ranges)), key=ranges.__getitem__)
     begin = [ranges[each][0] for each in order]
     return order, [bisect_right(begin, ranges[each][1], at + 1) for at, each in enumerate(order)]
 
 
-def _positive(low: int, high: int) -> Iterator[Spelling]:
+def _spell_positive(low: int, high: int) -> Iterator[Spelling]:
     for digits in range(1, MAX_DIGITS + 1):
         first, last = max(low, 10 ** (digits - 1)), min(high, 10**digits - 1)
         if first <= last:
-            yield from _of_one_length(str(first), str(last))
+            yield from _spell_same_length(str(first), str(last))
 
 
-def _of_one_length(low: str, high: str) -> Iterator[Spelling]:
+def _spell_same_length(low: str, high: str) -> Iterator[Spelling]:
     """Spell the numbers from `low` to `high`, which have the same number of digits (leading zeros count)."""
     rest = len(low) - 1
     if rest < 0:
@@ -89,16 +89,16 @@ def _of_one_length(low: str, high: str) -> Iterator[Spelling]:
         return
     first, last = int(low[0]), int(high[0])
     if first == last:
-        for tail in _of_one_length(low[1:], high[1:]):
+        for tail in _spell_same_length(low[1:], high[1:]):
             yield ((low[0], low[0]), *tail)
         return
     if low[1:] != "0" * rest:
-        for tail in _of_one_length(low[1:], "9" * rest):
+        for tail in _spell_same_length(low[1:], "9" * rest):
             yield ((low[0], low[0]), *tail)
         first += 1
     whole_last = high[1:] == "9" * rest
     if first <= last - (not whole_last):
         yield ((str(first), str(last - (not whole_last))), *([_ANY_DIGIT] * rest))
     if not whole_last:
-        for tail in _of_one_length("0" * rest, high[1:]):
+        for tail in _spell_same_length("0" * rest, high[1:]):
             yield ((high[0], high[0]), *tail)

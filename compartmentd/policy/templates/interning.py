@@ -11,19 +11,19 @@ from msgspec.structs import replace
 from compartmentd.policy.model import CharClass, Limits, Param, PatternParam, RoomTemplate
 
 
-class Sharing:
+class TemplateInterner:
     """Gives templates the parts that others before them had."""
 
     def __init__(self) -> None:
         self._limits: dict[Limits, Limits] = {}
         self._items: dict[tuple[CharClass, ...], tuple[CharClass, ...]] = {}
 
-    def of(self, template: RoomTemplate) -> RoomTemplate:
+    def intern(self, template: RoomTemplate) -> RoomTemplate:
         """Return an equal template, with parts that others have, too."""
         limits = self._limits.setdefault(template.limits, template.limits)
-        return replace(template, params=tuple(map(self._param, template.params)), limits=limits)
+        return replace(template, params=tuple(map(self._intern_param, template.params)), limits=limits)
 
-    def _param(self, param: Param) -> Param:
+    def _intern_param(self, param: Param) -> Param:
         if not isinstance(param, PatternParam):
             return param
         return replace(param, items=self._items.setdefault(param.items, param.items))

@@ -15,7 +15,7 @@ import msgspec
 
 from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate
 from compartmentd.policy.templates.charset import MAX_ROOM_BYTES, Ranges, contains
-from compartmentd.policy.templates.integers import read_integer, spellings
+from compartmentd.policy.templates.integers import read_integer, spell_integers
 from compartmentd.policy.templates.shape import Shape
 from compartmentd.util.regex import compile_pattern, escape_literal, matches_whole
 
@@ -33,13 +33,13 @@ class Signature(NamedTuple):
     integers: frozenset[str]
 
     @classmethod
-    def of(cls, params: Sequence[Param]) -> Signature:
+    def from_params(cls, params: Sequence[Param]) -> Signature:
         """Return the signature of these parameters."""
         integers = frozenset(param.name for param in params if isinstance(param, IntegerParam))
         return cls(tuple(param.name for param in params), integers)
 
 
-NO_PARAMETERS = Signature.of(())
+NO_PARAMETERS = Signature.from_params(())
 
 
 class Match(msgspec.Struct, frozen=True, gc=False):
@@ -57,7 +57,7 @@ class Reader(Protocol):
         """Return the room's values, or `None` where it does not have the template's form."""
 
 
-class Between(msgspec.Struct, frozen=True, gc=False):
+class SingleParameterReader(msgspec.Struct, frozen=True, gc=False):
     """Reads a template with one parameter, as most are: what stands between its two literals.
 
     A struct, as `Cutting` is, so that the collector has a hundred thousand less to look through.
@@ -79,7 +79,7 @@ class Between(msgspec.Struct, frozen=True, gc=False):
         return Match(self.template, (value,), self.signature)
 
 
-class Cutting(msgspec.Struct, frozen=True, gc=False):
+class CuttingReader(msgspec.Struct, frozen=True, gc=False):
     """Reads a template with more parameters, whose delimiters are no part of the parameters before them."""
 
     template: RoomTemplate
@@ -111,7 +111,7 @@ class Cutting(msgspec.Struct, frozen=True, gc=False):
         return Match(self.template, (*values, value), self.signature)
 
 
-class Searching:
+class RegexReader:
     """Reads any other template, by RE2; the expression is compiled when a room first needs it."""
 
     __slots__ = ("signature", "template")
@@ -122,14 +122,14 @@ class Searching:
 
     def find(self, room: str) -> Match | None:
         """Match the whole room against the template's expression."""
-        found = _expression_of(self).fullmatch(room)
+        found = _compile_expression(self).fullmatch(room)
         if not found:
             return None
         values = dict(zip(self.template.pattern[1::2], found.groups(), strict=True))
         return Match(self.template, tuple(values[name] for name in self.signature.names), self.signature)
 
 
-class Readers:
+class ReaderFactory:
     """Makes readers that share the checks of equal parameters: many templates use few kinds of parameters."""
 
     def __init__(self) -> None:
@@ -138,22 +138,22 @@ class Readers:
         self._signatures: dict[Signature, Signature] = {}
         self._literals: dict[str, str] = {}
 
-    def of(self, template: RoomTemplate, form: Shape) -> Reader:
+    def build_reader(self, template: RoomTemplate, form: Shape) -> Reader:
         """Return the reader of a template with parameters, whose shape is `form`."""
-        own = Signature.of(template.params)
+        own = Signature.from_params(template.params)
         signature = self._signatures.setdefault(own, own)
         if signature.names != template.pattern[1::2] or not form.can_be_cut():
-            return Searching(template, signature)
-        checks = tuple(self._check(param) for param in template.params)
+            return RegexReader(template, signature)
+        checks = tuple(self._share_check(param) for param in template.params)
         if len(checks) == 1:
             first, _, last = template.pattern
-            return Between(template, signature, first, last, checks[0])
+            return SingleParameterReader(template, signature, first, last, checks[0])
         # One string for equal literals, too: what many templates share stays in the processor's cache.
         first, *delimiters, last = [self._literals.setdefault(part, part) for part in template.pattern[::2]]
         together = self._together.setdefault(checks, checks)
-        return Cutting(template, signature, first, tuple(delimiters), last, together)
+        return CuttingReader(template, signature, first, tuple(delimiters), last, together)
 
-    def _check(self, param: Param) -> Check:
+    def _share_check(self, param: Param) -> Check:
         key: object
         if isinstance(param, PatternParam):
             key = param.items
@@ -162,34 +162,34 @@ class Readers:
         else:
             key = frozenset(param.values)
         if key not in self._checks:
-            self._checks[key] = _check_of(param)
+            self._checks[key] = _build_check(param)
         return self._checks[key]
 
 
 # --- checks of one value ---
 
 
-def _check_of(param: Param) -> Check:
+def _build_check(param: Param) -> Check:
     if isinstance(param, IntegerParam):
         return lambda value: read_integer(value, param) is not None
     if isinstance(param, PatternParam):
         if len(param.items) == 1:
-            return _check_of_class(param.items[0])
-        return partial(matches_whole, _pattern_text(param))
+            return _build_class_check(param.items[0])
+        return partial(matches_whole, _format_pattern(param))
     return frozenset(param.values).__contains__
 
 
-def _check_of_class(item: CharClass) -> Check:
+def _build_class_check(item: CharClass) -> Check:
     least, most, ranges = item.least, MAX_ROOM_BYTES if item.most is None else item.most, item.ranges
     if sum(high - low + 1 for low, high in ranges) <= _FEW_CHARACTERS:
-        characters = _characters(ranges)
+        characters = _list_characters(ranges)
         # Nothing is left of a value whose characters are all of these: 100 ns, half of what a set's answer takes.
         return lambda value: least <= len(value) <= most and not value.strip(characters)
     return lambda value: least <= len(value) <= most and all(contains(ranges, ord(c)) for c in value)
 
 
 @lru_cache(maxsize=1024)
-def _characters(ranges: Ranges) -> str:
+def _list_characters(ranges: Ranges) -> str:
     return "".join(chr(code) for low, high in ranges for code in range(low, high + 1))
 
 
@@ -200,31 +200,31 @@ _NEVER = r"[^\x00-\x{10FFFF}]"
 
 
 @lru_cache(maxsize=256)
-def _expression_of(reader: Searching) -> Any:
+def _compile_expression(reader: RegexReader) -> Any:
     params = {param.name: param for param in reader.template.params}
     pieces = (
-        f"({_param_text(params[part])})" if index % 2 else escape_literal(part)
+        f"({_format_param(params[part])})" if index % 2 else escape_literal(part)
         for index, part in enumerate(reader.template.pattern)
     )
     return compile_pattern("".join(pieces))
 
 
-def _param_text(param: Param) -> str:
+def _format_param(param: Param) -> str:
     if isinstance(param, PatternParam):
-        return _pattern_text(param)
+        return _format_pattern(param)
     if isinstance(param, IntegerParam):
-        options = ["".join(f"[{low}-{high}]" for low, high in spelling) for spelling in spellings(param)]
+        options = ["".join(f"[{low}-{high}]" for low, high in spelling) for spelling in spell_integers(param)]
         return "|".join(options) or _NEVER
     return "|".join(escape_literal(value) for value in param.values)
 
 
-def _pattern_text(param: PatternParam) -> str:
-    return "".join(f"[{_ranges_text(item.ranges)}]{_count_text(item)}" for item in param.items)
+def _format_pattern(param: PatternParam) -> str:
+    return "".join(f"[{_format_ranges(item.ranges)}]{_format_count(item)}" for item in param.items)
 
 
-def _ranges_text(ranges: Ranges) -> str:
+def _format_ranges(ranges: Ranges) -> str:
     return "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in ranges)
 
 
-def _count_text(item: CharClass) -> str:
+def _format_count(item: CharClass) -> str:
     return f"{{{item.least},{'' if item.most is None else item.most}}}"

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from compartmentd.policy.model import Param, RoomTemplate, Text
-from compartmentd.policy.templates.automaton import Automaton, of_template
-from compartmentd.policy.templates.charset import MAX_ROOM_BYTES, intersection, specimen
-from compartmentd.policy.templates.prefilter import compatible_pairs
-from compartmentd.policy.templates.shape import shape_of
+from compartmentd.policy.templates.automaton import Automaton, build_automaton
+from compartmentd.policy.templates.charset import MAX_ROOM_BYTES, intersection, pick_specimen
+from compartmentd.policy.templates.prefilter import find_compatible_pairs
+from compartmentd.policy.templates.shape import build_shape
 
 _Pair: TypeAlias = tuple[int, int, bool]
 """The states of two automata after the same string, and whether they read it differently."""
@@ -22,7 +22,7 @@ _Step: TypeAlias = tuple[int, str, _Pair]
 """The bytes of a character, the character, and the pair of states after it."""
 
 
-def ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | None = None) -> str | None:
+def find_ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | None = None) -> str | None:
     """Return a string that the text reads with two different sets of values, or `None` where there is none.
 
     `limit` is the longest string that counts, in bytes; without one, a room name's length and that of the
@@ -32,28 +32,28 @@ def ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | None =
     names = set(pattern[1::2])
     if len(names) < 2:
         return None
-    shape = shape_of(pattern, params)
-    if shape.can_be_cut() or shape.mirrored().can_be_cut():
+    shape = build_shape(pattern, params)
+    if shape.can_be_cut() or shape.mirror().can_be_cut():
         return None
     literals = len("".join(pattern[::2]).encode(errors="surrogatepass"))
     longest = MAX_ROOM_BYTES + literals if limit is None else limit
     automaton = Automaton(pattern, params)
-    return _shortest(automaton, automaton, differing=True, limit=longest)
+    return _find_shortest(automaton, automaton, differing=True, limit=longest)
 
 
-def template_ambiguity(template: RoomTemplate) -> str | None:
+def find_template_ambiguity(template: RoomTemplate) -> str | None:
     """Return a room that the template reads in two ways, or `None`."""
     params = {param.name: param for param in template.params}
-    return ambiguity(template.pattern, params, limit=MAX_ROOM_BYTES)
+    return find_ambiguity(template.pattern, params, limit=MAX_ROOM_BYTES)
 
 
-def example(pattern: Text, params: Mapping[str, Param]) -> str | None:
+def find_example(pattern: Text, params: Mapping[str, Param]) -> str | None:
     """Return the shortest room that the text describes, or `None` where no room name can have its form."""
     automaton = Automaton(pattern, params)
-    return _shortest(automaton, automaton, differing=False, limit=MAX_ROOM_BYTES)
+    return _find_shortest(automaton, automaton, differing=False, limit=MAX_ROOM_BYTES)
 
 
-def conflicts(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
+def find_conflicts(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
     """Yield the pairs of templates (in the order given) that share a room, with an example.
 
     A template without parameters wins over one with, so such a pair is no conflict. Pairs are told apart by
@@ -63,29 +63,31 @@ def conflicts(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate,
 
     def automaton(index: int) -> Automaton:
         if index not in known:
-            known[index] = of_template(templates[index])
+            known[index] = build_automaton(templates[index])
         return known[index]
 
-    yield from _twins(templates)
+    yield from _find_twins(templates)
     with_params = [index for index, template in enumerate(templates) if template.params]
-    for first, second in compatible_pairs([templates[index] for index in with_params]):
+    for first, second in find_compatible_pairs([templates[index] for index in with_params]):
         left, right = sorted((with_params[first], with_params[second]))
-        room = _shortest(automaton(left), automaton(right), differing=False, limit=MAX_ROOM_BYTES)
+        room = _find_shortest(automaton(left), automaton(right), differing=False, limit=MAX_ROOM_BYTES)
         if room is not None:
             yield templates[left], templates[right], room
 
 
-def reached(room: Text, params: Mapping[str, Param], templates: Iterable[RoomTemplate]) -> list[RoomTemplate]:
+def find_reached_templates(
+    room: Text, params: Mapping[str, Param], templates: Iterable[RoomTemplate]
+) -> list[RoomTemplate]:
     """Return the templates that a room written with placeholders, as in `member_of`, can belong to."""
     start = Automaton(room, params)
     return [
         template
         for template in templates
-        if _shortest(start, of_template(template), differing=False, limit=MAX_ROOM_BYTES) is not None
+        if _find_shortest(start, build_automaton(template), differing=False, limit=MAX_ROOM_BYTES) is not None
     ]
 
 
-def _twins(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
+def _find_twins(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
     """Yield the templates without parameters that are one and the same room."""
     seen: dict[Text, RoomTemplate] = {}
     for template in templates:
@@ -93,7 +95,7 @@ def _twins(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, Ro
             yield seen[template.pattern], template, template.pattern[0]
 
 
-def _shortest(left: Automaton, right: Automaton, *, differing: bool, limit: int) -> str | None:
+def _find_shortest(left: Automaton, right: Automaton, *, differing: bool, limit: int) -> str | None:
     """Return the shortest string that both read, `differing` in the segment of some character, or `None`.
 
     Strings are tried by their length in bytes: `waiting[n]` holds what is reached with n bytes, each with the
@@ -108,23 +110,23 @@ def _shortest(left: Automaton, right: Automaton, *, differing: bool, limit: int)
                 continue
             came[pair] = (before, character)
             if pair[2] == differing and length and left.accepts(pair[0]) and right.accepts(pair[1]):
-                return _spelled(came, pair)
-            for size, read, target in _steps(left, right, pair, differing=differing):
+                return _spell(came, pair)
+            for size, read, target in _list_steps(left, right, pair, differing=differing):
                 if target not in came and length + size <= limit:
                     waiting.setdefault(length + size, []).append((target, pair, read))
     return None
 
 
-def _steps(left: Automaton, right: Automaton, pair: _Pair, *, differing: bool) -> Iterator[_Step]:
+def _list_steps(left: Automaton, right: Automaton, pair: _Pair, *, differing: bool) -> Iterator[_Step]:
     for one in left.moves(pair[0]):
         for other in right.moves(pair[1]):
-            found = specimen(intersection(one.ranges, other.ranges))
+            found = pick_specimen(intersection(one.ranges, other.ranges))
             if found is not None:
                 differ = differing and (pair[2] or one.segment != other.segment)
                 yield *found, (one.target, other.target, differ)
 
 
-def _spelled(came: Mapping[_Pair, tuple[_Pair | None, str]], pair: _Pair) -> str:
+def _spell(came: Mapping[_Pair, tuple[_Pair | None, str]], pair: _Pair) -> str:
     characters = []
     at: _Pair | None = pair
     while at is not None:

@@ -17,9 +17,9 @@ from compartmentd.policy.model import CharClass, PatternParam
 from compartmentd.policy.templates.charset import (
     ROOM_CHARACTERS,
     Ranges,
+    charset_from_text,
     complement,
     intersection,
-    of_text,
     union,
 )
 from compartmentd.problems import Span
@@ -73,14 +73,14 @@ class _Invalid(Exception):
 def parse_pattern(text: str) -> tuple[CharClass, ...] | PatternProblem:
     """Parse a `pattern`, or say what is wrong with it and where."""
     try:
-        return tuple(_Parser(text).items())
+        return tuple(_Parser(text).parse_items())
     except _Invalid as invalid:
         return invalid.problem
 
 
-def default_param(name: str, span: Span) -> PatternParam:
+def build_default_param(name: str, span: Span) -> PatternParam:
     """Return the parameter of a placeholder about which the configuration says nothing."""
-    items = _Parser("[A-Za-z0-9_.@|-]{1,128}").items()
+    items = _Parser("[A-Za-z0-9_.@|-]{1,128}").parse_items()
     return PatternParam(name=name, items=tuple(items), span=span)
 
 
@@ -91,27 +91,27 @@ class _Parser:
         self.text = text
         self.at = 0
 
-    def items(self) -> list[CharClass]:
+    def parse_items(self) -> list[CharClass]:
         if not self.text:
             raise _Invalid(
                 0, "the pattern is empty", "say which characters may stand here, as in `[a-z0-9]{1,40}`"
             )
         items = []
         while self.at < len(self.text):
-            ranges = self._characters()
-            items.append(CharClass(ranges, *self._count()))
+            ranges = self._parse_characters()
+            items.append(CharClass(ranges, *self._parse_count()))
         return items
 
     def _peek(self) -> str:
         return self.text[self.at : self.at + 1]
 
-    def _characters(self) -> Ranges:
+    def _parse_characters(self) -> Ranges:
         start, character = self.at, self._peek()
         self.at += 1
         if character == "[":
-            return self._class(start)
+            return self._parse_class(start)
         if character == "\\":
-            raise self._backslash(start)
+            raise self._explain_backslash(start)
         if character in _SIGNS or character == "{":
             raise _Invalid(
                 start,
@@ -120,16 +120,16 @@ class _Parser:
             )
         if character in _REFUSED:
             raise _Invalid(start, *_REFUSED[character])
-        return self._possible(start, of_text(character))
+        return self._keep_possible(start, charset_from_text(character))
 
-    def _backslash(self, start: int) -> _Invalid:
+    def _explain_backslash(self, start: int) -> _Invalid:
         escaped = self.text[start + 1 : start + 2]
         instead = _ESCAPES.get(escaped, f"[{escaped}]" if escaped and escaped not in "^\\" else "a class")
         return _Invalid(
             start, "backslashes are not part of the pattern grammar", f"write `{instead}` instead"
         )
 
-    def _possible(self, start: int, ranges: Ranges) -> Ranges:
+    def _keep_possible(self, start: int, ranges: Ranges) -> Ranges:
         possible = intersection(ranges, ROOM_CHARACTERS)
         if not possible:
             raise _Invalid(
@@ -139,7 +139,7 @@ class _Parser:
             )
         return possible
 
-    def _class(self, start: int) -> Ranges:
+    def _parse_class(self, start: int) -> Ranges:
         negated = self._peek() == "^"
         self.at += negated
         first, ranges = True, []
@@ -148,16 +148,16 @@ class _Parser:
                 raise _Invalid(
                     start, "the class is not closed", "end it with `]`; a `]` in a class stands first"
                 )
-            ranges.append(self._range(character, first=first))
+            ranges.append(self._parse_range(character, first=first))
             first = False
         self.at += 1
         characters = union(ranges)
-        return self._possible(start, complement(characters) if negated else characters)
+        return self._keep_possible(start, complement(characters) if negated else characters)
 
-    def _range(self, low: str, *, first: bool) -> tuple[int, int]:
+    def _parse_range(self, low: str, *, first: bool) -> tuple[int, int]:
         start = self.at
         if low == "\\":
-            raise self._backslash(start)
+            raise self._explain_backslash(start)
         if low == "[" and self.text[start + 1 : start + 2] == ":" and ":]" in self.text[start + 2 :]:
             raise _Invalid(
                 start,
@@ -173,26 +173,26 @@ class _Parser:
         if low == "-" or self._peek() != "-" or high in ("", "]"):
             return ord(low), ord(low)
         if high == "\\":
-            raise self._backslash(self.at + 1)
+            raise self._explain_backslash(self.at + 1)
         if high < low:
             raise _Invalid(start, f"the range `{low}-{high}` is upside down", f"write `{high}-{low}`")
         self.at += 2
         return ord(low), ord(high)
 
-    def _count(self) -> tuple[int, int | None]:
+    def _parse_count(self) -> tuple[int, int | None]:
         start, sign = self.at, self._peek()
         if sign in _SIGNS:
             self.at += 1
             count = _SIGNS[sign]
         elif sign == "{":
-            count = self._braces(start)
+            count = self._parse_braces(start)
         else:
             return 1, 1
         if (again := self._peek()) and again in "?*+{":
             raise _Invalid(self.at, f"`{again}` stands after another count", "give one count, as in `{1,40}`")
         return count
 
-    def _braces(self, start: int) -> tuple[int, int]:
+    def _parse_braces(self, start: int) -> tuple[int, int]:
         end = self.text.find("}", start)
         least, comma, most = self.text[start + 1 : end].partition(",") if end > 0 else ("", "", "")
         most = most if comma else least

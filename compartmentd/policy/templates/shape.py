@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from compartmentd.policy.model import CharClass, IntegerParam, Param, PatternParam, RoomTemplate, Text
-from compartmentd.policy.templates.charset import Ranges, contains, of_text, union
+from compartmentd.policy.templates.charset import Ranges, charset_from_text, contains, union
 
 
 class Shape(NamedTuple):
@@ -16,7 +16,7 @@ class Shape(NamedTuple):
     literals: tuple[str, ...]
     alphabets: tuple[Ranges, ...]
 
-    def mirrored(self) -> Shape:
+    def mirror(self) -> Shape:
         """Return the shape as it is read from right to left."""
         return Shape(tuple(each[::-1] for each in reversed(self.literals)), self.alphabets[::-1])
 
@@ -29,25 +29,25 @@ class Shape(NamedTuple):
         return all(literal and not contains(alphabet, ord(literal[0])) for alphabet, literal in pairs)
 
 
-def shape_of(pattern: Text, params: Mapping[str, Param]) -> Shape:
+def build_shape(pattern: Text, params: Mapping[str, Param]) -> Shape:
     """Return the shape of a text."""
-    return Shape(pattern[::2], tuple(_alphabet(params[name]) for name in pattern[1::2]))
+    return Shape(pattern[::2], tuple(_collect_alphabet(params[name]) for name in pattern[1::2]))
 
 
-def shape_of_template(template: RoomTemplate) -> Shape:
+def build_template_shape(template: RoomTemplate) -> Shape:
     """Return the shape of a template."""
-    return shape_of(template.pattern, {param.name: param for param in template.params})
+    return build_shape(template.pattern, {param.name: param for param in template.params})
 
 
-def _alphabet(param: Param) -> Ranges:
+def _collect_alphabet(param: Param) -> Ranges:
     """Return every character that a value of the parameter can hold."""
     if isinstance(param, PatternParam):
-        return _of_items(param.items)
+        return _collect_item_characters(param.items)
     if isinstance(param, IntegerParam):
-        return of_text("-0123456789") if param.low < 0 else of_text("0123456789")
-    return of_text("".join(param.values))
+        return charset_from_text("-0123456789") if param.low < 0 else charset_from_text("0123456789")
+    return charset_from_text("".join(param.values))
 
 
 @lru_cache(maxsize=1024)
-def _of_items(items: tuple[CharClass, ...]) -> Ranges:
+def _collect_item_characters(items: tuple[CharClass, ...]) -> Ranges:
     return union(pair for item in items for pair in item.ranges)

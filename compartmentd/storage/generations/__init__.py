@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from compartmentd.storage.generations.access import KeptFiles, path_in
-from compartmentd.storage.generations.locate import state_directory
-from compartmentd.storage.generations.store import Damaged, Entry, GenerationStore
+from compartmentd.storage.generations.access import KeptFiles, join_kept_path
+from compartmentd.storage.generations.locate import find_state_directory
+from compartmentd.storage.generations.store import DamagedGeneration, GenerationStore, StoredGeneration
 
-__all__ = ["Damaged", "Entry", "GenerationStore", "KeptFiles", "path_in", "state_directory"]
+__all__ = [
+    "DamagedGeneration",
+    "GenerationStore",
+    "KeptFiles",
+    "StoredGeneration",
+    "find_state_directory",
+    "join_kept_path",
+]

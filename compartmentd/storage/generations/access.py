@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from compartmentd.configuration.compiler import Contents, FileAccess
 
 
-def path_in(main: str, name: str) -> str:
+def join_kept_path(main: str, name: str) -> str:
     """Return the path of a kept file, whose name is relative to the main file."""
     return posixpath.join(posixpath.dirname(main), name)
 
@@ -18,7 +18,7 @@ class KeptFiles:
     """A kept configuration at the path of its main file; keys and variables are those of today."""
 
     def __init__(self, main: str, contents: Contents, beneath: FileAccess) -> None:
-        self._files = {path_in(main, name): raw for name, raw in contents}
+        self._files = {join_kept_path(main, name): raw for name, raw in contents}
         self._beneath = beneath
 
     def read(self, path: str) -> bytes:

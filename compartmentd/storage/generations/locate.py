@@ -9,7 +9,7 @@ from compartmentd.configuration.compiler.files_used import beside
 from compartmentd.document.beginning import scalar_before_mistake
 
 
-def state_directory(path: str, files: FileAccess, environ: Mapping[str, str]) -> str | None:
+def find_state_directory(path: str, files: FileAccess, environ: Mapping[str, str]) -> str | None:
     """Return the state directory of the configuration at `path`.
 
     That is its `server.state`, whatever else is wrong with the file, as long as that stands before the first

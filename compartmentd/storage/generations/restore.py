@@ -12,8 +12,8 @@ import msgspec
 
 from compartmentd.configuration.compiler import Contents, FileAccess, digest_of_files, load
 from compartmentd.errors import UsageError
-from compartmentd.problems import Problem, any_error
-from compartmentd.storage.generations.access import KeptFiles, path_in
+from compartmentd.problems import Problem, has_errors
+from compartmentd.storage.generations.access import KeptFiles, join_kept_path
 from compartmentd.storage.generations.store import GenerationStore
 
 
@@ -37,7 +37,7 @@ class Restoration(msgspec.Struct, frozen=True):
         return bool(self.writes or self.deletes)
 
 
-def plan(path: str, contents: Contents, disk: FileAccess) -> Restoration:
+def plan_restoration(path: str, contents: Contents, disk: FileAccess) -> Restoration:
     """Compare a kept configuration with what lies at `path`.
 
     Raises:
@@ -46,11 +46,11 @@ def plan(path: str, contents: Contents, disk: FileAccess) -> Restoration:
     main = posixpath.basename(path)
     if contents[0][0] != main:
         raise UsageError(f"that one was kept of `{contents[0][0]}`, and not of `{main}`")
-    kept = {path_in(path, name): raw for name, raw in contents}
+    kept = {join_kept_path(path, name): raw for name, raw in contents}
     now, then = load(path, disk), load(path, KeptFiles(path, contents, disk))
-    surplus = _surplus(then.globs, kept, disk)
-    used = {path_in(path, name): raw for name, raw in now.contents}
-    before = {**used, **_existing((*kept, *surplus), disk)}
+    surplus = _find_surplus(then.globs, kept, disk)
+    used = {join_kept_path(path, name): raw for name, raw in now.contents}
+    before = {**used, **_read_existing((*kept, *surplus), disk)}
     writes = {file: raw for file, raw in kept.items() if before.get(file) != raw}
     doubts = [f"`{file}` would be deleted: a restored `include` would find it" for file in surplus]
     doubts += [
@@ -61,28 +61,28 @@ def plan(path: str, contents: Contents, disk: FileAccess) -> Restoration:
     doubts += [
         f"`{file}` would be written, outside of the configuration's directory"
         for file in writes
-        if file not in used and not _beneath(path, file)
+        if file not in used and not _is_beneath(path, file)
     ]
-    if any_error(then.problems):
+    if has_errors(then.problems):
         doubts.append("it does not check")
-    names = {path_in(path, name): name for name, _ in (*now.contents, *contents)}
+    names = {join_kept_path(path, name): name for name, _ in (*now.contents, *contents)}
     return Restoration(
         path=path,
         writes=writes,
         deletes=surplus,
         doubts=tuple(doubts),
         problems=then.problems,
-        before=tuple((names.get(file) or _relative(path, file), raw) for file, raw in before.items()),
+        before=tuple((names.get(file) or _make_relative(path, file), raw) for file, raw in before.items()),
     )
 
 
-def _beneath(main: str, file: str) -> bool:
+def _is_beneath(main: str, file: str) -> bool:
     """Tell whether a file lies in the directory of the main file, or deeper."""
     directory = os.path.realpath(posixpath.dirname(main) or ".")
     return os.path.realpath(file).startswith(posixpath.join(directory, ""))
 
 
-def _surplus(globs: Iterable[str], kept: Iterable[str], disk: FileAccess) -> tuple[str, ...]:
+def _find_surplus(globs: Iterable[str], kept: Iterable[str], disk: FileAccess) -> tuple[str, ...]:
     known = {posixpath.normpath(file) for file in kept}
     found = {file for glob in globs for file in disk.glob(glob)}
     return tuple(
@@ -94,7 +94,7 @@ def _surplus(globs: Iterable[str], kept: Iterable[str], disk: FileAccess) -> tup
     )
 
 
-def _existing(files: Iterable[str], disk: FileAccess) -> dict[str, bytes]:
+def _read_existing(files: Iterable[str], disk: FileAccess) -> dict[str, bytes]:
     found = {}
     for file in files:
         try:
@@ -104,7 +104,7 @@ def _existing(files: Iterable[str], disk: FileAccess) -> dict[str, bytes]:
     return found
 
 
-def _relative(path: str, file: str) -> str:
+def _make_relative(path: str, file: str) -> str:
     return file.removeprefix(posixpath.join(posixpath.dirname(path), ""))
 
 
@@ -121,7 +121,7 @@ def carry_out(restoration: Restoration, history: GenerationStore, at: float) -> 
         _exchange(restoration)
     finally:
         for file in restoration.writes:
-            Path(_beside(file)).unlink(missing_ok=True)
+            Path(_name_temporary(file)).unlink(missing_ok=True)
     for directory in {posixpath.dirname(file) or "." for file in (*restoration.writes, *restoration.deletes)}:
         _flush(directory)
 
@@ -130,11 +130,11 @@ def _remember(before: Contents, history: GenerationStore, at: float) -> None:
     if not before:
         return
     digest = digest_of_files(before)
-    if all(entry.digest != digest for entry in history.entries()):
+    if all(entry.digest != digest for entry in history.list_entries()):
         history.keep(before, at, accepted=False)
 
 
-def _beside(file: str) -> str:
+def _name_temporary(file: str) -> str:
     """Return the name under which a file is written where its place is, hidden from every `include`."""
     directory, name = posixpath.split(
         os.path.realpath(file)
@@ -147,7 +147,7 @@ def _write_beside(file: str, raw: bytes, main: str) -> None:
     place = os.path.realpath(file)
     Path(place).parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    with os.fdopen(os.open(_beside(file), flags, 0o600), "wb") as out:
+    with os.fdopen(os.open(_name_temporary(file), flags, 0o600), "wb") as out:
         out.write(raw)
         like = next((one for one in (place, main) if Path(one).exists()), None)
         if like is None:
@@ -166,12 +166,12 @@ def _make_like(file: int, other: os.stat_result) -> None:
 
 def _exchange(restoration: Restoration) -> None:
     """Give everything its name at once, the main file last; if one fails, those before it are put back."""
-    before = {path_in(restoration.path, name): raw for name, raw in restoration.before}
+    before = {join_kept_path(restoration.path, name): raw for name, raw in restoration.before}
     done: list[str] = []
     try:
         for file in sorted(restoration.writes, key=lambda file: file == restoration.path):
             done.append(file)
-            os.replace(_beside(file), os.path.realpath(file))  # noqa: PTH105 - names as the operator wrote them
+            os.replace(_name_temporary(file), os.path.realpath(file))  # noqa: PTH105 - names as the operator wrote them
         for file in restoration.deletes:
             done.append(file)
             os.unlink(file)  # noqa: PTH108 - names as the operator wrote them
@@ -186,7 +186,7 @@ def _put_back(file: str, raw: bytes | None, main: str) -> None:
         Path(file).unlink(missing_ok=True)
     else:
         _write_beside(file, raw, main)
-        os.replace(_beside(file), os.path.realpath(file))  # noqa: PTH105 - as above
+        os.replace(_name_temporary(file), os.path.realpath(file))  # noqa: PTH105 - as above
 
 
 def _flush(directory: str) -> None:

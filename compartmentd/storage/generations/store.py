@@ -29,11 +29,11 @@ KEEP = 10
 _NAME = re.compile(r"([0-9]{15})-([0-9a-f]{64})\.(accepted|replaced)")
 
 
-class Damaged(ValueError):
+class DamagedGeneration(ValueError):
     """A kept configuration is not what was written; the text says how, and quotes nothing."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class StoredGeneration(msgspec.Struct, frozen=True):
     """A kept configuration by its name; `at` is the wall time in milliseconds."""
 
     at: int
@@ -62,7 +62,7 @@ class GenerationStore:
     def __init__(self, state: str) -> None:
         self.directory = Path(state, DIRECTORY)
 
-    def entries(self) -> tuple[Entry, ...]:
+    def list_entries(self) -> tuple[StoredGeneration, ...]:
         """Return what is kept, the newest first.
 
         Raises:
@@ -73,12 +73,14 @@ class GenerationStore:
         except FileNotFoundError:
             return ()
         found = [match for name in names if (match := _NAME.fullmatch(name))]
-        entries = [Entry(int(match[1]), Digest(match[2]), match[3] == "accepted") for match in found]
+        entries = [
+            StoredGeneration(int(match[1]), Digest(match[2]), match[3] == "accepted") for match in found
+        ]
         return tuple(
             sorted(entries, key=lambda entry: (entry.at, entry.digest, entry.accepted), reverse=True)
         )
 
-    def read(self, entry: Entry) -> Contents:
+    def read(self, entry: StoredGeneration) -> Contents:
         """Return the files of a kept configuration.
 
         Raises:
@@ -87,17 +89,19 @@ class GenerationStore:
         try:
             kept = msgspec.msgpack.decode((self.directory / entry.file).read_bytes(), type=_Kept)
         except OSError as error:
-            raise Damaged((error.strerror or "it cannot be read").lower()) from None
+            raise DamagedGeneration((error.strerror or "it cannot be read").lower()) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Damaged("it is not whole") from None
+            raise DamagedGeneration("it is not whole") from None
         if kept.version != VERSION:
-            raise Damaged(f"it is of version {kept.version}, and this compartmentd knows version {VERSION}")
+            raise DamagedGeneration(
+                f"it is of version {kept.version}, and this compartmentd knows version {VERSION}"
+            )
         contents = tuple((os.fsdecode(file.name), file.content) for file in kept.files)
         if not contents or digest_of_files(contents) != entry.digest:
-            raise Damaged("its content does not have its digest")
+            raise DamagedGeneration("its content does not have its digest")
         return contents
 
-    def keep(self, contents: Contents, at: float, *, accepted: bool) -> Entry:
+    def keep(self, contents: Contents, at: float, *, accepted: bool) -> StoredGeneration:
         """Keep a configuration as of a wall time (seconds), and let go of what is too many.
 
         Returns once it is on the disk.
@@ -108,13 +112,15 @@ class GenerationStore:
         digest = digest_of_files(contents)
         files = tuple(_File(os.fsencode(name), raw) for name, raw in contents)
         self._make()
-        with _opened(self.directory) as directory:
+        with _open_directory(self.directory) as directory:
             fcntl.flock(directory, fcntl.LOCK_EX)
-            old = self.entries()
+            old = self.list_entries()
             # A clock that was set back does not make the newest the oldest.
-            entry = Entry(max(int(at * 1000), *(one.at + 1 for one in old[:1]), 0), digest, accepted)
+            entry = StoredGeneration(
+                max(int(at * 1000), *(one.at + 1 for one in old[:1]), 0), digest, accepted
+            )
             _write(directory, entry.file, msgspec.msgpack.encode(_Kept(VERSION, files)))
-            for surplus in _surplus((entry, *old)):
+            for surplus in _find_surplus((entry, *old)):
                 os.unlink(surplus.file, dir_fd=directory)
             os.fsync(directory)
         return entry
@@ -127,12 +133,12 @@ class GenerationStore:
         if os.geteuid() == 0:
             # Made by an administrator: the daemon, whose state directory it stands in, has to write here, too.
             owner = self.directory.parent.stat()
-            with _opened(self.directory) as directory:
+            with _open_directory(self.directory) as directory:
                 os.fchown(directory, owner.st_uid, owner.st_gid)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _open_directory(path: Path) -> Iterator[int]:
     # An administrator works here in a directory of the daemon's user, who must not lead them elsewhere by a link.
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
@@ -157,7 +163,7 @@ def _write(directory: int, name: str, content: bytes) -> None:
     os.replace(TEMPORARY, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
-def _surplus(entries: tuple[Entry, ...]) -> Iterator[Entry]:
+def _find_surplus(entries: tuple[StoredGeneration, ...]) -> Iterator[StoredGeneration]:
     """Yield, of entries with the newest first, those of each kind that are there already or are too many."""
     for accepted in (True, False):
         seen: set[Digest] = set()

@@ -11,7 +11,7 @@ ABSENT = b"absent"
 """The content of a path that leads nowhere."""
 
 
-def content_of(path: str) -> bytes:
+def hash_content(path: str) -> bytes:
     """Return the SHA-256 of the file that the path leads to, or a word for why it holds nothing.
 
     Times, owner and mode are no content; that a file cannot be read is.
@@ -20,7 +20,7 @@ def content_of(path: str) -> bytes:
         # Without O_NONBLOCK a pipe put in a file's place would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        return _no_content(error)
+        return _describe_absence(error)
     except ValueError:  # a name that the system cannot have, with a NUL in it
         return ABSENT
     try:
@@ -29,12 +29,12 @@ def content_of(path: str) -> bytes:
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        return _no_content(error)
+        return _describe_absence(error)
     finally:
         os.close(descriptor)
 
 
-def _no_content(error: OSError) -> bytes:
+def _describe_absence(error: OSError) -> bytes:
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
         return ABSENT
     return errno.errorcode.get(error.errno or 0, "unreadable").encode()

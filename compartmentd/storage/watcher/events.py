@@ -47,7 +47,7 @@ class _Armed:
         self.identity = identity
 
 
-class Events:
+class DirectoryEvents:
     """The watched directories. `happened` is called in watchdog's thread with the paths that an event names.
 
     For use by one thread.
@@ -64,16 +64,16 @@ class Events:
     def watch(self, directories: Collection[str]) -> str | None:
         """Watch these directories and no others; return why some cannot be, as a stable sentence."""
         try:
-            observer = self._running()
+            observer = self._start_observer()
         except OSError as error:
-            return f"the system allows no more event queues ({_name(error)})"
+            return f"the system allows no more event queues ({_name_error(error)})"
         self._drop(observer, directories)
         refused = None
         for directory in sorted(set(directories) - self._armed.keys()):
             try:
                 self._arm(observer, directory)
             except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
-                refused = refused or _why(directory, error)
+                refused = refused or _explain(directory, error)
         return refused
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class Events:
             observer.stop()
             observer.join()
 
-    def _running(self) -> BaseObserver:
+    def _start_observer(self) -> BaseObserver:
         if self._observer is None:
             observer = self._make_observer()
             observer.start()
@@ -95,13 +95,13 @@ class Events:
         # A watch on a removed directory ends, and one on a renamed directory goes with it, both silently.
         alive = {emitter.watch for emitter in observer.emitters if emitter.is_alive()}
         for directory, armed in list(self._armed.items()):
-            if directory in wanted and armed.watch in alive and armed.identity == _identity(directory):
+            if directory in wanted and armed.watch in alive and armed.identity == _identify(directory):
                 continue
             del self._armed[directory]
             observer.unschedule(armed.watch)
 
     def _arm(self, observer: BaseObserver, directory: str) -> None:
-        identity = _identity(directory)
+        identity = _identify(directory)
         if identity is None:
             return
         watch = observer.schedule(self._handler, directory, event_filter=_EVENTS)
@@ -116,7 +116,7 @@ class _Handler(FileSystemEventHandler):
         self._happened([os.fsdecode(path) for path in (event.src_path, event.dest_path) if path])
 
 
-def _identity(directory: str) -> tuple[int, int] | None:
+def _identify(directory: str) -> tuple[int, int] | None:
     try:
         status = os.stat(directory)
     except OSError:
@@ -124,17 +124,17 @@ def _identity(directory: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _why(directory: str, error: OSError | RuntimeError) -> str | None:
+def _explain(directory: str, error: OSError | RuntimeError) -> str | None:
     if not isinstance(error, OSError):
         return "the system allows no more threads"
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:  # gone since: its parent is watched
         return None
     if error.errno == errno.ENOSPC:
         return "the system allows no more watches (fs.inotify.max_user_watches)"
-    return f"`{directory}` cannot be watched ({_name(error)})"
+    return f"`{directory}` cannot be watched ({_name_error(error)})"
 
 
-def _name(error: OSError) -> str:
+def _name_error(error: OSError) -> str:
     if error.errno == errno.EMFILE:
         return "EMFILE: fs.inotify.max_user_instances, or the limit of open files"
     return errno.errorcode.get(error.errno or 0, "unknown error")

@@ -16,7 +16,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     longest: float = 1.0
     poll: float = 3.0
 
-    def due(self, looked: float, first_hint: float | None, last_hint: float) -> float:
+    def next_look(self, looked: float, first_hint: float | None, last_hint: float) -> float:
         """Return when to look, given when that was last done, and the first and last hint since."""
         if first_hint is None:
             return looked + self.poll

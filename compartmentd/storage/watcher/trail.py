@@ -28,7 +28,7 @@ class Links:
     def __init__(self) -> None:
         self._targets: dict[str, str | None] = {}
 
-    def target(self, path: str) -> str | None:
+    def read_target(self, path: str) -> str | None:
         """Return what a symlink holds; `None` for everything else, and for what is not there."""
         if path not in self._targets:
             try:
@@ -38,32 +38,32 @@ class Links:
         return self._targets[path]
 
 
-def follow(path: str, links: Links) -> Trail:
+def follow_path(path: str, links: Links) -> Trail:
     """Return the trail of a path, whether or not anything is there.
 
     Worth watching are the directory of the file, of each symlink on the way, and those that hold these
     directories, since one that is removed and made again is another directory.
     """
     places, crossings = _walk(path, links)
-    wanted = {_existing(directory) for directory in crossings}
-    wanted |= {_existing(os.path.dirname(directory)) for directory in crossings}
+    wanted = {_find_existing(directory) for directory in crossings}
+    wanted |= {_find_existing(os.path.dirname(directory)) for directory in crossings}
     return Trail(frozenset(places), frozenset(wanted))
 
 
-def last_change(path: str, links: Links) -> float:
+def find_last_change(path: str, links: Links) -> float:
     """Return when the content last became what it is, at the latest: seconds of wall time.
 
     The inode change time of the file and of each symlink on the way, which no program can set back; where
     nothing is there, that of the nearest directory.
     """
     places, _ = _walk(path, links)
-    marks = [place for place in places if links.target(place) is not None]
+    marks = [place for place in places if links.read_target(place) is not None]
     end = places[-1] if places else "/"
-    marks.append(end if os.path.exists(end) else _existing(os.path.dirname(end)))
-    return max(map(_changed_at, marks))
+    marks.append(end if os.path.exists(end) else _find_existing(os.path.dirname(end)))
+    return max(map(_read_change_time, marks))
 
 
-def search_base(pattern: str) -> str:
+def find_search_base(pattern: str) -> str:
     """Return the directory in which the matches of a glob begin: all of it before the first wildcard."""
     directory = os.path.dirname(pattern)
     while glob.has_magic(directory):
@@ -86,7 +86,7 @@ def _walk(path: str, links: Links) -> tuple[list[str], set[str]]:
             continue
         place = os.path.join(directory, name)
         places.append(place)
-        target = links.target(place)
+        target = links.read_target(place)
         if target is None:
             directory = place
             continue
@@ -100,13 +100,13 @@ def _walk(path: str, links: Links) -> tuple[list[str], set[str]]:
     return places, crossings
 
 
-def _existing(directory: str) -> str:
+def _find_existing(directory: str) -> str:
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
     return directory
 
 
-def _changed_at(path: str) -> float:
+def _read_change_time(path: str) -> float:
     try:
         return os.lstat(path).st_ctime
     except OSError:  # gone since: as late as can be

@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 from watchdog.observers import Observer
 
-from compartmentd.storage.watcher.content import ABSENT, content_of
-from compartmentd.storage.watcher.events import Events, MakeObserver
+from compartmentd.storage.watcher.content import ABSENT, hash_content
+from compartmentd.storage.watcher.events import DirectoryEvents, MakeObserver
 from compartmentd.storage.watcher.pace import Pace
-from compartmentd.storage.watcher.trail import Links, follow, last_change, search_base
+from compartmentd.storage.watcher.trail import Links, find_last_change, find_search_base, follow_path
 
 CLOCK_GRAIN = 0.05
 """Seconds by which the time of an inode may lie behind the clock: the kernel takes it from its last tick."""
@@ -55,7 +55,7 @@ class Watcher:
         self._warn = warn
         self._pace = Pace() if pace is None else pace
         self._loop = asyncio.get_running_loop()
-        self._events = Events(self._happened, make_observer)
+        self._events = DirectoryEvents(self._handle_events, make_observer)
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         # What both threads touch, under `_signal`:
         self._signal = threading.Condition()
@@ -105,7 +105,7 @@ class Watcher:
 
     # --- watchdog's thread ----------------------------------------------------------------------------------
 
-    def _happened(self, paths: Collection[str]) -> None:
+    def _handle_events(self, paths: Collection[str]) -> None:
         if not any(path in self._places or os.path.dirname(path) in self._search for path in paths):
             return
         with self._signal:
@@ -125,8 +125,8 @@ class Watcher:
                 try:
                     self._look(news)
                 except Exception as error:  # noqa: BLE001 - told to the loop; the next poll tries again
-                    self._tell_loop("files could not be looked at", error)
-                self._loop.call_soon_threadsafe(_done, news)
+                    self._report_failure("files could not be looked at", error)
+                self._loop.call_soon_threadsafe(_resolve_all, news)
         finally:
             self._events.close()
 
@@ -134,7 +134,7 @@ class Watcher:
         """Sleep until it is time to look; return whether to go on."""
         with self._signal:
             while not self._stopping and not self._news:
-                due = self._pace.due(self._looked, self._first_hint, self._last_hint)
+                due = self._pace.next_look(self._looked, self._first_hint, self._last_hint)
                 left = due - time.monotonic()
                 if left <= 0:
                     break
@@ -147,20 +147,20 @@ class Watcher:
             self._paths, self._globs = news[-1].paths, news[-1].globs
         links = Links()
         self._follow(links)
-        contents = {path: content_of(path) for path in self._files()}
+        contents = {path: hash_content(path) for path in self._list_files()}
         if news:
             self._admit(contents, news[-1].since, links)
-        changed = frozenset(_differing(self._known, contents))
+        changed = frozenset(_find_differing(self._known, contents))
         self._known = contents
         if changed:
-            self._loop.call_soon_threadsafe(self._tell, changed)
+            self._loop.call_soon_threadsafe(self._report, changed)
 
     def _follow(self, links: Links) -> None:
         """Watch the directories that lead to the files, as they are now."""
-        bases = {search_base(pattern) for pattern in self._globs}
+        bases = {find_search_base(pattern) for pattern in self._globs}
         inside = {match for pattern in self._globs for match in glob.glob(os.path.dirname(pattern))}
-        trails = [follow(path, links) for path in self._paths]
-        trails += [follow(os.path.join(directory, "*"), links) for directory in bases | inside]
+        trails = [follow_path(path, links) for path in self._paths]
+        trails += [follow_path(os.path.join(directory, "*"), links) for directory in bases | inside]
         # First what the handler lets through, then the events: none of the first ones is missed.
         self._places = frozenset().union(*(trail.places for trail in trails))
         self._search = frozenset(os.path.realpath(directory) for directory in bases | inside)
@@ -172,34 +172,36 @@ class Watcher:
             text = f"{refused}: changes are seen by looking every {self._pace.poll:g} s"
             self._loop.call_soon_threadsafe(self._warn, text)
 
-    def _files(self) -> set[str]:
+    def _list_files(self) -> set[str]:
         return set(self._paths).union(*(glob.glob(pattern) for pattern in self._globs))
 
     def _admit(self, contents: Mapping[str, bytes], since: float | None, links: Links) -> None:
         """Take files that were not followed before as they are, or as changed where they may have been."""
         self._known = {path: content for path, content in self._known.items() if path in contents}
         for path, content in contents.items():
-            if path not in self._known and (since is None or last_change(path, links) < since - CLOCK_GRAIN):
+            if path not in self._known and (
+                since is None or find_last_change(path, links) < since - CLOCK_GRAIN
+            ):
                 self._known[path] = content
 
     # --- the loop -------------------------------------------------------------------------------------------
 
-    def _tell(self, changed: frozenset[str]) -> None:
+    def _report(self, changed: frozenset[str]) -> None:
         if not self._stopping:
             self._changed(changed)
 
-    def _tell_loop(self, message: str, error: Exception) -> None:
+    def _report_failure(self, message: str, error: Exception) -> None:
         context = {"message": message, "exception": error}
         self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
 
 
-def _done(news: list[_Wanted]) -> None:
+def _resolve_all(news: list[_Wanted]) -> None:
     for wanted in news:
         if not wanted.answer.done():  # its caller may have gone away
             wanted.answer.set_result(None)
 
 
-def _differing(before: Mapping[str, bytes], now: Mapping[str, bytes]) -> Iterator[str]:
+def _find_differing(before: Mapping[str, bytes], now: Mapping[str, bytes]) -> Iterator[str]:
     for path in before.keys() | now.keys():
         if before.get(path, _UNKNOWN) != now.get(path, ABSENT):
             yield path

@@ -102,7 +102,7 @@ def timed(rules: Ruleset, due: list[Asked]) -> float:
 
 def measure(rounds: int, each: int, counts: list[int]) -> None:
     """Print the rounds."""
-    rules = {count: Ruleset.of(policy(namespace(*templates(count)), rules=NAMED)) for count in counts}
+    rules = {count: Ruleset.build(policy(namespace(*templates(count)), rules=NAMED)) for count in counts}
     for count in counts:  # a refusal would be another, shorter way
         who, request = asked(count, 0, MEMBERS)[0]
         assert decide(rules[count], who, request, FACTS, NOW).allowed

@@ -9,7 +9,7 @@ import pytest
 
 from compartmentd.configuration.compiler import load
 from compartmentd.http.admin.outline import outline
-from compartmentd.http.admin.people import People, people_beside, people_of
+from compartmentd.http.admin.people import People, collect_people, people_beside
 from compartmentd.storage.files import Disk
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -106,7 +106,7 @@ def test_a_file_that_is_no_test_is_passed_over(tmp_path: Path, content: bytes) -
 
 
 def test_rooms_are_taken_from_every_kind_of_case_once_and_in_order() -> None:
-    people = people_of(
+    people = collect_people(
         {
             "tokens": {"ann": {"sub": "ann"}, "broken": 7},
             "cases": [

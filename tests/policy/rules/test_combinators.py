@@ -15,7 +15,7 @@ from compartmentd.policy.principal import ANONYMOUS, Principal
 from compartmentd.policy.rules import combinators as module_of_rules
 from compartmentd.policy.rules.combinators import CompiledRules
 from compartmentd.policy.rules.context import EvaluationContext, Verdict
-from compartmentd.policy.rules.traverse import names_used
+from compartmentd.policy.rules.traverse import collect_names
 from compartmentd.policy.templates.matching import Signature
 from tests.support import naive
 from tests.support.policies import HALL, NOW, param, person, rule, ruleset, span, template
@@ -37,19 +37,19 @@ def context(
         name: form if isinstance(form, Rule.__args__) else rule(form) for name, form in (rules or {}).items()
     }
     return EvaluationContext(
-        CompiledRules(named, {name: names_used(each) for name, each in named.items()}),
+        CompiledRules(named, {name: collect_names(each) for name, each in named.items()}),
         who,
         NOW,
         by_server,
         "here",
         memberships,
-        Signature.of([param(name, form) for name, (form, _) in PARAMS.items()]),
+        Signature.from_params([param(name, form) for name, (form, _) in PARAMS.items()]),
         tuple(value for _, value in PARAMS.values()),
     )
 
 
 def judged(each: Rule, at: EvaluationContext) -> Verdict:
-    return at.book.ready(each).judge(at)
+    return at.rules.get_compiled(each).evaluate(at)
 
 
 def verdict(form: Any, who: Principal = ANONYMOUS, **of_scene: Any) -> Verdict:
@@ -257,7 +257,7 @@ def test_a_named_rule_is_evaluated_once_however_often_it_is_used() -> None:
 
 
 def test_more_rules_than_are_kept_ready_are_judged_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module_of_rules, "MOST_READY", 3)
+    monkeypatch.setattr(module_of_rules, "MAX_COMPILED_RULES", 3)
     made = context(ANN, rules={"staff": {"claim": "roles", "contains": "staff"}})
     each = [rule({"scope": "chat:read"}), rule("nobody"), rule({"rule": "staff"}), rule({"scope": "x"})]
     for _ in range(3):
@@ -511,10 +511,10 @@ def test_a_rule_that_is_ready_remembers_nothing_of_whom_it_judged(
     form: Any, people: list[Principal], forms: Mapping[str, Any], rooms: frozenset[str]
 ) -> None:
     built, rules = rule(form), {name: rule(each) for name, each in forms.items()}
-    book = context(rules=rules).book
+    book = context(rules=rules).rules
     for who in people:
         anew = context(who, rules=rules, memberships=rooms)
-        again = structs.replace(anew, book=book)
+        again = structs.replace(anew, rules=book)
         assert judged(built, again) == judged(built, anew)
 
 

@@ -9,7 +9,14 @@ from hypothesis import given, strategies as st
 
 from compartmentd.policy.decision import Truth
 from compartmentd.policy.model import Bound, Test
-from compartmentd.policy.rules.comparisons import WRONG_TYPE, Kind, Result, absent, kind, prepared
+from compartmentd.policy.rules.comparisons import (
+    WRONG_TYPE,
+    JsonType,
+    Result,
+    compile_test,
+    evaluate_absent,
+    get_json_type,
+)
 from tests.support.policies import NOW, condition, span
 
 T, F, U = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
@@ -22,7 +29,7 @@ def come_to(form: dict[str, Any], *readings: Any) -> Truth:
 
 def hold(test: Test, readings: tuple[Any, ...], now: float = NOW) -> Result:
     """Test a value, with values that have no placeholders."""
-    return prepared(test, lambda value: lambda _scene: (value,))(readings, None, now)
+    return compile_test(test, lambda value: lambda _scene: (value,))(readings, None, now)
 
 
 TABLE: list[tuple[dict[str, Any], list[tuple[Any, Truth]]]] = [
@@ -192,7 +199,7 @@ def test_what_a_test_of_a_value_comes_to(form: dict[str, Any], reading: Any, tru
     ],
 )
 def test_an_absent_claim_is_false_for_all_but_exists_false(form: dict[str, Any], truth: Truth) -> None:
-    result = absent(condition(form), "because")
+    result = evaluate_absent(condition(form), "because")
     assert result.truth is truth
     assert result.why == ("" if truth is Truth.TRUE else "because")
 
@@ -251,7 +258,7 @@ JSON = st.recursive(
 
 @given(JSON, JSON)
 def test_values_are_equal_if_of_one_type_and_equal(left: Any, right: Any) -> None:
-    comparable = kind(left) is kind(right) is not Kind.OTHER
+    comparable = get_json_type(left) is get_json_type(right) is not JsonType.OTHER
     result = hold(condition({"equals": left}), (right,)) if _scalar(left) else WRONG_TYPE
     assert (result.truth is U) is not comparable
     assert (result.truth is T) is (comparable and left == right)

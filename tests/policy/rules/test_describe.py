@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from compartmentd.policy.rules.describe import missing, worded
+from compartmentd.policy.rules.describe import describe_missing_claim, describe_rule
 from tests.support.policies import rule
 
 
@@ -43,7 +43,7 @@ from tests.support.policies import rule
     ],
 )
 def test_a_rule_in_the_operators_words(form: Any, words: str) -> None:
-    assert worded(rule(form)) == words
+    assert describe_rule(rule(form)) == words
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_a_rule_in_the_operators_words(form: Any, words: str) -> None:
     ],
 )
 def test_what_a_token_lacks_is_named_where_its_path_ends(depth: int, text: str) -> None:
-    assert missing((("resource_access",), ("chat.api",), ("", "role", "")), depth) == text
+    assert describe_missing_claim((("resource_access",), ("chat.api",), ("", "role", "")), depth) == text

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.policy.rules.placeholders import fill, parse_text, placeholders, written
+from compartmentd.policy.rules.placeholders import fill, format_text, list_parameters, parse_text
 from compartmentd.policy.templates.pattern import PatternProblem
 
 
@@ -23,7 +23,7 @@ from compartmentd.policy.templates.pattern import PatternProblem
 )
 def test_a_text_is_literals_and_parameters_in_turn(string: str, parts: tuple[str, ...]) -> None:
     assert parse_text(string) == parts
-    assert written(parts) == string
+    assert format_text(parts) == string
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def test_what_is_read_is_what_was_written(string: str) -> None:
     parts = parse_text(string)
     if not isinstance(parts, PatternProblem):
         assert len(parts) % 2 == 1
-        assert written(parts) == string
+        assert format_text(parts) == string
 
 
 def test_values_are_put_in_once_and_never_read_again() -> None:
     parts = parse_text("{a}/{{a}}/{b}/{a}")
     assert not isinstance(parts, PatternProblem)
-    assert placeholders(parts) == ("a", "b", "a")
+    assert list_parameters(parts) == ("a", "b", "a")
     assert fill(parts, {"a": "{b}", "b": "{a}"}) == "{b}/{a}/{a}/{b}"
     with pytest.raises(KeyError):
         fill(parts, {"a": "x"})

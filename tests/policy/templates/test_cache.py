@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from compartmentd.names import NamespaceName
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.policy.templates import cache
-from compartmentd.policy.templates.cache import Rooms
+from compartmentd.policy.templates.cache import RoomCache
 from compartmentd.policy.templates.dispatch import Dispatch
 from compartmentd.policy.templates.matching import Match
 from tests.support.policies import HALL, join, namespace, person, policy, publish, ruleset, template
@@ -33,8 +33,8 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def in_the_hall(*names: str) -> Rooms:
-    return Rooms({HALL: Dispatch.of([template(name) for name in names])})
+def in_the_hall(*names: str) -> RoomCache:
+    return RoomCache({HALL: Dispatch.build([template(name) for name in names])})
 
 
 def test_a_room_is_looked_up_once_for_all_who_ask(looked_up: list[str]) -> None:
@@ -51,7 +51,7 @@ def test_a_room_is_looked_up_once_for_all_who_ask(looked_up: list[str]) -> None:
 def test_the_room_that_was_kept_first_makes_place(
     looked_up: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "KEPT", 3)
+    monkeypatch.setattr(cache, "MAX_CACHED_ROOMS", 3)
     hall = in_the_hall("p:{x}")
     for name in "p:1", "p:2", "p:3", "p:1", "p:4", "p:2", "p:3", "p:1":
         assert hall.find(HALL, name) is not None
@@ -68,7 +68,7 @@ def test_what_is_no_room_is_not_kept(looked_up: list[str]) -> None:
 
 def test_rooms_of_one_name_are_those_of_their_namespaces() -> None:
     here, there = template("p:{x}", join="public"), template("p:{y}", join="nobody")
-    rules = Ruleset.of(policy(namespace(here), namespace(there, name=ELSEWHERE)))
+    rules = Ruleset.build(policy(namespace(here), namespace(there, name=ELSEWHERE)))
     for _ in range(2):
         matches = [rules.find(name, "p:1") for name in (HALL, ELSEWHERE)]
         assert [match and match.template for match in matches] == [here, there]
@@ -76,10 +76,10 @@ def test_rooms_of_one_name_are_those_of_their_namespaces() -> None:
 
 def test_kept_rooms_are_parts_of_a_ruleset() -> None:
     rules = ruleset(template("p:{x}"))
-    before = len(list(rules.parts()))
+    before = len(list(rules.iter_parts()))
     join(rules, person(), "p:1")
-    assert ((HALL, "p:1"), rules.rooms.find(HALL, "p:1")) in list(rules.parts())
-    assert len(list(rules.parts())) == before + 2  # the room, and its rule, which is ready now
+    assert ((HALL, "p:1"), rules.rooms.find(HALL, "p:1")) in list(rules.iter_parts())
+    assert len(list(rules.iter_parts())) == before + 2  # the room, and its rule, which is ready now
 
 
 NEEDS: dict[str, Any] = {
@@ -110,8 +110,8 @@ def test_who_asked_before_makes_no_difference(asked: list[tuple[Any, str, str, b
     """P2: the same decision with the same reasons, whoever asked for the room, or was refused, before."""
     templates = [template(f"{name}:{{x}}", join=rule, capacity=5) for name, rule in NEEDS.items()]
     declared = policy(namespace(*templates), rules={"named": NEEDS["any"]})
-    rules = Ruleset.of(declared)
+    rules = Ruleset.build(declared)
     for who, name, x, by_server in asked:
         room = f"{name}:{x}"
-        alone = join(Ruleset.of(declared), who, room, by_server=by_server)
+        alone = join(Ruleset.build(declared), who, room, by_server=by_server)
         assert join(rules, who, room, by_server=by_server) == alone

@@ -8,14 +8,14 @@ from hypothesis import given, strategies as st
 
 from compartmentd.policy.templates.charset import (
     ROOM_CHARACTERS,
+    charset_from_text,
     complement,
     contains,
     intersection,
-    of_text,
-    specimen,
+    is_valid_room_name,
+    pick_specimen,
     union,
     utf8_length,
-    valid_room_name,
 )
 
 SMALL = st.lists(
@@ -81,13 +81,13 @@ def test_room_characters_are_all_but_controls_and_surrogates() -> None:
     ],
 )
 def test_room_names_are_short_and_printable(room: str, valid: bool) -> None:
-    assert valid_room_name(room) is valid
+    assert is_valid_room_name(room) is valid
 
 
 @given(SMALL)
 def test_a_specimen_is_a_shortest_member(ranges: list[tuple[int, int]]) -> None:
     characters = intersection(union((low * 9, high * 9) for low, high in ranges), ROOM_CHARACTERS)
-    found = specimen(characters)
+    found = pick_specimen(characters)
     if found is None:
         assert not characters
     else:
@@ -101,4 +101,4 @@ def test_a_specimen_is_a_shortest_member(ranges: list[tuple[int, int]]) -> None:
     [("z9_", "z"), ("9_", "9"), (" !", "!"), (" ", " "), ("\u00e9 ", " "), ("~#", "#")],
 )
 def test_a_specimen_is_readable_where_it_can_be(characters: str, shown: str) -> None:
-    assert specimen(of_text(characters)) == (1, shown)
+    assert pick_specimen(charset_from_text(characters)) == (1, shown)

@@ -7,9 +7,15 @@ from hypothesis import assume, given, strategies as st
 
 from compartmentd.policy.model import RoomTemplate
 from compartmentd.policy.templates import dispatch as dispatch_module, matching
-from compartmentd.policy.templates.dispatch import Dispatch, run
-from compartmentd.policy.templates.matching import Between, Cutting, Match, Searching, Signature
-from compartmentd.policy.templates.shape import shape_of_template
+from compartmentd.policy.templates.dispatch import Dispatch, run_to_end
+from compartmentd.policy.templates.matching import (
+    CuttingReader,
+    Match,
+    RegexReader,
+    Signature,
+    SingleParameterReader,
+)
+from compartmentd.policy.templates.shape import build_template_shape
 from tests.support.languages import readings, templates
 from tests.support.policies import template
 
@@ -43,7 +49,7 @@ def test_dispatch_finds_what_a_look_at_every_template_finds(
     several = without_conflicts(several)
     assume(several)
     languages = {each.name: readings(each) for each in several}
-    dispatch = Dispatch.of(several)
+    dispatch = Dispatch.build(several)
     for room in {*rooms, *(room for language in languages.values() for room in language)}:
         expected = None
         for each in sorted(several, key=lambda each: bool(each.params)):  # one without parameters wins
@@ -56,9 +62,9 @@ def test_dispatch_finds_what_a_look_at_every_template_finds(
 @given(templates(most_params=3), st.lists(st.text("ab1:-", max_size=8), max_size=10))
 def test_cutting_and_searching_read_the_same(each: RoomTemplate, rooms: list[str]) -> None:
     assume(each.params)
-    reader = matching.Readers().of(each, shape_of_template(each))
-    assume(isinstance(reader, (Between, Cutting)))
-    searching = Searching(each, Signature.of(each.params))
+    reader = matching.ReaderFactory().build_reader(each, build_template_shape(each))
+    assume(isinstance(reader, (SingleParameterReader, CuttingReader)))
+    searching = RegexReader(each, Signature.from_params(each.params))
     for room in {*rooms, *readings(each)}:
         assert searching.find(room) == reader.find(room)
 
@@ -89,7 +95,7 @@ def test_cutting_and_searching_read_the_same(each: RoomTemplate, rooms: list[str
 def test_the_values_of_a_room(
     name: str, params: dict[str, object], room: str, values: tuple[str, ...] | None
 ) -> None:
-    match = Dispatch.of([template(name, params)]).find(room)
+    match = Dispatch.build([template(name, params)]).find(room)
     assert (None if match is None else match.values) == values
 
 
@@ -98,19 +104,19 @@ def test_values_stand_in_the_order_of_the_parameters_however_these_are_listed() 
     each = RoomTemplate(
         **{field: getattr(each, field) for field in each.__struct_fields__} | {"params": each.params[::-1]}
     )
-    assert Dispatch.of([each]).find("x:y") == Match(each, ("y", "x"), Signature.of(each.params))
+    assert Dispatch.build([each]).find("x:y") == Match(each, ("y", "x"), Signature.from_params(each.params))
 
 
 def test_a_template_without_parameters_wins() -> None:
-    dispatch = Dispatch.of([template("{any}"), template("lobby"), template("team-{t}")])
+    dispatch = Dispatch.build([template("{any}"), template("lobby"), template("team-{t}")])
     assert found(dispatch, "lobby") == ("lobby", ())
     assert found(dispatch, "lobby2") == ("{any}", ("lobby2",))
-    assert found(Dispatch.of([]), "lobby") is None
+    assert found(Dispatch.build([]), "lobby") is None
 
 
 @pytest.mark.parametrize("room", ["", "a\n", "\ud800", "x" * 257, "\u00e9" * 129, "\x00"])
 def test_what_is_no_room_name_is_no_room(room: str) -> None:
-    dispatch = Dispatch.of(
+    dispatch = Dispatch.build(
         [template("{any}", {"any": "[^:]*"}), template("{a}:{b}", {"a": "[^:]*", "b": "[^:]*"})]
     )
     assert dispatch.find(room) is None
@@ -134,9 +140,9 @@ def test_of_many_templates_hardly_any_is_looked_at(
 ) -> None:
     many = [template(name.format(i=i, h=i // 150, j=i % 150)) for i in range(LARGE)]
     many.append(template("file/{path}", {"path": "[a-z:.-]+"}))
-    dispatch = Dispatch.of(many)
+    dispatch = Dispatch.build(many)
     looked = []
-    for kind in (Between, Cutting, Searching):
+    for kind in (SingleParameterReader, CuttingReader, RegexReader):
         real = kind.find
         monkeypatch.setattr(
             kind, "find", lambda self, room, real=real: looked.append(self) or real(self, room)
@@ -156,7 +162,7 @@ def test_templates_of_several_forms_in_turns_are_told_apart_as_quickly(
     rooms = ["t{i}:abc", "abc:t{i}:d", "t{i}-a-b", "x:a{h}:y.z:b{j}:w"]
     count = 1000  # of which every fourth, as a sample might take them, would be of one form
     many = [template(forms[i % 4].format(i=i, h=i // 150, j=i % 150)) for i in range(count)]
-    dispatch = Dispatch.of(many)
+    dispatch = Dispatch.build(many)
     branches = []
     real = dispatch_module._Branch.find
     monkeypatch.setattr(
@@ -172,7 +178,7 @@ def test_templates_of_several_forms_in_turns_are_told_apart_as_quickly(
 
 def test_building_pauses_often_and_ends_as_if_it_had_not() -> None:
     many = [template(f"t{i}:{{x}}") for i in range(1000)] + [template(f"s{i}") for i in range(1000)]
-    building = Dispatch.build(many)
+    building = Dispatch.build_in_slices(many)
     pauses = 0
     while True:
         try:
@@ -183,12 +189,12 @@ def test_building_pauses_often_and_ends_as_if_it_had_not() -> None:
         pauses += 1
     assert pauses >= len(many) // 100
     for room in ("t7:a", "s7", "t1000:a", "t7"):
-        assert dispatch.find(room) == run(Dispatch.build(many)).find(room)
+        assert dispatch.find(room) == run_to_end(Dispatch.build_in_slices(many)).find(room)
 
 
 def test_templates_that_no_literal_tells_apart_are_all_looked_at() -> None:
     ranges = [template(f"{{n{i}}}", {f"n{i}": (i * 10, i * 10 + 9)}) for i in range(30)]
-    dispatch = Dispatch.of(ranges)
+    dispatch = Dispatch.build(ranges)
     assert [found(dispatch, str(i * 10 + 5)) for i in range(30)] == [
         (f"{{n{i}}}", (str(i * 10 + 5),)) for i in range(30)
     ]
@@ -202,7 +208,7 @@ def test_a_hundred_kinds_of_room_side_by_side() -> None:
             combinations([":", "/", ".", "-", "_", "|", "@", "!", "#", "~"], 2)
         )
     ]
-    dispatch = Dispatch.of(several)
+    dispatch = Dispatch.build(several)
     for each in several:
         room = f"{each.pattern[0]}abc{each.pattern[2]}1"
         match = dispatch.find(room)
@@ -212,6 +218,6 @@ def test_a_hundred_kinds_of_room_side_by_side() -> None:
 
 def test_an_integer_parameter_without_integers_has_no_room() -> None:
     none = template("a{n}{m}", {"n": (5, 4), "m": "[0-9]?"})
-    dispatch = Dispatch.of([none])
+    dispatch = Dispatch.build([none])
     for room in ("a", "a1", "a12", "a45"):
         assert dispatch.find(room) is None

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 
 from compartmentd.policy.model import RoomTemplate
-from compartmentd.policy.templates.index_keys import ANY, Field, Rest, View, useful_views
-from compartmentd.policy.templates.shape import shape_of_template
+from compartmentd.policy.templates.index_keys import ANY, Field, Rest, View, find_useful_views
+from compartmentd.policy.templates.shape import build_template_shape
 from tests.support.languages import readings, templates
 from tests.support.policies import template
 
@@ -29,7 +29,7 @@ LETTERS = {"a": "[a-z]+", "b": "[a-z]+"}
     ],
 )
 def test_the_key_of_a_room(view: View, room: str, key: str) -> None:
-    assert view.of_rooms()(room) == key
+    assert view.compile_room_key()(room) == key
 
 
 @pytest.mark.parametrize(
@@ -52,15 +52,15 @@ def test_the_key_of_a_room(view: View, room: str, key: str) -> None:
     ],
 )
 def test_the_key_of_a_template(view: View, name: str, params: dict[str, Any], key: str) -> None:
-    assert view.of_shape(shape_of_template(template(name, params))) == key
+    assert view.get_shape_key(build_template_shape(template(name, params))) == key
 
 
 @given(templates(most_params=3), templates(most_params=3))
 def test_the_key_of_each_room_begins_with_that_of_its_template(
     each: RoomTemplate, other: RoomTemplate
 ) -> None:
-    shapes = [shape_of_template(each), shape_of_template(other)]
-    for view in useful_views(shapes):
-        key = view.of_shape(shapes[0])
+    shapes = [build_template_shape(each), build_template_shape(other)]
+    for view in find_useful_views(shapes):
+        key = view.get_shape_key(shapes[0])
         for room in readings(each):
-            assert view.of_rooms()(room).startswith(key)
+            assert view.compile_room_key()(room).startswith(key)

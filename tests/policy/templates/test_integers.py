@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.policy.model import IntegerParam
-from compartmentd.policy.templates.integers import LARGEST, Spelling, read_integer, spellings
+from compartmentd.policy.templates.integers import LARGEST, Spelling, read_integer, spell_integers
 from tests.support.policies import span
 
 
@@ -27,7 +27,7 @@ def fits(text: str, spelling: Spelling) -> bool:
 
 @given(st.integers(-130, 130), st.integers(-130, 1300))
 def test_a_range_is_spelled_exactly(low: int, high: int) -> None:
-    parts = [spelled(spelling) for spelling in spellings(integer(low, high))]
+    parts = [spelled(spelling) for spelling in spell_integers(integer(low, high))]
     together = [text for part in parts for text in part]
     assert sorted(together) == sorted(str(number) for number in range(low, high + 1))
 
@@ -49,7 +49,7 @@ def test_spelling_and_reading_agree_at_any_size(low: int, high: int | None, data
     ]
     number = data.draw(st.sampled_from(near) | NUMBERS)
     in_language = abs(number) <= LARGEST and low <= number and (high is None or number <= high)
-    assert any(fits(str(number), spelling) for spelling in spellings(param)) is in_language
+    assert any(fits(str(number), spelling) for spelling in spell_integers(param)) is in_language
     assert (read_integer(str(number), param) == number) is in_language
 
 

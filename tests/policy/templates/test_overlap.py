@@ -11,17 +11,23 @@ from msgspec import structs
 
 from compartmentd.policy.model import Param, RoomTemplate
 from compartmentd.policy.templates import overlap
-from compartmentd.policy.templates.charset import valid_room_name
-from compartmentd.policy.templates.matching import Readers
-from compartmentd.policy.templates.overlap import ambiguity, conflicts, example, reached, template_ambiguity
-from compartmentd.policy.templates.prefilter import compatible_pairs
-from compartmentd.policy.templates.shape import shape_of_template
+from compartmentd.policy.templates.charset import is_valid_room_name
+from compartmentd.policy.templates.matching import ReaderFactory
+from compartmentd.policy.templates.overlap import (
+    find_ambiguity,
+    find_conflicts,
+    find_example,
+    find_reached_templates,
+    find_template_ambiguity,
+)
+from compartmentd.policy.templates.prefilter import find_compatible_pairs
+from compartmentd.policy.templates.shape import build_template_shape
 from tests.support.languages import readings, templates
 from tests.support.policies import param, template, text
 
 
 def shared(*each: RoomTemplate) -> list[tuple[str, str, str]]:
-    return [(left.name, right.name, room) for left, right, room in conflicts(each)]
+    return [(left.name, right.name, room) for left, right, room in find_conflicts(each)]
 
 
 def params_of(each: RoomTemplate) -> dict[str, Any]:
@@ -39,7 +45,7 @@ def test_conflicts_are_exactly_the_pairs_that_share_a_room(several: list[RoomTem
         common = languages[left].keys() & languages[right].keys()
         if common and bool(several[left].params) == bool(several[right].params):
             expected[id(several[left]), id(several[right])] = common
-    found = {(id(left), id(right)): room for left, right, room in conflicts(several)}
+    found = {(id(left), id(right)): room for left, right, room in find_conflicts(several)}
     if len({each.name for each in several if not each.params}) < sum(not each.params for each in several):
         # The same static room three times is told twice, each time beside the first.
         expected = {pair: common for pair, common in expected.items() if pair in found}
@@ -52,7 +58,7 @@ def test_conflicts_are_exactly_the_pairs_that_share_a_room(several: list[RoomTem
 @given(templates(most_params=3))
 def test_ambiguity_is_exactly_a_room_with_two_readings(each: RoomTemplate) -> None:
     twofold = {room for room, ways in readings(each).items() if len(ways) > 1}
-    room = template_ambiguity(each)
+    room = find_template_ambiguity(each)
     if room is None:
         assert not twofold
     else:
@@ -63,7 +69,7 @@ def test_ambiguity_is_exactly_a_room_with_two_readings(each: RoomTemplate) -> No
 @given(templates(most_params=3))
 def test_an_example_is_a_shortest_room(each: RoomTemplate) -> None:
     rooms = readings(each)
-    room = example(each.pattern, params_of(each))
+    room = find_example(each.pattern, params_of(each))
     if room is None:
         assert not rooms
     else:
@@ -74,7 +80,7 @@ def test_an_example_is_a_shortest_room(each: RoomTemplate) -> None:
 @given(st.lists(templates(), min_size=2, max_size=12))
 def test_literals_never_tell_apart_what_shares_a_room(several: list[RoomTemplate]) -> None:
     several = [each for each in several if each.params]
-    open_pairs = [tuple(sorted(pair)) for pair in compatible_pairs(several)]
+    open_pairs = [tuple(sorted(pair)) for pair in find_compatible_pairs(several)]
     assert len(set(open_pairs)) == len(open_pairs)
     languages = [readings(each) for each in several]
     for left, right in combinations(range(len(several)), 2):
@@ -130,7 +136,7 @@ def test_every_pair_is_told_with_the_template_that_stands_first() -> None:
 def test_rooms_that_are_too_long_are_not_shared() -> None:
     long = template("a{x}", {"x": "[a-z]{200}[a-z]{60}"})
     assert shared(long, template("a{y}", {"y": "[a-z]+"})) == []
-    assert example(long.pattern, params_of(long)) is None
+    assert find_example(long.pattern, params_of(long)) is None
     just = template("a{x}", {"x": "[a-z]{200}[a-z]{55}"})
     assert shared(just, template("a{y}", {"y": "[a-z]+"})) == [("a{x}", "a{y}", "a" * 256)]
     wide = [template("{x}", {"x": "[\u00e9\u00e8]{128}"}), template("{y}", {"y": "\u00e9+"})]
@@ -141,10 +147,13 @@ def test_rooms_that_are_too_long_are_not_shared() -> None:
 
 @given(st.lists(templates(), min_size=2, max_size=6))
 def test_an_example_is_a_room_that_is_read(several: list[RoomTemplate]) -> None:
-    for left, right, room in conflicts(several):
-        assert valid_room_name(room)
+    for left, right, room in find_conflicts(several):
+        assert is_valid_room_name(room)
         for each in (left, right):
-            assert not each.params or Readers().of(each, shape_of_template(each)).find(room) is not None
+            assert (
+                not each.params
+                or ReaderFactory().build_reader(each, build_template_shape(each)).find(room) is not None
+            )
 
 
 @pytest.mark.parametrize(
@@ -174,7 +183,7 @@ def test_an_example_is_a_room_that_is_read(several: list[RoomTemplate]) -> None:
 def test_a_template_that_reads_a_room_in_two_ways(
     name: str, params: dict[str, Any], room: str | None
 ) -> None:
-    found = template_ambiguity(template(name, params))
+    found = find_template_ambiguity(template(name, params))
     assert (found is None) == (room is None)
     if found is not None and room is not None:
         assert len(found) == len(room)
@@ -195,16 +204,16 @@ def cuts(room: str, each: RoomTemplate) -> list[tuple[str, str]]:
 
 def fits(form: Param, value: str) -> bool:
     alone = structs.replace(template("<{p}>"), params=(structs.replace(form, name="p"),))
-    return Readers().of(alone, shape_of_template(alone)).find(f"<{value}>") is not None
+    return ReaderFactory().build_reader(alone, build_template_shape(alone)).find(f"<{value}>") is not None
 
 
 def test_a_joined_string_is_judged_beyond_the_length_of_a_room() -> None:
     params = {"a": param("a"), "b": param("b")}
     long = "x" * 300
-    assert ambiguity(text(f"{long}{{a}}-{{b}}"), params) == f"{long}a--a"
-    assert ambiguity(text("{a}:{b}"), params) is None
-    assert ambiguity(text("{a}-{a}"), params) is None  # one value, twice: its length is known
-    assert ambiguity(text("fixed"), params) is None
+    assert find_ambiguity(text(f"{long}{{a}}-{{b}}"), params) == f"{long}a--a"
+    assert find_ambiguity(text("{a}:{b}"), params) is None
+    assert find_ambiguity(text("{a}-{a}"), params) is None  # one value, twice: its length is known
+    assert find_ambiguity(text("fixed"), params) is None
 
 
 def test_the_templates_that_a_room_with_placeholders_can_belong_to() -> None:
@@ -212,10 +221,10 @@ def test_the_templates_that_a_room_with_placeholders_can_belong_to() -> None:
     other = template("{any}")
     lobby = template("lobby")
     params = {"t": param("t", "[a-z]{2}"), "n": param("n", (0, 5))}
-    assert reached(text("case:{t}:{n}"), params, [case, other, lobby]) == [case]
-    assert reached(text("{t}"), params, [case, other, lobby]) == [other]
-    assert reached(text("lobby"), params, [case, other, lobby]) == [other, lobby]
-    assert reached(text("case:{t}:x"), params, [case, other, lobby]) == []
+    assert find_reached_templates(text("case:{t}:{n}"), params, [case, other, lobby]) == [case]
+    assert find_reached_templates(text("{t}"), params, [case, other, lobby]) == [other]
+    assert find_reached_templates(text("lobby"), params, [case, other, lobby]) == [other, lobby]
+    assert find_reached_templates(text("case:{t}:x"), params, [case, other, lobby]) == []
 
 
 @pytest.mark.parametrize(
@@ -232,13 +241,13 @@ def test_the_templates_that_a_room_with_placeholders_can_belong_to() -> None:
 )
 def test_thousands_of_templates_with_literals_of_their_own_are_told_apart_by_these(form: str) -> None:
     many = [template(form.format(i=i, h=i // 100, j=i % 100)) for i in range(3000)]
-    assert list(compatible_pairs(many)) == []
+    assert list(find_compatible_pairs(many)) == []
 
 
 def test_literals_without_a_delimiter_tell_templates_apart_too() -> None:
     letters = {"x": "[a-z]+", "y": "[a-z]{2,9}"}
-    assert list(compatible_pairs([template(f"{{x}}{i}{{y}}", letters) for i in range(3000)])) == []
-    assert list(compatible_pairs([template(f"room{i}{{x}}", letters) for i in range(3000)])) == []
+    assert list(find_compatible_pairs([template(f"{{x}}{i}{{y}}", letters) for i in range(3000)])) == []
+    assert list(find_compatible_pairs([template(f"room{i}{{x}}", letters) for i in range(3000)])) == []
 
 
 @pytest.mark.parametrize("form", ["shard:{n}", "{a}:{n}", "{n}:{a}", "{n}.{m}"])
@@ -248,11 +257,11 @@ def test_thousands_of_templates_are_told_apart_by_ranges_of_integers(form: str) 
     ranges = [(low * 100, low * 100 + 99) for low in range(many)]
     random.Random(7).shuffle(ranges)
     several = [template(form, {**letters, "n": each}) for each in ranges]
-    assert list(compatible_pairs(several)) == []
+    assert list(find_compatible_pairs(several)) == []
     wide = template(form, {**letters, "n": (150, 420)})
     met = {at for at, (low, high) in enumerate(ranges) if low <= 420 and high >= 150}
     assert len(met) == 4
-    found = list(map(frozenset, compatible_pairs([*several, wide])))
+    found = list(map(frozenset, find_compatible_pairs([*several, wide])))
     assert len(found) == 4
     assert set(found) == {frozenset({at, many}) for at in met}
 
@@ -277,6 +286,6 @@ def test_a_template_that_could_be_many_does_not_spoil_the_others(monkeypatch: py
     def walked(each: RoomTemplate) -> None:
         pytest.fail(f"the literals of {each.name} tell it apart from all others")
 
-    monkeypatch.setattr(overlap, "of_template", walked)
+    monkeypatch.setattr(overlap, "build_automaton", walked)
     many = [template(f"t{i}:{{x}}") for i in range(3000)]
     assert shared(*many, template("file:{path}", {"path": "[a-z:/]+"})) == []

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from compartmentd.policy.model import CharClass
 from compartmentd.policy.templates.automaton import Automaton
 from compartmentd.policy.templates.charset import contains
-from compartmentd.policy.templates.pattern import PatternProblem, default_param, parse_pattern
+from compartmentd.policy.templates.pattern import PatternProblem, build_default_param, parse_pattern
 from tests.support.policies import param, span
 
 A_TO_Z = (97, 122)
@@ -154,5 +154,5 @@ def test_a_pattern_means_what_it_means_as_a_regular_expression(pattern: str, str
     [("a", True), ("Z9_.@|-", True), ("x" * 128, True), ("", False), ("x" * 129, False), ("a:b", False)],
 )
 def test_the_form_of_a_parameter_of_which_nothing_is_said(value: str, fits: bool) -> None:
-    automaton = Automaton(("", "p", ""), {"p": default_param("p", span())})
+    automaton = Automaton(("", "p", ""), {"p": build_default_param("p", span())})
     assert accepts(automaton, value) is fits

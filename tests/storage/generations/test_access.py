@@ -9,7 +9,7 @@ import pytest
 from compartmentd.configuration.compiler import load
 from compartmentd.document.beginning import scalar_before_mistake
 from compartmentd.storage.files import Disk
-from compartmentd.storage.generations import KeptFiles, state_directory
+from compartmentd.storage.generations import KeptFiles, find_state_directory
 from compartmentd.storage.generations.access import matches
 
 MAIN = """version: 1
@@ -105,5 +105,5 @@ def test_the_state_directory_of_a_broken_configuration(
     path = tmp_path / "c.yaml"
     if text is not None:
         path.write_text(text)
-    found = state_directory(str(path), Disk(), environ)
+    found = find_state_directory(str(path), Disk(), environ)
     assert found == (expected and expected.format(tmp_path))

@@ -13,7 +13,7 @@ from compartmentd.configuration.compiler import Contents, load
 from compartmentd.errors import UsageError
 from compartmentd.storage.files import Disk
 from compartmentd.storage.generations import GenerationStore
-from compartmentd.storage.generations.restore import Restoration, carry_out, plan
+from compartmentd.storage.generations.restore import Restoration, carry_out, plan_restoration
 
 MAIN = 'version: 1\ninclude: ["parts/*.yaml"]\nnamespaces: {/: {connect: public}}\n'
 
@@ -36,7 +36,7 @@ class Place:
         (self.root / name).write_text(text)
 
     def plan(self) -> Restoration:
-        return plan(str(self.path), self.kept, Disk())
+        return plan_restoration(str(self.path), self.kept, Disk())
 
     def restore(self) -> Restoration:
         restoration = self.plan()
@@ -82,9 +82,9 @@ def test_what_lay_there_is_kept_and_can_be_put_back(place: Place) -> None:
     place.write("parts/a.yaml", "broken: [")
     before = place.files()
     place.restore()
-    newest = place.history.entries()[0]
+    newest = place.history.list_entries()[0]
     assert not newest.accepted
-    forward = plan(str(place.path), place.history.read(newest), Disk())
+    forward = plan_restoration(str(place.path), place.history.read(newest), Disk())
     assert "it does not check" in forward.doubts
     carry_out(forward, place.history, 3)
     assert place.files() == before
@@ -94,7 +94,7 @@ def test_what_is_kept_already_is_not_kept_again(place: Place) -> None:
     place.write("c.yaml", MAIN.replace("public", "nobody"))
     place.history.keep(load(str(place.path), Disk()).contents, 1.5, accepted=True)
     place.restore()
-    assert len(place.history.entries()) == 2
+    assert len(place.history.list_entries()) == 2
 
 
 def test_missing_files_and_directories_are_made(place: Place) -> None:
@@ -139,7 +139,7 @@ def test_a_file_that_the_restored_include_would_find_is_a_doubt(place: Place) ->
     assert place.is_restored()
     assert place.files()["parts/.hidden.yaml"] == "x"
     assert ("parts/later.yaml", b"namespaces: {/later: {connect: public}}\n") in place.history.read(
-        place.history.entries()[0]
+        place.history.list_entries()[0]
     )
 
 
@@ -157,14 +157,14 @@ def test_a_new_file_outside_of_the_configurations_directory_is_a_doubt(place: Pl
     path = str(place.root / "configuration/c.yaml")
     named = name.format(root=place.root)
     text = f"version: 1\nnamespaces: {{/: {{connect: public, events: {{e: {{schema: {named}}}}}}}}}\n"
-    restoration = plan(path, (("c.yaml", text.encode()), (named, b"{}")), Disk())
+    restoration = plan_restoration(path, (("c.yaml", text.encode()), (named, b"{}")), Disk())
     assert restoration.problems == ()
     assert ["outside of the configuration's directory" in doubt for doubt in restoration.doubts] == [True]
 
 
 def test_of_another_name_is_not_put_in_its_place(place: Place) -> None:
     with pytest.raises(UsageError, match=r"c\.yaml.*other\.yaml"):
-        plan(str(place.root / "other.yaml"), place.kept, Disk())
+        plan_restoration(str(place.root / "other.yaml"), place.kept, Disk())
 
 
 @pytest.mark.parametrize("failing", ["first write", "second write", "first name", "second name", "delete"])

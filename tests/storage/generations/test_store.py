@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.configuration.compiler import Contents, digest_of_files
-from compartmentd.storage.generations import Damaged, GenerationStore
+from compartmentd.storage.generations import DamagedGeneration, GenerationStore
 from compartmentd.storage.generations.store import DIRECTORY, KEEP, TEMPORARY
 
 
@@ -25,13 +25,13 @@ def history(tmp_path: Path) -> GenerationStore:
 
 
 def test_nothing_is_kept_at_first(history: GenerationStore) -> None:
-    assert history.entries() == ()
+    assert history.list_entries() == ()
 
 
 def test_what_was_kept_is_found(history: GenerationStore) -> None:
     first = history.keep(files("one"), 1.5, accepted=True)
     second = history.keep(files("two"), 2.5, accepted=False)
-    assert history.entries() == (second, first)
+    assert history.list_entries() == (second, first)
     assert (first.at, first.digest, first.accepted) == (1500, digest_of_files(files("one")), True)
     assert (second.at, second.accepted) == (2500, False)
     assert history.read(first) == files("one")
@@ -50,7 +50,9 @@ def test_the_last_ten_of_each_kind_are_kept(history: GenerationStore) -> None:
         history.keep(files(f"in force {number}"), number, accepted=True)
     for number in range(KEEP + 2):
         history.keep(files(f"replaced {number}"), 100 + number, accepted=False)
-    kept = {accepted: [e for e in history.entries() if e.accepted is accepted] for accepted in (True, False)}
+    kept = {
+        accepted: [e for e in history.list_entries() if e.accepted is accepted] for accepted in (True, False)
+    }
     assert [len(each) for each in kept.values()] == [KEEP, KEEP]
     assert history.read(kept[True][0]) == files(f"in force {KEEP + 4}")
     assert history.read(kept[True][-1]) == files("in force 5")
@@ -59,14 +61,14 @@ def test_the_last_ten_of_each_kind_are_kept(history: GenerationStore) -> None:
 def test_what_comes_into_force_again_is_kept_once_as_the_newest(history: GenerationStore) -> None:
     for at, text in enumerate(["one", "two", "one"]):
         history.keep(files(text), at, accepted=True)
-    assert [history.read(entry)[0][1] for entry in history.entries()] == [b"one", b"two"]
+    assert [history.read(entry)[0][1] for entry in history.list_entries()] == [b"one", b"two"]
 
 
 def test_a_clock_that_was_set_back_does_not_change_the_order(history: GenerationStore) -> None:
     history.keep(files("one"), 5000, accepted=True)
     history.keep(files("two"), 10, accepted=True)
     history.keep(files("three"), -10, accepted=True)
-    assert [history.read(entry)[0][1] for entry in history.entries()] == [b"three", b"two", b"one"]
+    assert [history.read(entry)[0][1] for entry in history.list_entries()] == [b"three", b"two", b"one"]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -82,16 +84,16 @@ def test_what_fails_on_the_way_leaves_the_old(
     with pytest.raises(OSError, match="No space"):
         history.keep(files("two"), 2, accepted=True)
     monkeypatch.undo()
-    assert history.entries() == (old,)
+    assert history.list_entries() == (old,)
     history.keep(files("two"), 2, accepted=True)
-    assert len(history.entries()) == 2
+    assert len(history.list_entries()) == 2
 
 
 def test_other_files_are_no_entries(history: GenerationStore) -> None:
     history.keep(files("one"), 1, accepted=True)
     (history.directory / TEMPORARY).write_bytes(b"half")
     (history.directory / "notes.txt").touch()
-    assert len(history.entries()) == 1
+    assert len(history.list_entries()) == 1
 
 
 def test_every_cut_is_noticed(history: GenerationStore) -> None:
@@ -100,7 +102,7 @@ def test_every_cut_is_noticed(history: GenerationStore) -> None:
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(Damaged):
+        with pytest.raises(DamagedGeneration):
             history.read(entry)
 
 
@@ -108,7 +110,7 @@ def test_every_changed_byte_of_a_file_is_noticed(history: GenerationStore) -> No
     entry = history.keep(files("private words"), 1, accepted=True)
     path = history.directory / entry.file
     path.write_bytes(path.read_bytes().replace(b"private", b"Private"))
-    with pytest.raises(Damaged, match="digest") as damage:
+    with pytest.raises(DamagedGeneration, match="digest") as damage:
         history.read(entry)
     assert "rivate" not in str(damage.value)
 
@@ -118,7 +120,7 @@ def test_any_bytes_are_damaged(tmp_path_factory: pytest.TempPathFactory, content
     history = GenerationStore(str(tmp_path_factory.mktemp("state")))
     entry = history.keep(files("one"), 1, accepted=True)
     (history.directory / entry.file).write_bytes(content)
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedGeneration):
         history.read(entry)
 
 
@@ -126,7 +128,7 @@ def test_of_another_version_it_is_not_read(history: GenerationStore) -> None:
     entry = history.keep(files("one"), 1, accepted=True)
     path = history.directory / entry.file
     path.write_bytes(msgspec.msgpack.encode({"version": 2, "files": []}))
-    with pytest.raises(Damaged, match="version 2"):
+    with pytest.raises(DamagedGeneration, match="version 2"):
         history.read(entry)
 
 
@@ -134,7 +136,7 @@ def test_a_link_or_a_directory_is_damaged_and_goes_like_another(history: Generat
     entry = history.keep(files("one"), 1, accepted=True)
     (history.directory / entry.file).unlink()
     (history.directory / entry.file).mkdir()
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedGeneration):
         history.read(entry)
 
 
@@ -166,7 +168,7 @@ def test_a_link_in_the_place_of_what_is_written_leads_nowhere(
         (history.directory / TEMPORARY).hardlink_to(other)
     history.keep(files("two"), 2, accepted=True)
     assert other.read_text() == "untouched"
-    assert len(history.entries()) == 2
+    assert len(history.list_entries()) == 2
 
 
 def test_a_link_in_the_directorys_place_is_not_followed(tmp_path: Path) -> None:
@@ -180,4 +182,4 @@ def test_a_link_in_the_directorys_place_is_not_followed(tmp_path: Path) -> None:
 def test_a_file_in_the_directorys_place_is_an_error(tmp_path: Path) -> None:
     (tmp_path / DIRECTORY).touch()
     with pytest.raises(OSError, match="Not a directory"):
-        GenerationStore(str(tmp_path)).entries()
+        GenerationStore(str(tmp_path)).list_entries()

@@ -21,9 +21,9 @@ import pytest
 from watchdog.observers import Observer
 
 from compartmentd.storage.watcher import Watcher
-from compartmentd.storage.watcher.content import ABSENT, content_of
+from compartmentd.storage.watcher.content import ABSENT, hash_content
 from compartmentd.storage.watcher.pace import Pace
-from compartmentd.storage.watcher.trail import Links, follow, last_change, search_base
+from compartmentd.storage.watcher.trail import Links, find_last_change, find_search_base, follow_path
 from tests.support.timing import within
 
 SOON = 30
@@ -391,7 +391,7 @@ async def test_a_burst_of_writes_is_told_once_or_a_few_times(file: Path) -> None
             file.write_text(f"version: {count}\n")
             times.append(time.monotonic())
         pauses = sum(later - earlier > 0.05 for earlier, later in itertools.pairwise(times))
-        while await told.change() and content_of(str(file)) != told.watcher._known[str(file)]:
+        while await told.change() and hash_content(str(file)) != told.watcher._known[str(file)]:
             pass
         await told.look()
         assert told.changes == []
@@ -650,7 +650,7 @@ async def test_the_loop_is_not_held_while_files_are_hashed(tmp_path: Path) -> No
     ],
 )
 def test_when_to_look(first: float | None, last: float, due: float) -> None:
-    assert Pace().due(10.0, first, last) == pytest.approx(due)
+    assert Pace().next_look(10.0, first, last) == pytest.approx(due)
 
 
 def test_what_a_path_holds(tmp_path: Path) -> None:
@@ -659,14 +659,14 @@ def test_what_a_path_holds(tmp_path: Path) -> None:
         path.write_text("x")
     os.utime(two, (0, 0))
     two.chmod(0o600)
-    assert content_of(str(one)) == content_of(str(two))
+    assert hash_content(str(one)) == hash_content(str(two))
     two.write_text("y")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "circle").symlink_to("circle")
-    contents = [content_of(str(tmp_path / name)) for name in ("one", "two", "pipe", "circle", "none")]
+    contents = [hash_content(str(tmp_path / name)) for name in ("one", "two", "pipe", "circle", "none")]
     assert len(set(contents)) == len(contents)
-    assert contents[-1] == ABSENT == content_of(f"{one}/below") == content_of("\0")
-    assert content_of(str(tmp_path)) == contents[2] == b"not a file"
+    assert contents[-1] == ABSENT == hash_content(f"{one}/below") == hash_content("\0")
+    assert hash_content(str(tmp_path)) == contents[2] == b"not a file"
 
 
 def test_a_trail_goes_where_the_kernel_goes(tmp_path: Path) -> None:
@@ -674,7 +674,7 @@ def test_a_trail_goes_where_the_kernel_goes(tmp_path: Path) -> None:
     real.mkdir(parents=True)
     (tmp_path / "short").symlink_to("real/deep")
     (tmp_path / "real" / "file").write_text("x")
-    trail = follow(f"{tmp_path}/short/../file", Links())
+    trail = follow_path(f"{tmp_path}/short/../file", Links())
     assert Path(f"{tmp_path}/short/../file").read_text() == "x"
     assert {str(tmp_path / "short"), str(tmp_path / "real" / "file")} <= trail.places
     assert str(tmp_path / "file") not in trail.places
@@ -682,7 +682,7 @@ def test_a_trail_goes_where_the_kernel_goes(tmp_path: Path) -> None:
 
 
 def test_a_trail_to_nowhere_watches_what_there_is(tmp_path: Path) -> None:
-    trail = follow(f"{tmp_path}/a/b/c", Links())
+    trail = follow_path(f"{tmp_path}/a/b/c", Links())
     assert trail.directories == {str(tmp_path)}
     assert {f"{tmp_path}/a", f"{tmp_path}/a/b", f"{tmp_path}/a/b/c"} <= trail.places
 
@@ -691,9 +691,9 @@ def test_the_last_change_is_that_of_the_file_or_of_a_link(tmp_path: Path) -> Non
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("x")
     os.utime(target, (0, 0))
-    assert last_change(str(target), Links()) == target.lstat().st_ctime
+    assert find_last_change(str(target), Links()) == target.lstat().st_ctime
     link.symlink_to(target)
-    assert last_change(str(link), Links()) == max(link.lstat().st_ctime, target.lstat().st_ctime)
+    assert find_last_change(str(link), Links()) == max(link.lstat().st_ctime, target.lstat().st_ctime)
 
 
 @pytest.mark.parametrize(
@@ -701,4 +701,4 @@ def test_the_last_change_is_that_of_the_file_or_of_a_link(tmp_path: Path) -> Non
     [("/a/b/*.yaml", "/a/b"), ("/a/*/c/x.yaml", "/a"), ("/a/[b]/x", "/a"), ("*.yaml", ""), ("/?/x", "/")],
 )
 def test_where_a_glob_begins(pattern: str, base: str) -> None:
-    assert search_base(pattern) == base
+    assert find_search_base(pattern) == base
