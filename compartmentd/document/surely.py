@@ -54,7 +54,7 @@ class Surely:
 
 def _is_silent(keyword: str) -> bool:
     # `then` is told by its `if`.
-    return keyword in {"description", "default", "title", "then"} or keyword.startswith("x-")
+    return keyword in {"description", "default", "examples", "title", "then"} or keyword.startswith("x-")
 
 
 def _all(tests: Sequence[Fits], value: Any) -> bool:

@@ -18,7 +18,7 @@ from compartmentd.document.source import Source
 from compartmentd.document.yamldoc import parse
 from compartmentd.problems import Problem
 
-ANNOTATIONS = {"$schema", "$defs", "$ref", "title", "description", "default"}
+ANNOTATIONS = {"$schema", "$defs", "$ref", "title", "description", "default", "examples"}
 APPLICATORS = {"properties", "items", "propertyNames", "allOf", "if", "then", "else", "dependentSchemas"}
 
 
@@ -85,6 +85,15 @@ def test_every_default_fits_its_own_schema():
     for part in PARTS:
         if "default" in part:
             assert validator.evolve(schema=part).is_valid(part["default"]), part
+
+
+def test_every_key_that_can_be_written_has_an_example_that_fits():
+    validator = Draft202012Validator(schema())
+    for part in PARTS:
+        for key, value in part.get("properties", {}).items():
+            if "not" not in value:
+                assert value["examples"], key
+                assert all(validator.evolve(schema=value).is_valid(one) for one in value["examples"]), key
 
 
 def test_everything_closed_is_closed():
