@@ -8,12 +8,10 @@ lock file.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,8 +73,9 @@ def checkout(revision: str, repository: Path, directory: Path) -> Path:
     root = directory / commit
     if not root.exists():
         partial = root.with_suffix(f".{os.getpid()}")
-        with tarfile.open(fileobj=io.BytesIO(_git(repository, "archive", "--format=tar", commit))) as archive:
-            archive.extractall(partial, filter="data")
+        partial.mkdir(parents=True)
+        archive = _git(repository, "archive", "--format=tar", commit)
+        subprocess.run(["tar", "--extract", "--directory", partial], input=archive, check=True)
         partial.rename(root)
     return root
 

@@ -38,6 +38,13 @@ def test_a_leaked_thread_is_seen() -> None:
     assert not threads_since(before)
 
 
+async def test_a_child_is_waited_for_without_a_thread() -> None:
+    before = set(threading.enumerate())
+    child = await asyncio.create_subprocess_exec("sleep", "0.1")
+    assert not threads_since(before)
+    assert await child.wait() == 0
+
+
 async def test_waits_that_end_in_vain_say_what_for() -> None:
     with pytest.raises(AssertionError, match="the moon"):
         await within(0.01, asyncio.Event().wait(), "the moon")
