@@ -160,7 +160,9 @@ def test_no_way_in_opens_when_the_one_function_fails(
 
 
 def _sessions(world: World) -> list[Any]:
-    return [session for place in world.hub.registry.namespaces.values() for session in place.sessions]
+    return [
+        session for place in world.hub.registry.namespaces.values() for session in place.sessions.values()
+    ]
 
 
 def test_a_remembered_permission_says_what_deciding_again_would(world: World, asked: list[Request]) -> None:

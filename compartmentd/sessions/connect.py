@@ -209,8 +209,7 @@ class Connector:
         judgement, ref = core.judge(session, snapshot, "refresh", principal=principal)
         if not judgement.connect.allowed:
             return judgement.connect.code, ref
-        session.verified = verified
-        session.principal = principal
+        core.registry.replace_token(session, verified, principal)
         session.expiring_told = False
         if principal.ends_at is not None:
             # Told at once, a client of a provider with short tokens would refresh again at once, and for ever.

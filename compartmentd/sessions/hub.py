@@ -187,7 +187,9 @@ class Hub:
         core.snapshot, core.generation = snapshot, snapshot.generation
         self._keep_revocations()
         core.unjudged = deque(
-            session for namespace in core.registry.namespaces.values() for session in namespace.sessions
+            session
+            for namespace in core.registry.namespaces.values()
+            for session in namespace.sessions.values()
         )
         self._standing.start_over(unchanged)
 
@@ -242,8 +244,8 @@ class Hub:
         core = self._core
         core.revocations.expire(core.clock.wall())
         for revocation in revocations:
-            core.revocations.add(revocation)
-        self._sweep.want()
+            reaches_more = core.revocations.add(revocation)
+            self._sweep.want(revocation, core.snapshot, everyone=reaches_more)
 
     def restore(self, revocations: Iterable[Revocation], max_age: float) -> None:
         """Take in what was revoked before a restart, and kept for tokens of this age; nobody is connected yet."""

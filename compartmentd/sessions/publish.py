@@ -232,7 +232,7 @@ class Publisher:
         core = self._core
         core.counters.published += 1
         if membership is None:
-            recipients: Iterable[Session] = session.namespace.sessions
+            recipients: Iterable[Session] = session.namespace.sessions.values()
             core.deliver(recipients, message, sender=session, room=None, volatile=grant.volatile)
             return
         room = membership.room

@@ -99,8 +99,7 @@ class Reevaluation:
             )
             if isinstance(again, Rejected):
                 return self._end(session, snapshot, again.code)
-            session.verified = again
-            session.principal = find_principal(again, snapshot)
+            core.registry.replace_token(session, again, find_principal(again, snapshot))
         judgement, _ = core.judge(session, snapshot, "judge")
         if not judgement.connect.allowed:
             return self._end(session, snapshot, Code.POLICY_CHANGED)

@@ -1,12 +1,14 @@
-"""Who is where: sessions, rooms and memberships, indexed both ways.
+"""Sessions, rooms and memberships, indexed both ways; and sessions by id, by user and by what their tokens name.
 
 INVARIANT: `session.memberships[room.name] is room.members[session]` for every membership, and a room without
 members is not kept. Only `Registry` changes either side. Leaving costs what the session's own rooms cost.
+INVARIANT: a session is in an index exactly while it is in the registry, under the names of its present token.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import msgspec
 
@@ -15,6 +17,7 @@ from compartmentd.policy.model import Limits, RoomTemplate
 from compartmentd.policy.principal import Principal
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.message import Message
+from compartmentd.sessions.index import Index
 from compartmentd.tokens.verify import Verified
 from compartmentd.util.ratelimit import TokenBucket
 
@@ -191,15 +194,15 @@ class NamespaceState:
     def __init__(self, name: NamespaceName) -> None:
         self.name = name
         self.prefix = b"" if name == "/" else name.encode() + b","
-        self.sessions: dict[Session, None] = {}
+        self.sessions: dict[SessionId, Session] = {}
         self.rooms: dict[str, Room] = {}
-        self.users: dict[Subject, int] = {}
+        self.users: Index[Subject, Session] = Index()
         self.rooms_by_template: Counter[str] = Counter()
         self.members_by_template: Counter[str] = Counter()
 
     def sessions_of(self, user: Subject | None) -> int:
         """Return how many sessions a user has; an anonymous session (`None`) has no user."""
-        return 0 if user is None else self.users.get(user, 0)
+        return 0 if user is None else self.users.count(user)
 
     def occupancy(self, room: str) -> int:
         """Return how many sessions are in a room."""
@@ -214,6 +217,10 @@ class Registry:
         self.namespaces: dict[NamespaceName, NamespaceState] = {}
         self.sessions = 0
         self.memberships = 0
+        self.by_token_sid: Index[str, Session] = Index()
+        """Sessions by the claim `sid` of their tokens: the provider's session, of whichever issuer."""
+        self.by_sub: Index[str, Session] = Index()
+        """Sessions by the claim `sub`, of tokens whose subject is taken from another claim (`subject`)."""
 
     def namespace(self, name: NamespaceName) -> NamespaceState:
         """Return the namespace's state, made at its first use."""
@@ -224,27 +231,61 @@ class Registry:
 
     def add(self, session: Session) -> None:
         """Enter a new session."""
-        session.namespace.sessions[session] = None
+        namespace = session.namespace
+        namespace.sessions[session.sid] = session
         self.sessions += 1
         if session.user is not None:
-            users = session.namespace.users
-            users[session.user] = users.get(session.user, 0) + 1
+            namespace.users.add(session.user, session)
+        if session.verified is not None:
+            self._index_token(session, session.verified)
 
     def remove(self, session: Session) -> None:
         """Take a session out, with all its memberships."""
         for membership in list(session.memberships.values()):
             self.leave(session, membership)
         namespace = session.namespace
-        del namespace.sessions[session]
+        del namespace.sessions[session.sid]
         self.sessions -= 1
         if session.user is not None:
-            left = namespace.users[session.user] - 1
-            if left:
-                namespace.users[session.user] = left
-            else:
-                del namespace.users[session.user]
+            namespace.users.remove(session.user, session)
+        if session.verified is not None:
+            self._forget_token(session, session.verified)
         if not namespace.sessions and self.namespaces.get(namespace.name) is namespace:
             del self.namespaces[namespace.name]
+
+    def replace_token(self, session: Session, verified: Verified, principal: Principal) -> None:
+        """Give a session a newer token of the same subject, and file it under what that token names."""
+        if session.verified is not None:
+            self._forget_token(session, session.verified)
+        session.verified = verified
+        session.principal = principal
+        self._index_token(session, verified)
+
+    def _index_token(self, session: Session, verified: Verified) -> None:
+        claims = verified.claims
+        if isinstance(sid := claims.get("sid"), str):
+            self.by_token_sid.add(sid, session)
+        if isinstance(sub := claims.get("sub"), str) and sub != verified.subject.sub:
+            self.by_sub.add(sub, session)
+
+    def _forget_token(self, session: Session, verified: Verified) -> None:
+        claims = verified.claims
+        if isinstance(sid := claims.get("sid"), str):
+            self.by_token_sid.remove(sid, session)
+        if isinstance(sub := claims.get("sub"), str) and sub != verified.subject.sub:
+            self.by_sub.remove(sub, session)
+
+    def find_by_subject(self, subject: Subject) -> Iterator[Session]:
+        """Yield a user's sessions in all namespaces."""
+        for namespace in self.namespaces.values():
+            yield from namespace.users.find(subject)
+
+    def find_by_sid(self, sid: SessionId) -> Session | None:
+        """Return the session with this id, `None` if there is none."""
+        for namespace in self.namespaces.values():
+            if (session := namespace.sessions.get(sid)) is not None:
+                return session
+        return None
 
     def join(
         self, session: Session, name: RoomName, template: RoomTemplate, *, by_server: bool

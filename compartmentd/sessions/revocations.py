@@ -102,20 +102,25 @@ class Revocations:
         """Keep revocations for tokens of this age, too: an entry lets them live so long."""
         self.max_age = max(self.max_age, max_age)
 
-    def add(self, revocation: Revocation) -> None:
-        """Take a revocation in; of two of one name that with the later `before` counts."""
+    def add(self, revocation: Revocation) -> bool:
+        """Add a revocation; of two of one name the one with the later `before` counts.
+
+        Returns whether it made another one reach every token of its issuer: too many are kept (`CAPACITY`).
+        """
         if revocation.kind == "all":
             self._raise_floor(revocation)
-            return
+            return False
         key = (revocation.issuer, (revocation.kind, revocation.value))
         known = self._named.get(key)
         if known is not None and known.before >= revocation.before:
-            return
+            return False
         self._named.pop(key, None)
         self._named[key] = revocation
-        if len(self._named) > self._capacity:
-            oldest = self._named.pop(next(iter(self._named)))
-            self._raise_floor(msgspec.structs.replace(oldest, kind="all", value="", code=Code.REVOKED))
+        if len(self._named) <= self._capacity:
+            return False
+        oldest = self._named.pop(next(iter(self._named)))
+        self._raise_floor(msgspec.structs.replace(oldest, kind="all", value="", code=Code.REVOKED))
+        return True
 
     def covering(self, verified: Verified, issuer: str) -> Revocation | None:
         """Return the revocation that covers a token of this issuer, `None` if the token counts."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 
 from hypothesis import given, strategies as st
 from msgspec import structs
@@ -10,7 +11,9 @@ from compartmentd.policy.model import Limits, Nobody, Public, RoomTemplate
 from compartmentd.policy.principal import ANONYMOUS, Principal
 from compartmentd.problems import Span
 from compartmentd.sessions.agenda import Agenda
+from compartmentd.sessions.index import Index
 from compartmentd.sessions.registry import Registry, Session
+from compartmentd.tokens.verify import Verified
 from tests.support.peer import RecordingPeer
 
 SPAN = Span("a.yaml", 1, 1, 1, 2)
@@ -31,10 +34,30 @@ RENAMED = structs.replace(TEMPLATE, name="{name}")
 ROOMS = [RoomName(name) for name in ("a", "b", "c")]
 
 
-def new_session(registry: Registry, namespace: str, sub: str | None = None) -> Session:
-    principal = ANONYMOUS if sub is None else Principal(subject=Subject(EntryName("corp"), sub))
+_SIDS = count()
+
+
+def token(sub: str, /, **claims: str) -> Verified:
+    """Return a token of `sub`, as the entry took its subject, that holds these claims."""
+    return Verified(
+        subject=Subject(EntryName("corp"), sub),
+        claims=dict(claims),
+        typ=None,
+        algorithm="HS256",
+        thumbprint="",
+        ends_at=0.0,
+    )
+
+
+def holder(verified: Verified) -> Principal:
+    return Principal(subject=verified.subject, claims=verified.claims)
+
+
+def new_session(registry: Registry, namespace: str, sub: str | None = None, /, **claims: str) -> Session:
+    verified = None if sub is None else token(sub, **claims)
+    principal = ANONYMOUS if verified is None else holder(verified)
     namespace = registry.namespace(NamespaceName(namespace))
-    return Session(SessionId("s"), RecordingPeer(), namespace, principal, None)
+    return Session(SessionId(f"s{next(_SIDS)}"), RecordingPeer(), namespace, principal, verified)
 
 
 def check(registry: Registry) -> None:
@@ -42,19 +65,20 @@ def check(registry: Registry) -> None:
     sessions = memberships = 0
     for namespace in registry.namespaces.values():
         assert namespace.sessions
-        users: dict[Subject, int] = {}
-        for session in namespace.sessions:
+        users: dict[Subject, list[Session]] = {}
+        for session in namespace.sessions.values():
             sessions += 1
             if session.user is not None:
-                users[session.user] = users.get(session.user, 0) + 1
+                users.setdefault(session.user, []).append(session)
             for name, membership in session.memberships.items():
                 memberships += 1
                 assert membership.room.name == name
                 assert namespace.rooms[name] is membership.room
                 assert membership.room.members[session] is membership
-        assert namespace.users == users
+        assert {user: list(namespace.users.find(user)) for user in namespace.users} == users
+        assert {user: namespace.users.count(user) for user in users} == {u: len(s) for u, s in users.items()}
         members = Counter(
-            held.template.name for one in namespace.sessions for held in one.memberships.values()
+            held.template.name for one in namespace.sessions.values() for held in one.memberships.values()
         )
         assert +namespace.members_by_template == members
         assert +namespace.rooms_by_template == Counter(room.template for room in namespace.rooms.values())
@@ -63,15 +87,25 @@ def check(registry: Registry) -> None:
         for name, room in namespace.rooms.items():
             assert room.members, name
             for session, membership in room.members.items():
-                assert session in namespace.sessions
+                assert namespace.sessions[session.sid] is session
                 assert session.memberships[name] is membership
     assert (registry.sessions, registry.memberships) == (sessions, memberships)
+    live = [session for one in registry.namespaces.values() for session in one.sessions.values()]
+    for session in live:
+        assert registry.find_by_sid(session.sid) is session
+    for index, name in ((registry.by_token_sid, "sid"), (registry.by_sub, "sub")):
+        named: dict[object, set[Session]] = {}
+        for session in live:
+            if session.verified is not None and name in session.verified.claims:
+                named.setdefault(session.verified.claims[name], set()).add(session)
+        assert {key: set(index.find(key)) for key in index} == named
 
 
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("connect"), st.sampled_from(["/", "/chat"]), st.sampled_from([None, "ann", "bob"])),
         st.tuples(st.just("disconnect"), st.integers(0, 9)),
+        st.tuples(st.just("refresh"), st.integers(0, 9), st.sampled_from([None, "first", "second"])),
         st.tuples(st.just("join"), st.integers(0, 9), st.sampled_from(ROOMS)),
         st.tuples(st.just("move"), st.integers(0, 9), st.sampled_from(ROOMS)),
         st.tuples(st.just("leave"), st.integers(0, 9), st.sampled_from(ROOMS)),
@@ -87,11 +121,16 @@ def test_both_directions_agree_after_any_history(history: list[tuple[object, ...
     for step in history:
         match step:
             case ("connect", str(namespace), sub):
-                session = new_session(registry, namespace, sub if isinstance(sub, str) else None)
+                subject = sub if isinstance(sub, str) else None
+                session = new_session(registry, namespace, subject, sid="first", sub="other name")
                 registry.add(session)
                 live.append(session)
             case ("disconnect", int(index)) if index < len(live):
                 registry.remove(live.pop(index))
+            case ("refresh", int(index), sid) if index < len(live) and live[index].user is not None:
+                claims = {"sub": "other name"} if sid is None else {"sid": str(sid)}
+                newer = token(str(live[index].user.sub), **claims)
+                registry.replace_token(live[index], newer, holder(newer))
             case ("join", int(index), room) if index < len(live) and room not in live[index].memberships:
                 registry.join(live[index], RoomName(str(room)), TEMPLATE, by_server=False)
             case ("leave", int(index), room) if index < len(live) and room in live[index].memberships:
@@ -106,6 +145,41 @@ def test_both_directions_agree_after_any_history(history: list[tuple[object, ...
         registry.remove(session)
     assert not registry.namespaces
     assert registry.memberships == 0
+    assert not len(registry.by_token_sid)
+    assert not len(registry.by_sub)
+
+
+def test_a_subject_is_found_in_every_namespace_and_under_its_own_entry_alone() -> None:
+    registry = Registry()
+    sessions = [
+        new_session(registry, name, sub) for name, sub in (("/", "ann"), ("/a", "ann"), ("/a", "bob"))
+    ]
+    for session in sessions:
+        registry.add(session)
+    assert list(registry.find_by_subject(Subject(EntryName("corp"), "ann"))) == sessions[:2]
+    assert list(registry.find_by_subject(Subject(EntryName("other"), "ann"))) == []
+    assert registry.find_by_sid(SessionId("unknown")) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 4))))
+def test_an_index_is_a_set_for_each_key_in_order(history: list[tuple[str, int]]) -> None:
+    registry = Registry()
+    sessions = [new_session(registry, "/") for _ in range(5)]
+    index: Index[str, Session] = Index()
+    expected: dict[str, list[Session]] = {"a": [], "b": []}
+    for key, number in history:
+        session, under = sessions[number], expected[key]
+        if session in under:
+            under.remove(session)
+            assert index.remove(key, session) == (not under)
+        else:
+            assert index.add(key, session) == (not under)
+            under.append(session)
+        for each, present in expected.items():
+            assert list(index.find(each)) == present
+            assert index.count(each) == len(present)
+        assert set(index) == {each for each, present in expected.items() if present}
+        assert len(index) == len(set(index))
 
 
 def test_the_agenda_yields_what_is_due_and_forgets_what_was_moved() -> None:

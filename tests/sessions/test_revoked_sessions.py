@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from compartmentd.policy.codes import Code
-from compartmentd.sessions.revocations import Kind, Revocation
+from compartmentd.sessions.revocations import Kind, Revocation, Revocations
 from tests.support.world import ISSUERS, START, World
 
 POLICY = (
@@ -145,13 +145,78 @@ def test_a_session_that_is_not_reached_yet_does_nothing_more(world: World) -> No
 
 
 def test_one_that_comes_during_the_walk_reaches_those_already_looked_at(world: World) -> None:
-    clients = [enter(world, f"user-{number}") for number in range(200)]
-    world.hub.revoke(revocation("sub", "user-199"))
+    clients = [enter(world, f"user-{number}", jti=f"token-{number}") for number in range(200)]
+    world.hub.revoke(revocation("jti", "token-199"))
     assert not world.hub.sweep(0.0)
-    world.hub.revoke(revocation("sub", "user-0"))
+    world.hub.revoke(revocation("jti", "token-0"))
     while not world.hub.sweep(0.0):
         pass
     assert [client.take() != [] for client in clients] == [True, *[False] * 198, True]
+
+
+@pytest.fixture
+def looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The subjects of the sessions whose tokens were compared with the revocations."""
+    find, subjects = world.hub._core.find_revocation, []
+
+    def noted(verified: Any, snapshot: Any) -> Any:
+        subjects.append(verified.subject.sub)
+        return find(verified, snapshot)
+
+    monkeypatch.setattr(world.hub._core, "find_revocation", noted)
+    return subjects
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("sub", "ann", ["ann", "ann"]),
+        ("sub_without_sid", "ann", ["ann", "ann"]),
+        ("sid", "s2", ["ann"]),
+        ("sid", "unknown", []),
+        ("jti", "t", ["ann", "ann", "bob"]),
+        ("all", "", ["ann", "ann", "bob"]),
+    ],
+)
+def test_only_the_sessions_that_a_revocation_names_are_looked_at(
+    world: World, looked_at: list[str], kind: Kind, value: str, expected: list[str]
+) -> None:
+    enter(world, "ann", sid="s1")
+    enter(world, "ann", sid="s2")
+    enter(world, "bob", sid="s3")
+    looked_at.clear()
+    revoke(world, revocation(kind, value, before=START - 1000))
+    assert looked_at == expected
+
+
+def test_a_subject_that_is_taken_from_another_claim_is_found_by_both(world: World) -> None:
+    world.reload(POLICY.replace("secret_file: corp.secret", "secret_file: corp.secret\n    subject: oid"))
+    ann, bob = enter(world, "s-1", oid="ann"), enter(world, "s-2", oid="bob")
+    revoke(world, revocation("sub", "s-1"))
+    assert ann.take() == ended("logged_out")
+    revoke(world, revocation("sub", "bob"))
+    assert bob.take() == ended("logged_out")
+
+
+def test_a_refreshed_session_is_found_by_its_newer_token(world: World) -> None:
+    ann = enter(world, "ann", sid="old")
+    assert ann.code("refresh", world.token("ann", sid="new")) is None
+    ann.take()
+    revoke(world, revocation("sid", "old"))
+    assert ann.take() == []
+    revoke(world, revocation("sid", "new"))
+    assert ann.take() == ended("logged_out")
+
+
+def test_where_too_many_are_kept_the_oldest_reaches_every_live_session_too(world: World) -> None:
+    """What `CAPACITY` says of tokens that come back holds for the sessions that are there."""
+    world.hub._core.revocations = Revocations(capacity=1)
+    ann, bob = enter(world, "ann"), enter(world, "bob", iat=int(START) + 5)
+    revoke(world, revocation("sub", "eve", before=START + 1))
+    assert ann.take() == []
+    revoke(world, revocation("sub", "dan"))
+    assert ann.take() == ended("revoked")
+    assert bob.take() == []
 
 
 def test_a_reload_finds_what_a_revocation_missed_nothing_of(world: World) -> None:
