@@ -11,7 +11,7 @@ from compartmentd.cli.admin_socket import ask_daemon, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
 from compartmentd.problems import Problem, Span
-from compartmentd.util.humanize import counted, span
+from compartmentd.util.humanize import format_count, format_duration
 
 
 @click.command()
@@ -50,7 +50,7 @@ _CAUSES = {"watch": "the watch on the files", "request": "an earlier `reload`"}
 
 def _describe_earlier(earlier: dict[str, Any], now: float) -> str:
     """Tell of the reload that was first, so that whoever saved a file a moment ago knows that it counts."""
-    ago = span(max(0.0, now - earlier["at"] / 1000))
+    ago = format_duration(max(0.0, now - earlier["at"] / 1000))
     cause = _CAUSES.get(earlier["cause"], earlier["cause"])
     return (
         f"taken in {ago} ago by {cause}, as generation {earlier['generation']}: {_describe_effect(earlier)}"
@@ -60,8 +60,8 @@ def _describe_earlier(earlier: dict[str, Any], now: float) -> str:
 def _describe_effect(reload: dict[str, Any]) -> str:
     evicted = reload["evicted"]
     return (
-        f"{counted(reload['judged'], 'session')} judged, {counted(evicted['sessions'], 'session')} and "
-        f"{counted(evicted['memberships'], 'membership')} ended"
+        f"{format_count(reload['judged'], 'session')} judged, {format_count(evicted['sessions'], 'session')} and "
+        f"{format_count(evicted['memberships'], 'membership')} ended"
     )
 
 

@@ -11,7 +11,7 @@ from compartmentd.cli.admin_socket import ask_daemon, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json
 from compartmentd.errors import UsageError
-from compartmentd.util.humanize import counted
+from compartmentd.util.humanize import format_count
 
 
 @click.command()
@@ -59,7 +59,7 @@ def revoke(  # noqa: PLR0917 - click passes by name
 
 
 def _print_answer(answer: dict[str, Any]) -> None:
-    click.echo(f"revoked: {counted(answer['sessions'], 'session')} ended")
+    click.echo(f"revoked: {format_count(answer['sessions'], 'session')} ended")
     if not answer["lasting"]:
         click.echo("note: a restart forgets it, since the configuration has no `server.state`", err=True)
 

@@ -10,7 +10,7 @@ import click
 from compartmentd.cli.admin_socket import ask_daemon, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json
-from compartmentd.util.humanize import counted
+from compartmentd.util.humanize import format_count
 
 
 @click.command()
@@ -45,13 +45,13 @@ def _print_status(answer: dict[str, Any]) -> None:
         _print_problems(last["problems"])
     if answer["draining"] is not None:
         click.echo(f"draining until {_format_time(answer['draining']['until'])}")
-    click.echo(f"{counted(answer['connections'], 'connection')}, {_format_counts(answer)}")
+    click.echo(f"{format_count(answer['connections'], 'connection')}, {_format_counts(answer)}")
     for name, counts in answer["namespaces"].items():
         click.echo(f"  {name}: {_format_counts(counts)}")
 
 
 def _format_counts(counts: dict[str, Any]) -> str:
-    return f"{counted(counts['sessions'], 'session')}, {counted(counts['rooms'], 'room')}"
+    return f"{format_count(counts['sessions'], 'session')}, {format_count(counts['rooms'], 'room')}"
 
 
 def _print_problems(problems: list[dict[str, Any]]) -> None:

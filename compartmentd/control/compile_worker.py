@@ -18,7 +18,6 @@ import os
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import IO, BinaryIO
@@ -33,7 +32,7 @@ from compartmentd.policy.templates.interning import TemplateInterner
 from compartmentd.problems import Problem, span_of_file
 from compartmentd.storage.files import Disk
 from compartmentd.telemetry.logs import log
-from compartmentd.util.cooperative import others_first
+from compartmentd.util.cooperative import Slicer
 
 TIMEOUT = 120.0
 """Seconds after which a compilation is given up; the largest accepted files take about a tenth of it."""
@@ -41,8 +40,6 @@ TIMEOUT = 120.0
 PIECE = 1 << 20
 """Bytes of a file that are sent at a time."""
 
-SLICE = 0.002
-"""Seconds for which decoding pieces may hold the loop at a time."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -90,7 +87,7 @@ def split_into_pieces(loaded: Loaded) -> Iterator[bytes]:
 
 
 async def assemble(stream: AsyncIterator[bytes], known: Digest) -> Loaded:
-    """Build what was loaded from the pieces, letting others run every `SLICE` seconds.
+    """Build what was loaded from the pieces, letting others run between slices.
 
     If the digest is `known`, configuration and contents are left out: the caller has them already, and building
     and freeing them again would cost the loop for nothing.
@@ -132,14 +129,13 @@ async def _read_rooms(
     """Read the room templates of each namespace; equal parts of them become one object."""
     share = TemplateInterner().intern
     groups = []
-    started = time.monotonic()
+    slicer = Slicer()
     for count in counts:
         group: list[RoomTemplate] = []
         for _ in range(count):
             group.append(share(_decode_room(await anext(stream))))
-            if time.monotonic() - started > SLICE:
-                await others_first()
-                started = time.monotonic()
+            if slicer.is_over():
+                await slicer.pause()
         groups.append(tuple(group))
     return groups
 

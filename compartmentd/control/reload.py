@@ -33,12 +33,8 @@ from compartmentd.telemetry.tracing import NoTracing, Tracing
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import Key, KeySet
 from compartmentd.tokens.remote import warn_of_plain_http
-from compartmentd.util.cooperative import in_slices, others_first
-from compartmentd.util.gc_tuning import keep, without_collections
-
-SLICE = 0.002
-"""Seconds for which judging, building or freeing may hold the loop at a time: what somebody sends meanwhile waits
-for that, and for what all others sent."""
+from compartmentd.util.cooperative import SLICE, run_in_slices, yield_to_others
+from compartmentd.util.gc_tuning import freeze_existing, without_collections
 
 SETTLE = 0.25
 """Seconds after which a file that a watch saw and that does not check is read once more: an editor that writes
@@ -176,7 +172,7 @@ class Reloader:
                 report = await self._attempted(run, cause)
                 trace(ok=report.ok, changed=report.changed, generation=report.generation)
                 if report.changed:
-                    keep()
+                    freeze_existing()
                 if report.generation != before and run != self._remote_keys:
                     self._taken_in = TakenIn.by(report, cause)
                 elif report.ok and not report.changed:
@@ -222,7 +218,7 @@ class Reloader:
         if not report.ok and configuration is not None:
             templates = list(templates_of(configuration))
             del loaded, configuration
-            await in_slices(freed(templates), SLICE)
+            await run_in_slices(freed(templates))
         return report
 
     def _mind_staleness(self, report: Report) -> None:
@@ -337,23 +333,23 @@ class Reloader:
         if configuration is old.snapshot.configuration:
             snapshot = msgspec.structs.replace(old.snapshot, generation=generation, keys=keys)
         else:
-            snapshot = await in_slices(build_snapshot(configuration, digest, keys, generation), SLICE)
+            snapshot = await run_in_slices(build_snapshot(configuration, digest, keys, generation))
         contents = () if digest == old.snapshot.digest else self._contents
         self.in_force = InForce(snapshot, *files, local, mark, self._read_at, contents)
         self._hub.swap(snapshot)
         try:
             self._took_force(self.in_force)
-            await others_first()
+            await yield_to_others()
         finally:
             # Whatever fails there: nobody may keep what the new policy denies, or wait for it for ever.
             judging = True
             while judging:
                 judging = not self._hub.judge_some(SLICE)
-                await others_first()
+                await yield_to_others()
         if old.snapshot.rules is not snapshot.rules:
-            parts = await in_slices(gathered(old.snapshot), SLICE)
+            parts = await run_in_slices(gathered(old.snapshot))
             del old
-            await in_slices(freed(parts), SLICE)
+            await run_in_slices(freed(parts))
         return self._report(problems, changed=True)
 
     async def _fetch(self, issuers: tuple[IssuerEntry, ...]) -> tuple[Problem, ...]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from compartmentd.control.requests import RevokeRequest
 from compartmentd.errors import UsageError
@@ -23,13 +22,12 @@ from compartmentd.telemetry.logs import log
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.logout import LogoutToken, ReplayCache, verify_logout
 from compartmentd.tokens.rejected import Rejected, RejectReason, quote, reject
-from compartmentd.util.cooperative import others_first
+from compartmentd.util.cooperative import SLICE, yield_to_others
 from compartmentd.util.ratelimit import TokenBucket
+from compartmentd.util.tasks import SingleFlight
 
 T = TypeVar("T")
 
-SLICE = 0.002
-"""Seconds for which ending sessions may hold the loop at a time; telling their clients takes about as long."""
 
 PAUSE = 0.02
 """Seconds between two walks over the sessions, so that ten thousand logouts in a row do not mean as many walks."""
@@ -41,43 +39,15 @@ REPLAYS = 100_000
 """Logout tokens remembered at most; each is for 15 minutes and less."""
 
 
-class Rounds(Generic[T]):
-    """Work that is done in rounds: each counts for all who asked before it began, and for none who asked later."""
-
-    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
-        self._work = work
-        self._turn = asyncio.Lock()
-        self._next: asyncio.Task[T] | None = None
-        self._rounds: set[asyncio.Task[T]] = set()  # the loop alone would not keep them alive
-
-    async def done(self) -> T:
-        """Return what came of the first round that begins from now on."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._when_free())
-            self._rounds.add(self._next)
-            self._next.add_done_callback(self._rounds.discard)
-        # Whoever goes away (a closed connection) does not take the round with it.
-        return await asyncio.shield(self._next)
-
-    async def _when_free(self) -> T:
-        async with self._turn:
-            self._next = None
-            return await self._work()
-
-    async def over(self) -> None:
-        """Wait for the rounds that were asked for."""
-        await asyncio.gather(*self._rounds, return_exceptions=True)
-
-
 class Revoker:
     """Carries revocations out."""
 
     def __init__(self, hub: Hub, state: RevocationStore | None) -> None:
         self._hub = hub
         self._state = state
-        # Rounds of their own: sessions end in time also while the disk is slow.
-        self._endings = Rounds(self._end)
-        self._savings = Rounds(self._save)
+        # Each on its own: sessions end in time also while the disk is slow.
+        self._endings = SingleFlight(self._end)
+        self._savings = SingleFlight(self._save)
         self._pause_until = 0.0
 
     async def revoke(self, *revocations: Revocation) -> bool:
@@ -86,7 +56,7 @@ class Revoker:
         `False` means that they are in force, but could not be written down: a restart would forget them.
         """
         self._hub.revoke(*revocations)
-        _, kept = await asyncio.gather(self._endings.done(), self._savings.done())
+        _, kept = await asyncio.gather(self._endings.run(), self._savings.run())
         return kept
 
     @property
@@ -96,13 +66,13 @@ class Revoker:
 
     async def close(self) -> None:
         """Finish what was asked for."""
-        await self._endings.over()
-        await self._savings.over()
+        await self._endings.wait()
+        await self._savings.wait()
 
     async def _end(self) -> None:
         await asyncio.sleep(self._pause_until - time.monotonic())
         while not self._hub.sweep(SLICE):
-            await others_first()
+            await yield_to_others()
         self._pause_until = time.monotonic() + PAUSE
 
     async def _save(self) -> bool:

@@ -12,10 +12,9 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
 
 import uvloop
 
@@ -53,9 +52,10 @@ from compartmentd.telemetry.loop_lag import LoopLag
 from compartmentd.telemetry.tracing import create_tracing
 from compartmentd.transport.draining import Draining
 from compartmentd.transport.server import SocketServer
-from compartmentd.util.cooperative import others_first
-from compartmentd.util.gc_tuning import keep, look_rarely
-from compartmentd.util.humanize import counted
+from compartmentd.util.cooperative import SLICE, yield_to_others
+from compartmentd.util.gc_tuning import collect_rarely, freeze_existing
+from compartmentd.util.humanize import format_count
+from compartmentd.util.tasks import BackgroundTasks
 
 DEVELOPMENT_SESSION = 86400.0
 """Seconds for which the printed playground address is good: a working day and the night after it."""
@@ -66,8 +66,6 @@ TICK = 0.1
 FIRST_KEYS = 10.0
 """Seconds that the start waits for the keys of remote entries; whoever lacks them then is reported."""
 
-SLICE = 0.002
-"""Seconds for which a tick may hold the loop at a time."""
 
 HANDING_OVER = 1.0
 """Seconds in which those who were accepted right before the end still have their request answered, where systemd
@@ -119,8 +117,8 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
         return daemon.failed
 
     gc.collect()
-    keep()
-    look_rarely()
+    freeze_existing()
+    collect_rarely()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
 
@@ -147,7 +145,7 @@ class Daemon:
         self._public: set[socket.socket] = set()
         self._handed_over = False
         self._page_origins: tuple[str, ...] = ()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = BackgroundTasks(self._fail)
         self.failed = False
         self._feed = DecisionFeed()
         self._tracing = create_tracing(os.environ)
@@ -221,7 +219,7 @@ class Daemon:
             self._secure(self._reloader.certificate)
             stack.push_async_callback(admin_server.close)
             stack.push_async_callback(self._server.close)
-            stack.push_async_callback(self._end_tasks)
+            stack.push_async_callback(self._tasks.cancel)
             stack.push_async_callback(self._remote.close)
             stack.push_async_callback(self._watcher.stop)
             # Pushed last, so done first: a closed socket no longer knows its file. Systemd keeps those it passed.
@@ -233,17 +231,17 @@ class Daemon:
             self._took_force(self._reloader.in_force)
             if self._reloader.stale and settings.watch:
                 # They are followed from here on, all of them: whichever is mended is noticed.
-                self._keep(self._reloader.reload("start"))
+                self._tasks.start(self._reloader.reload("start"))
             admin_server.add_sockets(admin)
             self._mind_signals()
             await self._wait_for_keys()
             if not self._stop.is_set():
                 self._server.add_sockets(public)
                 self._ticked = time.monotonic()
-                self._keep(self._ticks())
+                self._tasks.start(self._ticks())
                 self._say_ready(public, admin)
                 self._notifier.ready(self._status())
-                self._keep(Heartbeat(self._notifier, self._status, self._wrong).run())
+                self._tasks.start(Heartbeat(self._notifier, self._status, self._wrong).run())
             await self._stop.wait()
             await self._drain()
         log_left_out(all_of_them=True)
@@ -258,7 +256,7 @@ class Daemon:
         self._administration.stopping = True
         self._administration.drained_at = time.time() + seconds
         self._notifier.stopping(
-            f"draining: {counted(self._server.connections, 'connection')}", seconds + ENDING
+            f"draining: {format_count(self._server.connections, 'connection')}", seconds + ENDING
         )
         log(logging.INFO, "stopping", "stopping", connections=self._server.connections, seconds=seconds)
         for sock in self._public:
@@ -313,7 +311,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._keep(self._reloader.reload("SIGHUP")))
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self._reloader.reload("SIGHUP")))
 
     def _end(self) -> None:
         """End by draining; asked once more, end at once."""
@@ -325,11 +323,11 @@ class Daemon:
         """Take in files that changed on disk."""
         change = what_changed(self._reloader.in_force.snapshot.configuration, paths)
         if Change.EVERYTHING in change:
-            self._keep(self._reloader.reload("watch"))
+            self._tasks.start(self._reloader.reload("watch"))
         if Change.KEYS in change:
-            self._keep(self._reloader.reload_keys("watch"))
+            self._tasks.start(self._reloader.reload_keys("watch"))
         if Change.CERTIFICATE in change:
-            self._keep(self._reloader.reload_certificate("watch"))
+            self._tasks.start(self._reloader.reload_certificate("watch"))
 
     def _took_force(self, in_force: InForce) -> None:
         """Follow a new generation: options of the server, files to watch, the logs' stamp."""
@@ -341,7 +339,7 @@ class Daemon:
         self._follow(followed(in_force), in_force.read_at)
         self._remote.follow(snapshot.configuration.issuers)
         if self._history is not None and in_force.contents:
-            self._keep(self._history.keep(in_force.contents, time.time()))
+            self._tasks.start(self._history.keep(in_force.contents, time.time()))
 
     def _was_refused(self, loaded: Loaded, read_at: float) -> None:
         """Follow what refused files name, too."""
@@ -358,8 +356,8 @@ class Daemon:
         rooms = sum(len(namespace.rooms) for namespace in registry.namespaces.values())
         line = (
             f"generation {now.generation} ({now.digest[:12]}): "
-            f"{counted(self._server.connections, 'connection')}, "
-            f"{counted(registry.sessions, 'session')}, {counted(rooms, 'room')}"
+            f"{format_count(self._server.connections, 'connection')}, "
+            f"{format_count(registry.sessions, 'session')}, {format_count(rooms, 'room')}"
         )
         if last is None or last.ok:
             return line
@@ -385,7 +383,7 @@ class Daemon:
 
     async def _keys_changed(self, entry: EntryName) -> None:
         """Take in keys that were fetched; a failure stops the daemon, like that of any other part."""
-        await asyncio.wait({self._keep(self._reloader.take_remote_keys(f"keys of {entry}"))})
+        await asyncio.wait({self._tasks.start(self._reloader.take_remote_keys(f"keys of {entry}"))})
 
     # --- time --------------------------------------------------------------------------------------------------
 
@@ -398,28 +396,14 @@ class Daemon:
             await asyncio.sleep(wait)
             self._lag.note(time.monotonic() - due)
             if more:
-                await others_first()
+                await yield_to_others()
             log_left_out()
 
-    def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run work beside everything else; if it fails, say so and stop: what it did would be missing silently."""
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._worked)
-        return task
-
-    def _worked(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log(logging.CRITICAL, "part_failed", "a part of the daemon failed", exc=task.exception())
-            self.failed = True
-            self._end()
-
-    async def _end_tasks(self) -> None:
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _fail(self, error: BaseException) -> None:
+        """Stop after the failure of a part: what it did would be missing silently."""
+        log(logging.CRITICAL, "part_failed", "a part of the daemon failed", exc=error)
+        self.failed = True
+        self._end()
 
 
 def _cannot_watch(why: str) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from compartmentd.keys import report
@@ -24,10 +24,8 @@ from compartmentd.tokens.entry import REMOTE, IssuerEntry
 from compartmentd.tokens.keyfile import JwkSet, read_jwk_set_in_steps
 from compartmentd.tokens.keyset import Key, fingerprint_entry
 from compartmentd.tokens.rejected import KeyStatus
-from compartmentd.util.cooperative import in_slices
-
-SLICE = 0.002
-"""Seconds for which reading a key set, or telling those who wait, may hold the loop at a time."""
+from compartmentd.util.cooperative import Slicer, run_in_slices
+from compartmentd.util.tasks import BackgroundTasks
 
 
 class _TrackedEntry:
@@ -64,7 +62,7 @@ class RemoteKeys:
 
     def __init__(
         self,
-        changed: Callable[[EntryName], Awaitable[None]],
+        changed: Callable[[EntryName], Coroutine[Any, Any, None]],
         *,
         get: Get | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -78,7 +76,7 @@ class RemoteKeys:
         self._all: dict[bytes, _TrackedEntry] = {}
         self._in_force: dict[EntryName, _TrackedEntry] = {}
         self._ended = asyncio.Event()
-        self._tasks: set[asyncio.Future[None]] = set()
+        self._tasks = BackgroundTasks()
 
     # --- which entries ------------------------------------------------------------------------------------------
 
@@ -110,7 +108,7 @@ class RemoteKeys:
         for name, followed in self._in_force.items():
             if followed.given != followed.state.keys:
                 # Fetched after its keys were given out, and before it was in force.
-                self._spawn(self._changed(name))
+                self._tasks.start(self._changed(name))
         self._wake_waiters()
 
     async def _start(self, entry: IssuerEntry) -> _TrackedEntry:
@@ -119,7 +117,7 @@ class RemoteKeys:
         for known in self._all.values():
             body = known.state.body
             if body is not None and _identify_source(known.entry) == _identify_source(entry):
-                read = await in_slices(read_jwk_set_in_steps(entry, body), SLICE)
+                read = await run_in_slices(read_jwk_set_in_steps(entry, body))
                 state.keys, state.body = read.keys, body
                 state.schedule.good_at = known.state.schedule.good_at
                 break
@@ -226,7 +224,7 @@ class RemoteKeys:
         found = await followed.fetcher.fetch()
         if isinstance(found, FetchFailure):
             return found
-        read = await in_slices(read_jwk_set_in_steps(followed.entry, found.body), SLICE)
+        read = await run_in_slices(read_jwk_set_in_steps(followed.entry, found.body))
         if read.keys:
             return found, read
         followed.fetcher.forget()
@@ -257,7 +255,7 @@ class RemoteKeys:
         """Tell those who wait that there is no more to wait for."""
         waiting, followed.waiting = followed.waiting, []
         if waiting:
-            self._spawn(_call_all(waiting))
+            self._tasks.start(_call_all(waiting))
 
     async def _wait_until(self, met: Callable[[], bool], seconds: float) -> None:
         try:
@@ -272,21 +270,15 @@ class RemoteKeys:
         self._ended.set()
         self._ended = asyncio.Event()
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def close(self) -> None:
         """End all fetches; nobody is called back from now on."""
-        tasks = [*self._tasks, *(one.task for one in self._all.values() if one.task is not None)]
-        for task in self._tasks:
-            task.cancel()
+        fetches = [followed.task for followed in self._all.values() if followed.task is not None]
         for followed in self._all.values():
             followed.stop()
         self._all.clear()
         self._in_force = {}
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.cancel()
+        await asyncio.gather(*fetches, return_exceptions=True)
         self._http.close()
 
 
@@ -301,12 +293,11 @@ def _identify_source(entry: IssuerEntry) -> tuple[object, ...]:
 
 async def _call_all(callbacks: Iterable[Callable[[], None]]) -> None:
     """Call them all, in slices: each may verify a token again, and a whole crowd may have waited."""
-    until = time.monotonic() + SLICE
+    slicer = Slicer()
     for callback in callbacks:
         try:
             callback()
         except Exception as error:  # noqa: BLE001 - the others wait for their answers
             log(logging.ERROR, "key_waiter_failed", "telling of an answer failed", exc=error)
-        if time.monotonic() > until:
-            await asyncio.sleep(0)
-            until = time.monotonic() + SLICE
+        if slicer.is_over():
+            await slicer.pause()

@@ -14,7 +14,7 @@ from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry, fill_tenant
 from compartmentd.tokens.rejected import Rejected, RejectReason, quote, quote_list, reject
 from compartmentd.tokens.security_events import is_security_event
-from compartmentd.util.humanize import LONG, span
+from compartmentd.util.humanize import LONG, format_duration
 
 LATEST_TIME = 253402300799
 """The last second of the year 9999; what lies beyond is a mistake of units, or an attack on arithmetic."""
@@ -46,7 +46,7 @@ class ClaimCheck(NamedTuple):
 
 
 def check_lasting(token: TokenClaims) -> Rejected | None:
-    """Judge a token that counted before, by what can change while its session lives."""
+    """Judge a token that format_count before, by what can change while its session lives."""
     for check in _LASTING:
         refused = check.check(token)
         if refused is not None:
@@ -163,7 +163,7 @@ def _explain_skew(what: str, ahead: float, entry: IssuerEntry) -> str:
 
 def _format_duration(seconds: float) -> str:
     # Long ones in both: people read hours, and whoever compares it with other numbers wants the seconds.
-    return span(seconds) if seconds < LONG else f"{span(seconds)} ({seconds:.0f} s)"
+    return format_duration(seconds) if seconds < LONG else f"{format_duration(seconds)} ({seconds:.0f} s)"
 
 
 # --- who and for whom ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Long work beside others on the loop: done a little at a time."""
+"""Long work on the event loop, done a slice at a time, so that nobody else waits for more than a slice."""
 
 from __future__ import annotations
 
@@ -7,32 +7,52 @@ import time
 from collections.abc import Generator
 from typing import TypeVar
 
-Made = TypeVar("Made")
+SLICE = 0.002
+"""Seconds for which one piece of long work may hold the loop at a time."""
+
+T = TypeVar("T")
 
 
-async def others_first() -> None:
-    """Let whatever others have to do be done: one turn of the loop reads what came, one handles it, one writes.
+async def yield_to_others() -> None:
+    """Let all other work run once: one turn of the loop reads what came, one handles it, one writes.
 
-    After a single turn the answer to a message that came during a slice would wait for the next slice, and the one
-    after it. A turn without work costs 20 µs.
+    After a single turn the answer to a message that came during a slice would wait for the next slice, and the next
+    message for the one after. A turn without work costs 20 µs.
     """
     for _ in range(3):
         await asyncio.sleep(0)
 
 
-async def in_slices(steps: Generator[None, None, Made], seconds: float) -> Made:
-    """Run work that pauses to its end and return what it made, letting others run about every `seconds`.
+class Slicer:
+    """Measures the slices of long work: between two steps, ask `is_over` and if so `pause`."""
 
-    They run once more at the end, so that what the caller goes on with has a turn of its own.
+    def __init__(self, seconds: float = SLICE) -> None:
+        """Begin the first slice now."""
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    def is_over(self) -> bool:
+        """Return whether the slice has lasted long enough."""
+        return time.monotonic() > self._until
+
+    async def pause(self) -> None:
+        """Let others run, and begin the next slice."""
+        await yield_to_others()
+        self._until = time.monotonic() + self._seconds
+
+
+async def run_in_slices(steps: Generator[None, None, T], seconds: float = SLICE) -> T:
+    """Run a generator to its end and return its value, letting others run about every `seconds`.
+
+    They run once more at the end, so that whatever the caller does next has a slice of its own.
     """
-    until = time.monotonic() + seconds
+    slicer = Slicer(seconds)
     while True:
         try:
             next(steps)
         except StopIteration as finished:
-            made: Made = finished.value
-            await others_first()
-            return made
-        if time.monotonic() > until:
-            await others_first()
-            until = time.monotonic() + seconds
+            value: T = finished.value
+            await yield_to_others()
+            return value
+        if slicer.is_over():
+            await slicer.pause()

@@ -1,28 +1,31 @@
-"""Numbers as people say them: counts with their noun, spans of time in the units that fit."""
+"""Numbers as people write them: counts with their noun, durations in fitting units."""
 
 from __future__ import annotations
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 LONG = 120
-"""Seconds from which a span is told in larger units; below, everybody knows how long it is."""
+"""Seconds from which a duration is given in larger units; a shorter one is clear as it is."""
 
 
-def counted(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """Return a count with its noun, whose plural has an `s`: `1 session`, `0 sessions`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def span(seconds: float) -> str:
-    """Return a span of time, which is not negative, in its two largest units: `23 h 56 min`, `45 s`, `1.5 s`.
+def format_duration(seconds: float) -> str:
+    """Return a duration in its two largest units: `23 h 56 min`, `45 s`, `1.5 s`.
 
-    What is left of the smaller one is left out, so that a span never seems longer than it is.
+    It is rounded down, so that a duration never seems longer than it is.
+
+    Args:
+        seconds: not negative.
     """
     if seconds < LONG:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    at = next(at for at, (_, size) in enumerate(_UNITS) if seconds >= size)
-    told, left = [], int(seconds)
-    for unit, size in _UNITS[at : at + 2]:
-        count, left = divmod(left, size)
-        told += [f"{count} {unit}"] if count else []
-    return " ".join(told)
+    largest = next(index for index, (_, size) in enumerate(_UNITS) if seconds >= size)
+    parts, rest = [], int(seconds)
+    for unit, size in _UNITS[largest : largest + 2]:
+        count, rest = divmod(rest, size)
+        parts += [f"{count} {unit}"] if count else []
+    return " ".join(parts)

@@ -84,7 +84,7 @@ async def test_a_changed_file_is_a_new_generation(setup: Setup) -> None:
 
 @pytest.fixture
 def _uncollected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(reload_module, "keep", lambda: None)  # what is kept is not to be seen
+    monkeypatch.setattr(reload_module, "freeze_existing", lambda: None)  # frozen objects are not to be seen
     monkeypatch.setattr(reload_module, "without_collections", nullcontext)
     gc.collect()
     gc.disable()

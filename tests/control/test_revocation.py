@@ -12,7 +12,7 @@ import jwt
 import msgspec
 import pytest
 
-from compartmentd.control.revocation import WAITING, Logouts, Revoker, Rounds
+from compartmentd.control.revocation import WAITING, Logouts, Revoker
 from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 from compartmentd.problems import span_of_file
@@ -87,45 +87,6 @@ def opened(path: Path) -> RevocationStore:
 def revocation(sub: str = "ann") -> Revocation:
     now = time.time()
     return Revocation(issuer=ISSUER, kind="sub", value=sub, before=now, code=Code.REVOKED, at=now)
-
-
-# --- rounds -----------------------------------------------------------------------------------------------------
-
-
-async def test_who_asks_while_a_round_runs_gets_one_more_and_shares_it() -> None:
-    begun: list[asyncio.Event] = []
-
-    async def work() -> int:
-        begun.append(asyncio.Event())
-        await begun[-1].wait()
-        return len(begun)
-
-    rounds = Rounds(work)
-    first = asyncio.create_task(rounds.done())
-    await eventually(lambda: begun, "the first round has begun")
-    later = [asyncio.create_task(rounds.done()) for _ in range(50)]
-    await asyncio.sleep(0)
-    assert len(begun) == 1
-    begun[0].set()
-    assert await first == 1
-    await eventually(lambda: len(begun) == 2, "the second round has begun")
-    begun[1].set()
-    assert set(await asyncio.gather(*later)) == {2}
-    await rounds.over()
-
-
-async def test_a_round_outlives_whoever_asked() -> None:
-    gate = asyncio.Event()
-    rounds = Rounds(gate.wait)
-    asked = asyncio.create_task(rounds.done())
-    await asyncio.sleep(0)
-    asked.cancel()
-    other = asyncio.create_task(rounds.done())
-    gate.set()
-    assert await other is True
-    await rounds.over()
-    with pytest.raises(asyncio.CancelledError):
-        await asked
 
 
 # --- revoking ---------------------------------------------------------------------------------------------------

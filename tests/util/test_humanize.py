@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.util.humanize import counted, span
+from compartmentd.util.humanize import format_count, format_duration
 
 SIZES = {"d": 86400, "h": 3600, "min": 60, "s": 1}
 
@@ -16,7 +16,7 @@ SIZES = {"d": 86400, "h": 3600, "min": 60, "s": 1}
     ("count", "told"), [(0, "0 sessions"), (1, "1 session"), (2, "2 sessions"), (10_000, "10000 sessions")]
 )
 def test_counts_have_their_noun(count: int, told: str) -> None:
-    assert counted(count, "session") == told
+    assert format_count(count, "session") == told
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_counts_have_their_noun(count: int, told: str) -> None:
     ],
 )
 def test_spans_are_told_in_the_units_that_fit(seconds: float, told: str) -> None:
-    assert span(seconds) == told
+    assert format_duration(seconds) == told
 
 
 @given(st.integers(120, 10**12))
 def test_what_is_told_is_no_more_than_it_is_and_nearly_that(seconds: int) -> None:
-    parts = re.findall(r"(\d+) (\w+)", span(seconds))
+    parts = re.findall(r"(\d+) (\w+)", format_duration(seconds))
     told = sum(int(count) * SIZES[unit] for count, unit in parts)
     assert told <= seconds < told * (1 + 1 / 20), "what is left out is less than one of the smaller units"
