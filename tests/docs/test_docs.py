@@ -15,6 +15,7 @@ import click
 import pytest
 import yaml
 
+from compartmentd.analysis.cases import collect_people, read_cases
 from compartmentd.cli.main import COMMANDS, cli
 from compartmentd.configuration.compiler import load
 from compartmentd.policy.codes import MEANINGS
@@ -48,12 +49,15 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-CONFIGURATIONS = [b for b in BLOCKS if b.language == "yaml" and not b.text.startswith("apiVersion:")]
+CONFIGURATIONS = [
+    b for b in BLOCKS if b.language == "yaml" and not b.text.startswith(("apiVersion:", "config:"))
+]
+PEOPLE = [b for b in BLOCKS if b.language == "yaml" and b.text.startswith("config:")]
 MANIFESTS = [b for b in BLOCKS if b.language == "yaml" and b.text.startswith("apiVersion:")]
 COMMAND_LINES = [
     pytest.param(line, id=line)
     for block in BLOCKS
-    if block.language in {"", "ini"}
+    if block.language in {"", "ini", "sh"}
     for line in re.findall(r"^(?:ExecStart=/usr/bin/)?(compartmentd .*)$", block.text, re.MULTILINE)
 ]
 
@@ -105,9 +109,16 @@ def test_every_manifest_leads_to_our_service(block: Block) -> None:
         assert backend["port"]["name"] in [port["name"] for port in service["spec"]["ports"]]
 
 
+@pytest.mark.parametrize("block", PEOPLE, ids=lambda block: block.id)
+def test_every_test_file_has_people_for_the_playground(block: Block) -> None:
+    people = collect_people(read_cases("chat.test.yaml", block.text.encode()))
+    assert people.claims
+    assert people.rooms
+
+
 @pytest.mark.parametrize("line", COMMAND_LINES)
 def test_every_command_line_is_one_of_ours(line: str) -> None:
-    _, name, *arguments = shlex.split(line.split(" < ", maxsplit=1)[0], comments=True)
+    _, name, *arguments = shlex.split(re.split(" [<>] ", line)[0], comments=True)
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     command.make_context(name, arguments)

@@ -1,11 +1,10 @@
-"""The recipes for nine vendors: each loads without a word, and decides by tokens of that vendor's shape.
+"""The pages of nine identity providers: each configuration loads, and decides by tokens of that vendor's shape.
 
 The shapes are those of the vendors' documentation of access tokens; values are invented.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,15 +15,15 @@ from compartmentd.names import EntryName, NamespaceName, RoomName
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Connect, Decision, Facts, Join, Reason
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.storage.files import Disk
 from compartmentd.tokens.keyfile import read_jwk_set
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.presets import PRESETS
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, build_principal, verify
+from tests.support.cases import InMemory
+from tests.support.markdown import block, page
 from tests.tokens.forge import NOW, jwk, jwks, private_key, sign
 
-RECIPES = Path(__file__).parents[2] / "docs/guides/providers"
 RSA = private_key("rsa")
 TIMES = {"iat": int(NOW) - 60, "exp": int(NOW) + 600}
 
@@ -156,15 +155,24 @@ HYDRA = {
 }
 
 
-class Recipe(NamedTuple):
-    """A loaded recipe, with keys in place of those that would be fetched."""
+def configuration_of(vendor: str) -> str:
+    """Return the configuration on the vendor's page."""
+    return block(page(f"guides/providers/{vendor}.md"), "yaml")
+
+
+class Provider(NamedTuple):
+    """The configuration of a vendor's page, loaded, with keys in place of those that would be fetched."""
 
     configuration: Configuration
     keys: KeySet
 
     @classmethod
-    def of(cls, vendor: str, **members: Any) -> Recipe:
-        loaded = load(str(RECIPES / f"{vendor}.yaml"), Disk(), serving=True)
+    def of(cls, vendor: str, **members: Any) -> Provider:
+        loaded = load(
+            "compartments.yaml",
+            InMemory({"compartments.yaml": configuration_of(vendor).encode()}),
+            serving=True,
+        )
         assert loaded.problems == ()
         assert loaded.configuration is not None
         material = jwks(jwk(RSA.public_key(), kid="k1", use="sig", **members))
@@ -188,9 +196,10 @@ class Recipe(NamedTuple):
 
 
 @pytest.mark.parametrize("vendor", PRESETS)
-def test_each_preset_has_a_recipe(vendor: str) -> None:
-    assert f"preset: {vendor}\n" in (RECIPES / f"{vendor}.yaml").read_text()
-    assert Recipe.of(vendor).configuration.issuers
+def test_each_preset_has_a_page(vendor: str) -> None:
+    assert f"preset: {vendor}\n" in configuration_of(vendor)
+    assert f"({vendor}.md)" in page("guides/providers/index.md")
+    assert Provider.of(vendor).configuration.issuers
 
 
 # --- good tokens ----------------------------------------------------------------------------------------------
@@ -279,7 +288,7 @@ DECISIONS = [
 def test_a_token_of_the_vendors_shape_is_decided_by(
     vendor: str, header: dict[str, Any], claims: dict[str, Any], place: str, code: str | None
 ) -> None:
-    decision = Recipe.of(vendor).decide(claims, header=header, place=place)
+    decision = Provider.of(vendor).decide(claims, header=header, place=place)
     assert decision.code == code, decision.reasons
 
 
@@ -333,7 +342,7 @@ BAD = [
 def test_a_bad_token_of_the_vendors_shape_is_refused(
     vendor: str, header: dict[str, Any], claims: dict[str, Any], reason: str
 ) -> None:
-    refused = Recipe.of(vendor).verify(header, claims)
+    refused = Provider.of(vendor).verify(header, claims)
     assert isinstance(refused, Rejected)
     assert refused.reason == reason, refused.detail
 
@@ -353,7 +362,7 @@ def test_a_bad_token_of_the_vendors_shape_is_refused(
 def test_an_id_token_is_told_from_an_access_token(
     vendor: str, header: dict[str, Any], claims: dict[str, Any]
 ) -> None:
-    refused = Recipe.of(vendor).verify(header, claims)
+    refused = Provider.of(vendor).verify(header, claims)
     assert isinstance(refused, Rejected)
     assert "ID token" in refused.detail
     assert refused.detail.endswith(": send the access token")
@@ -385,14 +394,14 @@ def reasons(decision: Decision) -> list[str]:
 def test_groups_that_did_not_fit_are_unknown_for_a_reason_of_its_own(
     overage: dict[str, Any], place: str
 ) -> None:
-    decision = Recipe.of("entra").decide({**ENTRA, "groups": ..., **overage}, header=JWT, place=place)
+    decision = Provider.of("entra").decide({**ENTRA, "groups": ..., **overage}, header=JWT, place=place)
     assert decision.code == "rule_denied"
     assert "the provider did not put the claim into the token (overage)" in reasons(decision)
 
 
 def test_one_subject_in_two_tenants_is_two_subjects() -> None:
-    recipe = Recipe.of("entra")
-    verified = recipe.verify(JWT, PARTNERS)
+    provider = Provider.of("entra")
+    verified = provider.verify(JWT, PARTNERS)
     assert isinstance(verified, Verified)
     assert verified.subject == (EntryName("partners"), f"{PARTNER}/{PARTNERS['sub']}")
 
@@ -412,7 +421,7 @@ def test_one_subject_in_two_tenants_is_two_subjects() -> None:
 def test_a_key_signs_for_the_issuer_that_its_set_names_alone(
     issuer: Any, claims: dict[str, Any], accepted: bool
 ) -> None:
-    judged = Recipe.of("entra", issuer=issuer).verify(JWT, claims)
+    judged = Provider.of("entra", issuer=issuer).verify(JWT, claims)
     assert isinstance(judged, Verified) is accepted
     if isinstance(judged, Rejected):
         assert judged.reason == "unknown_key"
@@ -420,13 +429,13 @@ def test_a_key_signs_for_the_issuer_that_its_set_names_alone(
 
 
 def test_a_key_whose_issuer_is_no_string_is_not_used() -> None:
-    judged = Recipe.of("entra", issuer=5).verify(JWT, ENTRA)
+    judged = Provider.of("entra", issuer=5).verify(JWT, ENTRA)
     assert isinstance(judged, Rejected)
     assert judged.reason == "no_keys"
 
 
 def test_other_vendors_keys_may_say_what_they_like() -> None:
-    assert isinstance(Recipe.of("okta", issuer=5).verify(NO_TYP, OKTA), Verified)
+    assert isinstance(Provider.of("okta", issuer=5).verify(NO_TYP, OKTA), Verified)
 
 
 # --- where the keys are ---------------------------------------------------------------------------------------
@@ -451,5 +460,5 @@ def test_other_vendors_keys_may_say_what_they_like() -> None:
     ],
 )
 def test_where_a_vendors_keys_are_looked_for(vendor: str, sources: list[tuple[str, str]]) -> None:
-    issuers = Recipe.of(vendor).configuration.issuers
+    issuers = Provider.of(vendor).configuration.issuers
     assert [(entry.keys.kind, entry.keys.name) for entry in issuers] == sources
