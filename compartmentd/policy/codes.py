@@ -1,6 +1,6 @@
-"""The one table of refusal and ending codes: what a client is told, and whether trying again can help.
+"""The table of refusal and closing codes: the text that a client gets, and whether trying again can help.
 
-Codes are stable and documented. Texts are fixed: they tell a client what it needs to act, never the policy.
+Codes are stable and documented. Texts are fixed: they tell a client what to do and reveal nothing of the policy.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Code(StrEnum):
-    """Why something was refused or ended."""
+    """Why a request was refused, or a session ended."""
 
     INVALID_NAMESPACE = "invalid_namespace"
     INVALID_PAYLOAD = "invalid_payload"
@@ -35,7 +35,7 @@ class Code(StrEnum):
 
 
 class Meaning(NamedTuple):
-    """What a code tells a client; `retry` is of a refusal, `retry_closing` of the end of a session."""
+    """What a code tells a client: `retry` applies to a refusal, `retry_closing` to the end of a session."""
 
     text: str
     retry: bool = False
@@ -43,7 +43,7 @@ class Meaning(NamedTuple):
 
 
 MEANINGS: dict[Code, Meaning] = {
-    # For the operator alone: the client gets Socket.IO's own answer, which has no code.
+    # Only the operator sees this one: the client gets Socket.IO's own answer, which has no code.
     Code.INVALID_NAMESPACE: Meaning("no such namespace"),
     Code.INVALID_PAYLOAD: Meaning("the request or its data does not have the declared form"),
     Code.RATE_LIMITED: Meaning("too many requests in a short time", retry=True),
@@ -65,4 +65,4 @@ MEANINGS: dict[Code, Meaning] = {
     Code.POLICY_CHANGED: Meaning("the policy no longer allows this"),
     Code.SLOW: Meaning("the connection fell too far behind", retry_closing=True),
 }
-"""INVARIANT: every code has a meaning (held by a test)."""
+"""INVARIANT: every code has a meaning (a test checks it)."""

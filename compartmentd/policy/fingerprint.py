@@ -1,9 +1,9 @@
-"""What a decision about connecting or a membership rests on, as digests, so that a reload need not decide again.
+"""Fingerprints of namespaces and templates: if they are unchanged, a reload need not decide again.
 
-Where a namespace and a template have the fingerprints that they had before, the same session gets the same
-answers: a fingerprint is made of the rule with every named rule in it, of the accepted issuers, and of the
-template's name and parameters, which say what of a room's name is a value. Where something stands in the file is
-no part of it, so a line that is added above changes nothing.
+A fingerprint is a digest of everything that a decision about connecting or a membership depends on: the rule with
+every named rule in it, the accepted issuers, and the template's name and parameters, which determine the values in
+a room's name. So with equal fingerprints the same session gets the same answers. Positions in the file are left
+out, so that a line added above changes nothing.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from compartmentd.policy.model import Named, Policy, Rule
 from compartmentd.policy.rules.traverse import collect_names
 
 _SIZE = 16
-"""Bytes of a fingerprint: none but the operator, on purpose and for years, could find two rules that share one."""
+"""Bytes of a fingerprint. Only the operator could search for two rules that share one, and it would take years."""
 
 
 def add_fingerprints(policy: Policy) -> Policy:
-    """Return the policy with the fingerprints of its namespaces and templates; its rules must be sound."""
+    """Return the policy with fingerprints in its namespaces and templates; every rule that it names must exist."""
     named = _fingerprint_named_rules(policy.rules)
 
-    def of(*parts: Any) -> bytes:
+    def fingerprint(*parts: Any) -> bytes:
         return _hash([_to_plain(part, named) for part in parts])
 
     namespaces = {}
     for name, namespace in policy.namespaces.items():
         rooms = tuple(
-            msgspec.structs.replace(room, fingerprint=of(room.pattern, room.params, room.join))
+            msgspec.structs.replace(room, fingerprint=fingerprint(room.pattern, room.params, room.join))
             for room in namespace.rooms
         )
         namespaces[name] = msgspec.structs.replace(
-            namespace, rooms=rooms, fingerprint=of(namespace.issuers, namespace.connect)
+            namespace, rooms=rooms, fingerprint=fingerprint(namespace.issuers, namespace.connect)
         )
     return msgspec.structs.replace(policy, namespaces=namespaces)
 
 
 def _fingerprint_named_rules(rules: Mapping[str, Rule]) -> dict[str, bytes]:
-    """Return the fingerprints of the named rules, each made after those that it uses."""
+    """Return the fingerprints of the named rules; a rule is fingerprinted after the rules that it uses."""
     found: dict[str, bytes] = {}
     waiting = list(rules)
     while waiting:
@@ -56,7 +56,7 @@ def _fingerprint_named_rules(rules: Mapping[str, Rule]) -> dict[str, bytes]:
 
 
 def _to_plain(value: Any, named: Mapping[str, bytes]) -> Any:
-    """Return a part of the policy as bare values, with the fingerprints of named rules in place of their names."""
+    """Return a part of the policy as plain values, with fingerprints in place of the names of rules."""
     if isinstance(value, Named):
         return ["Named", named[value.name]]
     if isinstance(value, msgspec.Struct):

@@ -1,11 +1,11 @@
-"""The policy as frozen values: what the operator declared, checked, with the span of each part.
+"""The policy as frozen values: what the operator declared, each part with its span in the file.
 
-Everything here is checked at birth by the compiler, so no later code checks it again. The values are
-`msgspec` structs and not dataclasses for one reason: a policy is compiled in a child process and has to come
-over to the daemon piece by piece, without pickle.
+The compiler checks these values when it makes them, so later code does not check them again. They are `msgspec`
+structs instead of dataclasses because a policy is compiled in a child process and sent to the daemon piece by
+piece, without pickle.
 
-A `Text` is a string with placeholders: literals and parameter names in turn, beginning and ending with a
-literal, so `"project:{p}:read"` is `("project:", "p", ":read")` and a plain string is a tuple of one.
+A `Text` is a string with placeholders: literals and parameter names alternate, with a literal at both ends. So
+`"project:{p}:read"` is `("project:", "p", ":read")`, and a plain string is a tuple of one.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from compartmentd.names import EntryName, NamespaceName
 from compartmentd.problems import Span
 
 Text: TypeAlias = tuple[str, ...]
-"""Literals (even positions) and parameter names (odd positions) in turn."""
+"""Literals (even positions) and parameter names (odd positions)."""
 
 JsonScalar: TypeAlias = str | int | float | bool
 
 
 class _Node(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
-    """A part of the policy that can be pointed at."""
+    """A part of the policy that has a place in the file."""
 
     span: Span
 
@@ -33,7 +33,7 @@ class _Node(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
 
 
 class Filled(msgspec.Struct, frozen=True, tag=True):
-    """A string value with placeholders, filled in when the rule is evaluated."""
+    """A string value with placeholders; they are filled in when the rule is evaluated."""
 
     parts: Text
 
@@ -42,7 +42,7 @@ Value: TypeAlias = JsonScalar | Filled
 
 
 class Equals(_Node, frozen=True, kw_only=True):
-    """`equals` (one value) and `one_of` (several): of one JSON type and equal."""
+    """`equals` (one value) and `one_of` (several): the claim has the same JSON type and is equal."""
 
     values: tuple[Value, ...]
 
@@ -54,7 +54,7 @@ class Matches(_Node, frozen=True, kw_only=True):
 
 
 class Contains(_Node, frozen=True, kw_only=True):
-    """`contains` and `contains_any`: a list's items, or an object's keys, hold one of the values."""
+    """`contains` and `contains_any`: one of the values is among a list's items or an object's keys."""
 
     values: tuple[Value, ...]
 
@@ -67,13 +67,13 @@ class Bound(_Node, frozen=True, kw_only=True):
 
 
 class Exists(_Node, frozen=True, kw_only=True):
-    """`exists`: the claim is there and not null, or it is not."""
+    """`exists`: the claim is present and not null (`wanted` is true), or it is not."""
 
     wanted: bool
 
 
 class Moment(_Node, frozen=True, kw_only=True):
-    """`is: past` or `is: future`: a NumericDate, in seconds (RFC 7519, 2), against the decision's time."""
+    """`is: past` or `is: future`: compares a NumericDate, in seconds (RFC 7519, 2), with the decision's time."""
 
     future: bool
 
@@ -85,23 +85,23 @@ Test: TypeAlias = Equals | Matches | Contains | Bound | Exists | Moment
 
 
 class Public(_Node, frozen=True, kw_only=True):
-    """Anyone, with or without a token."""
+    """`public`: anyone, with or without a token."""
 
 
 class Authenticated(_Node, frozen=True, kw_only=True):
-    """Whoever has a valid token."""
+    """`authenticated`: anyone with a valid token."""
 
 
 class Nobody(_Node, frozen=True, kw_only=True):
-    """No one."""
+    """`nobody`: no one."""
 
 
 class Members(_Node, frozen=True, kw_only=True):
-    """Whoever is in the room (publish only); membership itself is checked before any rule."""
+    """`members`: anyone in the room (publish only). Membership itself is checked before any rule."""
 
 
 class ByServer(_Node, frozen=True, kw_only=True):
-    """`server`: the operator's side made the join; never a client's request."""
+    """`server`: a join by the operator's side (API or auto-join), never by a client's request."""
 
 
 class Scopes(_Node, frozen=True, kw_only=True):
@@ -112,7 +112,7 @@ class Scopes(_Node, frozen=True, kw_only=True):
 
 
 class Claim(_Node, frozen=True, kw_only=True):
-    """`{claim: PATH, TEST}`; a path of one item is one top-level claim, never split."""
+    """`{claim: PATH, TEST}`. A path of one item names one top-level claim; it is never split."""
 
     path: tuple[Text, ...]
     test: Test
@@ -132,25 +132,25 @@ class MemberOf(_Node, frozen=True, kw_only=True):
 
 
 class Named(_Node, frozen=True, kw_only=True):
-    """`{rule: NAME}`: looked up in `Policy.rules`, and evaluated once per decision."""
+    """`{rule: NAME}`: a reference to `Policy.rules`; the named rule is evaluated once per decision."""
 
     name: str
 
 
 class All(_Node, frozen=True, kw_only=True):
-    """`all`: every part."""
+    """`all`: every part is true."""
 
     parts: tuple[Rule, ...]
 
 
 class AnyOf(_Node, frozen=True, kw_only=True):
-    """`any`: at least one part."""
+    """`any`: at least one part is true."""
 
     parts: tuple[Rule, ...]
 
 
 class Not(_Node, frozen=True, kw_only=True):
-    """`not`: the part is false; not of unknown is unknown."""
+    """`not`: the part is false. The negation of unknown is unknown."""
 
     part: Rule
 
@@ -176,10 +176,10 @@ Rule: TypeAlias = (
 
 
 class CharClass(msgspec.Struct, frozen=True, array_like=True):
-    """A literal character or a character class of the small pattern grammar, with how often it may stand.
+    """A character or a character class of the pattern grammar, with its least and greatest count.
 
-    `ranges` are inclusive pairs of code points, sorted and disjoint; a negated class is stored as what it
-    allows. `most` is `None` for `*` and `+`.
+    `ranges` are inclusive pairs of code points, sorted and disjoint; a negated class is stored as the
+    characters that it allows. `most` is `None` for `*` and `+`.
     """
 
     ranges: tuple[tuple[int, int], ...]
@@ -188,14 +188,14 @@ class CharClass(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PatternParam(_Node, frozen=True, kw_only=True):
-    """A parameter that is a sequence of character classes."""
+    """`pattern`: a parameter that is a sequence of character classes."""
 
     name: str
     items: tuple[CharClass, ...]
 
 
 class IntegerParam(_Node, frozen=True, kw_only=True):
-    """`0|-?[1-9][0-9]{0,15}`, within bounds; `high` is `None` where the operator set no `max`."""
+    """`integer`: `0|-?[1-9][0-9]{0,15}` within bounds. `high` is `None` if the operator set no `max`."""
 
     name: str
     low: int = 0
@@ -203,7 +203,7 @@ class IntegerParam(_Node, frozen=True, kw_only=True):
 
 
 class OneOfParam(_Node, frozen=True, kw_only=True):
-    """One of these strings."""
+    """`one_of`: a parameter that is one of these strings."""
 
     name: str
     values: tuple[str, ...]
@@ -213,10 +213,10 @@ Param: TypeAlias = PatternParam | IntegerParam | OneOfParam
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The effective limits of a place, merged key by key; `None` means unlimited.
+    """The effective limits of a namespace or room, merged key by key; `None` means unlimited.
 
-    Rates are events (or bytes) per second, as a float. `own_message_rate` and `own_byte_rate` are those that
-    a room itself states: they count in addition to the session's.
+    `message_size` is in bytes. Rates are events (or bytes) per second. `own_message_rate`, `own_byte_rate` and
+    `own_join_rate` are the rates that a room itself declares; they apply in addition to the session's.
     """
 
     message_size: int | None = 64 * 1024
@@ -231,7 +231,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(_Node, frozen=True, kw_only=True):
-    """An event that may be published; `schema` is the key of its payload schema in `Policy.schemas`."""
+    """An event that clients may publish; `schema` is the key of its payload schema in `Policy.schemas`."""
 
     name: str
     schema: str | None = None
@@ -240,15 +240,16 @@ class Event(_Node, frozen=True, kw_only=True):
 
 
 class AutoJoin(_Node, frozen=True, kw_only=True):
-    """The claim of each parameter, by parameter name; empty for a template without parameters."""
+    """`auto_join`: parameter names with the claim that gives each its value; empty without parameters."""
 
     claims: tuple[tuple[str, str], ...]
 
 
 class RoomTemplate(_Node, frozen=True, kw_only=True):
-    """A declared kind of room. `pattern` is the name split at its parameters, as a `Text`.
+    """A declared kind of room. `pattern` is its name as a `Text`.
 
-    `fingerprint` is what `policy.fingerprint` makes of what decides who may be in; empty where nobody asked for it.
+    `fingerprint` is the digest that `policy.fingerprint` computes of everything that decides about membership;
+    empty until it is computed.
     """
 
     name: str
@@ -266,7 +267,7 @@ class RoomTemplate(_Node, frozen=True, kw_only=True):
 
 
 class ApiRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator's services may do over HTTP; served once the API is built."""
+    """`api`: the rules for the operator's services over HTTP; checked now, in use once that API exists."""
 
     read: Rule
     publish: Rule
@@ -276,7 +277,7 @@ class ApiRules(msgspec.Struct, frozen=True, kw_only=True):
 class Namespace(_Node, frozen=True, kw_only=True):
     """A declared namespace; `issuers` are the entries whose tokens may connect.
 
-    `fingerprint` is what `policy.fingerprint` makes of what decides who may connect, as in a `RoomTemplate`.
+    `fingerprint` is the digest of everything that decides about connecting, as in a `RoomTemplate`.
     """
 
     name: NamespaceName
@@ -292,7 +293,7 @@ class Namespace(_Node, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """All that decides: named rules, namespaces by name, and the payload schemas by key."""
+    """A whole policy: named rules, namespaces by name, and payload schemas by key."""
 
     rules: dict[str, Rule]
     namespaces: dict[NamespaceName, Namespace]

@@ -1,4 +1,4 @@
-"""Who asks: the facts of an already verified token, as the rules read them."""
+"""The principal of a session: the facts of its verified token, as the rules read them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from compartmentd.names import EntryName, Subject
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A session's holder; `subject` is `None` for a session without a token.
+    """The user of a session; `subject` is `None` for a session without a token.
 
-    `scopes` are those of all well-typed sources; `scopes_uncertain` tells that some source was of the wrong
-    type, so a scope that is not held is unknown instead of false. `ends_at` is wall time in seconds: the
-    earlier of `exp` and `iat` + `max_age`.
+    `scopes` are the scopes of all well-typed sources. If `scopes_uncertain` is set, some source had the wrong type,
+    so a missing scope is unknown instead of false. `ends_at` is wall time in seconds: the earlier of `exp` and
+    `iat` + `max_age`.
     """
 
     subject: Subject | None = None
@@ -35,13 +35,17 @@ ANONYMOUS = Principal()
 
 
 def collect_scopes(claims: Mapping[str, Any], sources: tuple[str, ...]) -> tuple[frozenset[str], bool]:
-    """Collect the scopes of the claims named in `sources`: a string is split on spaces, a list taken by item.
+    """Collect the scopes that a token grants.
 
-    Returns the scopes, and whether some source that is present was of another type (a list with an item that
-    is no string, too) or was moved elsewhere by the provider; such a source adds nothing. An absent or null
-    source is no source.
+    Args:
+        claims: The token's claims.
+        sources: The names of claims that list scopes: a string is split at spaces, a list gives one scope an item.
+
+    Returns: The scopes, and whether they are uncertain: a source that is present has another type (including a
+        list with an item that is no string), or its provider kept it out of the token. Such a source adds no
+        scopes. An absent or null source is ignored.
     """
-    held: set[str] = set()
+    scopes: set[str] = set()
     uncertain = False
     for source in sources:
         value = claims.get(source)
@@ -49,26 +53,26 @@ def collect_scopes(claims: Mapping[str, Any], sources: tuple[str, ...]) -> tuple
             uncertain = uncertain or is_claim_elsewhere(claims, source)
             continue
         if isinstance(value, str):
-            held.update(part for part in value.split(" ") if part)
+            scopes.update(part for part in value.split(" ") if part)
         elif isinstance(value, list) and all(isinstance(item, str) for item in value):
-            held.update(value)
+            scopes.update(value)
         else:
             uncertain = True
-    return _share_equal(frozenset(held)), uncertain
+    return _share_equal(frozenset(scopes)), uncertain
 
 
 @lru_cache(maxsize=256)
 def _share_equal(scopes: frozenset[str]) -> frozenset[str]:
-    """Return the set that others have who hold the same: most users of a service do, and each takes 400 bytes."""
+    """Return one shared object for equal sets: most users of a service have the same scopes, at 400 bytes a set."""
     return scopes
 
 
 def is_claim_elsewhere(claims: Mapping[str, Any], name: str) -> bool:
-    """Tell whether the provider kept a top-level claim that is absent out of the token.
+    """Return whether the provider left a top-level claim, which is absent, out of the token on purpose.
 
-    Such a claim is named in `_claim_names` (OpenID Connect Core, 5.6.2), as Entra does where a user is in
-    more than 200 groups; its implicit flow says `hasgroups` instead. A `_claim_names` of another form
-    may name any claim.
+    The token names such a claim in `_claim_names` (OpenID Connect Core, 5.6.2), as Entra's tokens do for a user in
+    more than 200 groups; in the implicit flow they have `hasgroups` instead. A `_claim_names` that is not an object
+    is taken to name every claim.
     """
     names = claims.get("_claim_names")
     if names is not None and (not isinstance(names, Mapping) or name in names):

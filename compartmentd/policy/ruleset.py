@@ -1,4 +1,4 @@
-"""A policy made ready to decide: with its dispatch, and with what the rules need to know of each other."""
+"""A policy prepared for decisions: compiled rules, room lookup, and which templates depend on membership."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from compartmentd.policy.templates.dispatch import Dispatch, run_to_end
 from compartmentd.policy.templates.matching import Match
 
 _SLICE = 100
-"""Templates or rules looked through between two pauses."""
+"""Templates or rules processed between two pauses."""
 
 
 class Ruleset:
-    """Immutable once built, but for what it keeps at hand, which changes no answer; made by `build` or `of`."""
+    """A policy with its compiled rules and rooms; made by `build` or `build_in_slices`.
+
+    Immutable once built, except for its caches, which change no answer.
+    """
 
     __slots__ = ("_auto_joined", "_dependent", "compiled_rules", "policy", "rooms")
 
@@ -26,20 +29,24 @@ class Ruleset:
         policy: Policy,
         compiled_rules: CompiledRules,
         dispatch: Mapping[NamespaceName, Dispatch],
-        behind: frozenset[tuple[NamespaceName, str]],
+        dependent: frozenset[tuple[NamespaceName, str]],
         auto_joined: Mapping[NamespaceName, Sequence[RoomTemplate]],
     ) -> None:
         self.policy = policy
         self.compiled_rules = compiled_rules
-        """The policy's rules, ready to be judged."""
+        """The policy's rules, compiled on first use."""
         self.rooms = RoomCache(dispatch)
-        """The rooms of its templates."""
-        self._dependent = behind
+        """Finds a room's template."""
+        self._dependent = dependent
         self._auto_joined = auto_joined
 
     @classmethod
     def build_in_slices(cls, policy: Policy) -> Generator[None, None, Ruleset]:
-        """Build in slices: yields about every millisecond, and returns the ruleset."""
+        """Build a ruleset in slices: yields about every millisecond, and returns the ruleset.
+
+        Args:
+            policy: A policy whose rules the compiler has checked.
+        """
         uses = {}
         for count, (name, rule) in enumerate(policy.rules.items()):
             uses[name] = collect_names(rule)
@@ -47,38 +54,41 @@ class Ruleset:
                 yield
         named = find_names_with_member_of(policy.rules)
         yield
-        dispatch, behind = {}, set()
+        dispatch, dependent = {}, set()
         auto_joined: dict[NamespaceName, list[RoomTemplate]] = {name: [] for name in policy.namespaces}
         for name, namespace in policy.namespaces.items():
             dispatch[name] = yield from Dispatch.build_in_slices(namespace.rooms)
             for count, template in enumerate(namespace.rooms):
                 if has_member_of(template.join, named):
-                    behind.add((name, template.name))
+                    dependent.add((name, template.name))
                 if template.auto_join is not None:
                     auto_joined[name].append(template)
                 if count % _SLICE == 0:
                     yield
-        return cls(policy, CompiledRules(policy.rules, uses), dispatch, frozenset(behind), auto_joined)
+        return cls(policy, CompiledRules(policy.rules, uses), dispatch, frozenset(dependent), auto_joined)
 
     @classmethod
     def build(cls, policy: Policy) -> Ruleset:
-        """Build at once."""
+        """Build a ruleset at once, where nothing else waits for the loop."""
         return run_to_end(cls.build_in_slices(policy))
 
     def iter_parts(self) -> Iterator[object]:
-        """Yield what it is made of, as far as there may be very much of it."""
+        """Yield the parts that can be numerous, so that they can be freed a few at a time."""
         yield from self.rooms.iter_parts()
         yield from self.compiled_rules.iter_parts()
 
     def find(self, namespace: NamespaceName, room: str) -> Match | None:
-        """Return the template that has this room, with its values, or `None`: also for no such namespace."""
+        """Return the template that matches a room, with the values of its parameters.
+
+        `None` if no template matches, or if there is no such namespace.
+        """
         found = self.rooms.find(namespace, room)
         return None if found is None else found.match
 
     def depends_on_membership(self, namespace: NamespaceName, template: RoomTemplate) -> bool:
-        """Tell whether the template's join rule asks for membership in another room."""
+        """Return whether the template's join rule requires membership in another room (`member_of`)."""
         return (namespace, template.name) in self._dependent
 
     def list_auto_joined(self, namespace: NamespaceName) -> Sequence[RoomTemplate]:
-        """Return the namespace's templates with `auto_join`, in the order of the files."""
+        """Return the namespace's templates with `auto_join`, in file order."""
         return self._auto_joined.get(namespace, ())

@@ -1,13 +1,13 @@
-"""Rules as three-valued logic (Kleene's), each with its reasons, whom to blame, and until when it holds.
+"""Rules as three-valued logic (Kleene's), each with its reasons, the parts to blame, and the time until it changes.
 
     all   false if a part is false, else unknown if a part is unknown, else true
     any   true if a part is true, else unknown if a part is unknown, else false
     not   of unknown is unknown
 
-Only true allows. Whatever goes wrong while a rule is judged is unknown, so no failure becomes permission.
+Only true allows. Any failure while a rule is evaluated gives unknown, so no failure becomes a permission.
 
-A rule is made ready once, when it is first asked, and judged many times: looking up what to do with each part, and
-wording it, took two thirds of a decision.
+A rule is compiled once, when it is first needed, and evaluated many times: finding the code for each part and
+describing it took two thirds of a decision.
 """
 
 from __future__ import annotations
@@ -24,58 +24,64 @@ TRUE, FALSE, UNKNOWN = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
 
 
 MAX_COMPILED_RULES = 50_000
-"""Rules that are kept ready: 1.5 KiB each, so that those of a hundred thousand templates take memory only while
-they are in use. To make one ready takes some 20 µs."""
+"""Compiled rules that are kept, at 1.5 KiB each, so that the rules of a hundred thousand templates take memory only
+while they are in use. Compiling one takes some 20 µs."""
 
 
 class CompiledRules:
-    """The rules of one policy, each made ready when it is first asked for.
+    """The rules of one policy, each compiled when it is first needed.
 
-    They are found by the identity of what they were made from, which is kept beside them, so that no other rule
-    can come to have it: comparing rules by value costs more than judging them.
+    A compiled rule is found by the identity of its source, since comparing rules by value costs more than
+    evaluating them. The source is kept beside it, so that no other rule can get the same identity.
     """
 
-    __slots__ = ("_ready", "_rules", "_uses")
+    __slots__ = ("_compiled", "_names_used", "_rules")
 
-    def __init__(self, rules: Mapping[str, Rule], uses: Mapping[str, Sequence[str]]) -> None:
-        """`uses` are the named rules that each named rule refers to."""
+    def __init__(self, rules: Mapping[str, Rule], names_used: Mapping[str, Sequence[str]]) -> None:
+        """Keep the named rules; `names_used` are the names that each of them refers to."""
         self._rules = rules
-        self._uses = uses
-        self._ready: dict[int, tuple[CompiledRule, Rule]] = {}
+        self._names_used = names_used
+        self._compiled: dict[int, tuple[CompiledRule, Rule]] = {}
 
     def get_compiled(self, rule: Rule) -> CompiledRule:
-        """Return the rule, ready."""
-        known = self._ready.get(id(rule))
+        """Return the compiled form of a rule."""
+        known = self._compiled.get(id(rule))
         if known is None:
-            if len(self._ready) >= MAX_COMPILED_RULES:
-                self._ready.clear()
-            known = self._ready[id(rule)] = compile_rule(rule), rule
+            if len(self._compiled) >= MAX_COMPILED_RULES:
+                self._compiled.clear()
+            known = self._compiled[id(rule)] = compile_rule(rule), rule
         return known[0]
 
     def find_named(self, name: str) -> CompiledRule | None:
-        """Return what a name stands for, ready, or `None` where it stands for nothing."""
+        """Return the compiled rule of a name, or `None` if no rule has it."""
         rule = self._rules.get(name)
         return None if rule is None else self.get_compiled(rule)
 
     def iter_parts(self) -> Iterator[object]:
-        """Yield the rules that are ready."""
-        return iter(self._ready.values())
+        """Yield the compiled rules, which can be numerous, so that they can be freed a few at a time."""
+        return iter(self._compiled.values())
 
     def list_names_used_by(self, name: str) -> Sequence[str]:
-        """Return the names that the named rule refers to."""
-        return self._uses.get(name, ())
+        """Return the names of the rules that a named rule refers to."""
+        return self._names_used.get(name, ())
 
 
 def compile_rule(rule: Rule) -> CompiledRule:
-    """Make a rule ready; what cannot be is unknown."""
+    """Compile a rule; one that cannot be compiled evaluates to unknown."""
     try:
         return _RULES[type(rule)](rule)
-    except Exception:  # noqa: BLE001 - whatever went wrong, the rule is unknown, and unknown never allows
+    except Exception:  # noqa: BLE001 - whatever the cause, the rule is unknown, and unknown never allows
         return _UnknownRule(rule)
 
 
 def combine_all(verdicts: Sequence[Verdict], text: str, span: Span) -> Verdict:
-    """Combine the parts of an `all`, of which there is at least one; its reason has this text and place."""
+    """Combine the verdicts on the parts of an `all`.
+
+    Args:
+        verdicts: The verdicts, at least one.
+        text: The text of the combined reason.
+        span: The place of the combined reason.
+    """
     if len(verdicts) == 1:
         (only,) = verdicts
         return Verdict(
@@ -100,7 +106,7 @@ def combine_all(verdicts: Sequence[Verdict], text: str, span: Span) -> Verdict:
 
 
 def find_earliest(moments: Iterable[float | None]) -> float | None:
-    """Return the first of the moments; `None` is one that never comes."""
+    """Return the earliest of some times; `None` stands for never."""
     first = None
     for moment in moments:
         if moment is not None and (first is None or moment < first):
@@ -118,7 +124,7 @@ def _find_latest(moments: Iterable[float | None]) -> float | None:
 
 
 class _UnknownRule:
-    """What is no rule."""
+    """A rule that could not be compiled: always unknown."""
 
     __slots__ = ("verdict",)
 
@@ -130,7 +136,10 @@ class _UnknownRule:
 
 
 class _Named:
-    """Keeps its last verdict, for as long as the body gives the same one: conditions do, as a rule."""
+    """A reference to a named rule.
+
+    It reuses its last verdict while the rule gives the same one, as conditions mostly do.
+    """
 
     __slots__ = ("body", "rule", "verdict")
 
@@ -152,9 +161,8 @@ class _All:
     __slots__ = ("parts", "rule")
 
     def __init__(self, rule: All) -> None:
-        if (
-            not rule.parts
-        ):  # the compiler refuses it; that nothing is asked for must not mean that all is well
+        # The compiler refuses an empty `all`; a rule without conditions must not allow.
+        if not rule.parts:
             raise ValueError("an `all` of nothing")
         self.rule = rule
         self.parts = tuple([compile_rule(part) for part in rule.parts])
@@ -165,10 +173,10 @@ class _All:
 
 
 class _Any:
-    """Makes its parts ready as they are asked for, since mostly the first one decides.
+    """An `any`. It compiles its parts as they are needed, since mostly the first one decides.
 
-    It keeps its last verdict that one part alone decided: conditions give the same one again, as a rule, and that
-    saves a reason and a verdict, 0.3 µs.
+    It reuses its last verdict that one part alone decided: conditions mostly give the same one again, and that
+    saves building a reason and a verdict, 0.3 µs.
     """
 
     __slots__ = ("decisive", "parts", "rule", "verdict")
@@ -183,21 +191,22 @@ class _Any:
         verdicts = []
         for index, part in enumerate(self.parts):
             if part is None:
-                part = self.parts[index] = compile_rule(self.rule.parts[index])  # noqa: PLW2901 - the part itself
+                part = self.parts[index] = compile_rule(self.rule.parts[index])  # noqa: PLW2901 - the same part, compiled
             verdict = part.evaluate(context)
             if verdict.truth is TRUE and verdict.until is None:  # no other part can matter
                 return self._reuse_verdict(verdict)
             verdicts.append(verdict)
         return self._combine(verdicts)
 
-    def _reuse_verdict(self, by: Verdict) -> Verdict:
-        if self.verdict is None or self.decisive is not by:
-            self.decisive = by
-            self.verdict = Verdict(TRUE, Reason("any", TRUE, self.rule.span, (by.reason,)))
+    def _reuse_verdict(self, decisive: Verdict) -> Verdict:
+        """Return the verdict for a part that decides alone: the last one, if it is of the same part."""
+        if self.verdict is None or self.decisive is not decisive:
+            self.decisive = decisive
+            self.verdict = Verdict(TRUE, Reason("any", TRUE, self.rule.span, (decisive.reason,)))
         return self.verdict
 
     def _combine(self, verdicts: Sequence[Verdict]) -> Verdict:
-        """Combine parts none of which is true for ever."""
+        """Combine the verdicts on parts, none of which is true for ever."""
         truths = [verdict.truth for verdict in verdicts]
         if TRUE in truths:
             true = [verdict for verdict in verdicts if verdict.truth is TRUE]

@@ -1,8 +1,8 @@
-"""Tests of a value: equality by JSON type, and what each test cannot decide.
+"""Tests of a value: equality by JSON type, and what each test leaves undecided.
 
-A value is looked at as its *readings*: one for a claim, two for an integer parameter, which is the integer
-and the string of its decimal form at once. What a test cannot compare is unknown, never false: `not` must not
-turn a claim of an unexpected type into permission.
+A value has *readings*: a claim has one; an integer parameter has two, the integer and the string of its decimal
+form. A test of a value that it cannot compare is unknown, never false: `not` must not turn a claim of an unexpected
+type into a permission.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from compartmentd.policy.model import Bound, Contains, Equals, Exists, Filled, M
 from compartmentd.util.regex import matches_whole
 
 Readings: TypeAlias = tuple[Any, ...]
-"""What one value can be taken for; all of them JSON values."""
+"""The readings of one value, all of them JSON values."""
 
 ReadValues: TypeAlias = Callable[[Any], Readings]
-"""Gives, in a scene, what the values of a test can be taken for."""
+"""Returns, in a context, the readings of the values that a test compares with."""
 
 ValueCompiler: TypeAlias = Callable[[Value], ReadValues]
-"""Makes one value ready to be put into scenes."""
+"""Compiles one value of a test."""
 
 _FAR_FUTURE = 1e15
-"""A moment beyond this many seconds (thirty million years) does not come."""
+"""Seconds; a moment after this one (thirty million years) never comes."""
 
 
 class JsonType(Enum):
-    """The JSON type of a value, as far as tests tell them apart."""
+    """The JSON types that tests distinguish."""
 
     STRING = "string"
     NUMBER = "number"
@@ -43,7 +43,7 @@ _JSON_TYPES = {str: _STRING, bool: JsonType.BOOLEAN, int: _NUMBER, float: _NUMBE
 
 
 class Result(NamedTuple):
-    """What a test came to, why (where that is not plain), and until when, where time can change it."""
+    """The result of a test; `why` explains one that is not obvious, `until` is when time alone can change it."""
 
     truth: Truth
     why: str = ""
@@ -51,7 +51,7 @@ class Result(NamedTuple):
 
 
 CompiledTest: TypeAlias = Callable[[Readings, Any, float], Result]
-"""Tests a value that is present, in a scene, at a wall time in seconds."""
+"""Tests the readings of a value that is present, in a context, at a wall time in seconds."""
 
 TRUE_RESULT = Result(Truth.TRUE)
 FALSE_RESULT = Result(Truth.FALSE)
@@ -60,37 +60,40 @@ _WRONG_ITEM = Result(Truth.UNKNOWN, "an item is of a type that this test cannot 
 
 
 def get_json_type(value: object) -> JsonType:
-    """Return the JSON type of a value: booleans are no numbers, and neither is what JSON cannot write."""
+    """Return the JSON type of a value. Booleans are not numbers, nor are floats that JSON cannot write."""
     known = _JSON_TYPES.get(type(value), _OTHER)
     return _OTHER if type(value) is float and not math.isfinite(value) else known
 
 
 def evaluate_absent(test: Test, why: str) -> Result:
-    """Return what a test of an absent claim comes to: false, and why, but for `exists: false`."""
+    """Return the result of a test of an absent claim: false with the reason `why`, except for `exists: false`."""
     return TRUE_RESULT if type(test) is Exists and not test.wanted else Result(Truth.FALSE, why)
 
 
-def compile_test(test: Test, reader: ValueCompiler) -> CompiledTest:
-    """Return the test as a function, with everything worked out that is the same each time.
+def compile_test(test: Test, compile_value: ValueCompiler) -> CompiledTest:
+    """Return the test as a function, with everything computed beforehand that is the same each time.
 
-    `reader` knows how values with placeholders are put into a scene; what a scene is, tests need not know.
+    Args:
+        test: The test.
+        compile_value: Compiles a value with placeholders. Tests pass the context through to it and know nothing of
+            its type.
     """
-    return _TESTS[type(test)](test, reader)
+    return _TESTS[type(test)](test, compile_value)
 
 
-def _compile_values(values: Sequence[Value], reader: ValueCompiler) -> ReadValues:
+def _compile_values(values: Sequence[Value], compile_value: ValueCompiler) -> ReadValues:
     if not any(isinstance(value, Filled) for value in values):
         fixed: Readings = values if isinstance(values, tuple) else tuple(values)
         return lambda _context: fixed
-    each = [reader(value) for value in values]
+    each = [compile_value(value) for value in values]
     if len(each) == 1:
         return each[0]
     return lambda context: tuple([reading for readings in each for reading in readings(context)])
 
 
-def _compile_equals(test: Equals, reader: ValueCompiler) -> CompiledTest:
-    wanted = _compile_values(test.values, reader)
-    return lambda readings, context, _now: _compare(readings, wanted(context))
+def _compile_equals(test: Equals, compile_value: ValueCompiler) -> CompiledTest:
+    read_wanted = _compile_values(test.values, compile_value)
+    return lambda readings, context, _now: _compare(readings, read_wanted(context))
 
 
 def _compare(readings: Readings, wanted: Readings) -> Result:
@@ -108,14 +111,14 @@ def _compare(readings: Readings, wanted: Readings) -> Result:
     return FALSE_RESULT if comparable else WRONG_TYPE
 
 
-def _compile_contains(test: Contains, reader: ValueCompiler) -> CompiledTest:
-    wanted_of = _compile_values(test.values, reader)
+def _compile_contains(test: Contains, compile_value: ValueCompiler) -> CompiledTest:
+    read_wanted = _compile_values(test.values, compile_value)
 
-    def holds(readings: Readings, context: Any, _now: float) -> Result:
+    def evaluate(readings: Readings, context: Any, _now: float) -> Result:
         value = readings[0]
         if not isinstance(value, (list, dict)):
             return WRONG_TYPE
-        wanted = wanted_of(context)
+        wanted = read_wanted(context)
         for each in wanted:
             if type(each) is str and each in value:
                 return TRUE_RESULT
@@ -124,17 +127,17 @@ def _compile_contains(test: Contains, reader: ValueCompiler) -> CompiledTest:
             and _STRING_TYPE.issuperset(map(type, wanted))
             and _STRING_TYPE.issuperset(map(type, value))
         ):
-            return FALSE_RESULT  # the usual case, told without a look at each pair
+            return FALSE_RESULT  # the usual case, decided without comparing each pair
         return _find_any(value, wanted)
 
-    return holds
+    return evaluate
 
 
 _STRING_TYPE = frozenset({str})
 
 
 def _find_any(value: list[Any] | dict[str, Any], wanted: Readings) -> Result:
-    """Look for one of the wanted among a list's items or an object's keys, of whatever type they are."""
+    """Look for one of the wanted values among a list's items or an object's keys, of any type."""
     result = FALSE_RESULT
     for item in value:
         compared = _compare((item,), wanted)
@@ -145,22 +148,22 @@ def _find_any(value: list[Any] | dict[str, Any], wanted: Readings) -> Result:
     return result
 
 
-def _compile_matches(test: Matches, _reader: ValueCompiler) -> CompiledTest:
-    def holds(readings: Readings, _context: Any, _now: float) -> Result:
+def _compile_matches(test: Matches, _compile_value: ValueCompiler) -> CompiledTest:
+    def evaluate(readings: Readings, _context: Any, _now: float) -> Result:
         for reading in readings:
             if isinstance(reading, str):
                 return TRUE_RESULT if matches_whole(test.pattern, reading) else FALSE_RESULT
         return WRONG_TYPE
 
-    return holds
+    return evaluate
 
 
 def _find_number(readings: Readings) -> int | float | None:
     return next((reading for reading in readings if get_json_type(reading) is _NUMBER), None)
 
 
-def _compile_bound(test: Bound, _reader: ValueCompiler) -> CompiledTest:
-    def holds(readings: Readings, _context: Any, _now: float) -> Result:
+def _compile_bound(test: Bound, _compile_value: ValueCompiler) -> CompiledTest:
+    def evaluate(readings: Readings, _context: Any, _now: float) -> Result:
         number = _find_number(readings)
         if number is None:
             return WRONG_TYPE
@@ -170,28 +173,31 @@ def _compile_bound(test: Bound, _reader: ValueCompiler) -> CompiledTest:
             return TRUE_RESULT if number <= test.at_most else FALSE_RESULT
         return Result(Truth.UNKNOWN, "the test has no bound")
 
-    return holds
+    return evaluate
 
 
-def _compile_exists(test: Exists, _reader: ValueCompiler) -> CompiledTest:
+def _compile_exists(test: Exists, _compile_value: ValueCompiler) -> CompiledTest:
     result = TRUE_RESULT if test.wanted else FALSE_RESULT
     return lambda _readings, _context, _now: result
 
 
-def _compile_moment(test: Moment, _reader: ValueCompiler) -> CompiledTest:
-    """A moment is past from itself on, as a token is expired at its `exp` (RFC 7519, 4.1.4)."""
+def _compile_moment(test: Moment, _compile_value: ValueCompiler) -> CompiledTest:
+    """Compile `is: past` or `is: future`.
 
-    def holds(readings: Readings, _context: Any, now: float) -> Result:
+    A moment counts as past at itself, like a token's `exp` (RFC 7519, 4.1.4).
+    """
+
+    def evaluate(readings: Readings, _context: Any, now: float) -> Result:
         moment = _find_number(readings)
         if moment is None:
             return WRONG_TYPE
         future = moment > now
-        if not future and not moment <= now:  # a clock that shows no time
+        if not future and not moment <= now:  # the clock gives no number
             return Result(Truth.UNKNOWN, "there is no time to compare with")
         until = float(moment) if future and moment < _FAR_FUTURE else None
         return Result(Truth.TRUE if future == test.future else Truth.FALSE, until=until)
 
-    return holds
+    return evaluate
 
 
 _TESTS: dict[type, Callable[..., CompiledTest]] = {

@@ -1,7 +1,7 @@
-"""Conditions, the leaves of rules: who asks, scopes, claims, parameters, memberships.
+"""Conditions, the leaves of rules: on the token, its scopes and claims, parameters and memberships.
 
-A condition mostly comes to plain true or false, so these two verdicts, with their reasons, are kept once they were
-made: to word and build them each time took a third of a decision.
+The result of a condition is mostly plain true or plain false, so these two verdicts, with their reasons, are kept
+once they are built: describing and building them each time took a third of a decision.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _UNCERTAIN = Result(
 
 
 class Condition(ABC):
-    """A condition made ready; a kind of condition says in `result` what it looks at."""
+    """A compiled condition; each subclass implements `check`."""
 
     __slots__ = ("false_verdict", "rule", "true_verdict")
 
     SCOPE = False
-    """Whether the condition is one of scopes: those alone are blamed with `scope_missing`."""
+    """Whether this is a scope condition: only those are blamed with `scope_missing`."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -57,10 +57,10 @@ class Condition(ABC):
 
     @abstractmethod
     def check(self, context: EvaluationContext) -> Result:
-        """Return what the condition comes to; whatever it raises is unknown."""
+        """Return the result of the condition; an exception counts as unknown."""
 
     def evaluate(self, context: EvaluationContext) -> Verdict:
-        """Return what the condition comes to, with its reason."""
+        """Return the verdict on the condition, with its reason."""
         try:
             result = self.check(context)
             if result is TRUE_RESULT:
@@ -72,11 +72,11 @@ class Condition(ABC):
                     self.false_verdict = self._build_verdict(FALSE_RESULT)
                 return self.false_verdict
             return self._build_verdict(result)
-        except Exception:  # noqa: BLE001 - whatever went wrong, it is unknown, and unknown never allows
+        except Exception:  # noqa: BLE001 - whatever the cause, it is unknown, and unknown never allows
             return build_unknown_verdict(self.rule)
 
     def _build_verdict(self, result: Result) -> Verdict:
-        """Return a result as a verdict on this condition."""
+        """Return the verdict that a result gives."""
         parts = (Reason(result.why, result.truth),) if result.why else ()
         reason = Reason(describe_rule(self.rule), result.truth, self.rule.span, parts)
         return Verdict(result.truth, reason, self.SCOPE, result.until)
@@ -144,10 +144,10 @@ class _Scopes(Condition):
         who = context.who
         if who.subject is None:
             return _NO_TOKEN
-        held = [scope(context) in who.scopes for scope in self.scopes]
-        if held and (all(held) if self.every else True in held):
+        found = [scope(context) in who.scopes for scope in self.scopes]
+        if found and (all(found) if self.every else True in found):
             return TRUE_RESULT
-        return _UNCERTAIN if who.scopes_uncertain or not held else FALSE_RESULT
+        return _UNCERTAIN if who.scopes_uncertain or not found else FALSE_RESULT
 
 
 class _Claim(Condition):
@@ -157,7 +157,7 @@ class _Claim(Condition):
         super().__init__(rule)
         self.path = rule.path
         first, *rest = rule.path
-        (self.name,) = first  # which holds no placeholders
+        (self.name,) = first  # the first item has no placeholders
         self.rest = [compile_text(item) for item in rest]
         self.test = rule.test
         self.holds = comparisons.compile_test(rule.test, compile_value)
@@ -203,4 +203,4 @@ CONDITIONS: dict[type, type[Condition]] = {
     Claim: _Claim,
     Parameter: _Parameter,
 }
-"""How each kind of condition is made ready."""
+"""The compiled form of each kind of condition."""

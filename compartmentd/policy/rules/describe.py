@@ -1,4 +1,7 @@
-"""Rules in the operator's words, on one line, for reasons: `claim [realm_access, roles] contains staff`."""
+"""Describes rules on one line, in the operator's words, for reasons.
+
+`claim [realm_access, roles] contains staff`.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +37,15 @@ from compartmentd.policy.model import (
 from compartmentd.policy.rules.placeholders import format_text
 
 
-@lru_cache(maxsize=8192)  # of a policy's rules few are asked often, and each decision words several
+@lru_cache(maxsize=8192)  # few of a policy's rules are evaluated often, and each decision describes several
 def describe_rule(rule: Rule) -> str:
-    """Return the rule as the operator would say it; what stands inside `all`, `any` and `not` is left out."""
+    """Return the rule as the operator would write it, without the parts of `all`, `any` and `not`."""
     return _RULES[type(rule)](rule)
 
 
 @lru_cache(maxsize=1024)
 def describe_missing_claim(path: tuple[Text, ...], depth: int) -> str:
-    """Return what a token lacks whose claim at `path` ends before its item number `depth`."""
+    """Return what the token lacks if its claim at `path` has no item number `depth`."""
     name = format_text(path[depth])
     if not depth:
         return f"the token has no claim `{name}`"

@@ -13,7 +13,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 def parse_text(text: str) -> Text | PatternProblem:
-    """Split a string at its placeholders: literals and parameter names in turn, a literal at both ends."""
+    """Split a string at its placeholders into a `Text`, or return what is wrong with it and where."""
     parts: list[str] = []
     literal, end = "", 0
     for piece in _PIECE.finditer(text):
@@ -40,12 +40,12 @@ def parse_text(text: str) -> Text | PatternProblem:
 
 
 def list_parameters(text: Text) -> tuple[str, ...]:
-    """Return the names of the parameters that stand in the text, in order."""
+    """Return the names of the parameters in the text, in order."""
     return text[1::2]
 
 
 def fill(text: Text, values: Mapping[str, str]) -> str:
-    """Put the values in the places of their parameters; a parameter without a value raises `KeyError`."""
+    """Fill values into the text; raises `KeyError` for a parameter without a value."""
     if len(text) == 1:
         return text[0]
     parts = list(text)
@@ -54,7 +54,7 @@ def fill(text: Text, values: Mapping[str, str]) -> str:
 
 
 def format_text(text: Text) -> str:
-    """Return the text as the operator wrote it, placeholders and doubled braces included."""
+    """Return the text as the operator wrote it, with placeholders and doubled braces."""
     if len(text) == 1 and "{" not in text[0] and "}" not in text[0]:
         return text[0]
     parts = [literal.replace("{", "{{").replace("}", "}}") for literal in text]

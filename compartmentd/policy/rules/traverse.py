@@ -1,4 +1,4 @@
-"""Going through the parts of a rule without recursion, however deep it is."""
+"""Walks through the parts of a rule without recursion, however deep it is nested."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from compartmentd.policy.model import All, AnyOf, MemberOf, Named, Not, Rule
 
 
 def walk_rule(rule: Rule) -> Iterator[Rule]:
-    """Yield the rule and every rule inside it, in the order written; a named rule is not looked into."""
+    """Yield the rule and every rule inside it, in the order written, without following named rules."""
     waiting = [rule]
     while waiting:
         each = waiting.pop()
@@ -20,12 +20,12 @@ def walk_rule(rule: Rule) -> Iterator[Rule]:
 
 
 def collect_names(rule: Rule) -> tuple[str, ...]:
-    """Return the names of the rules that the rule refers to, once each."""
+    """Return the names of the rules that a rule refers to, each once."""
     return tuple(dict.fromkeys(part.name for part in walk_rule(rule) if isinstance(part, Named)))
 
 
 def resolve_rule(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
-    """Follow `{rule: NAME}` to what it names in the end; a name that leads nowhere stays as it is."""
+    """Follow references (`{rule: NAME}`) to the rule at their end; a reference to no rule is returned as it is."""
     if not isinstance(rule, Named):
         return rule
     seen: set[str] = set()
@@ -36,7 +36,7 @@ def resolve_rule(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
 
 
 def find_names_with_member_of(rules: Mapping[str, Rule]) -> frozenset[str]:
-    """Return the names of the rules that ask for membership in another room, themselves or by other names."""
+    """Return the names of the rules that depend on membership in another room, directly or through other rules."""
     uses = {name: collect_names(rule) for name, rule in rules.items()}
     found = {
         name for name, rule in rules.items() if any(isinstance(part, MemberOf) for part in walk_rule(rule))
@@ -55,7 +55,12 @@ def find_names_with_member_of(rules: Mapping[str, Rule]) -> frozenset[str]:
 
 
 def has_member_of(rule: Rule, named: frozenset[str]) -> bool:
-    """Tell whether the rule depends on another room; `named` are the names that do."""
+    """Return whether a rule depends on membership in another room.
+
+    Args:
+        rule: The rule.
+        named: The names of the rules that do (`find_names_with_member_of`).
+    """
     return any(
         isinstance(part, MemberOf) or (isinstance(part, Named) and part.name in named)
         for part in walk_rule(rule)

@@ -1,8 +1,8 @@
 """A template, or any text with placeholders, as a small nondeterministic automaton over code points.
 
-A move consumes one character and knows the segment of the text (literal or parameter, counted from 0) that
-the character belongs to, since two readings of one string differ exactly where a character belongs to
-different segments. Counts are unrolled into states; a count beyond what a room name can hold is a loop.
+A move reads one character and carries the segment of the text (literal or parameter, counted from 0) that the
+character belongs to: two readings of a string differ exactly if some character belongs to different segments.
+Counts are unrolled into states; a count beyond the length of a room name is a loop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from compartmentd.policy.templates.integers import spell_integers
 
 
 class Move(NamedTuple):
-    """One character read: of these, as part of that segment, into that state."""
+    """Reads one character of `ranges`, as part of a segment, and leads to the state `target`."""
 
     ranges: Ranges
     segment: int
@@ -24,9 +24,9 @@ class Move(NamedTuple):
 
 
 class Automaton:
-    """States are numbers from 0, where reading begins; `final` is the last one.
+    """States are numbers; 0 is the initial state, `final` the accepting one.
 
-    `moves` and `accepts` look through the silent steps, so a caller sees none.
+    `moves` and `accepts` follow silent moves (those that read nothing), so a caller sees none of them.
     """
 
     def __init__(self, pattern: Text, params: Mapping[str, Param]) -> None:
@@ -36,11 +36,11 @@ class Automaton:
         self.final = self._add_text(pattern, params)
 
     def moves(self, state: int) -> tuple[Move, ...]:
-        """Return everything that can be read in a state."""
+        """Return the moves that are possible in a state."""
         return self._resolve(state)[0]
 
     def accepts(self, state: int) -> bool:
-        """Tell whether the text may end in a state."""
+        """Return whether the text may end in a state."""
         return self._resolve(state)[1]
 
     def _resolve(self, state: int) -> tuple[tuple[Move, ...], bool]:
@@ -60,7 +60,7 @@ class Automaton:
                     waiting.append(target)
         return reached
 
-    # --- building: each takes the state to begin in and returns the one where it ends ---
+    # --- building: each method takes the state to begin in and returns the state where it ends ---
 
     def _add_state(self) -> int:
         self._moves.append([])
@@ -108,7 +108,7 @@ class Automaton:
     def _add_item(self, state: int, item: CharClass, segment: int) -> int:
         for _ in range(item.least):
             state = self._add_step(state, item.ranges, segment)
-        # A state of its own: a loop on the state before would also be run through by what stands there.
+        # A new state: a loop on the state before it would also be open to the parts that end there.
         state = self._add_silent_move(state)
         if item.most is None or item.most >= MAX_ROOM_BYTES:
             self._add_move(state, item.ranges, segment, state)
@@ -126,7 +126,7 @@ class Automaton:
         return target
 
     def _add_choice(self, state: int, options: list[tuple[Ranges, ...]], segment: int) -> int:
-        """Add one path for each option; options with a common beginning share its states."""
+        """Add one path for each option; options with a common prefix share its states."""
         end = self._add_state()
         shared: dict[tuple[int, Ranges], int] = {}
         for option in options:

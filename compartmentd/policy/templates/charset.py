@@ -1,4 +1,4 @@
-"""Sets of characters as sorted, disjoint, inclusive ranges of code points, and what a room name may hold."""
+"""Sets of characters as sorted, disjoint, inclusive ranges of code points; the characters of room names."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Ranges: TypeAlias = tuple[tuple[int, int], ...]
 MAX_CODE_POINT = 0x10FFFF
 
 ROOM_CHARACTERS: Ranges = ((0x20, 0x7E), (0xA0, 0xD7FF), (0xE000, MAX_CODE_POINT))
-"""What a room name may hold: everything but control characters (Unicode's Cc) and lone surrogates."""
+"""The characters of room names: all but control characters (Unicode's Cc) and lone surrogates."""
 
 MAX_ROOM_BYTES = 256
 """The longest room name, in bytes of UTF-8."""
 
 _READABLE = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.:/"
-"""What an example is made of, best first, where the set allows it."""
+"""Characters for examples, the most readable first."""
 
 
 def union(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """Return the set of all characters in the given ranges, which may overlap and stand in any order."""
+    """Return the set of all characters in the given ranges, which may overlap and be in any order."""
     merged: list[tuple[int, int]] = []
     for low, high in sorted(ranges):
         if merged and low <= merged[-1][1] + 1:
@@ -63,7 +63,7 @@ def complement(ranges: Ranges) -> Ranges:
 
 
 def contains(ranges: Ranges, code_point: int) -> bool:
-    """Tell whether the character is in the set."""
+    """Return whether a character is in the set."""
     return any(low <= code_point <= high for low, high in ranges)
 
 
@@ -79,7 +79,7 @@ def utf8_length(code_point: int) -> int:
 
 @lru_cache(maxsize=8192)
 def pick_specimen(ranges: Ranges) -> tuple[int, str] | None:
-    """Return a character of the set to show in an example, with its UTF-8 length, or `None` for an empty set.
+    """Return a character of the set to show in an example, after its UTF-8 length; `None` for an empty set.
 
     INVARIANT: no character of the set is shorter in UTF-8, so examples made of specimens are the shortest.
     """
@@ -88,8 +88,8 @@ def pick_specimen(ranges: Ranges) -> tuple[int, str] | None:
     for character in _READABLE:
         if contains(ranges, ord(character)):
             return 1, character
-    # Ranges are sorted and UTF-8 length grows with the code point, so the first character is a shortest one;
-    # a space is the last choice among those of one byte, since it is hard to see in a message.
+    # Ranges are sorted and UTF-8 length grows with the code point, so no character is shorter than the first.
+    # A space is the last choice among characters of one byte, since it is hard to see in a message.
     low, high = ranges[0]
     if low == 0x20:
         second = low + 1 if high > low else ranges[1][0] if len(ranges) > 1 else low
@@ -98,9 +98,9 @@ def pick_specimen(ranges: Ranges) -> tuple[int, str] | None:
 
 
 def is_valid_room_name(room: str) -> bool:
-    """Tell whether a string can be the name of a room: 1 to 256 bytes of UTF-8 made of `ROOM_CHARACTERS`."""
+    """Return whether a string can name a room: 1 to 256 bytes of UTF-8, made of `ROOM_CHARACTERS`."""
     if not room or len(room) > MAX_ROOM_BYTES:
         return False
     if room.isascii():
-        return room.isprintable()  # of ASCII, exactly the control characters are not printable
+        return room.isprintable()  # in ASCII, exactly the control characters are not printable
     return all(contains(ROOM_CHARACTERS, ord(c)) for c in room) and len(room.encode()) <= MAX_ROOM_BYTES

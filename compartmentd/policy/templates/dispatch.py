@@ -1,7 +1,7 @@
-"""Finding the template of a room by its literal parts, so that a hundred thousand templates cost what ten do.
+"""Finds the template of a room by its literal parts, so that a hundred thousand templates cost no more than ten.
 
-Templates without parameters are looked up by name. The others stand in a small tree: each branch looks at one
-view of the room (see `views`) and goes on with those templates whose key is the beginning of the room's.
+Templates without parameters are looked up by name. The others form a small tree: each branch computes the room's
+key in one view (see `index_keys`) and continues with the templates whose key is a prefix of it.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from compartmentd.policy.templates.matching import Match, Reader, ReaderFactory
 from compartmentd.policy.templates.shape import Shape, build_template_shape
 
 _SLICE = 100
-"""Templates dealt with between two pauses: about a millisecond of work."""
+"""Templates processed between two pauses: about a millisecond of work."""
 
 _SAMPLE = 300
-"""A view is chosen by how well it divides this many of the templates."""
+"""A view is chosen by how well it divides a sample of this many templates."""
 
 _SCATTER = 7919
-"""A prime that scatters them: every nth of templates that were generated in turns can be all of one form."""
+"""A prime that scatters the sample: among generated templates, every nth can have the same form."""
 
 _FEW = 4
 """A branch for fewer templates than this would cost more than it saves."""
 
 _LENGTH_COST = 0.3
-"""What looking up one more length of key costs, as a part of what looking closely at one template costs."""
+"""The cost of looking up one more length of key, relative to the cost of comparing with one template."""
 
 _BEGINNING = 3
-"""Characters of a key by which its length is looked up: of what every key begins with, and of two of the room's."""
+"""Characters of a key by which its length is looked up: the marker at the start of every key, and two of the
+room."""
 
 _Shaped: TypeAlias = tuple[RoomTemplate, Shape]
 _Built = TypeVar("_Built")
@@ -43,7 +44,7 @@ class _Node(Protocol):
 
 
 class _Leaf:
-    """Templates that literals do not tell apart; at most one of them has the room, since none overlap."""
+    """Templates that literals cannot distinguish; at most one of them matches a room, since none overlap."""
 
     __slots__ = ("readers",)
 
@@ -59,11 +60,11 @@ class _Leaf:
 
 
 class _Branch:
-    """The templates by their key in one view.
+    """Templates by their key in one view.
 
-    `lengths` are those of the keys that are not closed, by how these begin, longest first; `short` those of the
-    keys that have not even that beginning. So a room is not looked up by lengths that only other rooms can have,
-    at 0.1 µs each.
+    `lengths` maps the first characters of open keys (those without `CLOSED`) to their lengths, longest first;
+    `short` are the lengths of keys that are shorter than that prefix. So a room is not looked up with lengths
+    that only other rooms' keys have, at 0.1 µs each.
     """
 
     __slots__ = ("by_key", "key_of", "lengths", "short")
@@ -96,7 +97,7 @@ class _Branch:
 
 
 class Dispatch:
-    """Immutable once built; made by `build`."""
+    """Finds the template of a room in one namespace. Immutable once built; made by `build` or `build_in_slices`."""
 
     __slots__ = ("_build_node", "_by_name")
 
@@ -106,16 +107,16 @@ class Dispatch:
 
     @classmethod
     def build_in_slices(cls, templates: Sequence[RoomTemplate]) -> Generator[None, None, Dispatch]:
-        """Build in slices: yields about every millisecond, and returns the dispatch."""
+        """Build a dispatch in slices: yields about every millisecond, and returns the dispatch."""
         return (yield from _Builder().build(templates))
 
     @classmethod
     def build(cls, templates: Sequence[RoomTemplate]) -> Dispatch:
-        """Build at once."""
+        """Build a dispatch at once, where nothing else waits for the loop."""
         return run_to_end(cls.build_in_slices(templates))
 
     def iter_parts(self) -> Iterator[object]:
-        """Yield what it is made of, as far as there may be very much of it."""
+        """Yield the parts that can be numerous, so that they can be freed a few at a time."""
         yield from self._by_name.items()
         waiting = [self._build_node]
         while waiting:
@@ -126,15 +127,15 @@ class Dispatch:
                 yield from node.by_key
 
     def find(self, room: str) -> Match | None:
-        """Return the one template that has this room, with the values of its parameters, or `None`."""
+        """Return the template that matches the room, with the values of its parameters, or `None`."""
         if not is_valid_room_name(room):
             return None
-        # A template without parameters wins over those with.
+        # A template without parameters takes precedence.
         return self._by_name.get(room) or self._build_node.find(room)
 
 
 def run_to_end(building: Generator[None, None, _Built]) -> _Built:
-    """Run a build that pauses to its end, and return what it made."""
+    """Run a build in slices to its end without pausing, and return what it built."""
     while True:
         try:
             next(building)
@@ -144,7 +145,7 @@ def run_to_end(building: Generator[None, None, _Built]) -> _Built:
 
 
 class _Builder:
-    """Divides templates by the view that tells most of them apart, then each part again."""
+    """Divides templates by the view that distinguishes most of them, then each part in the same way."""
 
     def __init__(self) -> None:
         self._readers = ReaderFactory()
@@ -192,7 +193,7 @@ class _Builder:
         return readers[0] if len(readers) == 1 else _Leaf(tuple(readers))
 
     def _choose_view(self, group: list[_Shaped]) -> Generator[None, None, View | None]:
-        """Return the view that leaves the fewest templates to look at, or `None` where none leaves fewer."""
+        """Return the view that leaves the fewest templates to compare with, or `None` if no view leaves fewer."""
         stride = -(-len(group) // _SAMPLE)
         sample = [
             group[at + at // stride * _SCATTER % stride][1]
@@ -204,7 +205,7 @@ class _Builder:
             yield
             if cost < least:
                 best, least = view, cost
-            if cost <= 1:  # each room leads to one template at once
+            if cost <= 1:  # every room leads to one template at once
                 break
         return best
 

@@ -1,8 +1,8 @@
-"""Views of rooms: what literals alone say about which templates a room can belong to.
+"""Index keys: what literals alone say about the templates that a room can belong to.
 
-A room has a *key* in each view, and a template has one: how the key of each of its rooms must begin. Two templates
-whose keys in some view contradict each other share no room; and a room is described only by templates whose key
-is the beginning of the room's own. The same views serve the search for conflicts and dispatch.
+In each *view*, a room has a key, and so has a template: the prefix of the keys of all its rooms. Two templates
+share no room if in some view neither key is a prefix of the other; a room can match only templates whose key is a
+prefix of its own. Dispatch and the search for conflicts use the same views.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from compartmentd.policy.templates.charset import Ranges, contains, intersection
 from compartmentd.policy.templates.shape import Shape
 
 ANY = ""
-"""The key of a template that says nothing in a view: the beginning of every key."""
+"""The key of a template that is unknown in a view: a prefix of every key."""
 
 CLOSED = "\n"
-"""The end of a key that says all of a room's own: no room holds this character."""
+"""Ends a key that determines the whole key of the room; no room name contains this character."""
 
 _PRESENT = "+"
-"""How a key begins where the field is there."""
+"""Begins a key of a field that is present."""
 
 _ABSENT = "-" + CLOSED
-"""The key where there is no such field."""
+"""The key of a field that is absent."""
 
 _MAX_DELIMITERS = 4
 _MAX_FIELDS = 8
@@ -34,19 +34,19 @@ _MAX_ALPHABETS = 2
 
 
 class View(Protocol):
-    """A way to look at rooms and templates."""
+    """One way to derive a key from a room or template."""
 
     def compile_room_key(self) -> Callable[[str], str]:
-        """Return what gives the key of a room."""
+        """Return a function that computes the key of a room."""
 
     def get_shape_key(self, shape: Shape) -> str:
-        """Return the key of a template: how the keys of all its rooms begin."""
+        """Return the key of a template: the prefix of the keys of all its rooms."""
 
 
 class Field(NamedTuple):
-    """Field `number` between occurrences of `delimiter`, or all of the room where that is empty.
+    """A view of field `number` between occurrences of `delimiter`, or of the whole room if that is empty.
 
-    Mirrored, rooms are read from right to left, and fields counted from there.
+    If `mirrored`, rooms are read from right to left, and fields are counted from there.
     """
 
     delimiter: str
@@ -54,7 +54,7 @@ class Field(NamedTuple):
     mirrored: bool
 
     def compile_room_key(self) -> Callable[[str], str]:
-        """Return what gives the key of a room: the whole field, closed."""
+        """Return a function that computes the key of a room: the whole field, closed."""
         delimiter, number, mirrored = self
         if not delimiter:
             return lambda room: f"{_PRESENT}{room[::-1] if mirrored else room}{CLOSED}"
@@ -68,14 +68,14 @@ class Field(NamedTuple):
         return key
 
     def get_shape_key(self, shape: Shape) -> str:
-        """Return the key of a template: how the field begins in every room of the template."""
+        """Return the key of a template: the prefix that the field has in all of its rooms."""
         at, start, literal = 0, "", True
         directed = shape.mirror() if self.mirrored else shape
         for index, part in enumerate(directed.literals):
             if index:
                 before = directed.alphabets[index - 1]
                 if not self.delimiter or contains(before, ord(self.delimiter)):
-                    # From here on nobody knows how the fields are counted; the one at hand has begun, though.
+                    # From here on the number of fields is unknown, but the current field has begun.
                     return _PRESENT + start if at == self.number else ANY
                 literal = False
             closed, *fields = part.split(self.delimiter) if self.delimiter else (part,)
@@ -90,20 +90,20 @@ class Field(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What is left of a room without the characters of an alphabet.
+    """A view of what is left of a room without the characters of an alphabet.
 
-    Where a template's parameters hold no others, that is what its literals leave.
+    If the parameters of a template contain no other characters, its literals alone determine the key.
     """
 
     alphabet: Ranges
 
     def compile_room_key(self) -> Callable[[str], str]:
-        """Return what gives the key of a room."""
+        """Return a function that computes the key of a room."""
         without = _compile_remover(self.alphabet)
         return lambda room: f"{_PRESENT}{without.sub('', room)}{CLOSED}"
 
     def get_shape_key(self, shape: Shape) -> str:
-        """Return the key of a template: known where every parameter is within the alphabet."""
+        """Return the key of a template: known if every parameter stays within the alphabet."""
         for each in shape.alphabets:
             if each != self.alphabet and intersection(each, self.alphabet) != each:
                 return ANY
@@ -117,7 +117,7 @@ def _compile_remover(alphabet: Ranges) -> re.Pattern[str]:
 
 
 def find_useful_views(shapes: Sequence[Shape]) -> tuple[View, ...]:
-    """Return the views that may tell the shapes apart: both ends, fields between common delimiters, the rest."""
+    """Return the views that may distinguish the shapes: both ends, fields between common delimiters, and rests."""
     fields: dict[str, int] = {}
     common: Counter[str] = Counter()
     for each in shapes:

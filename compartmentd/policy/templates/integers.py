@@ -1,7 +1,7 @@
 """The spelling of integer parameters, `0|-?[1-9][0-9]{0,15}` within bounds, as sequences of digit ranges.
 
-Overlap of templates is judged on the numbers that can really stand in a room name, so the bounds are spelled
-out digit by digit: 7 to 120 is `[7-9]`, `[1-9][0-9]`, `1[0-1][0-9]`, `120`.
+Overlap of templates is decided on the numbers that a room name can contain, so the bounds are spelled out digit by
+digit: 7 to 120 is `[7-9]`, `[1-9][0-9]`, `1[0-1][0-9]`, `120`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TypeAlias
 from compartmentd.policy.model import IntegerParam
 
 Spelling: TypeAlias = tuple[tuple[str, str], ...]
-"""One range of characters, inclusive, for each character of the spelling."""
+"""An inclusive range of characters for each position of the spelling."""
 
 _Range: TypeAlias = tuple[int, int]
-"""The least and the largest integer, both inclusive."""
+"""The smallest and the largest integer, both inclusive."""
 
 MAX_DIGITS = 16
 LARGEST = 10**MAX_DIGITS - 1
@@ -38,7 +38,7 @@ def spell_integers(param: IntegerParam) -> Iterator[Spelling]:
 
 
 def read_integer(text: str, param: IntegerParam) -> int | None:
-    """Return the integer that the text spells, or `None` where it spells none of the parameter's."""
+    """Return the integer that the text spells, or `None` if it spells none that the parameter allows."""
     if not _INTEGER.fullmatch(text):
         return None
     number = int(text)
@@ -46,10 +46,10 @@ def read_integer(text: str, param: IntegerParam) -> int | None:
 
 
 def find_overlapping(several: Sequence[tuple[IntegerParam, ...]]) -> Iterator[tuple[int, int]]:
-    """Yield, by their numbers, the pairs of which in each place the two integer parameters share an integer.
+    """Yield the pairs of entries, by index, whose integer parameters share an integer at every position.
 
-    Of n that all differ in one place this takes n log n: they are gone through by where their ranges begin, in the
-    place where the fewest meet.
+    For n entries that all differ at one position this takes n log n steps: they are swept in the order of the
+    starts of their ranges, at the position where the fewest ranges overlap.
     """
     ranges = [[_get_range(param) for param in params] for params in several]
     order, ends = min((_sweep(place) for place in zip(*ranges, strict=True)), key=lambda swept: sum(swept[1]))
@@ -68,7 +68,7 @@ def _overlap(one: _Range, other: _Range) -> bool:
 
 
 def _sweep(ranges: Sequence[_Range]) -> tuple[list[int], list[int]]:
-    """Return the ranges' numbers by where they begin, and for each where those end in there that it meets."""
+    """Return the indexes of the ranges by start, and for each the end of those after it that it overlaps."""
     order = sorted(range(len(ranges)), key=ranges.__getitem__)
     begin = [ranges[each][0] for each in order]
     return order, [bisect_right(begin, ranges[each][1], at + 1) for at, each in enumerate(order)]
@@ -82,7 +82,7 @@ def _spell_positive(low: int, high: int) -> Iterator[Spelling]:
 
 
 def _spell_same_length(low: str, high: str) -> Iterator[Spelling]:
-    """Spell the numbers from `low` to `high`, which have the same number of digits (leading zeros count)."""
+    """Spell the numbers from `low` to `high`, which have equally many digits, leading zeros included."""
     rest = len(low) - 1
     if rest < 0:
         yield ()

@@ -1,7 +1,7 @@
-"""Equal parts of templates as one value for all of them.
+"""Shares equal parts between templates, to save memory.
 
-A template that comes from the compiling process has a copy of its own of everything. The forms of parameters and
-the limits are mostly the same in thousands of templates, and were 1.1 of the 4.7 KiB that each took.
+A template that comes from the compiling process has its own copy of every part. Limits and the patterns of
+parameters are mostly the same in thousands of templates, and took 1.1 of the 4.7 KiB of each.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from compartmentd.policy.model import CharClass, Limits, Param, PatternParam, Ro
 
 
 class TemplateInterner:
-    """Gives templates the parts that others before them had."""
+    """Replaces parts of templates with equal parts of earlier ones."""
 
     def __init__(self) -> None:
         self._limits: dict[Limits, Limits] = {}
         self._items: dict[tuple[CharClass, ...], tuple[CharClass, ...]] = {}
 
     def intern(self, template: RoomTemplate) -> RoomTemplate:
-        """Return an equal template, with parts that others have, too."""
+        """Return an equal template that shares its parts with earlier ones."""
         limits = self._limits.setdefault(template.limits, template.limits)
         return replace(template, params=tuple(map(self._intern_param, template.params)), limits=limits)
 

@@ -1,8 +1,8 @@
-"""Reading the parameters' values out of a room's name, in time that grows with the length of the name alone.
+"""Reads the parameters' values from a room's name, in time linear in the length of the name.
 
-Where a delimiter follows each parameter that could not be part of its value, the name is cut at the
-delimiters and each value is checked by itself. Other templates are read by RE2, which never backtracks. A
-template reads a room in one way only (the compiler refuses any other), so both find the same values.
+If each parameter is followed by a delimiter that its values cannot contain, the name is cut at the delimiters and
+each value is checked by itself. Other templates are matched by RE2, which never backtracks. A template reads a room
+in one way only (the compiler refuses ambiguous ones), so both methods find the same values.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from compartmentd.policy.templates.shape import Shape
 from compartmentd.util.regex import compile_pattern, escape_literal, matches_whole
 
 Check: TypeAlias = Callable[[str], bool]
-"""Tells whether a string is a value of a parameter."""
+"""Returns whether a string is a value of a parameter."""
 
 _FEW_CHARACTERS = 512
-"""Classes up to this size are checked as a string of characters, larger ones by their ranges."""
+"""Character classes up to this size are checked as a string of characters, larger ones by their ranges."""
 
 
 class Signature(NamedTuple):
-    """The names of a template's parameters in order, and which of them are integers; many templates share one."""
+    """The names of a template's parameters in order, and which are integers; templates share equal signatures."""
 
     names: tuple[str, ...]
     integers: frozenset[str]
@@ -43,7 +43,7 @@ NO_PARAMETERS = Signature.from_params(())
 
 
 class Match(msgspec.Struct, frozen=True, gc=False):
-    """The template that a room belongs to, and its values in the order of `signature`."""
+    """The template that a room matches, and the parameters' values in the order of `signature`."""
 
     template: RoomTemplate
     values: tuple[str, ...]
@@ -54,13 +54,13 @@ class Reader(Protocol):
     """Reads the rooms of one template."""
 
     def find(self, room: str) -> Match | None:
-        """Return the room's values, or `None` where it does not have the template's form."""
+        """Return the room's match, or `None` if the template does not match it."""
 
 
 class SingleParameterReader(msgspec.Struct, frozen=True, gc=False):
-    """Reads a template with one parameter, as most are: what stands between its two literals.
+    """Reads a template with one parameter, as most have: the value between its two literals.
 
-    A struct, as `Cutting` is, so that the collector has a hundred thousand less to look through.
+    A struct, like `CuttingReader`, so that the garbage collector has a hundred thousand objects less to scan.
     """
 
     template: RoomTemplate
@@ -70,17 +70,17 @@ class SingleParameterReader(msgspec.Struct, frozen=True, gc=False):
     check: Check
 
     def find(self, room: str) -> Match | None:
-        """Check what is left without the literals."""
+        """Check the rest of the room without the literals."""
         first, last = self.first, self.last
         value = room[len(first) : len(room) - len(last)]
-        # Putting it together again is the quickest comparison: 60 ns, where looking at both ends takes 170.
+        # Joining the parts again is the fastest comparison: 60 ns, where comparing both ends takes 170.
         if f"{first}{value}{last}" != room or not self.check(value):
             return None
         return Match(self.template, (value,), self.signature)
 
 
 class CuttingReader(msgspec.Struct, frozen=True, gc=False):
-    """Reads a template with more parameters, whose delimiters are no part of the parameters before them."""
+    """Reads a template with several parameters, whose values cannot contain the delimiter behind them."""
 
     template: RoomTemplate
     signature: Signature
@@ -98,7 +98,7 @@ class CuttingReader(msgspec.Struct, frozen=True, gc=False):
         checks = self.checks
         values: list[str] = []
         for delimiter in self.delimiters:
-            # The first place is the only one: a value that went on beyond it would hold the delimiter.
+            # Only the first occurrence is possible: a longer value would contain the delimiter.
             cut = room.find(delimiter, at, end)
             value = room[at:cut]
             if cut < 0 or not checks[len(values)](value):
@@ -112,7 +112,7 @@ class CuttingReader(msgspec.Struct, frozen=True, gc=False):
 
 
 class RegexReader:
-    """Reads any other template, by RE2; the expression is compiled when a room first needs it."""
+    """Reads any other template by RE2; the expression is compiled when a room first needs it."""
 
     __slots__ = ("signature", "template")
 
@@ -130,7 +130,7 @@ class RegexReader:
 
 
 class ReaderFactory:
-    """Makes readers that share the checks of equal parameters: many templates use few kinds of parameters."""
+    """Builds readers that share the checks of equal parameters: many templates use few kinds of parameters."""
 
     def __init__(self) -> None:
         self._checks: dict[object, Check] = {}
@@ -139,7 +139,12 @@ class ReaderFactory:
         self._literals: dict[str, str] = {}
 
     def build_reader(self, template: RoomTemplate, form: Shape) -> Reader:
-        """Return the reader of a template with parameters, whose shape is `form`."""
+        """Return the reader of a template with parameters.
+
+        Args:
+            template: The template.
+            form: Its shape.
+        """
         own = Signature.from_params(template.params)
         signature = self._signatures.setdefault(own, own)
         if signature.names != template.pattern[1::2] or not form.can_be_cut():
@@ -148,7 +153,7 @@ class ReaderFactory:
         if len(checks) == 1:
             first, _, last = template.pattern
             return SingleParameterReader(template, signature, first, last, checks[0])
-        # One string for equal literals, too: what many templates share stays in the processor's cache.
+        # Equal literals share one string, too: strings that many templates use stay in the processor's cache.
         first, *delimiters, last = [self._literals.setdefault(part, part) for part in template.pattern[::2]]
         together = self._together.setdefault(checks, checks)
         return CuttingReader(template, signature, first, tuple(delimiters), last, together)
@@ -183,7 +188,7 @@ def _build_class_check(item: CharClass) -> Check:
     least, most, ranges = item.least, MAX_ROOM_BYTES if item.most is None else item.most, item.ranges
     if sum(high - low + 1 for low, high in ranges) <= _FEW_CHARACTERS:
         characters = _list_characters(ranges)
-        # Nothing is left of a value whose characters are all of these: 100 ns, half of what a set's answer takes.
+        # A value of these characters alone is stripped to nothing: 100 ns, half the time of comparing sets.
         return lambda value: least <= len(value) <= most and not value.strip(characters)
     return lambda value: least <= len(value) <= most and all(contains(ranges, ord(c)) for c in value)
 
@@ -196,7 +201,7 @@ def _list_characters(ranges: Ranges) -> str:
 # --- expressions ---
 
 _NEVER = r"[^\x00-\x{10FFFF}]"
-"""Matches nothing, as does an integer parameter without integers; an empty expression would match."""
+"""Matches nothing, like an integer parameter without integers; an empty expression would match."""
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,7 @@
-"""Do two templates share a room, and can one string be read in two ways? Each answer comes with an example.
+"""Finds rooms that two templates share, and strings that a template reads in two ways, each with an example.
 
-Both questions are a walk over pairs of states that read the same string, shortest string (in bytes) first, so
-an example is as short as there is one, and a string longer than a room name can be is never considered.
+Both searches walk over pairs of states that read the same string, the shortest string (in bytes) first. So an
+example is as short as possible, and no string longer than a room name is considered.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ _Step: TypeAlias = tuple[int, str, _Pair]
 
 
 def find_ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | None = None) -> str | None:
-    """Return a string that the text reads with two different sets of values, or `None` where there is none.
+    """Return a string that a text reads with two different sets of values, or `None` if there is none.
 
-    `limit` is the longest string that counts, in bytes; without one, a room name's length and that of the
-    literals together, which is right for strings that are filled from a room's parameters. A parameter that
-    stands in the text more than once counts as several, unless it is the only one.
+    A parameter that occurs in the text more than once counts as several, unless it is the only one.
+
+    Args:
+        pattern: The text.
+        params: Its parameters by name.
+        limit: The greatest length of the string in bytes. By default the length of a room name and of the literals
+            together, which fits strings that are filled from a room's parameters.
     """
     names = set(pattern[1::2])
     if len(names) < 2:
@@ -42,22 +46,22 @@ def find_ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | N
 
 
 def find_template_ambiguity(template: RoomTemplate) -> str | None:
-    """Return a room that the template reads in two ways, or `None`."""
+    """Return a room that a template reads in two ways, or `None` if there is none."""
     params = {param.name: param for param in template.params}
     return find_ambiguity(template.pattern, params, limit=MAX_ROOM_BYTES)
 
 
 def find_example(pattern: Text, params: Mapping[str, Param]) -> str | None:
-    """Return the shortest room that the text describes, or `None` where no room name can have its form."""
+    """Return the shortest room that the text matches, or `None` if it matches no room name."""
     automaton = Automaton(pattern, params)
     return _find_shortest(automaton, automaton, differing=False, limit=MAX_ROOM_BYTES)
 
 
 def find_conflicts(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
-    """Yield the pairs of templates (in the order given) that share a room, with an example.
+    """Yield the pairs of templates (in the order given) that share a room, each with an example.
 
-    A template without parameters wins over one with, so such a pair is no conflict. Pairs are told apart by
-    their literals first; only what these leave open is walked.
+    A template without parameters takes precedence over one with parameters, so such a pair is no conflict. Literals
+    rule out most pairs; only the rest is searched.
     """
     known: dict[int, Automaton] = {}
 
@@ -78,7 +82,7 @@ def find_conflicts(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemp
 def find_reached_templates(
     room: Text, params: Mapping[str, Param], templates: Iterable[RoomTemplate]
 ) -> list[RoomTemplate]:
-    """Return the templates that a room written with placeholders, as in `member_of`, can belong to."""
+    """Return the templates that can match a room written with placeholders, as in `member_of`."""
     start = Automaton(room, params)
     return [
         template
@@ -88,7 +92,7 @@ def find_reached_templates(
 
 
 def _find_twins(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
-    """Yield the templates without parameters that are one and the same room."""
+    """Yield the pairs of templates without parameters that are the same room."""
     seen: dict[Text, RoomTemplate] = {}
     for template in templates:
         if not template.params and seen.setdefault(template.pattern, template) is not template:
@@ -96,15 +100,15 @@ def _find_twins(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplat
 
 
 def _find_shortest(left: Automaton, right: Automaton, *, differing: bool, limit: int) -> str | None:
-    """Return the shortest string that both read, `differing` in the segment of some character, or `None`.
+    """Return the shortest string that both read, or `None`; if `differing`, with a character in different segments.
 
-    Strings are tried by their length in bytes: `waiting[n]` holds what is reached with n bytes, each with the
-    pair before and the character between.
+    Strings are tried by length in bytes: `waiting[n]` holds the pairs of states that are reached with n bytes, each
+    with the pair before it and the character between.
     """
     waiting: dict[int, list[tuple[_Pair, _Pair | None, str]]] = {0: [((0, 0, False), None, "")]}
     came: dict[_Pair, tuple[_Pair | None, str]] = {}
     while waiting:
-        length = min(waiting)  # of four at most: a character has no more bytes
+        length = min(waiting)  # of at most four: a character has up to four bytes
         for pair, before, character in waiting.pop(length):
             if pair in came:
                 continue

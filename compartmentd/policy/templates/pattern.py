@@ -4,9 +4,9 @@
     item     = (character | class) [ "?" | "*" | "+" | "{" n "}" | "{" m "," n "}" ]
     class    = "[" ["^"] ["]"] *(character | character "-" character) ["-"] "]"
 
-There are no groups, alternatives, anchors or backslashes. What is special elsewhere (`. ^ $ | ( )`) is
-refused outside a class instead of taken literally, so that nobody reads it as the regular expression that it
-is not.
+There are no groups, alternatives, anchors or backslashes. Characters that are special in regular expressions
+(`. ^ $ | ( )`) are refused outside a class instead of taken literally, so that nobody mistakes a pattern for a
+regular expression.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from compartmentd.policy.templates.charset import (
 from compartmentd.problems import Span
 
 MAX_COUNT = 256
-"""The largest count, since a room name is never longer."""
+"""The largest count: a room name is never longer."""
 
 _SIGNS = {"?": (0, 1), "*": (0, None), "+": (1, None)}
 _DIGITS = frozenset("0123456789")
@@ -55,7 +55,7 @@ _REFUSED = {
 
 
 class PatternProblem(NamedTuple):
-    """What is wrong with a pattern or text; `offset` counts its code points from 0."""
+    """A mistake in a pattern or text; `offset` counts its code points from 0."""
 
     offset: int
     message: str
@@ -63,7 +63,7 @@ class PatternProblem(NamedTuple):
 
 
 class _Invalid(Exception):
-    """Carries the problem from the place where it was seen to the public function, which returns it."""
+    """Carries a problem to `parse_pattern`, which returns it."""
 
     def __init__(self, offset: int, message: str, advice: str) -> None:
         super().__init__(message)
@@ -71,7 +71,7 @@ class _Invalid(Exception):
 
 
 def parse_pattern(text: str) -> tuple[CharClass, ...] | PatternProblem:
-    """Parse a `pattern`, or say what is wrong with it and where."""
+    """Parse a `pattern`, or return what is wrong with it and where."""
     try:
         return tuple(_Parser(text).parse_items())
     except _Invalid as invalid:
@@ -79,7 +79,7 @@ def parse_pattern(text: str) -> tuple[CharClass, ...] | PatternProblem:
 
 
 def build_default_param(name: str, span: Span) -> PatternParam:
-    """Return the parameter of a placeholder about which the configuration says nothing."""
+    """Return the parameter of a placeholder that the configuration does not declare."""
     items = _Parser("[A-Za-z0-9_.@|-]{1,128}").parse_items()
     return PatternParam(name=name, items=tuple(items), span=span)
 
@@ -203,7 +203,7 @@ class _Parser:
                 f"write both ends, as in `{{0,40}}`; the largest count is {MAX_COUNT}",
             )
         self.at = end + 1
-        # More than four digits are never looked at as a number: a count of a million digits costs nothing.
+        # More than four digits are never converted to a number, so a count of a million digits costs nothing.
         low, high = (int(digits) if len(digits) <= 4 else MAX_COUNT + 1 for digits in (least, most))
         if max(low, high) > MAX_COUNT:
             raise _Invalid(start, f"the largest count is {MAX_COUNT}", "a room name is never longer")

@@ -1,4 +1,4 @@
-"""Telling templates apart by their literals and integers, so that of many pairs hardly any needs a closer look."""
+"""Rules out most pairs of templates by their literals and integers, so that few need a search for a shared room."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _FEW = 8
 
 
 class _Form(NamedTuple):
-    """What templates have in common that differ at most in what each parameter can hold.
+    """What templates have in common that differ at most in the values of each parameter.
 
-    `integers` are the places of those that are integers.
+    `integers` are the positions of the integer parameters.
     """
 
     shape: Shape
@@ -27,7 +27,7 @@ class _Form(NamedTuple):
 
 
 def find_compatible_pairs(templates: Sequence[RoomTemplate]) -> Iterator[tuple[int, int]]:
-    """Yield, by their numbers and once each, the pairs that neither literals nor ranges of integers tell apart."""
+    """Yield the pairs, by index and each once, that neither literals nor ranges of integers distinguish."""
     by_form: dict[_Form, list[int]] = {}
     for index, template in enumerate(templates):
         by_form.setdefault(_get_form(template), []).append(index)
@@ -50,10 +50,10 @@ def _get_form(template: RoomTemplate) -> _Form:
 def _find_pairs_of_form(
     form: _Form, group: list[int], templates: Sequence[RoomTemplate]
 ) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of a form that can share a room.
+    """Yield the pairs of templates of one form that can share a room.
 
-    Where rooms can be cut, all templates of the form cut a room at the same places, so what they share has, in each
-    place, a value that they share.
+    If rooms can be cut, all templates of the form cut a room at the same positions, so a shared room has a shared
+    value at each position.
     """
     pairs: Iterable[tuple[int, int]] = combinations(range(len(group)), 2)
     if form.integers and (form.shape.can_be_cut() or form.shape.mirror().can_be_cut()):
@@ -62,14 +62,14 @@ def _find_pairs_of_form(
 
 
 def _get_integers(template: RoomTemplate) -> tuple[IntegerParam, ...]:
-    """Return the integer parameters in the order of their places."""
+    """Return the integer parameters in the order of their positions."""
     params = {param.name: param for param in template.params}
     placed = [params[name] for name in template.pattern[1::2]]
     return tuple([param for param in placed if isinstance(param, IntegerParam)])
 
 
 class _Pairs:
-    """Divides groups of templates by one view after the other; `keys[template][view]` are their keys."""
+    """Divides groups of templates by one view after another; `keys[template][view]` are their keys."""
 
     def __init__(self, keys: Sequence[tuple[str, ...]]) -> None:
         self.keys = keys
@@ -104,7 +104,7 @@ class _Pairs:
                     yield from self._find_between(ours[key[:length]], bucket, rest)
 
     def _choose_view(self, group: list[int], views: Iterable[int]) -> tuple[int | None, list[int]]:
-        """Return the view that divides the group into the smallest parts, if any does, and the others."""
+        """Return the view that divides the group into the smallest parts (`None` if none does), and the others."""
         views = list(views)
         if len(group) <= _FEW or not views:
             return None, views

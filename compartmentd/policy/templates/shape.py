@@ -1,4 +1,4 @@
-"""The shape of a template: its literals, and which characters its parameters can hold between them."""
+"""The shape of a template: its literals, and the characters that its parameters can contain."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from compartmentd.policy.templates.charset import Ranges, charset_from_text, con
 
 
 class Shape(NamedTuple):
-    """A template's literals with the alphabets of its parameters, which stand between them."""
+    """A template's literals, and the alphabets of the parameters between them."""
 
     literals: tuple[str, ...]
     alphabets: tuple[Ranges, ...]
 
     def mirror(self) -> Shape:
-        """Return the shape as it is read from right to left."""
+        """Return the shape read from right to left."""
         return Shape(tuple(each[::-1] for each in reversed(self.literals)), self.alphabets[::-1])
 
     def can_be_cut(self) -> bool:
-        """Tell whether every parameter but the last is followed by a literal that its values cannot run into.
+        """Return whether each parameter but the last is followed by a literal that ends its values.
 
-        What can be cut is read in one way only: each value ends where the literal behind it first occurs.
+        That is a literal whose first character the values cannot contain. Such a template reads a room in one way
+        only: each value ends where the literal behind it first occurs.
         """
-        pairs = zip(self.alphabets, self.literals[1:-1], strict=False)  # the last one ends with the string
+        pairs = zip(self.alphabets, self.literals[1:-1], strict=False)  # the last value ends with the room
         return all(literal and not contains(alphabet, ord(literal[0])) for alphabet, literal in pairs)
 
 
@@ -40,7 +41,7 @@ def build_template_shape(template: RoomTemplate) -> Shape:
 
 
 def _collect_alphabet(param: Param) -> Ranges:
-    """Return every character that a value of the parameter can hold."""
+    """Return the characters that a value of the parameter can contain."""
     if isinstance(param, PatternParam):
         return _collect_item_characters(param.items)
     if isinstance(param, IntegerParam):
