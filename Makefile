@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHON
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test fast check format bench bench-quick bench-tools docs schema-docs man lock deb clean
+.PHONY: help install install-dev run test fast check format bench bench-quick bench-tools docs reference man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,9 +57,8 @@ format: .venv/.installed-dev ## put the code into the house format
 docs: .venv/.installed-docs ## build the documentation into dist/docs; a warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-schema-docs: .venv/.installed ## write schemas/REFERENCE.md, the reference of every key, from the schema
-	$(BIN)/python -m compartmentd.document.reference > schemas/REFERENCE.md.new
-	@mv schemas/REFERENCE.md.new schemas/REFERENCE.md
+reference: .venv/.installed ## write docs/reference, the generated pages of the documentation, from the code's tables
+	$(BIN)/python -m tools.reference
 
 man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the command line's help
 	$(BIN)/python -m compartmentd.cli.manual > config/man/compartmentd.1.new

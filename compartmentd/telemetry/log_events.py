@@ -1,11 +1,9 @@
 """The events of the log: the one table of their names, which are stable, and what they say.
 
-`python -m compartmentd.telemetry.log_events` prints it as the table in `docs/operate/logs.md`.
+`docs/reference/log-events.md` is generated from it, by `make reference`.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 EVENTS: dict[str, tuple[str, str]] = {
     # Life of the process
@@ -98,19 +96,3 @@ EVENTS: dict[str, tuple[str, str]] = {
     ),
 }
 """By name: what happened, and the fields of the line. `DECISION` stands for those that all decisions have."""
-
-
-def format_table() -> Iterator[str]:
-    """Yield the lines of the table, as Markdown."""
-    yield "| event | says that | fields |"
-    yield "|---|---|---|"
-    for name, (text, fields) in EVENTS.items():
-        yield f"| `{name}` | {text} | {', '.join(_format_field(field) for field in fields.split(', ') if field)} |"
-
-
-def _format_field(name: str) -> str:
-    return "the decision's" if name == "DECISION" else f"`{name}`"
-
-
-if __name__ == "__main__":
-    print("\n".join(format_table()))  # noqa: T201 - what it is for

@@ -1,0 +1,1 @@
+"""Programs that maintain this repository; nothing of them is installed."""

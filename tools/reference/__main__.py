@@ -1,0 +1,9 @@
+"""`python -m tools.reference`: writes every page of the reference."""
+
+from __future__ import annotations
+
+from tools.reference.pages import DIRECTORY, PAGES
+
+if __name__ == "__main__":
+    for name, write in PAGES.items():
+        (DIRECTORY / name).write_text(write())
