@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -24,12 +24,12 @@ from compartmentd.policy.reconcile import (
     judge_unchanged,
 )
 from compartmentd.protocol.application import Peer
-from compartmentd.protocol.message import Message
 from compartmentd.sessions import replies
 from compartmentd.sessions.agenda import Agenda
 from compartmentd.sessions.audit import AuditLog, Occasion, Record, select_claims
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import ADMINISTRATION, Counters
+from compartmentd.sessions.fanout import Fanout
 from compartmentd.sessions.flood import Flood
 from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
 from compartmentd.sessions.registry import Registry, Session
@@ -63,12 +63,12 @@ class Core:
 
     def __init__(self, snapshot: Snapshot, clock: Clock, journal: AuditLog) -> None:
         self.snapshot = snapshot
-        self.generation = snapshot.generation
         self.clock = clock
         self.journal = journal
         self.registry = Registry()
         self.agenda = Agenda()
         self.counters = Counters()
+        self.fanout = Fanout(self.counters)
         self.revocations = Revocations()
         self.unjudged: deque[Session] = deque()
         """Sessions that the current snapshot has not judged yet; empty except during a reload."""
@@ -223,48 +223,6 @@ class Core:
 
     # --- answering -------------------------------------------------------------------------------------------
 
-    def deliver(
-        self,
-        recipients: Iterable[Session],
-        message: Message,
-        *,
-        sender: Session | None,
-        room: RoomName | None,
-        volatile: bool,
-    ) -> None:
-        """Send a published message to its recipients.
-
-        While a reload is judging, whoever is not judged yet gets it later, if the new policy lets it: what is
-        published after a reload must not reach a session that the reload denies (P3).
-        """
-        generation = self.generation if self.unjudged else None
-        counters = self.counters
-        # A copy: sending may close a connection, which changes the rooms.
-        for session in tuple(recipients):
-            if session is sender:
-                continue
-            if generation is not None and session.generation != generation:
-                if session.held is None:
-                    session.held = []
-                session.held.append((room, message, volatile))
-            elif volatile and not session.peer.clear:
-                counters.volatile_dropped += 1
-            else:
-                session.send(message)
-                counters.delivered += 1
-
-    def release(self, session: Session) -> None:
-        """Send what waited for the session's judgement, in order, without the rooms that it lost."""
-        held, session.held = session.held, None
-        for room, message, volatile in held or ():
-            if room is not None and room not in session.memberships:
-                continue
-            if volatile and not session.peer.clear:
-                self.counters.volatile_dropped += 1
-            else:
-                session.send(message)
-                self.counters.delivered += 1
-
     def answer(self, session: Session, ack: bytes | None, body: bytes) -> None:
         """Answer a request, if it asked for an answer."""
         if ack is not None:
@@ -418,7 +376,7 @@ class Core:
     def forget(self, session: Session) -> None:
         """Take a session out of everything; what waited for it is dropped."""
         session.ended = True
-        session.held = None
+        session.unjudged = None
         self.agenda.move(session, None)
         self.registry.remove(session)
         if session.peer.memo is not None:

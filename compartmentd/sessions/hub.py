@@ -184,19 +184,20 @@ class Hub:
         """
         core = self._core
         unchanged = ReloadDiff.between(core.snapshot, snapshot)
-        core.snapshot, core.generation = snapshot, snapshot.generation
+        core.snapshot = snapshot
         self._keep_revocations()
         core.unjudged = deque(
             session
             for namespace in core.registry.namespaces.values()
             for session in namespace.sessions.values()
         )
+        core.fanout.judging = snapshot.generation if core.unjudged else None
         self._standing.start_over(unchanged)
 
     def judge_some(self, budget: float) -> bool:
         """Judge sessions for at most `budget` seconds (one at least); tell whether all are judged.
 
-        INVARIANT: a session leaves `unjudged` only once it is judged or ended, so `deliver` holds back for it
+        INVARIANT: a session leaves `unjudged` only once it is judged or ended, so messages to it wait
         until then.
         """
         core = self._core
@@ -209,6 +210,8 @@ class Hub:
             core.unjudged.popleft()
             if core.clock.monotonic() >= until:
                 break
+        if not core.unjudged:
+            core.fanout.judging = None
         return not core.unjudged
 
     # --- the end of the server -------------------------------------------------------------------------------
@@ -279,6 +282,7 @@ class Hub:
     def tick(self, budget: float) -> bool:
         """Do what time asks for, for at most `budget` seconds; tell whether something is left to do."""
         core = self._core
+        self._core.fanout.rest()
         self._publisher.rest()
         snapshot = core.snapshot
         now = core.clock.wall()

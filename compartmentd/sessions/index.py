@@ -16,51 +16,51 @@ class Index(Generic[Key, Item]):
     230 bytes. An item is no dictionary.
     """
 
-    __slots__ = ("_sessions",)
+    __slots__ = ("_items",)
 
     def __init__(self) -> None:
-        self._sessions: dict[Key, Item | dict[Item, None]] = {}
+        self._items: dict[Key, Item | dict[Item, None]] = {}
 
     def __len__(self) -> int:
         """Return how many keys there are."""
-        return len(self._sessions)
+        return len(self._items)
 
     def __iter__(self) -> Iterator[Key]:
         """Yield the keys."""
-        return iter(self._sessions)
+        return iter(self._items)
 
     def add(self, key: Key, item: Item) -> bool:
         """Add an item that is not there; return whether it is the first of its key."""
-        present = self._sessions.get(key)
+        present = self._items.get(key)
         if present is None:
-            self._sessions[key] = item
+            self._items[key] = item
         elif isinstance(present, dict):
             present[item] = None
         else:
-            self._sessions[key] = {present: None, item: None}
+            self._items[key] = {present: None, item: None}
         return present is None
 
     def remove(self, key: Key, item: Item) -> bool:
         """Remove an item that is there; return whether it was the last of its key."""
-        present = self._sessions[key]
+        present = self._items[key]
         if isinstance(present, dict):
             del present[item]
             if len(present) == 1:
-                (self._sessions[key],) = present
+                (self._items[key],) = present
             return False
-        del self._sessions[key]
+        del self._items[key]
         return True
 
     def find(self, key: Key) -> tuple[Item, ...]:
         """Return the items of a key, oldest first."""
-        present = self._sessions.get(key)
+        present = self._items.get(key)
         if present is None:
             return ()
         return tuple(present) if isinstance(present, dict) else (present,)
 
     def count(self, key: Key) -> int:
         """Return how many items a key has."""
-        present = self._sessions.get(key)
+        present = self._items.get(key)
         if present is None:
             return 0
         return len(present) if isinstance(present, dict) else 1

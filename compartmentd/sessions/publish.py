@@ -1,14 +1,14 @@
 """What happens to a published message, on the hot path of the server: from the sender's bytes to its recipients'.
 
-    socket       one `recv` of 16 KiB at most, then the next socket's turn     server.websocket
+    socket       one `recv` of 16 KiB at most, then the next socket's turn     transport.websocket_link
     frames       every whole frame of it, unmasked                             protocol.websocket.MessageReader
     packet       namespace and ack id split off, the JSON left as it is        protocol.socketio.parse
     session      one look-up; is it judged, is it revoked?                     sessions.hub.Hub.event
     permission   four parts of the JSON, the remembered permission, a token    Publisher.remembered, here
-    relay        one frame around the sender's own bytes, for all recipients   Publisher._relay, here
+    relay        one frame around the sender's own bytes, for all recipients   sessions.fanout.Fanout.send
     queues       the frame on each recipient's queue, the ack on the sender's  protocol.connection.send
-                 or, for a crowd that is sent nothing else, on none of theirs  server.broadcast
-    end of turn  one `send` for each connection with a queue or in the crowd   server.connections, server.websocket
+                 or, for a crowd that is sent nothing else, on none of theirs  transport.broadcast
+    end of turn  one `send` for each connection with a queue or in the crowd   transport.connections
 
 Whatever is unusual leaves this way for one that says the same (tests hold the two together): another form of frame
 or packet, attachments, a schema, a rate in bytes, a message to the whole namespace, a first message: those are
@@ -34,7 +34,7 @@ has the whole). A message to a room of two, sent by one and acknowledged, takes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from math import inf
 
@@ -46,8 +46,7 @@ from compartmentd.names import RoomName
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Allow, Publish
 from compartmentd.policy.model import Event
-from compartmentd.protocol.application import Peer
-from compartmentd.protocol.message import Batch, Message, Run
+from compartmentd.protocol.message import Run
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Arrival, Core, display_part
@@ -64,9 +63,6 @@ NULL = b"null"
 
 _SHALLOW = 2 * (MAX_DEPTH - 1)
 """Bytes of data that cannot make a payload nest deeper than `MAX_DEPTH`, for want of room for the brackets."""
-
-_FEW = 4
-"""Members up to which messages are not batched: keeping a batch would cost more than it saves."""
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -107,17 +103,12 @@ def _shape(payload: bytes, attachments: Sequence[bytes]) -> _Shape | None:
 
 
 class Publisher:
-    """Handles `publish`.
-
-    `_batch` is what `_batch_of` published last, to those of `_batch_to`; `_acks` are the last acks, of `_acks_of`.
-    """
+    """Handles `publish`. `_acks` are the last acks, sent to `_acks_of`."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._wall, self._monotonic = core.clock.wall, core.clock.monotonic
-        self._batch: Batch | None = None
-        self._batch_of: Session | None = None
-        self._batch_to: tuple[Peer, ...] = ()
+        self._send, self._send_volatile = core.fanout.send, core.fanout.send_volatile
         self._acks: Run | None = None
         self._acks_of: Session | None = None
 
@@ -155,7 +146,10 @@ class Publisher:
             return True
         if core.floods:
             core.note_rate(session, held=True)
-        self._relay(session, membership, grant, replies.relayed(grant.head, data, grant.tail))
+        core.counters.published += 1
+        excluded = () if membership.template.echo else (session,)
+        send = self._send_volatile if grant.volatile else self._send
+        send(membership.room, replies.relayed(grant.head, data, grant.tail), session, excluded)
         if ack is None:
             return True
         run = self._acks
@@ -171,9 +165,8 @@ class Publisher:
         return True
 
     def rest(self) -> None:
-        """Let go of the last burst: it has left by now, and those whom it was for may want to leave, too."""
-        self._batch = self._batch_of = self._acks = self._acks_of = None
-        self._batch_to = ()
+        """Let go of the last acks: they have left by now, and the session that they were for may leave, too."""
+        self._acks = self._acks_of = None
 
     def publish(
         self,
@@ -222,38 +215,12 @@ class Publisher:
             moment for moment in (decision.valid_until, session.principal.ends_at) if moment is not None
         ]
         grant = _make_grant(session, snapshot, membership, declared, min(moments, default=inf))
-        self._relay(
-            session, membership, grant, replies.relayed_with(grant.head, data, grant.tail, attachments)
-        )
-        core.answer(session, ack, replies.OK)
-
-    def _relay(self, session: Session, membership: Membership | None, grant: Grant, message: Message) -> None:
-        """Send a message to everyone in the room, or in the namespace, who is to have it."""
-        core = self._core
         core.counters.published += 1
-        if membership is None:
-            recipients: Iterable[Session] = session.namespace.sessions.values()
-            core.deliver(recipients, message, sender=session, room=None, volatile=grant.volatile)
-            return
-        room = membership.room
-        echo = membership.template.echo
-        if grant.volatile or core.unjudged:
-            sender = None if echo else session
-            core.deliver(room.members, message, sender=sender, room=room.name, volatile=grant.volatile)
-            return
-        peers = room.peers or room.gather()
-        core.counters.delivered += len(peers) if echo else len(peers) - 1
-        if len(peers) <= _FEW:
-            for peer in peers:
-                if echo or peer is not session.peer:
-                    peer.send(message)
-            return
-        batch = self._batch
-        # The same tuple: nobody has come or gone since.
-        if batch is not None and self._batch_to is peers and self._batch_of is session and batch.add(message):
-            return
-        self._batch = session.peer.share(message, peers, echo=echo)
-        self._batch_to, self._batch_of = peers, session
+        excluded = () if membership is not None and membership.template.echo else (session,)
+        to = session.namespace if membership is None else membership.room
+        send = self._send_volatile if grant.volatile else self._send
+        send(to, replies.relayed_with(grant.head, data, grant.tail, attachments), session, excluded)
+        core.answer(session, ack, replies.OK)
 
 
 def _find_event(

@@ -134,7 +134,7 @@ class Reevaluation:
             core.registry.leave(session, session.memberships[room])
         self.apply_limits(session, snapshot.configuration.policy.namespaces[session.namespace.name])
         self._rebind(session, snapshot, templates)
-        core.release(session)
+        core.fanout.release(session)
         for room, _ in judgement.lost:
             session.send(replies.left(session.namespace.prefix, room, lost_code))
         self.auto_join(session, snapshot, judgement)

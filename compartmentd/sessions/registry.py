@@ -106,10 +106,11 @@ _UNLIMITED = Limits()
 class Session:
     """One namespace on one connection, with a principal of its own.
 
-    `generation` is that of the snapshot by which it was last judged; `held` collects what is published to it
-    while it waits to be judged by a newer one. `deadline` is the next wall time at which time alone concerns
-    it; `warning` is how many seconds before its token's end it is told. `declined` are rooms that it left and that
-    are not auto-joined again; `rooms_left` has what it took of the own rates of rooms that it is no longer in.
+    `generation` is that of the snapshot by which it was last judged; `unjudged` has the messages (room, message,
+    whether volatile) that wait until it is judged by a newer one. `deadline` is the next wall time at which time
+    alone concerns it; `warning` is how many seconds before its token's end it is told. `declined` are rooms that it
+    left and that are not auto-joined again; `rooms_left` has what it took of the own rates of rooms that it is no
+    longer in.
     """
 
     __slots__ = (
@@ -119,7 +120,6 @@ class Session:
         "ended",
         "expiring_told",
         "generation",
-        "held",
         "joins",
         "limits",
         "memberships",
@@ -130,6 +130,7 @@ class Session:
         "principal",
         "rooms_left",
         "sid",
+        "unjudged",
         "valid_until",
         "verified",
         "warning",
@@ -150,7 +151,7 @@ class Session:
         self.verified = verified
         self.memberships = _NOWHERE
         self.generation = 0
-        self.held: list[tuple[RoomName | None, Message, bool]] | None = None
+        self.unjudged: list[tuple[RoomName | None, Message, bool]] | None = None
         self.declined: set[RoomName] | None = None
         self.deadline: float | None = None
         self.valid_until: float | None = None

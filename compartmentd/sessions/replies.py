@@ -107,9 +107,20 @@ def event_head(prefix: bytes, event: str) -> bytes:
     return b"42" + prefix + b"[" + encode(event) + b","
 
 
-def event_tail(room: str | None, user: bytes) -> bytes:
-    """Return what stands after the data: the meta argument; `user` is the sender's part of it or empty."""
-    return b',{"room":' + encode(room) + user + b"}]"
+def event_tail(
+    room: str | None, sender: bytes = b"", *, message_id: str | None = None, at: float | None = None
+) -> bytes:
+    """Return what stands after the data of an event: the meta argument.
+
+    Args:
+        room: The room, `None` for the whole namespace.
+        sender: The part about the sender, from `display_part`; empty for a message of nobody's.
+        message_id: The message's id, where it has one.
+        at: When it was taken, wall time in seconds, where that is told.
+    """
+    identity = b"" if message_id is None else b',"id":' + encode(message_id)
+    moment = b"" if at is None else b',"at":%d' % (at * 1000)
+    return b"".join((b',{"room":', encode(room), identity, sender, moment, b"}]"))
 
 
 def relayed(head: bytes, data: bytes | msgspec.Raw, tail: bytes) -> Message:
