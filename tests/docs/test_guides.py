@@ -184,6 +184,16 @@ def test_what_a_reload_ends(tmp_path: Path, old: str, new: str, code: str) -> No
     assert disconnected == ("disconnected", "/chat")
 
 
+def test_a_refused_connect_carries_a_code_and_whether_to_retry_and_no_more(tmp_path: Path) -> None:
+    world = guide(tmp_path, only("guides/moderation.md"))
+    change(world, only("guides/moderation.md"), "connect: public", "connect: {scope: chat}")
+    peer = world.try_connect("/chat", "ann").peer
+    [(_, _, message, data)] = peer.sent
+    assert message == "the token lacks a scope"
+    assert data == {"code": "scope_missing", "retry": False}
+    assert f'// "{message}"' in page("clients/javascript.md")
+
+
 def test_members_get_the_messages_of_all_senders_in_one_order(tmp_path: Path) -> None:
     world = guide(tmp_path, parts(page("guides/private-chats.md"))[1])
     senders = [entered(world, name) for name in ("ann", "bob")]

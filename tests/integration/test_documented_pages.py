@@ -83,9 +83,10 @@ def served(directory: Path) -> Iterator[int]:
 
 
 @asynccontextmanager
-async def browser(daemon: Documented, page_port: int) -> AsyncIterator[BrowserContext]:
+async def browser(daemon: Documented, page_port: int, *more: str) -> AsyncIterator[BrowserContext]:
     """Open a browser to which the test's ports are those of the documentation."""
-    rules = f"MAP 127.0.0.1:8000 127.0.0.1:{daemon.chosen}, MAP localhost:3000 127.0.0.1:{page_port}"
+    addresses = [f"MAP 127.0.0.1:8000 127.0.0.1:{daemon.chosen}", f"MAP localhost:3000 127.0.0.1:{page_port}"]
+    rules = ", ".join([*addresses, *more])
     async with async_playwright() as playwright:
         # No sandbox: the tests may run as root, and the page is ours.
         chromium = await playwright.chromium.launch(
@@ -152,6 +153,7 @@ async def test_the_first_page_does_what_it_says(first_page: tuple[Documented, in
 
         daemon.stop()
         await ann.sees("the session ends: unavailable")
+        await ann.sees("disconnected: transport close")
         daemon.start()
         await ann.sees("in project:apollo", times=2)
         await bob.sees("in project:apollo", times=2)
@@ -165,6 +167,20 @@ async def test_the_first_page_does_what_it_says(first_page: tuple[Documented, in
         await ann.submit("connect", daemon.mint(sub="ann", scope="chat"))
         await ann.sees("refused to connect: scope_missing (the token lacks a scope)")
         assert ann.errors == bob.errors == []
+
+
+async def test_a_page_of_another_origin_is_told_nothing_but_in_the_console(
+    first_page: tuple[Documented, int],
+) -> None:
+    daemon, port = first_page
+    complaints: list[str] = []
+    async with browser(daemon, port, f"MAP 127.0.0.1:3000 127.0.0.1:{port}") as context:
+        page = await context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        await page.goto("http://127.0.0.1:3000/page.html")
+        await Window(page).submit("connect", daemon.mint(sub="ann", scope="chat"))
+        await expect(page.locator("#log li").first).to_have_text("not connected: xhr poll error")
+    assert any("blocked by CORS policy" in complaint for complaint in complaints), complaints
 
 
 # --- the complete page ------------------------------------------------------------------------------------------
