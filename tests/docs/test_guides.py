@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import yaml
 
+from compartmentd.policy.codes import MEANINGS, Code
 from compartmentd.protocol.origins import OriginPolicy
+from compartmentd.telemetry.metric_table import METRICS, PREFIX
 from tests.docs.guide import NOBODY, Guide, Part, parts, requests
 from tests.support.markdown import DOCS, block, blocks, code, page, tables
 from tests.support.world import Client
@@ -307,3 +310,42 @@ def test_nobody_is_a_person_without_a_token(tmp_path: Path) -> None:
     client = world.enter(NOBODY, "/")
     assert isinstance(client, Client)
     assert client.session.user is None
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+CODE_TABLES = (
+    ("code", "common causes"),
+    ("code", "what to look at"),
+    ("`code`", "`retry`", "`reason` of `disconnect`", "what to do"),
+)
+
+
+def test_the_codes_that_help_and_clients_explain_are_codes() -> None:
+    named = {
+        name
+        for path in sorted([*DOCS.glob("help/*.md"), *DOCS.glob("clients/*.md")])
+        for header in CODE_TABLES
+        for table in tables(path.read_text(), *header)
+        for row in table
+        for name in re.findall(r"`([a-z_]+)`", row[0])
+    }
+    assert len(named) > 10
+    assert named <= {str(code) for code in Code}
+
+
+def test_what_a_client_does_at_an_ending_is_what_the_code_says() -> None:
+    [table] = tables(page("clients/javascript.md"), *CODE_TABLES[2])
+    for names, retry, *_ in table:
+        for name in re.findall(r"`([a-z_]+)`", names):
+            meaning = MEANINGS[Code(name)]
+            assert retry == str(meaning.retry or meaning.retry_closing).lower(), name
+
+
+def test_the_metrics_that_a_page_names_exist() -> None:
+    named = {
+        name for path in DOCS.rglob("*.md") for name in re.findall(rf"`{PREFIX}([a-z_]+)`", path.read_text())
+    }
+    assert named
+    assert {name.removesuffix("_total") for name in named} <= set(METRICS)
