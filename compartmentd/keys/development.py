@@ -37,7 +37,7 @@ def mint_for(
         chosen = next(iter(able.values()))
     else:
         names = ", ".join(f"`{name}`" for name in able) or "none"
-        raise UsageError(f"name the issuer entry; those with a development key are: {names}")
+        raise UsageError(f"name the issuer entry; entries with a development key: {names}")
     token = mint_token(chosen, material.get(chosen.name, b""), claims, now)
     expires = claims.get("exp", int(now) + LIFETIME)
     return {"token": token, "expires": int(expires * 1000) if isinstance(expires, int | float) else None}

@@ -87,7 +87,7 @@ def _build_development_key_problem(source: KeySource) -> Problem:
     return Problem(
         "error",
         "development_key",
-        f"`{source.name}` is a development key, which anybody with this checkout can mint tokens with",
+        f"`{source.name}` is a development key, with which anyone with this checkout can mint tokens",
         source.span,
         "use a secret of your own (32 bytes or more), or start with `serve --dev`",
     )

@@ -87,12 +87,12 @@ def _describe_error(error: Exception) -> str:
             return "does not answer in time"
         case HTTPStreamClosedError():
             # Tornado hangs up by itself, and says no more, on an answer that is larger than it may be.
-            return f"breaks off its answer, or answers more than {MOST_BYTES >> 10} KiB"
+            return f"breaks off its answer, or sends more than {MOST_BYTES >> 10} KiB"
         case ssl.SSLCertVerificationError():
             return f"has a certificate that is not trusted: {error.verify_message}"
         case ssl.SSLError():
-            return "does not speak TLS as it should"
+            return "does not speak TLS correctly"
         case OSError():
             return f"cannot be reached: {(error.strerror or 'unknown error').lower()}"
         case _:
-            return "does not speak HTTP as it should"
+            return "does not speak HTTP correctly"

@@ -210,7 +210,7 @@ class RemoteKeys:
             found = await self._fetch_key_set(followed)
         except Exception as error:  # noqa: BLE001 - whatever it is, the entry must be asked for again
             report.report_defect(followed.entry.name, error)
-            found = FetchFailure("the fetch failed in a way that it should not")
+            found = FetchFailure("the fetch failed because of a defect")
         if isinstance(found, FetchFailure):
             await self._handle_failure(followed, found.why)
         else:
@@ -298,6 +298,6 @@ async def _call_all(callbacks: Iterable[Callable[[], None]]) -> None:
         try:
             callback()
         except Exception as error:  # noqa: BLE001 - the others wait for their answers
-            log(logging.ERROR, "key_waiter_failed", "telling of an answer failed", exc=error)
+            log(logging.ERROR, "key_waiter_failed", "reporting a fetched key failed", exc=error)
         if slicer.is_over():
             await slicer.pause()

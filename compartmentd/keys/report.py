@@ -74,7 +74,7 @@ def _describe_meanwhile(state: KeyState, now: float) -> str:
     if state.schedule.good_at is None:
         return "its tokens are refused as keys_unavailable"
     left = max(0.0, RELIED_ON - (now - state.schedule.good_at))
-    return f"those that are known are used for another {left / 3600:.1f} hours"
+    return f"the known keys are used for another {left / 3600:.1f} hours"
 
 
 def report_defect(entry: EntryName, error: Exception) -> None:

@@ -51,15 +51,15 @@ def check_response(response: Response) -> FetchFailure | None:
         return FetchFailure(f"answers {response.status}")
     if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         # Not asked for, and never unpacked: a few bytes could become a hundred MiB.
-        return FetchFailure("answers compressed, which was not asked for")
+        return FetchFailure("answers in compressed form, which was not requested")
     return _check_size(response.body)
 
 
 def _check_size(body: bytes) -> FetchFailure | None:
     if len(body) > MOST_BYTES:
-        return FetchFailure(f"answers more than {MOST_BYTES >> 10} KiB")
+        return FetchFailure(f"sends more than {MOST_BYTES >> 10} KiB")
     if sum(body.count(mark) for mark in (b",", b"{", b"[")) > MOST_PARTS:
-        return FetchFailure(f"answers more than {MOST_PARTS} members and items")
+        return FetchFailure(f"sends more than {MOST_PARTS} members and items")
     return None
 
 
@@ -88,8 +88,8 @@ def read_jwks_uri(entry: IssuerEntry, document: bytes) -> str | FetchFailure:
     issuer, uri = members.get("issuer"), members.get("jwks_uri")
     if issuer != entry.issuer:
         # Exactly equal, or one provider could speak for another (Discovery, 4.3 and 7.2).
-        shown = quote(issuer) if isinstance(issuer, str) else "none"
-        return FetchFailure(f"names another issuer, {shown}, than {quote(entry.issuer)}")
+        shown = quote(issuer) if isinstance(issuer, str) else "nothing"
+        return FetchFailure(f"names {shown} as issuer instead of {quote(entry.issuer)}")
     if not isinstance(uri, str):
         return FetchFailure("names no `jwks_uri`")
     refused = check_url(uri, allow_http=entry.allow_http)

@@ -39,7 +39,7 @@ class ReloadDiff(msgspec.Struct, frozen=True):
     def between(cls, old: Snapshot, new: Snapshot) -> ReloadDiff:
         """Compare two snapshots, of which one follows the other."""
         # By these and not by the entries: to Python `require: {level: 1}` and `{level: true}` are equal.
-        before, after = old.keys.rules, new.keys.rules
+        before, after = old.keys.fingerprints, new.keys.fingerprints
         were, are = old.configuration.policy.namespaces, new.configuration.policy.namespaces
         return cls(
             before=old.generation,

@@ -81,8 +81,8 @@ def _load_leaf(chain: bytes, files: TlsFiles) -> x509.Certificate | Problem:
     try:
         return x509.load_pem_x509_certificates(chain)[0]
     except ValueError:
-        message = f"`{files.cert}` holds no certificate as PEM"
-        help_ = "put the server's certificate there, and behind it those that lead to the root"
+        message = f"`{files.cert}` contains no certificate in PEM form"
+        help_ = "put the server's certificate there, followed by the certificates that lead to the root"
         return Problem("error", "certificate_unusable", message, files.cert_span, help_)
 
 
@@ -91,18 +91,18 @@ def _check_key(leaf: x509.Certificate, pem: bytes, files: TlsFiles) -> Problem |
         key = load_pem_private_key(pem, password=None)
     except TypeError:
         message = f"the private key in `{files.key}` is encrypted"
-        help_ = "decrypt it: at a restart nobody is there to give the password"
+        help_ = "decrypt it: at a restart nobody can enter the password"
         return Problem("error", "certificate_key_unusable", message, files.key_span, help_)
     except (ValueError, UnsupportedAlgorithm):
-        message = f"`{files.key}` holds no private key as PEM that can be used"
+        message = f"`{files.key}` contains no usable private key in PEM form"
         return Problem(
-            "error", "certificate_key_unusable", message, files.key_span, "put the key there, as PEM"
+            "error", "certificate_key_unusable", message, files.key_span, "put the key there, in PEM form"
         )
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*form) == leaf.public_key().public_bytes(*form):
         return None
-    message = f"the private key in `{files.key}` is not that of the first certificate in `{files.cert}`"
-    help_ = "put the pair there that was issued together, the server's own certificate first"
+    message = f"the private key in `{files.key}` does not belong to the first certificate in `{files.cert}`"
+    help_ = "use the key and certificate that were issued together, the server's own certificate first"
     return Problem("error", "certificate_mismatch", message, files.key_span, help_)
 
 

@@ -113,7 +113,7 @@ def _open_locked(path: str, directory: int, span: Span) -> RevocationStore | Pro
             "state_damaged",
             message,
             span,
-            "restore the file; without it, whoever logged out is let in again while the token lasts",
+            "restore the file; without it, users who logged out are let in again until their tokens expire",
         )
     return state
 
@@ -142,7 +142,7 @@ def _build_unusable_problem(path: str, error: OSError, span: Span) -> Problem:
 
 
 class DamagedState(ValueError):
-    """The file is not what was written; the text says where, and quotes nothing."""
+    """The file is not as it was written; the text says where, and quotes nothing."""
 
 
 def encode(kept: StoredRevocations) -> Iterator[bytes]:
@@ -163,18 +163,20 @@ def decode(content: bytes) -> StoredRevocations:
     """Return what a file's content keeps.
 
     Raises:
-        Damaged: it is not whole, or not of this version.
+        Damaged: it is incomplete, or not of this version.
     """
     *lines, rest = content.split(b"\n")
     if len(lines) < 2 or rest:
-        raise DamagedState("it is not whole")
+        raise DamagedState("it is incomplete")
     head = _decode_line(lines, 0, msgspec.json.Decoder(_Head))
     if head.version != VERSION:
-        raise DamagedState(f"it is of version {head.version}, and this compartmentd knows version {VERSION}")
+        raise DamagedState(
+            f"it is of version {head.version}, and this compartmentd supports version {VERSION}"
+        )
     decoder = msgspec.json.Decoder(Revocation)
     revocations = tuple(_decode_line(lines, index, decoder) for index in range(1, len(lines) - 1))
     if _decode_line(lines, len(lines) - 1, msgspec.json.Decoder(_End)).revocations != len(revocations):
-        raise DamagedState("it is not whole")
+        raise DamagedState("it is incomplete")
     return StoredRevocations(head.max_age, revocations)
 
 
@@ -182,4 +184,4 @@ def _decode_line(lines: list[bytes], index: int, decoder: msgspec.json.Decoder[_
     try:
         return decoder.decode(lines[index])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise DamagedState(f"line {index + 1} is not what was written") from None
+        raise DamagedState(f"line {index + 1} is not as it was written") from None

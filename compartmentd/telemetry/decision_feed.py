@@ -46,7 +46,11 @@ class DecisionFeed:
                 subscriber(data)
             except Exception:  # noqa: BLE001 - a reader's failure must never reach a decision
                 self._subscribers.pop(key, None)
-                log(logging.WARNING, "feed_reader_failed", "a reader of decisions failed and was dropped")
+                log(
+                    logging.WARNING,
+                    "feed_reader_failed",
+                    "a subscriber of the decision feed failed and was dropped",
+                )
         return ""
 
 

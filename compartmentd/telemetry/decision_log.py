@@ -134,7 +134,7 @@ def _find_deciding(reason: Reason) -> list[Reason]:
 def _shorten(text: str) -> str:
     """Return the beginning of a text; one that may hold a token, which clients put anywhere, is not told."""
     if _TOKEN.search(text):
-        return "(left out: it looks like a token)"
+        return "(omitted: it looks like a token)"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

@@ -160,7 +160,7 @@ def create_tracing(environ: Mapping[str, str]) -> Tracing:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - an extra
     except ImportError:
         message = (
-            "traces are asked for, and the extra `otel` is not installed: pip install compartmentd[otel]"
+            "traces are configured, but the extra `otel` is not installed: pip install compartmentd[otel]"
         )
         log(logging.WARNING, "tracing_unavailable", message)
         return NoTracing()

@@ -1,1 +1,7 @@
-"""Tokens: pure, given the token's text, the key set and the time. Nothing is fetched or read here."""
+"""Verification of tokens: pure functions of the token's text, the key set and the time. No network, files or clock.
+
+The public face: `verify.verify` turns a token into a `Verified` or a `Rejected`, `verify.reverify` checks it again
+under another key set, and `cache.TokenCache` remembers results. `logout.verify_logout` verifies logout tokens,
+`diagnosis.diagnose` runs every check, `keyset.KeySet` holds the keys and `keyfile.read_keys` reads them. An
+`entry.IssuerEntry` is the configuration of one issuer.
+"""

@@ -1,8 +1,8 @@
-"""Tokens that were verified a moment ago, so that a reconnecting crowd costs a hash each and no signature.
+"""A cache of recently verified tokens, so that a reconnecting crowd costs a hash each and no signature.
 
-What is remembered is never more than what verifying again would say: it counts only while the entry, its
-rules and the verifying key are in the key set of the moment, for a use that the entry lists, until the token
-ends. Refusals are not remembered, since a key or a clock may make them wrong.
+A cached result is always what verifying again would return: it is used only until the token ends, for a use that
+its entry lists, and while the entry, its fingerprint and the verifying key are in the current key set. Rejections
+are not cached, since a new key or a later time may make them wrong.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from compartmentd.tokens.verify import Verified, verify
 
 class _CachedToken(msgspec.Struct, frozen=True, gc=False):
     verified: Verified
-    rules: bytes
+    fingerprint: bytes
 
 
 class TokenCache:
-    """The most recently used verified tokens, at most `capacity` of them; keyed by hash, never by the token.
+    """The most recently used verified tokens, at most `capacity` of them, by their hash instead of their text.
 
-    `found` and `verified` count tokens that were taken from memory, and those that had to be verified. Not for
-    several threads at once.
+    `hits` and `misses` count the tokens that were found here, and those that had to be verified. Not thread-safe.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -40,49 +39,49 @@ class TokenCache:
         self._tokens: OrderedDict[bytes, _CachedToken] = OrderedDict()
 
     def __len__(self) -> int:
-        """Return how many tokens are remembered."""
+        """Return the number of cached tokens."""
         return len(self._tokens)
 
     def verify(
         self, token: str, keys: KeySet, use: Use, now: float, accept: Collection[EntryName] | None = None
     ) -> Verified | Rejected:
-        """Return exactly what `verify` returns for the same arguments, from memory where that is certain."""
-        if len(token) > MAX_TOKEN:  # refused unhashed
+        """Return exactly what `verify.verify` returns for the same arguments, from the cache if possible."""
+        if len(token) > MAX_TOKEN:  # rejected without hashing it
             return verify(token, keys, use, now, accept)
         name = sha256(token.encode("utf-8", "surrogatepass")).digest()
-        remembered = self._recall(name, keys, now)
-        if remembered is not None and _is_for_use(remembered, keys, use, accept):
+        cached = self._recall(name, keys, now)
+        if cached is not None and _is_for_use(cached, keys, use, accept):
             self.hits += 1
-            return remembered
+            return cached
         self.misses += 1
-        judged = verify(token, keys, use, now, accept)
-        if isinstance(judged, Verified):
-            self._remember(name, judged, keys)
-        return judged
+        verified = verify(token, keys, use, now, accept)
+        if isinstance(verified, Verified):
+            self._remember(name, verified, keys)
+        return verified
 
     def _recall(self, name: bytes, keys: KeySet, now: float) -> Verified | None:
-        held = self._tokens.get(name)
-        if held is None:
+        cached = self._tokens.get(name)
+        if cached is None:
             return None
-        if not _is_current(held, keys, now):
+        if not _is_current(cached, keys, now):
             del self._tokens[name]
             return None
         self._tokens.move_to_end(name)
-        return held.verified
+        return cached.verified
 
     def _remember(self, name: bytes, verified: Verified, keys: KeySet) -> None:
-        self._tokens[name] = _CachedToken(verified, keys.rules[verified.subject.entry])
+        self._tokens[name] = _CachedToken(verified, keys.fingerprints[verified.subject.entry])
         self._tokens.move_to_end(name)
         if len(self._tokens) > self.capacity:
             self._tokens.popitem(last=False)
 
 
-def _is_current(held: _CachedToken, keys: KeySet, now: float) -> bool:
-    verified = held.verified
+def _is_current(cached: _CachedToken, keys: KeySet, now: float) -> bool:
+    verified = cached.verified
     entry = verified.subject.entry
     return (
         now < verified.ends_at
-        and keys.rules.get(entry) == held.rules
+        and keys.fingerprints.get(entry) == cached.fingerprint
         and keys.has_key(entry, verified.thumbprint, verified.algorithm)
     )
 

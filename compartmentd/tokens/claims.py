@@ -1,8 +1,8 @@
-"""The rules for registered claims that PyJWT leaves open: types, bounds, and times judged to the second.
+"""The checks of registered claims that PyJWT leaves open: types, bounds, and times to the second.
 
-`exp` is exact, since a session ends at it (RFC 7519, 4.1.4 allows leeway and does not ask for it); leeway
-only forgives an issuer's clock that is ahead of ours, for `iat` and `nbf`. A rule returns why the claims do
-not pass, or `None`.
+`exp` is exact, since a session ends at it (RFC 7519, 4.1.4 allows leeway and does not require it). Leeway applies
+only to `iat` and `nbf`, for an issuer's clock that is ahead of ours. A check returns why the claims do not pass, or
+`None`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from compartmentd.tokens.security_events import is_security_event
 from compartmentd.util.humanize import LONG, format_duration
 
 LATEST_TIME = 253402300799
-"""The last second of the year 9999; what lies beyond is a mistake of units, or an attack on arithmetic."""
+"""The last second of the year 9999; a later time is a mistake of units, or an attack on arithmetic."""
 
 LONGEST_SUBJECT = 512
-"""Characters: OpenID Connect Core, 2 allows 255 for `sub`; e-mail addresses as subject may take 320."""
+"""Characters. OpenID Connect Core, 2 allows 255 for `sub`; an e-mail address as subject can have 320."""
 
 
 class TokenClaims(NamedTuple):
-    """A token's claims and `typ`, with the entry that judges them and the time, in seconds of wall time."""
+    """The input of a check: a token's claims and `typ`, its entry, and the wall time in seconds."""
 
     claims: Mapping[str, Any]
     typ: str | None
@@ -33,10 +33,10 @@ class TokenClaims(NamedTuple):
 
 
 class ClaimCheck(NamedTuple):
-    """A named rule; `lasting` ones can change while a session lives: they depend on the entry, or on time.
+    """A named check. It may run once the checks that it `needs` have passed.
 
-    `iat` and `nbf` do not last, so that a clock that is set back ends no session. A check may run once those
-    that it `needs` have passed.
+    The result of a `lasting` check can change while a session lives, since it depends on the entry or on time. The
+    checks of `iat` and `nbf` are not lasting, so that setting the clock back ends no session.
     """
 
     name: str
@@ -46,7 +46,14 @@ class ClaimCheck(NamedTuple):
 
 
 def check_lasting(token: TokenClaims) -> Rejected | None:
-    """Judge a token that format_count before, by what can change while its session lives."""
+    """Check a verified token for what can change while its session lives.
+
+    Args:
+        token: The token's claims, with the entry and time to check them by.
+
+    Returns:
+        Why the token is no longer accepted, or `None`.
+    """
     for check in _LASTING:
         refused = check.check(token)
         if refused is not None:
@@ -55,14 +62,14 @@ def check_lasting(token: TokenClaims) -> Rejected | None:
 
 
 def compute_end(claims: Mapping[str, Any], entry: IssuerEntry) -> float:
-    """Return when the session of a token that passed ends, in seconds of wall time."""
+    """Return the wall time in seconds at which a verified token's session ends: by `exp` or by `max_age`."""
     return float(min(claims["exp"], claims["iat"] + entry.max_age))
 
 
 def read_subject(claims: Mapping[str, Any], entry: IssuerEntry) -> str:
-    """Return the subject of a token that passed: with its tenant, where the entry is for several.
+    """Return the subject of a verified token, with its tenant if the entry serves several tenants.
 
-    Entra's subjects are unique within a tenant only.
+    Entra's subjects are unique only within a tenant.
     """
     subject: str = claims[entry.subject]
     return f"{claims['tid']}/{subject}" if entry.tenants else subject
@@ -105,7 +112,7 @@ _OTHER_KINDS = {
 
 
 def _hint_kind(typ: str | None) -> str:
-    # Kinds of tokens that must never pass for access tokens (RFC 8725, 3.12).
+    # Kinds of tokens that must never be accepted as access tokens (RFC 8725, 3.12).
     kind = _OTHER_KINDS.get((typ or "").lower().removeprefix("application/"))
     return f"; this is {kind}: send the access token" if kind else ""
 
@@ -142,7 +149,7 @@ def _check_end(token: TokenClaims) -> Rejected | None:
 
 
 def check_date(claims: Mapping[str, Any], name: str) -> Rejected | None:
-    """Hold a NumericDate to what it is: a number of seconds (RFC 7519, 2). Only `nbf` may be absent."""
+    """Check that a claim is a NumericDate: a number of seconds (RFC 7519, 2). Only `nbf` may be absent."""
     if name not in claims:
         return None if name == "nbf" else reject(RejectReason.BAD_TIME, f"the token has no `{name}`")
     value = claims[name]
@@ -150,7 +157,7 @@ def check_date(claims: Mapping[str, Any], name: str) -> Rejected | None:
         return reject(RejectReason.BAD_TIME, f"`{name}` of the token is not a number")
     if not 0 <= value <= LATEST_TIME:
         hint = " (in milliseconds?)" if LATEST_TIME < value <= LATEST_TIME * 1000 else ""
-        return reject(RejectReason.BAD_TIME, f"`{name}` of the token is no time in seconds{hint}")
+        return reject(RejectReason.BAD_TIME, f"`{name}` of the token is not a time in seconds{hint}")
     return None
 
 
@@ -162,23 +169,23 @@ def _explain_skew(what: str, ahead: float, entry: IssuerEntry) -> str:
 
 
 def _format_duration(seconds: float) -> str:
-    # Long ones in both: people read hours, and whoever compares it with other numbers wants the seconds.
+    # Long durations in both forms: people read hours, and seconds can be compared with other numbers.
     return format_duration(seconds) if seconds < LONG else f"{format_duration(seconds)} ({seconds:.0f} s)"
 
 
-# --- who and for whom ---------------------------------------------------------------------------------------
+# --- subject and audience ---------------------------------------------------------------------------------------
 
 
 def _check_audience(token: TokenClaims) -> Rejected | None:
     claims, entry = token.claims, token.entry
     name, value = entry.audience_claim, claims.get(entry.audience_claim)
-    held = [value] if isinstance(value, str) else value
-    if not isinstance(held, list) or not all(isinstance(item, str) for item in held):
+    audience = [value] if isinstance(value, str) else value
+    if not isinstance(audience, list) or not all(isinstance(item, str) for item in audience):
         has = "is neither a string nor a list of strings" if name in claims else "is missing"
-    elif any(item in entry.audience for item in held):
+    elif any(item in entry.audience for item in audience):
         return None
     else:
-        has = f"names {quote_list(held)}" if held else "names no one"
+        has = f"names {quote_list(audience)}" if audience else "names no one"
     advice = _hint_id_token(claims) or ": add that audience at the provider"
     detail = (
         f"the token's {quote(name)} {has}; {quote(entry.name)} wants {quote_list(entry.audience)}{advice}"
@@ -187,7 +194,7 @@ def _check_audience(token: TokenClaims) -> Rejected | None:
 
 
 def _hint_id_token(claims: Mapping[str, Any]) -> str:
-    # Members that only ID tokens have (OpenID Connect Core, 2 and 3.3.2.11), and what vendors say of theirs.
+    # Claims that only ID tokens have (OpenID Connect Core, 2 and 3.3.2.11), and vendors' own marks of them.
     marked = claims.get("token_use") == "id" or claims.get("typ") == "ID"
     if marked or any(name in claims for name in ("nonce", "at_hash", "c_hash")):
         return "; it looks like an ID token: send the access token"
@@ -228,7 +235,7 @@ def _check_required(token: TokenClaims) -> Rejected | None:
 
 
 def _is_same(value: object, wanted: str | float | bool) -> bool:
-    """Compare by JSON type: booleans are no numbers, 1 equals 1.0."""
+    """Return whether two values are equal in JSON: booleans are not numbers, and 1 equals 1.0."""
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
     return value == wanted
@@ -244,6 +251,6 @@ CLAIM_CHECKS = (
     ClaimCheck("subject", _check_subject),
     ClaimCheck("requirements", _check_required),
 )
-"""In the order in which they are asked."""
+"""In the order in which they run."""
 
 _LASTING = tuple(check for check in CLAIM_CHECKS if check.lasting)

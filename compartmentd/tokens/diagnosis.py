@@ -1,4 +1,4 @@
-"""A token under every check, passed or not: the same steps as `verify`, which stops at the first that fails."""
+"""Runs every check of a token, passed or not: the same steps as `verify`, which stops at the first failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Outcome: TypeAlias = Literal["passed", "failed", "skipped"]
 PASSED: Mapping[str, str] = {
     "form": "it is a signed JWT",
     "header": "its header can be read, and asks for nothing unusual",
-    "payload": "its claims are a JSON object that reads in one way",
+    "payload": "its claims are an unambiguous JSON object",
     "issuer": "an entry has its `iss`",
     "use": "the entry is for this use",
     "key": "the entry has a key that fits its header",
@@ -27,17 +27,17 @@ PASSED: Mapping[str, str] = {
     "typ": "its `typ` is among `types` of the entry",
     "kind": "it reports no event, and nothing marks it as an ID token",
     "dates": "`iat`, `exp` and `nbf` are times",
-    "begun": "it counts already",
+    "begun": "it is already valid",
     "end": "it has neither expired nor become too old",
     "audience": "it is meant for this server",
     "subject": "it names a subject",
     "requirements": "it has what the entry requires",
 }
-"""What each step has found where it passes."""
+"""What each check has found out when it passes."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What one check came to; `detail` is a sentence for the operator, `reason` the slug of a failure."""
+    """The result of one check; `detail` is a sentence for the operator, `reason` the stable word for a failure."""
 
     check: str
     outcome: Outcome
@@ -46,10 +46,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
-    """All findings in order, and what `verify` says of the same token.
+    """All findings in order, and the result of `verify` for the same token.
 
-    `header`, `claims` and `entry` are there as far as the token could be read; the claims are verified only if
-    the verdict is a `Verified`.
+    `header`, `claims` and `entry` are set as far as the token could be read; the claims are verified only if
+    `verdict` is a `Verified`.
     """
 
     findings: tuple[Finding, ...]
@@ -64,7 +64,14 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def diagnose(token: str, keys: KeySet, use: Use, now: float) -> Diagnosis:
-    """Take a token through every check that can be made of it. Total, as `verify` is."""
+    """Run every check of a token that can be run. Total, like `verify`: any text gives a value.
+
+    Args:
+        token: The token's text.
+        keys: The entries and keys in force.
+        use: The use to check the token for.
+        now: Wall time in seconds.
+    """
     verification = Verification(token, keys, use, now, None)
     outcomes: dict[str, Outcome] = {}
     findings = []
@@ -87,7 +94,7 @@ def diagnose(token: str, keys: KeySet, use: Use, now: float) -> Diagnosis:
 
 def _build_finding(step: Step, lacking: list[str], refused: Rejected | None) -> Finding:
     if lacking:
-        return Finding(step.name, "skipped", f"not looked at: it needs {lacking[0]}")
+        return Finding(step.name, "skipped", f"skipped: it needs {lacking[0]}")
     if refused is not None:
         return Finding(step.name, "failed", refused.detail, refused.reason)
     return Finding(step.name, "passed", PASSED[step.name])

@@ -1,4 +1,4 @@
-"""An entry of `issuers`, as the verifier needs it: whose tokens count, for what, and how they must look."""
+"""An entry of `issuers`: an issuer, the uses of its tokens, and the form that they must have."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from compartmentd.names import EntryName
 from compartmentd.problems import Span
 
 Use: TypeAlias = Literal["connect", "api", "admin"]
-"""What the tokens of an entry may be used for; tickets come with later work."""
+"""The uses of an entry's tokens."""
 
 KeyKind: TypeAlias = Literal[
     "discovery", "jwks_url", "jwks_file", "public_key_file", "secret_file", "secret_env"
 ]
 
 REMOTE: frozenset[KeyKind] = frozenset({"discovery", "jwks_url"})
-"""Kinds of sources that are fetched, and fetched again, while everything else is read where it lies."""
+"""Kinds of key sources that are fetched over HTTP, again and again; the others are local."""
 
 TENANT = "{tenantid}"
-"""What stands for the tenant's id in Entra's issuer where it speaks for several."""
+"""The placeholder for the tenant's id in an issuer of Entra that serves several tenants."""
 
 DEFAULT_TYPES: tuple[str | None, ...] = (None, "JWT", "at+jwt", "application/at+jwt")
-"""Accepted `typ` headers where the entry says nothing; `None` stands for an absent one."""
+"""The `typ` headers that are accepted by default; `None` stands for an absent one."""
 
 
 class KeySource(msgspec.Struct, frozen=True):
     """Where an entry's keys come from.
 
-    `name` is a path resolved against the naming file, a variable's name, or a URL: of the key set itself
-    (`jwks_url`), or of what the discovery document lies under (`discovery`), which is the issuer's as a rule.
+    `name` is a path, resolved against the file that names it, the name of an environment variable, or a URL:
+    that of the key set (`jwks_url`), or the base URL of the discovery document (`discovery`), which is mostly
+    the issuer.
     """
 
     kind: KeyKind
@@ -45,11 +46,12 @@ class LogoutSettings(msgspec.Struct, frozen=True):
 
 
 class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One issuer, checked; durations are seconds. `types` are compared regardless of case (RFC 9068, 4).
+    """The configuration of one issuer, already checked. Durations are in seconds.
 
-    `allow_http` lets its keys come over plain HTTP from another host. `tenants` are those that may stand for
-    `{tenantid}` in `issuer`. `keys_name_issuers` tells that a key of its set may name the issuer that it signs
-    for, and then signs for no other. A token that has a claim of `never` is an ID token of its vendor.
+    `types` are compared without regard to case (RFC 9068, 4). `allow_http` allows fetching keys over plain HTTP
+    from another host. `tenants` are the values of `{tenantid}` in `issuer`. If `keys_name_issuers` is set, a
+    key of the set may name the issuer that it signs for, and then signs for no other. A token with a claim
+    listed in `never` is an ID token.
     """
 
     name: EntryName
@@ -74,12 +76,12 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def issuers(self) -> tuple[str, ...]:
-        """Every `iss` that its tokens may have."""
+        """Every `iss` that the entry's tokens may have."""
         if not self.tenants:
             return (self.issuer,)
         return tuple(fill_tenant(self.issuer, tenant) for tenant in self.tenants)
 
 
 def fill_tenant(issuer: str, tenant: str) -> str:
-    """Return an issuer, as Entra's documents and key sets write it for all tenants, for one of them."""
+    """Return the issuer of one tenant, from the issuer that Entra's documents and key sets give for all of them."""
     return issuer.replace(TENANT, tenant)

@@ -1,4 +1,4 @@
-"""Which entry a token belongs to: by its exact `iss`, before anything else of it counts."""
+"""Finds the entry of a token: by its exact `iss`, before anything else in the token is used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from compartmentd.tokens.rejected import Rejected, RejectReason, quote, quote_li
 def choose_entry(
     claims: Mapping[str, Any], keys: KeySet, use: Use, accept: Collection[EntryName] | None
 ) -> IssuerEntry | Rejected:
-    """Return the entry that judges a token of these claims, for this use and among those accepted."""
+    """Return the entry of a token, or why there is none for this use.
+
+    Args:
+        claims: The token's claims; only `iss` is read.
+        keys: The entries in force.
+        use: The use of the token.
+        accept: The names of the entries that are accepted here; `None` accepts all.
+    """
     entry = find_entry(claims, keys)
     if isinstance(entry, Rejected):
         return entry
@@ -22,7 +29,7 @@ def choose_entry(
 
 
 def find_entry(claims: Mapping[str, Any], keys: KeySet) -> IssuerEntry | Rejected:
-    """Return the entry of the token's `iss`."""
+    """Return the entry of the token's `iss`, or why there is none."""
     issuer = claims.get("iss")
     if not isinstance(issuer, str):
         return reject(RejectReason.UNKNOWN_ISSUER, "the token has no `iss` that is a string")
@@ -31,7 +38,7 @@ def find_entry(claims: Mapping[str, Any], keys: KeySet) -> IssuerEntry | Rejecte
 
 
 def check_use(entry: IssuerEntry, use: Use) -> Rejected | None:
-    """Return why the entry's tokens are not for this use, if they are not."""
+    """Return why the entry's tokens are not for this use, or `None` if they are."""
     if use in entry.use:
         return None
     detail = f"tokens of {quote(entry.name)} are for {quote_list(entry.use)}, not for {quote(use)}"
@@ -39,11 +46,14 @@ def check_use(entry: IssuerEntry, use: Use) -> Rejected | None:
 
 
 def check_accepted(entry: IssuerEntry, accept: Collection[EntryName] | None) -> Rejected | None:
-    """Return why the entry's tokens are not accepted where only those of some are, if they are not."""
+    """Return why the entry's tokens are not accepted here, or `None` if they are.
+
+    `accept` is as in `choose_entry`.
+    """
     if accept is None or entry.name in accept:
         return None
     accepted = quote_list(accept) if accept else "none"
-    detail = f"tokens of {quote(entry.name)} are not accepted here; accepted are those of {accepted}"
+    detail = f"tokens of {quote(entry.name)} are not accepted here; accepted are tokens of {accepted}"
     return reject(RejectReason.NOT_ACCEPTED_HERE, detail)
 
 
@@ -59,7 +69,7 @@ def _explain_unknown(issuer: str, keys: KeySet) -> str:
 
 
 def _find_nearest(issuer: str, known: Iterable[str]) -> str | None:
-    # A scan of prefixes and no edit distance: anyone can send an unknown issuer, and a long one.
+    # Compares prefixes instead of edit distances: anyone can send a long unknown issuer.
     return max(known, key=lambda name: _count_common(name, issuer), default=None)
 
 

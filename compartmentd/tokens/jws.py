@@ -1,10 +1,10 @@
-"""A token's text taken apart: JWS Compact Serialization (RFC 7515, 7.1), read more strictly than PyJWT does.
+"""Parses a token: JWS Compact Serialization (RFC 7515, 7.1), more strictly than PyJWT does.
 
-Exactly one text stands for each token: no padding, no bits beyond the last byte, no surplus segment. So a
-changed character is always another token, and a token that is remembered by its hash has no second spelling.
-Of the header only `alg`, `kid` and `typ` are used. What would let a token choose its own key (`jku`, `jwk`,
-`x5u`, `x5c`) is never looked at (RFC 8725, 3.10), and what would change how it is read (`crit`, `b64`) is
-refused (RFC 7515, 4.1.11; RFC 7797, 3).
+Each token has exactly one text: no padding, no bits beyond the last byte, no surplus segment. So changing a
+character always makes another token, and a token that is cached by its hash has no second spelling. Of the
+header only `alg`, `kid` and `typ` are used. Members that would let a token choose its own key (`jku`, `jwk`,
+`x5u`, `x5c`) are ignored (RFC 8725, 3.10); members that would change how it is read (`crit`, `b64`) are refused
+(RFC 7515, 4.1.11; RFC 7797, 3).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from compartmentd.tokens.rejected import Rejected, RejectReason, reject
 from compartmentd.util.strict_json import JsonError, read_object
 
 MAX_TOKEN = 16 * 1024
-"""Characters. Common proxies end a header at 8 to 16 KiB, so no longer token comes through one."""
+"""Characters. Common proxies limit a header to 8 to 16 KiB, so they let no longer token through."""
 
 _LONGEST_NAME = 256  # of kid, typ and alg; those of real issuers stay under 100
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _URLSAFE = bytes.maketrans(b"-_", b"+/")
 _LAST = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
-"""The last characters that leave no bits over, by the characters in the last group of four."""
+"""The last characters that leave no spare bits, by the number of characters in the last group of four."""
 
 
 class Segments(NamedTuple):
-    """The three parts of a token, decoded, of which nothing is read yet; `signed` is what the signature is of."""
+    """The decoded parts of a token, not yet parsed; `signed` are the bytes that the signature covers."""
 
     header: bytes
     payload: bytes
@@ -40,7 +40,7 @@ class Segments(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What is used of a token's header; `algorithm` under the name by which it is known here."""
+    """The members of a token's header that are used; `algorithm` is the normalized name."""
 
     algorithm: str
     kid: str | None
@@ -48,7 +48,7 @@ class Header(NamedTuple):
 
 
 class UnverifiedToken(msgspec.Struct, frozen=True):
-    """A well-formed token of which nothing is verified yet; `claims` are what it claims, no more."""
+    """A well-formed token whose signature and claims are not verified."""
 
     header: Header
     claims: dict[str, Any]
@@ -56,7 +56,7 @@ class UnverifiedToken(msgspec.Struct, frozen=True):
 
 
 def parse_token(token: str) -> UnverifiedToken | Rejected:
-    """Return the parts of the token, or why it is none; never raises on any text."""
+    """Return the parsed token, or why the text is no token. Total: any text gives a value."""
     segments = split_token(token)
     if isinstance(segments, Rejected):
         return segments
@@ -68,7 +68,7 @@ def parse_token(token: str) -> UnverifiedToken | Rejected:
 
 
 def split_token(token: str) -> Segments | Rejected:
-    """Return the token's parts, or why the text is no JWS in compact form."""
+    """Return the token's decoded parts, or why the text is no JWS in compact form."""
     if len(token) > MAX_TOKEN:
         return reject(RejectReason.TOO_LONG, f"the token is longer than {MAX_TOKEN} characters")
     segments = token.split(".")
@@ -81,7 +81,7 @@ def split_token(token: str) -> Segments | Rejected:
 
 
 def read_header(segments: Segments) -> Header | Rejected:
-    """Return what the token's header says of how to verify it, or what is wrong with it."""
+    """Return the token's header, or what is wrong with it."""
     if len(segments.header) > _USUAL_HEADER:
         return _read_header(segments.header)
     return _read_usual_header(segments.header)
@@ -100,11 +100,11 @@ def _read_header(header: bytes) -> Header | Rejected:
 
 _USUAL_HEADER = 256
 _read_usual_header = lru_cache(maxsize=256)(_read_header)
-"""All tokens of a key have one header as a rule, and reading it took 4 of the 53 µs of verifying a token."""
+"""Tokens of one key mostly have the same header, and parsing it took 4 of the 53 µs of verifying a token."""
 
 
 def read_payload(segments: Segments) -> dict[str, Any] | Rejected:
-    """Return the token's claims, of which none is verified, or why there are none."""
+    """Return the token's claims, which are not verified, or why the payload has none."""
     try:
         return read_object(segments.payload)
     except JsonError as bad:
@@ -118,7 +118,7 @@ def _decode_segment(segment: str) -> bytes | None:
     # Bits after the last byte must be zero, else several texts would stand for one token (RFC 4648, 3.5).
     if left == 1 or (left and segment[-1] not in _LAST[left]):
         return None
-    # Half of the time that base64.urlsafe_b64decode takes; padding that is not needed is passed over.
+    # Half the time of base64.urlsafe_b64decode; surplus padding is ignored.
     return a2b_base64(segment.encode("ascii").translate(_URLSAFE) + b"==")
 
 

@@ -1,10 +1,9 @@
-"""The bytes of a key source, read into keys, or into what is wrong with them.
+"""Reads the bytes of a key source into keys, or into problems.
 
-What can only be a mistake, or a danger, is a problem: a private or symmetric key among public ones, a weak
-key, an `alg` that does not fit its key. In a set that was fetched such a key is left out and the others count,
-since the mistake is the provider's. What merely is not for us is passed over, as RFC 7517, 5 wants it: an
-unknown kind of key, one for encryption, one for an algorithm that the entry does not allow. No message quotes
-key material.
+Anything that can only be a mistake or a danger is a problem: a private or symmetric key among public ones, a weak
+key, an `alg` that its key cannot do. In a fetched set such a key is left out and the others are used, since the
+mistake is the provider's. Keys that are merely not for us are ignored, as RFC 7517, 5 requires: unknown kinds of
+keys, keys for encryption, and keys for algorithms that the entry does not allow. No message quotes key material.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from compartmentd.tokens.rejected import quote, quote_list
 from compartmentd.util.strict_json import JsonError, read_object
 
 DEVELOPMENT_PREFIX = b"compartmentd-development-"
-"""How a secret begins that `serve --dev` made: good for a playground, refused everywhere else."""
+"""The prefix of a secret that `serve --dev` made: accepted in the playground, refused everywhere else."""
 
 _READERS = {"RSA": RSAAlgorithm.from_jwk, "EC": ECAlgorithm.from_jwk, "OKP": OKPAlgorithm.from_jwk}
 _CURVES = {"EC": ("P-256", "P-384", "P-521"), "OKP": ("Ed25519",)}
@@ -47,10 +46,10 @@ _HS = HMACAlgorithm(HMACAlgorithm.SHA256)
 
 
 class Key(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """A key of one entry, bound to the algorithms that both the entry allows and the key fits.
+    """A key of one entry, bound to the algorithms that the entry allows and the key can do.
 
-    `issuer` is the one that it signs for, where its entry's keys name theirs; `None` stands for any. `material`
-    is opaque and may be secret: it is in no text form of the key.
+    `issuer` is the only issuer that it signs for, if the keys of its entry name issuers; `None` stands for any.
+    `material` is opaque and may be secret: no text form of the key contains it.
     """
 
     entry: EntryName
@@ -66,17 +65,17 @@ class Key(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     @property
     def identity(self) -> tuple[str | None, tuple[str, ...], str, str | None]:
-        """All of an entry's key that decides about a token."""
+        """Everything in a key that decides about a token."""
         return self.kid, self.algorithms, self.thumbprint, self.issuer
 
     @property
     def development(self) -> bool:
-        """Whether this is a throw-away secret."""
+        """Whether this is a development secret."""
         return isinstance(self.material, bytes) and self.material.startswith(DEVELOPMENT_PREFIX)
 
 
 class _Unusable(Exception):
-    """What is wrong with one key; never leaves this module."""
+    """Carries the problem of one key within this module."""
 
     def __init__(self, code: str, message: str, help_: str) -> None:
         super().__init__(message)
@@ -84,14 +83,19 @@ class _Unusable(Exception):
 
 
 def extract_secret(material: bytes) -> bytes:
-    """Return the secret in a file's or variable's bytes: all of them less one final newline."""
+    """Return the secret in the bytes of a file or variable: all of them without a final newline."""
     return material.removesuffix(b"\n")
 
 
 def read_keys(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Problem, ...]:
-    """Return the keys that the bytes of `entry.keys` hold: at least one, or at least one problem.
+    """Read the bytes of an entry's key source.
 
-    Every problem found is returned, each an error located where the entry names its keys.
+    Args:
+        entry: The entry.
+        material: The bytes behind `entry.keys`.
+
+    Returns:
+        The keys, at least one; or every problem, each an error at the place where the entry names its keys.
     """
     if entry.keys.kind == "jwks_file":
         return _read_jwks(entry, material)
@@ -135,7 +139,7 @@ def _check_secret(secret: bytes, algorithms: Iterable[str]) -> None:
         # A public key as HMAC secret lets everyone sign (RFC 8725, 2.1).
         raise _Unusable(
             "secret_is_a_key",
-            "the secret is a PEM, DER, SSH or JSON Web Key, which is no secret",
+            "the secret is a PEM, DER, SSH or JSON Web Key, not a secret",
             "use `public_key_file` or `jwks_file` for keys",
         ) from None
 
@@ -151,14 +155,14 @@ def _read_public(entry: IssuerEntry, material: bytes) -> Key:
     except (ValueError, UnsupportedAlgorithm):
         raise _Unusable(
             "key_unreadable",
-            "the file is no public key in PEM form",
+            "the file is not a public key in PEM form",
             "it must begin with `-----BEGIN PUBLIC KEY-----`; "
             "`openssl x509 -pubkey -noout` takes it from a certificate",
         ) from None
     if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey) or not find_algorithms(
         key
     ):
-        raise _Unusable("key_unreadable", "this kind of key signs no tokens", _FITTING_KINDS)
+        raise _Unusable("key_unreadable", "this kind of key cannot sign tokens", _FITTING_KINDS)
     return _build_public_key(entry, key, kid=None, only=None)
 
 
@@ -202,7 +206,7 @@ def _select_algorithms(entry: IssuerEntry, fits: Iterable[str]) -> tuple[str, ..
 
 
 class JwkSet(msgspec.Struct, frozen=True):
-    """What a JWK set holds for an entry: usable keys, and what is wrong with others or with the whole."""
+    """The content of a JWK set for an entry: usable keys, and the problems of other keys or of the whole set."""
 
     keys: tuple[Key, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -214,7 +218,7 @@ def _read_jwks(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[P
 
 
 def read_jwk_set(entry: IssuerEntry, material: bytes) -> JwkSet:
-    """Read a JWK set at once, where nobody else waits."""
+    """Read a JWK set at once, where nothing else waits for the loop."""
     steps = read_jwk_set_in_steps(entry, material)
     while True:
         try:
@@ -225,7 +229,7 @@ def read_jwk_set(entry: IssuerEntry, material: bytes) -> JwkSet:
 
 
 def read_jwk_set_in_steps(entry: IssuerEntry, material: bytes) -> Generator[None, None, JwkSet]:
-    """Read a JWK set key by key, so that the caller may let others run at each `yield`.
+    """Read a JWK set key by key, so that the caller can let other work run at each `yield`.
 
     A set without a usable key has a problem that says so.
     """
@@ -254,7 +258,7 @@ def _read_members(entry: IssuerEntry, material: bytes) -> list[Mapping[str, Any]
     except JsonError as bad:
         raise _Unusable("key_unreadable", f"{what} {bad}", _JWKS_FORM) from None
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
-        raise _Unusable("key_unreadable", f"{what} is no JSON Web Key Set", _JWKS_FORM)
+        raise _Unusable("key_unreadable", f"{what} is not a JSON Web Key Set", _JWKS_FORM)
     return keys
 
 
@@ -263,7 +267,7 @@ _AS_PUBLISHED = "take the file as the issuer publishes it"
 
 
 def _read_jwk(entry: IssuerEntry, jwk: Mapping[str, Any]) -> Key | None:
-    """Return the key, or `None` where it is not for us."""
+    """Return the key, or `None` if it is not for us."""
     if jwk.get("kty") == "oct" or any(member in jwk for member in _PRIVATE_MEMBERS):
         raise _build_private_error("it is a private or symmetric key")
     if not _is_for_signatures(jwk):
@@ -299,10 +303,12 @@ def _is_for_signatures(jwk: Mapping[str, Any]) -> bool:
 def _load_jwk(jwk: Mapping[str, Any]) -> PublicKey:
     try:
         key = _READERS[jwk["kty"]](dict(jwk))
-    # Every way in which PyJWT and cryptography refuse a malformed member: InvalidKeyError, and what base64
-    # and the curve's equation raise.
+    # All exceptions that PyJWT and cryptography raise for a malformed member: InvalidKeyError, and those of base64
+    # and of the curve's equation.
     except (InvalidKeyError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
-        raise _Unusable("key_unreadable", "its numbers are no key of its kind", _AS_PUBLISHED) from None
+        raise _Unusable(
+            "key_unreadable", "its numbers do not form a key of its kind", _AS_PUBLISHED
+        ) from None
     if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey):
         raise _build_private_error("it is a private key")
     return key
@@ -324,7 +330,7 @@ def _build_private_error(message: str) -> _Unusable:
     return _Unusable(
         "key_private",
         message,
-        "whoever holds it can sign tokens: give this daemon the public keys alone, and replace this one",
+        "anyone who has it can sign tokens: give this daemon only public keys, and replace this one",
     )
 
 

@@ -1,7 +1,7 @@
-"""The keys of all entries, as one immutable value: a snapshot holds one, and a decision reads it once.
+"""The keys of all entries, as one immutable value. A snapshot holds one, and a decision reads it once.
 
-A key belongs to its entry. Nothing is ever looked up by `kid` alone, so two issuers that publish the same
-`kid` cannot verify each other's tokens.
+A key belongs to its entry. No key is looked up by `kid` alone, so two issuers that publish the same `kid` cannot
+verify each other's tokens.
 """
 
 from __future__ import annotations
@@ -20,59 +20,59 @@ __all__ = ["DEVELOPMENT_PREFIX", "Key", "KeySet", "read_keys"]
 
 
 class KeySet(msgspec.Struct, frozen=True, eq=False):
-    """Entries and their keys. Built by `KeySet.of`; two of them are never compared, only replaced.
+    """Entries and their keys; made by `build`. Key sets are never compared, only replaced.
 
-    `rules` stands for everything in an entry that decides about a token, without where it is written: an edit
-    that only moves an entry in its file changes nothing for the tokens verified under it.
+    `fingerprints` are those of `fingerprint_entry`: an edit that only moves an entry within its file changes
+    nothing for the tokens that were verified under it.
     """
 
     entries: Mapping[EntryName, IssuerEntry]
     issuers: Mapping[str, IssuerEntry]
     keys: Mapping[EntryName, tuple[Key, ...]]
-    rules: Mapping[EntryName, bytes]
+    fingerprints: Mapping[EntryName, bytes]
 
     @classmethod
     def build(cls, entries: Iterable[IssuerEntry] = (), keys: Iterable[Key] = ()) -> KeySet:
-        """Return the set of these entries; a key of an entry that is not among them is left out.
+        """Return the key set of some entries; keys of other entries are left out.
 
-        The compiler has refused two entries of one name or issuer.
+        The compiler has refused entries with equal names or issuers.
         """
         known = {entry.name: entry for entry in entries}
-        held: dict[EntryName, list[Key]] = {name: [] for name in known}
+        grouped: dict[EntryName, list[Key]] = {name: [] for name in known}
         for key in keys:
-            if key.entry in held:
-                held[key.entry].append(key)
+            if key.entry in grouped:
+                grouped[key.entry].append(key)
         return cls(
             entries=MappingProxyType(known),
             issuers=MappingProxyType({issuer: entry for entry in known.values() for issuer in entry.issuers}),
-            keys=MappingProxyType({name: tuple(group) for name, group in held.items()}),
-            rules=MappingProxyType({name: fingerprint_entry(entry) for name, entry in known.items()}),
+            keys=MappingProxyType({name: tuple(group) for name, group in grouped.items()}),
+            fingerprints=MappingProxyType({name: fingerprint_entry(entry) for name, entry in known.items()}),
         )
 
     def find_entry(self, name: EntryName) -> IssuerEntry | None:
-        """Return the entry of this name."""
+        """Return the entry of a name, or `None`."""
         return self.entries.get(name)
 
     def find_by_issuer(self, issuer: str) -> IssuerEntry | None:
-        """Return the entry that has exactly this string as `issuer`, or for one of its tenants."""
+        """Return the entry whose tokens have exactly this `iss`, or `None`."""
         return self.issuers.get(issuer)
 
     def has_key(self, entry: EntryName, thumbprint: str, algorithm: str | None = None) -> bool:
-        """Tell whether the entry is configured and the key one of its keys (for `algorithm`, where given)."""
+        """Return whether a key is one of an entry's keys (and can verify `algorithm`, if given)."""
         return any(
             key.thumbprint == thumbprint and (algorithm is None or algorithm in key.algorithms)
             for key in self.keys.get(entry, ())
         )
 
     def list_algorithms(self, entry: EntryName) -> tuple[str, ...]:
-        """Return what the entry's keys can verify, once each."""
+        """Return the algorithms that the entry's keys can verify, each once."""
         return tuple(dict.fromkeys(name for key in self.keys.get(entry, ()) for name in key.algorithms))
 
     def find_candidates(self, entry: EntryName, algorithm: str, kid: str | None) -> tuple[Key, ...]:
-        """Return the entry's keys that may have signed a token of this header.
+        """Return the entry's keys that may have signed a token with this header.
 
-        A key without a `kid` of its own (a public key file, a secret) answers to any, and a token without one
-        may be of any key (RFC 7515, 4.1.4: `kid` is a hint).
+        A key without a `kid` (a public key file, a secret) matches every `kid`, and a token without one may be
+        signed by any key (RFC 7515, 4.1.4: `kid` is a hint).
         """
         return tuple(
             key
@@ -82,13 +82,16 @@ class KeySet(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def pending(self) -> tuple[EntryName, ...]:
-        """The entries without keys: their tokens get `keys_unavailable`."""
+        """The entries without keys: their tokens are rejected as `keys_unavailable`."""
         return tuple(name for name, keys in self.keys.items() if not keys)
 
 
 def fingerprint_entry(entry: IssuerEntry) -> bytes:
-    """Return everything of an entry that decides about a token, for comparison; not where it is written."""
-    # JSON, since Python holds 1 and True equal and `require` does not.
+    """Return, for comparison, everything in an entry that decides about a token.
+
+    Its position in the file is left out.
+    """
+    # As JSON: in Python 1 equals True, and for `require` it does not.
     nowhere = span_of_file("")
     source = msgspec.structs.replace(entry.keys, span=nowhere)
     return msgspec.json.encode(msgspec.structs.replace(entry, span=nowhere, keys=source))

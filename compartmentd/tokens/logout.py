@@ -1,8 +1,9 @@
-"""Logout tokens: an identity provider's word that a user, or one of a user's sessions, has logged out.
+"""Logout tokens: an identity provider reports that a user, or one of a user's sessions, has logged out.
 
-OpenID Connect Back-Channel Logout 1.0, 2.4 and 2.6. The same key set, entries and algorithms decide as for
-access tokens, and the signature again comes before every claim. The two kinds never pass for each other: a
-logout token has an event that no access token has, and is addressed to a client instead of to this server.
+OpenID Connect Back-Channel Logout 1.0, 2.4 and 2.6. They are verified by the same key set, entries and
+algorithms as access tokens, and again the signature is checked before any claim. Neither kind is ever accepted
+as the other: a logout token has an event that no access token has, and its audience is a client instead of this
+server.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ from compartmentd.tokens.security_events import LOGOUT_EVENT
 from compartmentd.tokens.signing import find_verifying_key
 
 TYPES = frozenset({"", "jwt", "logout+jwt", "application/logout+jwt"})
-"""Accepted `typ`, in lower case; empty stands for an absent one. The specification recommends `logout+jwt`, and
-providers older than its final version send none or `JWT`; the event tells the kind in any case."""
+"""Accepted `typ`, in lower case; empty stands for an absent one. The specification recommends `logout+jwt`;
+providers older than its final version send none or `JWT`. In any case the event identifies a logout token."""
 
 LONGEST_LIFE = 15 * 60
 """Seconds from `iat` to `exp`. The specification recommends two minutes at most (2.4); Zitadel takes fifteen."""
 
 LONGEST_JTI = 512
-"""Characters of `jti`, and of `sid`: real ones are UUIDs and hashes, and they are kept until they expire."""
+"""Characters of `jti` and `sid`; real ones are UUIDs and hashes. They are kept until the token expires."""
 
 
 class LogoutToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A logout token that counts: `sub`, `sid` or both. Times are wall time in seconds.
+    """A verified logout token: it names `sub`, `sid` or both. Times are wall time in seconds.
 
-    Until `remember_until` the same token would count again, so its `jti` must be remembered until then.
+    Until `remember_until` the same token would be accepted again, so its `jti` must be remembered until then.
     """
 
     entry: EntryName
@@ -52,7 +53,13 @@ class LogoutToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verify_logout(token: str, keys: KeySet, now: float) -> LogoutToken | Rejected:
-    """Judge a logout token. Total: any text gives a value, never an exception."""
+    """Verify a logout token. Total: any text gives a value.
+
+    Args:
+        token: The token's text.
+        keys: The entries and keys in force.
+        now: Wall time in seconds.
+    """
     parts = parse_token(token)
     if isinstance(parts, Rejected):
         return parts
@@ -89,7 +96,7 @@ def _choose_entry(claims: Mapping[str, Any], keys: KeySet) -> IssuerEntry | Reje
         return reject(RejectReason.UNKNOWN_ISSUER, "no entry has the logout token's `iss`")
     if entry.logout is None:
         return reject(
-            RejectReason.NOT_FOR_THIS_USE, f"{quote(entry.name)} has no `logout`, so it takes no logouts"
+            RejectReason.NOT_FOR_THIS_USE, f"{quote(entry.name)} has no `logout`, so it accepts no logouts"
         )
     return entry
 
@@ -112,18 +119,18 @@ def _check_kind(parts: UnverifiedToken) -> Rejected | None:
 def _check_audience(claims: Mapping[str, Any], entry: IssuerEntry) -> Rejected | None:
     wanted = () if entry.logout is None else entry.logout.audience
     value = claims.get("aud")
-    held = [value] if isinstance(value, str) else value
-    # An item of another type spoils the list: what it is meant to say is not guessed at.
-    if not isinstance(held, list) or not all(isinstance(item, str) for item in held):
+    audience = [value] if isinstance(value, str) else value
+    # A list with an item of another type is refused as a whole: its meaning is not guessed.
+    if not isinstance(audience, list) or not all(isinstance(item, str) for item in audience):
         return reject(
             RejectReason.WRONG_AUDIENCE,
-            f"the logout token's `aud` is no client; {_describe_wanted(entry, wanted)}",
+            f"the logout token's `aud` is not a client; {_describe_wanted(entry, wanted)}",
         )
-    if any(item in wanted for item in held):
+    if any(item in wanted for item in audience):
         return None
     return reject(
         RejectReason.WRONG_AUDIENCE,
-        f"the logout token's `aud` names {quote_list(held)}; {_describe_wanted(entry, wanted)}",
+        f"the logout token's `aud` names {quote_list(audience)}; {_describe_wanted(entry, wanted)}",
     )
 
 
@@ -138,13 +145,14 @@ def _check_times(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> R
     issued, ends = claims["iat"], claims["exp"]
     if not 0 < ends - issued <= LONGEST_LIFE:
         return reject(
-            RejectReason.BAD_TIME, f"a logout token is good for at most {LONGEST_LIFE} s, from `iat` to `exp`"
+            RejectReason.BAD_TIME,
+            f"a logout token is valid for at most {LONGEST_LIFE} s, from `iat` to `exp`",
         )
     if issued - now > entry.leeway:
         return reject(
             RejectReason.NOT_YET_VALID, "the logout token was issued in the future: compare the clocks"
         )
-    # Leeway here, which access tokens do not get: of a logout refused for a slow clock nobody would hear again.
+    # Leeway for `exp`, unlike for access tokens: a logout that is refused for a slow clock is not sent again.
     if now - ends >= entry.leeway:
         return reject(RejectReason.EXPIRED, "the logout token has expired")
     return None
@@ -156,7 +164,7 @@ def _check_names(claims: Mapping[str, Any]) -> Rejected | None:
         if name in claims and not (isinstance(value, str) and 0 < len(value) <= longest):
             return reject(
                 RejectReason.BAD_SUBJECT,
-                f"the logout token's `{name}` is no string of 1 to {longest} characters",
+                f"the logout token's `{name}` is not a string of 1 to {longest} characters",
             )
     if "jti" not in claims:
         return reject(RejectReason.BAD_SUBJECT, "the logout token has no `jti`")
@@ -166,10 +174,10 @@ def _check_names(claims: Mapping[str, Any]) -> Rejected | None:
 
 
 class ReplayCache:
-    """The `jti` of logout tokens that counted, each until its token no longer would: at most `capacity`.
+    """The `jti` of accepted logout tokens, at most `capacity`, each until its token is no longer accepted.
 
-    Where more come in that time the oldest are forgotten, and with the process all are. Neither does harm: a
-    logout that is repeated ends what it ended before, and nothing that came later.
+    If more arrive in that time, the oldest are forgotten; a restart forgets all. That does no harm: a repeated
+    logout ends the same sessions as before, and none that began later.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -177,11 +185,16 @@ class ReplayCache:
         self._until: dict[tuple[EntryName, str], float] = {}
 
     def __len__(self) -> int:
-        """Return how many are remembered."""
+        """Return the number of remembered tokens."""
         return len(self._until)
 
     def register(self, token: LogoutToken, now: float) -> bool:
-        """Tell whether the token comes for the first time, and remember it."""
+        """Remember a token; return whether it arrives for the first time.
+
+        Args:
+            token: A verified logout token.
+            now: Wall time in seconds.
+        """
         name = (token.entry, token.jti)
         if self._until.get(name, 0.0) > now:
             return False
@@ -191,11 +204,11 @@ class ReplayCache:
         return True
 
     def forget(self, token: LogoutToken) -> None:
-        """Let the token come once more: what it asked for failed, and its provider may try again."""
+        """Accept the token once more: ending its sessions failed, and its provider may try again."""
         self._until.pop((token.entry, token.jti), None)
 
     def _forget_old(self, now: float) -> None:
-        # In the order of their arrival, which is nearly that of their ends: what is left over goes a little later.
+        # In the order of arrival, which is nearly the order of expiry; the rest expires a little later.
         while self._until:
             oldest = next(iter(self._until))
             if self._until[oldest] > now and len(self._until) < self._capacity:

@@ -1,8 +1,8 @@
-"""What signs a token: which algorithms fit a key, its name by content, and the check of a signature.
+"""Key material: the algorithms of a key, its thumbprint, and the verification of a signature.
 
-A key is bound to its algorithms when it is read, so that the `alg` of a token can only choose among what the
-operator allowed for exactly this kind of key (RFC 8725, 3.1): a public key is never tried as an HMAC secret.
-The cryptography is PyJWT's.
+A key is bound to its algorithms when it is read, so that the `alg` of a token can choose only among those that the
+operator allowed for exactly this kind of key (RFC 8725, 3.1): a public key is never used as an HMAC secret. PyJWT
+provides the cryptography.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ LEAST_RSA_BITS = 2048
 """RFC 7518, 3.3 and 3.5."""
 
 MOST_RSA_BITS = 8192
-"""Twice that costs 5 ms of the loop for each token, its signature good or not."""
+"""A key of twice this size would hold the loop for 5 ms a token, whether the signature is good or not."""
 
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 ALGORITHMS = frozenset({*SECRET_BYTES, *_RSA, *_CURVES.values(), "EdDSA"})
-"""All that can be allowed in an entry; `none` is not among them."""
+"""All algorithms that an entry can allow; `none` is not among them."""
 
 _VERIFIERS = {name: algorithm for name, algorithm in get_default_algorithms().items() if name in ALGORITHMS}
 
 
 def normalize_algorithm(algorithm: str) -> str:
-    """Return the name under which an algorithm is known here: `Ed25519` (RFC 9864) is `EdDSA` (RFC 8037)."""
+    """Return the name that is used here for an algorithm: `Ed25519` (RFC 9864) is `EdDSA` (RFC 8037)."""
     return "EdDSA" if algorithm == "Ed25519" else algorithm
 
 
 def find_algorithms(key: PublicKey) -> frozenset[str]:
-    """Return the algorithms that this kind of key can verify; empty for a curve that none uses."""
+    """Return the algorithms that a key can verify; none for a curve that no algorithm uses."""
     if isinstance(key, RSAPublicKey):
         return _RSA
     if isinstance(key, EllipticCurvePublicKey):
@@ -65,17 +65,17 @@ def compute_thumbprint(key: PublicKey) -> str:
 
 
 def compute_secret_thumbprint(secret: bytes) -> str:
-    """Return a name for a secret that tells nothing of it to whoever cannot guess it.
+    """Return a name for a secret that reveals nothing to anyone who cannot guess the secret.
 
-    Not the thumbprint of RFC 7638, which is the plain hash of the secret (there, 7): this one is of no use
-    outside, and cannot be mistaken for a public key's.
+    It is not the thumbprint of RFC 7638, which is the plain hash of the secret (section 7 there): this one is
+    useless elsewhere, and cannot be mistaken for a public key's thumbprint.
     """
     digest = hmac.digest(secret, b"compartmentd: thumbprint of a secret", "sha256")
     return "secret:" + _encode_base64url(digest)
 
 
 def verify_signature(algorithm: str, key: PublicKey | bytes, signed: bytes, signature: bytes) -> bool:
-    """Tell whether `signature` is that of `signed`; `algorithm` must be one that the key was read for."""
+    """Return whether `signature` is a valid signature of `signed`; the key must be bound to `algorithm`."""
     return _VERIFIERS[algorithm].verify(signed, key, signature)
 
 

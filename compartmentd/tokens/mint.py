@@ -1,6 +1,6 @@
-"""Tokens for a playground, signed with a throw-away secret; nothing here can sign with any other.
+"""Mints tokens for the playground with a development secret; it refuses every other key.
 
-The only module of the package that makes something of chance, in `make_development_secret`.
+The only module of the package that uses randomness, in `make_development_secret`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,26 @@ from compartmentd.tokens.material import SECRET_BYTES
 from compartmentd.tokens.rejected import quote
 
 LIFETIME = 3600
-"""Seconds until a minted token expires, where its claims do not say otherwise."""
+"""Seconds until a minted token expires, unless its claims set `exp`."""
 
 
 def make_development_secret() -> bytes:
-    """Return the content of a new development key file: the mark, 256 bits of chance, a newline."""
+    """Return the content of a new development key file: the prefix, 256 random bits, and a newline."""
     return DEVELOPMENT_PREFIX + secrets.token_urlsafe(32).encode("ascii") + b"\n"
 
 
 def mint_token(entry: IssuerEntry, secret: bytes, claims: Mapping[str, Any], now: float) -> str:
-    """Return a token of `entry` with these claims, which `verify` accepts unless they say otherwise.
+    """Return a token of an entry with some claims.
 
-    `secret` is the content of the key file. `iss`, the audience, `iat`, `exp` and what the entry requires are
-    filled in where `claims` lacks them.
+    Args:
+        entry: The entry.
+        secret: The content of its key file.
+        claims: The claims. `iss`, the audience, `iat`, `exp` and what the entry requires are added unless they are
+            given, so `verify` accepts the token unless the claims prevent it.
+        now: Wall time in seconds.
 
     Raises:
-        UsageError: the entry has no development secret, or the claims are no JSON.
+        UsageError: the entry has no development secret, or the claims are not JSON.
     """
     key = extract_secret(secret)
     algorithm = next((name for name in entry.algorithms if name in SECRET_BYTES), None)
@@ -57,6 +61,6 @@ def mint_token(entry: IssuerEntry, secret: bytes, claims: Mapping[str, Any], now
 
 
 def _choose_type(entry: IssuerEntry) -> str:
-    """Return a `typ` that the entry accepts; empty leaves it out."""
+    """Return a `typ` that the entry accepts; an empty one is left out of the header."""
     names = [name for name in entry.types if name is not None]
     return "" if not names else next((name for name in names if name.upper() == "JWT"), names[0])

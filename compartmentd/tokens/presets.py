@@ -1,8 +1,8 @@
-"""What the tokens of well-known identity providers look like: defaults for an entry, and the usual mistakes.
+"""Presets of well-known identity providers: defaults for an entry, and the usual mistakes.
 
-A preset is data. Whatever the operator writes for an entry counts instead; of `require`, claim by claim, since a
-requirement that is lost by adding another would go unnoticed. What is said of each vendor is from its documentation
-of access tokens, and an example for each is in `docs/guides/providers/`.
+A preset is data. The operator's own settings of an entry override it; those of `require` claim by claim, since
+nobody would notice a requirement that is lost by adding another. The facts about a vendor are from its
+documentation of access tokens; `docs/guides/providers/` has an example for each.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ import msgspec
 from compartmentd.tokens.entry import DEFAULT_TYPES, TENANT
 
 _ACCESS = ("at+jwt", "application/at+jwt")
-"""The `typ` of RFC 9068: an access token by definition, so taken of every vendor."""
+"""The `typ` of RFC 9068: an access token by definition, so it is accepted from every vendor."""
 
 _ID_TOKENS_ONLY = ("nonce", "at_hash", "c_hash")
-"""Claims that tell an ID token (OpenID Connect Core, 2 and 3.3.2.11)."""
+"""Claims that mark an ID token (OpenID Connect Core, 2 and 3.3.2.11)."""
 
 
 class Mistake(msgspec.Struct, frozen=True):
-    """A wrong value that is often written. `pattern` matches it whole; `message` goes on after the value."""
+    """A wrong value that is often written. `pattern` matches all of it; `message` continues after the value."""
 
     pattern: str
     message: str
     help: str
 
     def matches(self, text: str) -> bool:
-        """Tell whether this is the mistake."""
+        """Return whether a value is this mistake."""
         return re.fullmatch(self.pattern, text) is not None
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """A vendor. The defaults here are those of an entry without preset.
+    """A vendor. The defaults here are those of an entry without a preset.
 
-    `host` matches a host of the vendor's own, by which an entry that names no preset is recognised; `issuer`
-    matches the issuers that tokens have, and `form` spells them. `discovery` rewrites the issuer into what the
-    discovery document is below, where that is not the issuer itself; `jwks_url` is where the keys are, where
-    discovery is not needed. `never` are claims that the vendor's ID tokens have and its access tokens never.
+    `host` matches the vendor's own hosts, to recognise an entry that names no preset. `issuer` matches the
+    issuers of its tokens, and `form` shows their form. `discovery` rewrites the issuer into the base URL of the
+    discovery document, if that is not the issuer itself; `jwks_url` is the key set's URL, if discovery is not
+    needed. `never` are claims that the vendor's ID tokens have and its access tokens never have.
     """
 
     title: str = ""
@@ -61,25 +61,25 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     tenants: bool = False
 
     def recognises(self, issuer: str) -> bool:
-        """Tell whether an issuer is on a host of the vendor's own."""
+        """Return whether an issuer is on one of the vendor's own hosts."""
         return bool(self.host) and re.match(rf"https?://{self.host}(?:/|$)", issuer) is not None
 
     def find_issuer_mistake(self, issuer: str) -> Mistake | None:
-        """Return what is wrong with an issuer that no token of the vendor has."""
+        """Return the mistake in an issuer that no token of the vendor has, or `None`."""
         if re.fullmatch(self.issuer, issuer):
             return None
-        other = f"is no issuer of {self.title}, which has the form `{self.form}`"
+        other = f"is not an issuer of {self.title}, which has the form `{self.form}`"
         usual = next((mistake for mistake in self.mistakes if mistake.matches(issuer)), None)
-        return usual or Mistake("", other, "write it as the tokens have it in `iss`")
+        return usual or Mistake("", other, "write it exactly as in the tokens' `iss`")
 
     def find_audience_mistake(self, audience: str, issuer: str) -> Mistake | None:
-        """Return what is wrong with an audience that tokens for this server do not have."""
+        """Return the mistake in an audience that tokens for this server do not have, or `None`."""
         if self.audience_ends_issuer and audience != issuer.rpartition("/")[2]:
             return Mistake("", "is not the project that `issuer` ends with", "write the project's id in both")
         return next((mistake for mistake in self.audience_mistakes if mistake.matches(audience)), None)
 
     def get_discovery_base(self, issuer: str) -> str:
-        """Return what the discovery document of an issuer is below."""
+        """Return the base URL of an issuer's discovery document."""
         for pattern, replacement in self.discovery:
             issuer = re.sub(pattern, replacement, issuer)
         return issuer
@@ -109,7 +109,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             audience_mistakes=(
                 Mistake(
                     "account",
-                    "is the audience of nearly every token of a realm, whatever it is for",
+                    "is the audience of nearly every token of a realm, whatever its purpose",
                     "give the client an audience mapper (or a client scope with one), and write what it adds",
                 ),
             ),
@@ -127,7 +127,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             audience_mistakes=(
                 Mistake(
                     r"https?://[^/]+/userinfo",
-                    "is what Auth0 adds for an endpoint of its own",
+                    "is the audience that Auth0 adds for its own endpoint",
                     "write the identifier of an API, and let clients ask for it with `audience`",
                 ),
             ),
@@ -145,7 +145,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             mistakes=(
                 Mistake(
                     r"https?://[^/]+/?",
-                    "is Okta's org authorization server, whose access tokens are for Okta alone",
+                    "is Okta's org authorization server, whose access tokens are only for Okta",
                     "use a custom authorization server, such as `https://DOMAIN/oauth2/default`",
                 ),
                 Mistake(r".*/oauth2/[^/]+/", _SLASH_TOO_MANY, _REMOVE_SLASH),
@@ -166,7 +166,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             mistakes=(
                 Mistake(
                     r"https://[^/]+/(?:common|organizations|consumers)(?:/.*)?",
-                    "is of no token: each has the id of its own tenant there",
+                    "is not the issuer of any token: each token has the id of its own tenant there",
                     "write the tenant's id, or `{tenantid}` and a list of `tenants`",
                 ),
                 Mistake(
@@ -178,7 +178,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 Mistake(rf"https://{_ENTRA_STS}/{_ENTRA_TENANT}", _SLASH_MISSING, _ADD_SLASH),
                 Mistake(
                     rf"https://{_ENTRA_LOGIN}/{_ENTRA_TENANT}/?",
-                    "is without its version",
+                    "lacks its version",
                     "v2.0 tokens have `https://login.microsoftonline.com/TENANT/v2.0`, v1.0 tokens "
                     "`https://sts.windows.net/TENANT/`; `accessTokenAcceptedVersion` of the app decides",
                 ),
@@ -213,13 +213,13 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             mistakes=(
                 Mistake(
                     r"https?://[^/]+\.amazoncognito\.com(?:/.*)?",
-                    "is where a user pool's login pages are, and no token's `iss`",
+                    "is the host of a user pool's login pages, not a token's `iss`",
                     "write `https://cognito-idp.REGION.amazonaws.com/POOL` with the user pool's id",
                 ),
                 Mistake(r"https://cognito-idp\.[^/]+/[^/]+/", _SLASH_TOO_MANY, _REMOVE_SLASH),
                 Mistake(
                     r"https://cognito-idp\.[^/]+/?",
-                    "is without the user pool",
+                    "lacks the user pool",
                     "add the user pool's id, such as `eu-west-1_AbCdEfGhI`",
                 ),
             ),
@@ -238,7 +238,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             mistakes=(
                 Mistake(
                     r"https://securetoken\.google\.com/?",
-                    "is without the project",
+                    "lacks the project",
                     "add the project's id: `https://securetoken.google.com/PROJECT`",
                 ),
                 Mistake(r"https://securetoken\.google\.com/[^/]+/", _SLASH_TOO_MANY, _REMOVE_SLASH),
@@ -283,11 +283,11 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
     }
 )
-"""By the name that `preset` gives."""
+"""Presets by their name in `preset`."""
 
 
 def find_preset(name: str | None, issuer: str) -> Preset | None:
-    """Return the vendor that an entry names, or else whose host its issuer is on."""
+    """Return the preset that an entry names, or else the preset of its issuer's host, or `None`."""
     if name is not None:
         return PRESETS.get(name)
     return next((preset for preset in PRESETS.values() if preset.recognises(issuer)), None)

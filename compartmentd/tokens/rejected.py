@@ -1,8 +1,8 @@
-"""Why a token was not accepted: a code for the client, a reason and a sentence for the operator.
+"""The rejection of a token: a code for the client, a reason and a sentence for the operator.
 
-The client learns the code alone. The sentence names what must change, and of the token only its `iss`,
-`aud`, `typ` and `alg` (quoted, bounded, nothing in them can break a log line): no other claim, and never the
-token itself.
+The client gets only the code. The sentence says what must change. Of the token it names only `iss`, `aud`,
+`typ` and `alg` (quoted and bounded, so that they cannot break a log line): no other claim, and never the token
+itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST_QUOTE = 120
 
 
 class RejectReason(StrEnum):
-    """Stable words for logs, metrics and searches; each stands for one thing that an operator can act on."""
+    """Stable words for logs, metrics and searches, one for each cause that an operator can act on."""
 
     NOT_A_JWT = "not_a_jwt"
     TOO_LONG = "too_long"
@@ -52,29 +52,32 @@ class RejectReason(StrEnum):
 
 
 class MissingKey(NamedTuple):
-    """A key that the token names (by `kid`, or not at all) and that the entry's provider may have meanwhile."""
+    """A key that a token needs, and that its provider may publish by now.
+
+    `kid` is `None` if the token names none.
+    """
 
     entry: EntryName
     kid: str | None
 
 
 class KeyStatus(StrEnum):
-    """What becomes of a key that is not known."""
+    """The status of a key that is not known."""
 
     PENDING = "pending"
-    """A fetch runs that may bring it."""
+    """A running fetch may bring it."""
 
     ABSENT = "absent"
-    """The provider does not have it, or did not when its keys were fetched a moment ago."""
+    """The provider does not have it, or did not have it when its keys were fetched a moment ago."""
 
     LATER = "later"
-    """It could not be looked for: the provider did not answer, and is asked again soon."""
+    """Unknown: the provider did not answer, and is asked again soon."""
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A token that does not count; `code` is what the client is told.
+    """A token that is not accepted; the client gets `code` alone.
 
-    `missing` is set where it may count once the keys of its entry have been fetched anew.
+    `missing` is set if the token may be accepted once the keys of its entry have been fetched again.
     """
 
     code: Code
@@ -84,12 +87,12 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 def reject(reason: RejectReason, detail: str) -> Rejected:
-    """Return a refusal that trying again cannot help."""
+    """Return a rejection as `token_invalid`, where trying again cannot help."""
     return Rejected(Code.TOKEN_INVALID, reason, detail)
 
 
 def quote(text: str) -> str:
-    """Return the text in backticks, bounded, with everything escaped that is not printable."""
+    """Return a text in backticks, bounded, with unprintable characters escaped."""
     short = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
     return "`" + "".join(map(_escape, short)) + "`"
 
@@ -101,7 +104,7 @@ def _escape(character: str) -> str:
 
 
 def quote_list(texts: Iterable[str], most: int = 5) -> str:
-    """Return several texts, quoted, with `or` left to the sentence around them."""
+    """Return several texts, quoted and separated by commas, the first `most` of them."""
     known = list(texts)
     shown = ", ".join(quote(text) for text in known[:most])
     return shown if len(known) <= most else f"{shown} and {len(known) - most} more"

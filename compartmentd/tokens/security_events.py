@@ -1,4 +1,4 @@
-"""What tells security events from access tokens, whatever their header says (RFC 8417, 4.5; RFC 8725, 3.12)."""
+"""Distinguishes security events from access tokens, whatever their header is (RFC 8417, 4.5; RFC 8725, 3.12)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _EVENTS = ("http://schemas.openid.net/event/", "https://schemas.openid.net/secev
 
 
 def is_security_event(claims: Mapping[str, Any]) -> bool:
-    """Tell whether the claims are those of a security event: a logout, or one of the Shared Signals.
+    """Return whether the claims are those of a security event: a logout, or one of the Shared Signals.
 
-    By its event and not by `typ`: older providers send logout tokens without one, and where the client's id is
-    the audience of access tokens, too, nothing else would tell the two apart.
+    It is recognised by its event instead of its `typ`: older providers send logout tokens without `typ`, and if the
+    client's id is also the audience of access tokens, nothing else distinguishes the two.
     """
     events = claims.get("events")
     return isinstance(events, dict) and any(name.startswith(_EVENTS) for name in events)

@@ -1,4 +1,4 @@
-"""Which key signed a token, among those of its entry that may have."""
+"""Finds the key that signed a token, among the keys of its entry."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from compartmentd.tokens.material import normalize_algorithm, verify_signature
 from compartmentd.tokens.rejected import MissingKey, Rejected, RejectReason, quote, quote_list, reject
 
 MAX_TRIED = 8
-"""Keys tried for a token that names none: a stranger can ask for as many operations with public keys."""
+"""Keys tried for a token that names none: anyone can cause this many operations with public keys."""
 
 
 def find_verifying_key(parts: UnverifiedToken, keys: KeySet, entry: IssuerEntry) -> Key | Rejected:
-    """Return the key of the entry that made the token's signature."""
+    """Return the key of the entry that signed the token, or why there is none."""
     candidates = find_candidates(parts.header, parts.claims, keys, entry)
     if isinstance(candidates, Rejected):
         return candidates
@@ -28,7 +28,7 @@ def find_verifying_key(parts: UnverifiedToken, keys: KeySet, entry: IssuerEntry)
 def find_candidates(
     header: Header, claims: dict[str, Any], keys: KeySet, entry: IssuerEntry
 ) -> tuple[Key, ...] | Rejected:
-    """Return the keys of the entry that may have signed a token of this header: 1 to `MAX_TRIED`."""
+    """Return the entry's keys that may have signed the token (1 to `MAX_TRIED`), or why there are none."""
     known = keys.list_algorithms(entry.name)
     if not known:
         detail = f"there are no keys for {quote(entry.name)} yet"
@@ -55,19 +55,19 @@ def find_candidates(
 def find_signer(
     header: Header, segments: Segments, candidates: tuple[Key, ...], entry: IssuerEntry
 ) -> Key | Rejected:
-    """Return the one of these keys of the entry that made the signature."""
+    """Return the candidate that made the signature, or why none did."""
     for key in candidates:
         if verify_signature(header.algorithm, key.material, segments.signed, segments.signature):
             return key
-    # Missing here as well: a provider may give another key the `kid` of an old one, or none at all.
+    # Such a key can be missing, too: a provider may give a new key the `kid` of an old one, or no `kid` at all.
     detail = f"the signature is not by a key of {quote(entry.name)}"
     return _mark_missing(header, entry, reject(RejectReason.BAD_SIGNATURE, detail))
 
 
 def _may_sign_for(key: Key, claims: dict[str, Any]) -> bool:
-    """Tell whether the key may sign for the token's `iss`, which its entry has accepted.
+    """Return whether a key may sign for the token's `iss`, which its entry has accepted.
 
-    Entra's key sets for all tenants hold keys of single ones, too, that no other tenant's token may be signed by.
+    Entra's key sets for all tenants also contain keys of single tenants, which must not sign for any other tenant.
     """
     if key.issuer is None:
         return True
@@ -76,7 +76,7 @@ def _may_sign_for(key: Key, claims: dict[str, Any]) -> bool:
 
 
 def _may_be_published(algorithm: str, entry: IssuerEntry) -> bool:
-    """Tell whether the provider may publish a key for an algorithm that no key of now is for."""
+    """Return whether the provider may yet publish a key for an algorithm that no current key has."""
     return entry.keys.kind in REMOTE and algorithm in map(normalize_algorithm, entry.algorithms)
 
 

@@ -1,10 +1,10 @@
-"""Every check of a token that comes in, by name and in order; what each needs of those before it.
+"""The steps of verifying a token, by name and in order, each with the steps that it needs.
 
-`verify` stops at the first that fails. A diagnosis goes on, with all that does not need what failed.
+`verify` stops at the first step that fails. A diagnosis continues with the steps that do not need a failed one.
 
-The order is what keeps it safe. The entry is chosen by the exact `iss` before anything else of the token
-counts, so nothing of one issuer (key, algorithm, audience) can meet a token of another. The signature comes
-before every claim, so what a stranger writes into a token changes no answer but `token_invalid`.
+The order matters for safety. The entry is chosen by the exact `iss` before anything else in the token is used, so
+nothing of one issuer (key, algorithm, audience) is applied to a token of another. The signature is checked before
+every claim, so the content of a forged token cannot change the answer from `token_invalid`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from compartmentd.tokens.signing import find_candidates, find_signer
 
 
 class Verification:
-    """One token being judged: what it is judged by, and what the steps have found so far.
+    """The verification of one token: its inputs, and what the steps have found so far.
 
-    `said` is what the checks of claims look at; it is there once the first of them may run.
+    `token_claims` is the input of the checks of claims; the first of them builds it.
     """
 
     __slots__ = (
@@ -62,7 +62,10 @@ class Verification:
 
 
 class Step(NamedTuple):
-    """A check: it returns why the token does not pass, or `None`; it may run once those that it `needs` passed."""
+    """A step: `run` returns why the token does not pass, or `None`.
+
+    It may run once the steps in `needs` have passed.
+    """
 
     name: str
     run: Callable[[Verification], Rejected | None]
@@ -131,4 +134,4 @@ STEPS = (
     Step("signature", _check_signature, ("key",)),
     *map(_build_claim_step, CLAIM_CHECKS),
 )
-"""INVARIANT: each needs only steps that stand before it (held by a test)."""
+"""INVARIANT: each step needs only steps before it (a test checks it)."""

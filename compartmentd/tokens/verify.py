@@ -1,4 +1,4 @@
-"""From a token's text to whose it is: the one way in for every token, whatever brought it."""
+"""Verifies a token: the only way from its text to its subject, wherever the token came from."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from compartmentd.tokens.steps import STEPS, Verification
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A token that counts. `ends_at` is wall time in seconds, the earlier of `exp` and `iat` + `max_age`.
+    """A verified token. `ends_at` is wall time in seconds: the earlier of `exp` and `iat` + `max_age`.
 
-    `typ` is the header's; with it and the claims the token can be judged again under another key set, without
-    the token itself. Nothing that it holds can refer to it, so the garbage collector need not look at it.
+    `typ` is the header's; with it and the claims the token can be verified again under another key set, without its
+    text. None of its values can refer back to it, so the garbage collector need not track it.
     """
 
     subject: Subject
@@ -40,9 +40,14 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def verify(
     token: str, keys: KeySet, use: Use, now: float, accept: Collection[EntryName] | None = None
 ) -> Verified | Rejected:
-    """Judge a token for a use, at a time; `accept` narrows the entries (those of a namespace).
+    """Verify a token. Total: any text gives a value, never an exception.
 
-    Total: any text gives a value, never an exception.
+    Args:
+        token: The token's text.
+        keys: The entries and keys in force.
+        use: The use of the token.
+        now: Wall time in seconds.
+        accept: The names of the entries that are accepted here (those of a namespace); `None` accepts all.
     """
     verification = Verification(token, keys, use, now, accept)
     for step in STEPS:
@@ -53,7 +58,7 @@ def verify(
 
 
 def build_verified(verification: Verification) -> Verified:
-    """Return what a token came to that has passed every step."""
+    """Return the result for a token that has passed every step."""
     claims, entry = verification.claims, verification.entry
     return Verified(
         subject=Subject(entry.name, read_subject(claims, entry)),
@@ -68,10 +73,18 @@ def build_verified(verification: Verification) -> Verified:
 def reverify(
     verified: Verified, keys: KeySet, use: Use, now: float, accept: Collection[EntryName] | None = None
 ) -> Verified | Rejected:
-    """Judge a token verified earlier under the entries and keys of now, as a reload does for live sessions.
+    """Verify a token again under other entries and keys, as a reload does for live sessions.
 
-    The signature needs no second look; the key that made it must still be there, for that algorithm. A token
-    that only ran out is `token_expired`; whatever else it fails by now, it was good before: `revoked`.
+    The signature is not checked again, but the key that made it must still be present for that algorithm. A
+    token that has merely ended is rejected as `token_expired`; any other failure is `revoked`, since the token
+    was good before.
+
+    Args:
+        verified: The result of the earlier verification.
+        keys: The entries and keys in force now.
+        use: The use of the token.
+        now: Wall time in seconds.
+        accept: As in `verify`.
     """
     entry = choose_entry(verified.claims, keys, use, accept)
     if isinstance(entry, Rejected):
@@ -99,7 +112,7 @@ def _mark_revoked(rejected: Rejected) -> Rejected:
 
 
 def build_principal(verified: Verified, entry: IssuerEntry) -> Principal:
-    """Return the verified token's holder, as rules see it; `entry` is the one that verified it."""
+    """Return the principal of a verified token, as rules see it; `entry` is the entry that verified it."""
     scopes, uncertain = collect_scopes(verified.claims, entry.scopes)
     return Principal(
         subject=verified.subject,

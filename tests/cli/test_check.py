@@ -220,7 +220,9 @@ def test_a_certificate_is_read_with_its_key(check, tmp_path):
     (tmp_path / "server.key").write_bytes(certificates.make().key)
     result = check(secured=secured)
     assert result.exit_code == 1
-    assert result.stdout.startswith("secured.yaml:4:32: error: the private key in `server.key` is not that")
+    assert result.stdout.startswith(
+        "secured.yaml:4:32: error: the private key in `server.key` does not belong"
+    )
     certificates.write(tmp_path, certificates.make(starts=-2, ends=-1))
     told = check(secured=secured).stdout
     assert told.startswith("secured.yaml:4:15: warning: the certificate in `server.crt` has expired")

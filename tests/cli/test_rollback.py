@@ -113,7 +113,7 @@ def test_what_would_be_deleted_is_asked_about(place: Place) -> None:
 def test_what_is_damaged_is_listed_and_not_restored(place: Place) -> None:
     path = place.history.directory / place.history.list_entries()[1].file
     path.write_bytes(path.read_bytes()[:-3])
-    assert "damaged: it is not whole" in place.run().output
+    assert "damaged: it is incomplete" in place.run().output
     assert "cannot be restored" in place.refused("2")
     assert place.path.read_text() == NEW
 

@@ -97,7 +97,7 @@ async def test_so_are_keys_that_nobody_can_use(web: Web) -> None:
         (Response(200, {}, b"<html>"), "the discovery document is not JSON"),
         (
             Response(200, {}, json.dumps({"issuer": "https://evil.example", "jwks_uri": KEYS}).encode()),
-            f"the discovery document names another issuer, `https://evil.example`, than `{ISSUER}`",
+            f"the discovery document names `https://evil.example` as issuer instead of `{ISSUER}`",
         ),
     ],
 )

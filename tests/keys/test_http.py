@@ -91,15 +91,15 @@ async def breaking_off(writer: asyncio.StreamWriter) -> None:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        (answer(b"x" * (MOST_BYTES + 1)), "breaks off its answer, or answers more than 256 KiB"),
-        (endless, "breaks off its answer, or answers more than 256 KiB"),
+        (answer(b"x" * (MOST_BYTES + 1)), "breaks off its answer, or sends more than 256 KiB"),
+        (endless, "breaks off its answer, or sends more than 256 KiB"),
         (dripping, TOO_LATE),
         (silent, TOO_LATE),
-        (breaking_off, "breaks off its answer, or answers more than 256 KiB"),
-        (b"", "breaks off its answer, or answers more than 256 KiB"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "breaks off its answer, or answers more than 256 KiB"),
-        (b"\x00" * 100_000, "does not speak HTTP as it should"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", "does not speak HTTP as it should"),
+        (breaking_off, "breaks off its answer, or sends more than 256 KiB"),
+        (b"", "breaks off its answer, or sends more than 256 KiB"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "breaks off its answer, or sends more than 256 KiB"),
+        (b"\x00" * 100_000, "does not speak HTTP correctly"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", "does not speak HTTP correctly"),
     ],
 )
 async def test_an_answer_that_is_none(script: bytes | Callable[..., object], why: str) -> None:

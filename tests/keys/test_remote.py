@@ -175,7 +175,7 @@ FAULTS: dict[str, tuple[Script, str]] = {
     "garbage": (answer(b"<html>maintenance</html>"), "is not JSON"),
     "empty body": (answer(b""), "is not JSON"),
     "empty set": (answer(b'{"keys": []}'), "none of the 0 keys"),
-    "no set": (answer(b'{"issuer": "x"}'), "is no JSON Web Key Set"),
+    "no set": (answer(b'{"issuer": "x"}'), "is not a JSON Web Key Set"),
     "foreign keys": (answer(b'{"keys": [{"kty": "XYZ"}]}'), "none of the 1 keys"),
     "private key": (answer(forge.jwks(PRIVATE)), "private or symmetric"),
     "compressed": (answer(keyset("b"), Content_Encoding="gzip"), "compressed"),
@@ -218,7 +218,7 @@ async def test_an_issuer_that_is_another_now_replaces_nothing_either() -> None:
             await now.fetch()
             await now.fetch()
             assert now.kids() == ["a"]
-            assert "names another issuer" in now.remote.status()[CORP]["error"]
+            assert "as issuer instead of" in now.remote.status()[CORP]["error"]
 
 
 async def test_a_bad_key_is_left_out_and_the_good_ones_count(caplog: pytest.LogCaptureFixture) -> None:
@@ -473,7 +473,7 @@ async def test_a_crowd_that_waited_does_not_hold_the_loop_when_it_is_told(
             await eventually(lambda: len(told) == 1000, "all of them")
             assert await pauses.stop() < 0.05  # half a second at once
             assert told == list(range(1000))
-    assert "telling of an answer failed" in caplog.text
+    assert "reporting a fetched key failed" in caplog.text
 
 
 LARGE = b", ".join([keyset(*map(str, range(8)))[len(b'{"keys": [') : -len(b"]}")]] * 60)

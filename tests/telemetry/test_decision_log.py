@@ -126,7 +126,7 @@ def test_a_refused_connect_tells_what_the_token_lacks(log: Log) -> None:
     [
         ("/nowhere", "/nowhere"),
         ("/" + "n" * 500, "/" + "n" * (LONGEST - 1) + "…"),
-        ("/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln", "(left out: it looks like a token)"),
+        ("/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln", "(omitted: it looks like a token)"),
     ],
 )
 def test_a_connect_to_what_is_not_declared_is_told(log: Log, named: str, shown: str) -> None:
@@ -221,7 +221,7 @@ def test_a_crowd_that_is_let_in_is_told_whole(log: Log) -> None:
     ("said", "shown"),
     [
         ("r" * 1000, "r" * LONGEST + "…"),
-        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln", "(left out: it looks like a token)"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln", "(omitted: it looks like a token)"),
         ("x\ny", "x\ny"),
     ],
 )

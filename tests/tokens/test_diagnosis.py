@@ -88,7 +88,7 @@ def test_every_mistake_is_found_at_once(text: str, reasons: dict[str, str], skip
 
 
 def test_what_is_not_looked_at_says_why() -> None:
-    assert diagnose("opaque", KEYS, "connect", NOW).findings[3].detail == "not looked at: it needs payload"
+    assert diagnose("opaque", KEYS, "connect", NOW).findings[3].detail == "skipped: it needs payload"
 
 
 def test_a_use_that_the_entry_does_not_list() -> None:

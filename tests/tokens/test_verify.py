@@ -275,9 +275,9 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "exp a string": (token(exp="9999999999"), "bad_time", "`exp`", {}),
     "exp true": (token(exp=True), "bad_time", "`exp`", {}),
     "exp a list": (token(exp=[LATER]), "bad_time", "`exp`", {}),
-    "exp 1e308": (token(exp=1e308), "bad_time", "no time in seconds", {}),
-    "exp 2**64-1": (token(exp=2**64 - 1), "bad_time", "no time in seconds", {}),
-    "exp negative": (token(exp=-1), "bad_time", "no time in seconds", {}),
+    "exp 1e308": (token(exp=1e308), "bad_time", "not a time in seconds", {}),
+    "exp 2**64-1": (token(exp=2**64 - 1), "bad_time", "not a time in seconds", {}),
+    "exp negative": (token(exp=-1), "bad_time", "not a time in seconds", {}),
     "exp in milliseconds": (token(exp=LATER * 1000), "bad_time", "(in milliseconds?)", {}),
     "iat a string": (token(iat=str(NOW)), "bad_time", "`iat`", {}),
     "iat false": (token(iat=False), "bad_time", "`iat`", {}),
@@ -383,10 +383,10 @@ def test_a_session_ends_at_the_earlier_of_exp_and_max_age() -> None:
 
 
 SENTENCES = [
-    (token(exp=1e308), {}, "`exp` of the token is no time in seconds"),
-    (token(exp=253402300799 * 1000 + 1), {}, "`exp` of the token is no time in seconds"),
-    (token(exp=253402300799 * 1000), {}, "`exp` of the token is no time in seconds (in milliseconds?)"),
-    (token(exp=253402300800), {}, "`exp` of the token is no time in seconds (in milliseconds?)"),
+    (token(exp=1e308), {}, "`exp` of the token is not a time in seconds"),
+    (token(exp=253402300799 * 1000 + 1), {}, "`exp` of the token is not a time in seconds"),
+    (token(exp=253402300799 * 1000), {}, "`exp` of the token is not a time in seconds (in milliseconds?)"),
+    (token(exp=253402300800), {}, "`exp` of the token is not a time in seconds (in milliseconds?)"),
     (token(exp=NOW - 9.75), {}, "the token expired 9.8 s ago"),
     (token(exp=NOW - 10), {}, "the token expired 10 s ago"),
     (token(exp=NOW - 86213), {"max_age": 1e6}, "the token expired 23 h 56 min (86213 s) ago"),
@@ -569,10 +569,10 @@ def test_use_and_accepted_entries_narrow() -> None:
     assert accepted(GOOD, keys, use="admin", accept=None)
     assert refusal(GOOD, keys, use="api").reason == "not_for_this_use"
     assert accepted(GOOD, keys, accept=(EntryName("x"), EntryName("corp")))
-    assert "those of `x`" in refusal(GOOD, keys, accept=(EntryName("x"),)).detail
+    assert "tokens of `x`" in refusal(GOOD, keys, accept=(EntryName("x"),)).detail
     nowhere = refusal(GOOD, keys, accept=())
     assert nowhere.reason == "not_accepted_here"
-    assert nowhere.detail.endswith("those of none")
+    assert nowhere.detail.endswith("tokens of none")
 
 
 def test_key_sets_are_immutable_and_leave_out_keys_of_others() -> None:

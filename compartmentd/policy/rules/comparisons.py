@@ -55,8 +55,8 @@ CompiledTest: TypeAlias = Callable[[Readings, Any, float], Result]
 
 TRUE_RESULT = Result(Truth.TRUE)
 FALSE_RESULT = Result(Truth.FALSE)
-WRONG_TYPE = Result(Truth.UNKNOWN, "the value is of a type that this test cannot compare")
-_WRONG_ITEM = Result(Truth.UNKNOWN, "an item is of a type that this test cannot compare")
+WRONG_TYPE = Result(Truth.UNKNOWN, "the value has a type that this test cannot compare")
+_WRONG_ITEM = Result(Truth.UNKNOWN, "an item has a type that this test cannot compare")
 
 
 def get_json_type(value: object) -> JsonType:

@@ -36,10 +36,8 @@ from compartmentd.policy.rules.describe import describe_missing_claim, describe_
 
 _NO_TOKEN = Result(Truth.UNKNOWN, "there is no token")
 _MOVED = Result(Truth.UNKNOWN, "the provider did not put the claim into the token (overage)")
-_NO_OBJECT = Result(Truth.UNKNOWN, "the path meets something else than an object before its end")
-_UNCERTAIN = Result(
-    Truth.UNKNOWN, "a claim that scopes are taken from is of the wrong type or not in the token"
-)
+_NO_OBJECT = Result(Truth.UNKNOWN, "the path leads through a value that is not an object")
+_UNCERTAIN = Result(Truth.UNKNOWN, "a claim that lists scopes has the wrong type or is not in the token")
 
 
 class Condition(ABC):

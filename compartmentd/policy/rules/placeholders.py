@@ -25,12 +25,12 @@ def parse_text(text: str) -> Text | PatternProblem:
         elif name is None:
             brace = piece.group()
             return PatternProblem(
-                piece.start(), f"`{brace}` has no other half", f"write `{brace}{brace}` for the brace itself"
+                piece.start(), f"`{brace}` has no partner", f"write `{brace}{brace}` for the brace itself"
             )
         elif not _NAME.fullmatch(name):
             return PatternProblem(
                 piece.start(),
-                f"`{piece.group()}` is no placeholder",
+                f"`{piece.group()}` is not a placeholder",
                 "a parameter's name is letters, digits, `_` and `-`, and begins with a letter or `_`",
             )
         else:

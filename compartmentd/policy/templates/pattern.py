@@ -33,7 +33,7 @@ _ESCAPES = {"d": "[0-9]", "w": "[A-Za-z0-9_]", "s": "[ ]", "D": "[^0-9]", "W": "
 _REFUSED = {
     ".": (
         "`.` is not part of the pattern grammar",
-        "write `[.]` for a dot, or a class of what may stand here",
+        "write `[.]` for a dot, or a class of the characters that may be here",
     ),
     "^": (
         "`^` is not part of the pattern grammar",
@@ -45,7 +45,7 @@ _REFUSED = {
     ),
     "|": (
         "`|` is not part of the pattern grammar",
-        "write `[|]` for a bar; alternatives are spelled `one_of`",
+        "write `[|]` for a bar; for alternatives use `one_of`",
     ),
     "(": ("`(` is not part of the pattern grammar", "write `[(]` for a parenthesis; there are no groups"),
     ")": ("`)` is not part of the pattern grammar", "write `[)]` for a parenthesis; there are no groups"),
@@ -94,7 +94,7 @@ class _Parser:
     def parse_items(self) -> list[CharClass]:
         if not self.text:
             raise _Invalid(
-                0, "the pattern is empty", "say which characters may stand here, as in `[a-z0-9]{1,40}`"
+                0, "the pattern is empty", "write the characters that may be here, as in `[a-z0-9]{1,40}`"
             )
         items = []
         while self.at < len(self.text):
@@ -115,7 +115,7 @@ class _Parser:
         if character in _SIGNS or character == "{":
             raise _Invalid(
                 start,
-                f"`{character}` stands after nothing that it could count",
+                f"`{character}` has nothing before it to count",
                 f"write `[{character}]` for the character itself",
             )
         if character in _REFUSED:
@@ -134,8 +134,8 @@ class _Parser:
         if not possible:
             raise _Invalid(
                 start,
-                "no room name can hold what stands here",
-                "room names hold no control characters and no lone surrogates",
+                "no room name can contain this",
+                "room names contain no control characters and no lone surrogates",
             )
         return possible
 
@@ -146,7 +146,9 @@ class _Parser:
         while (character := self._peek()) != "]" or first:
             if not character:
                 raise _Invalid(
-                    start, "the class is not closed", "end it with `]`; a `]` in a class stands first"
+                    start,
+                    "the class is not closed",
+                    "end it with `]`; a `]` inside a class must be its first character",
                 )
             ranges.append(self._parse_range(character, first=first))
             first = False
@@ -166,16 +168,14 @@ class _Parser:
             )
         self.at += 1
         if low == "-" and not first and self._peek() != "]":
-            raise _Invalid(
-                start, "`-` stands between nothing that it could join", "put `-` first in the class"
-            )
+            raise _Invalid(start, "`-` is not between two characters", "put `-` first in the class")
         high = self.text[self.at + 1 : self.at + 2]
         if low == "-" or self._peek() != "-" or high in ("", "]"):
             return ord(low), ord(low)
         if high == "\\":
             raise self._explain_backslash(self.at + 1)
         if high < low:
-            raise _Invalid(start, f"the range `{low}-{high}` is upside down", f"write `{high}-{low}`")
+            raise _Invalid(start, f"the range `{low}-{high}` is reversed", f"write `{high}-{low}`")
         self.at += 2
         return ord(low), ord(high)
 
@@ -189,7 +189,7 @@ class _Parser:
         else:
             return 1, 1
         if (again := self._peek()) and again in "?*+{":
-            raise _Invalid(self.at, f"`{again}` stands after another count", "give one count, as in `{1,40}`")
+            raise _Invalid(self.at, f"`{again}` follows another count", "give one count, as in `{1,40}`")
         return count
 
     def _parse_braces(self, start: int) -> tuple[int, int]:
@@ -208,7 +208,9 @@ class _Parser:
         if max(low, high) > MAX_COUNT:
             raise _Invalid(start, f"the largest count is {MAX_COUNT}", "a room name is never longer")
         if low > high:
-            raise _Invalid(start, "the count is upside down", f"write `{{{high},{low}}}`")
+            raise _Invalid(start, "the count is reversed", f"write `{{{high},{low}}}`")
         if high == 0:
-            raise _Invalid(start, "what stands zero times can be left out", "remove it, or raise the count")
+            raise _Invalid(
+                start, "a part that occurs zero times can be left out", "remove it, or raise the count"
+            )
         return low, high

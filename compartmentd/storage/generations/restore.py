@@ -45,21 +45,21 @@ def plan_restoration(path: str, contents: Contents, disk: FileAccess) -> Restora
     """
     main = posixpath.basename(path)
     if contents[0][0] != main:
-        raise UsageError(f"that one was kept of `{contents[0][0]}`, and not of `{main}`")
+        raise UsageError(f"that configuration was kept for `{contents[0][0]}`, not for `{main}`")
     kept = {join_kept_path(path, name): raw for name, raw in contents}
     now, then = load(path, disk), load(path, KeptFiles(path, contents, disk))
     surplus = _find_surplus(then.globs, kept, disk)
     used = {join_kept_path(path, name): raw for name, raw in now.contents}
     before = {**used, **_read_existing((*kept, *surplus), disk)}
     writes = {file: raw for file, raw in kept.items() if before.get(file) != raw}
-    doubts = [f"`{file}` would be deleted: a restored `include` would find it" for file in surplus]
+    doubts = [f"`{file}` would be deleted: the restored `include` would match it" for file in surplus]
     doubts += [
-        f"`{file}` would be overwritten, and the configuration there now does not use it"
+        f"`{file}` would be overwritten, although the present configuration does not use it"
         for file in writes
         if file in before and file not in used
     ]
     doubts += [
-        f"`{file}` would be written, outside of the configuration's directory"
+        f"`{file}` would be written outside the configuration's directory"
         for file in writes
         if file not in used and not _is_beneath(path, file)
     ]

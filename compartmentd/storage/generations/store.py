@@ -30,7 +30,7 @@ _NAME = re.compile(r"([0-9]{15})-([0-9a-f]{64})\.(accepted|replaced)")
 
 
 class DamagedGeneration(ValueError):
-    """A kept configuration is not what was written; the text says how, and quotes nothing."""
+    """A kept configuration is not as it was written; the text says how, and quotes nothing."""
 
 
 class StoredGeneration(msgspec.Struct, frozen=True):
@@ -84,17 +84,17 @@ class GenerationStore:
         """Return the files of a kept configuration.
 
         Raises:
-            Damaged: it is not what was written, or cannot be read.
+            Damaged: it is not as it was written, or cannot be read.
         """
         try:
             kept = msgspec.msgpack.decode((self.directory / entry.file).read_bytes(), type=_Kept)
         except OSError as error:
             raise DamagedGeneration((error.strerror or "it cannot be read").lower()) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise DamagedGeneration("it is not whole") from None
+            raise DamagedGeneration("it is incomplete") from None
         if kept.version != VERSION:
             raise DamagedGeneration(
-                f"it is of version {kept.version}, and this compartmentd knows version {VERSION}"
+                f"it is of version {kept.version}, and this compartmentd supports version {VERSION}"
             )
         contents = tuple((os.fsdecode(file.name), file.content) for file in kept.files)
         if not contents or digest_of_files(contents) != entry.digest:

@@ -125,7 +125,7 @@ class Watcher:
                 try:
                     self._look(news)
                 except Exception as error:  # noqa: BLE001 - told to the loop; the next poll tries again
-                    self._report_failure("files could not be looked at", error)
+                    self._report_failure("files could not be checked", error)
                 self._loop.call_soon_threadsafe(_resolve_all, news)
         finally:
             self._events.close()
@@ -169,7 +169,7 @@ class Watcher:
             self._warned.clear()
         elif refused not in self._warned:
             self._warned.add(refused)
-            text = f"{refused}: changes are seen by looking every {self._pace.poll:g} s"
+            text = f"{refused}: changes are found by polling every {self._pace.poll:g} s"
             self._loop.call_soon_threadsafe(self._warn, text)
 
     def _list_files(self) -> set[str]:

@@ -402,7 +402,7 @@ def test_the_reason_names_the_parts_that_decided() -> None:
         "  false scope chat:admin",
         "  unknown all",
         "    unknown claim [roles, x] contains {p}",
-        "      unknown the path meets something else than an object before its end",
+        "      unknown the path leads through a value that is not an object",
         "  false rule staff",
         "    false claim late is past",
         "      false the token has no claim `late`",

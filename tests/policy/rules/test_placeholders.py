@@ -29,16 +29,16 @@ def test_a_text_is_literals_and_parameters_in_turn(string: str, parts: tuple[str
 @pytest.mark.parametrize(
     ("string", "offset", "message"),
     [
-        ("{a", 0, "no other half"),
-        ("ab}", 2, "no other half"),
-        ("a}b{", 1, "no other half"),
-        ("{", 0, "no other half"),
-        ("{}", 0, "no placeholder"),
-        ("x{a b}", 1, "no placeholder"),
-        ("{1a}", 0, "no placeholder"),
-        ("{-a}", 0, "no placeholder"),
-        ("{a{b}}", 0, "no other half"),
-        ("{" + "x" * 65 + "}", 0, "no placeholder"),
+        ("{a", 0, "no partner"),
+        ("ab}", 2, "no partner"),
+        ("a}b{", 1, "no partner"),
+        ("{", 0, "no partner"),
+        ("{}", 0, "not a placeholder"),
+        ("x{a b}", 1, "not a placeholder"),
+        ("{1a}", 0, "not a placeholder"),
+        ("{-a}", 0, "not a placeholder"),
+        ("{a{b}}", 0, "no partner"),
+        ("{" + "x" * 65 + "}", 0, "not a placeholder"),
     ],
 )
 def test_a_brace_that_means_nothing_is_told_with_its_place(string: str, offset: int, message: str) -> None:

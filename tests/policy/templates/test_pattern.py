@@ -78,7 +78,7 @@ def test_what_a_pattern_means(pattern: str, items: list[CharClass]) -> None:
         ("a{\u0663}", 1, "`{n}` or `{m,n}`", "{0,40}"),  # a digit, but not an ASCII one
         ("a{257}", 1, "256", "longer"),
         ("a{1,99999999999999999999}", 1, "256", "longer"),
-        ("a{3,2}", 1, "upside down", "`{2,3}`"),
+        ("a{3,2}", 1, "reversed", "`{2,3}`"),
         ("a{0}", 1, "zero times", "remove"),
         ("[a-z", 0, "not closed", "`]`"),
         ("[]", 0, "not closed", "`]`"),

@@ -159,7 +159,7 @@ def test_a_new_file_outside_of_the_configurations_directory_is_a_doubt(place: Pl
     text = f"version: 1\nnamespaces: {{/: {{connect: public, events: {{e: {{schema: {named}}}}}}}}}\n"
     restoration = plan_restoration(path, (("c.yaml", text.encode()), (named, b"{}")), Disk())
     assert restoration.problems == ()
-    assert ["outside of the configuration's directory" in doubt for doubt in restoration.doubts] == [True]
+    assert ["outside the configuration's directory" in doubt for doubt in restoration.doubts] == [True]
 
 
 def test_of_another_name_is_not_put_in_its_place(place: Place) -> None:

@@ -518,7 +518,7 @@ async def test_without_event_queues_the_poll_is_left_and_said_once(file: Path) -
             assert await told.change() == {str(file)}
         why = "EMFILE: fs.inotify.max_user_instances, or the limit of open files"
         assert told.warnings == [
-            f"the system allows no more event queues ({why}): changes are seen by looking every 0.05 s"
+            f"the system allows no more event queues ({why}): changes are found by polling every 0.05 s"
         ]
 
 
@@ -552,7 +552,7 @@ async def test_a_directory_that_cannot_be_watched_is_polled(
         wanted = (
             []
             if warning is None
-            else [warning.format(file.parent) + ": changes are seen by looking every 0.05 s"]
+            else [warning.format(file.parent) + ": changes are found by polling every 0.05 s"]
         )
         assert told.warnings == wanted
         # Once it can be watched, it is; and if that ends, it is said again.
