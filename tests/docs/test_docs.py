@@ -1,4 +1,4 @@
-"""README and documentation cannot rot: their configurations compile, their tables are those of the code."""
+"""The documentation cannot rot: its configurations compile, its command lines parse, its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import NamedTuple
+from textwrap import dedent
+from typing import Any, NamedTuple
 
 import click
 import pytest
 import yaml
 
 from compartmentd.analysis.cases import collect_people, read_cases
-from compartmentd.cli.main import COMMANDS, cli
+from compartmentd.cli.main import cli
 from compartmentd.configuration.compiler import load
-from compartmentd.policy.codes import MEANINGS
-from tests.test_layers import LAYERS
+from compartmentd.storage.files import Disk
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+PAPERS = [*sorted(ROOT.glob("*.md")), *PAGES]
+FILES = sorted(DOCS.rglob("*.yaml"))
+
+FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
@@ -42,14 +46,25 @@ class Block(NamedTuple):
 def blocks_of(page: Path) -> Iterator[Block]:
     """Yield the blocks of a page, each with the heading under which it stands."""
     text = page.read_text()
-    for found in re.finditer(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+    for found in FENCED.finditer(text):
         headings = re.findall(r"^#+ (.*)$", text[: found.start()], re.MULTILINE)
-        yield Block(page, headings[-1], found[1], found[2])
+        if not found[3].lstrip().startswith("--8<--"):  # a file that is shown has a test of its own
+            yield Block(page, headings[-1], found[2], dedent(found[3]))
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors of a page's headings: those that are written, and those that MkDocs makes of the text."""
+    anchors = set()
+    for heading in re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE):
+        written = re.search(r"\{ #(\S+) \}$", heading)
+        plain = re.sub(r"[^\w\s-]", "", re.sub(r"\]\([^)]*\)", "", heading)).strip().lower()
+        anchors.add(written[1] if written else re.sub(r"[-\s]+", "-", plain))
+    return anchors | set(re.findall(r"`\{ #(\S+) \}", page.read_text()))
 
 
 BLOCKS = [
     block
-    for page in PAGES
+    for page in PAPERS
     if page.parent.name != "reference"  # generated, with a test of its own
     for block in blocks_of(page)
 ]
@@ -145,46 +160,40 @@ def test_there_are_examples() -> None:
     assert len(COMMAND_LINES) >= 10
 
 
-def rows(header: str) -> list[list[str]]:
-    """Return the cells of the table whose header row begins so."""
-    start = README.index(f"| {header} |")
-    table = README[start:].split("\n\n", 1)[0].splitlines()[2:]
-    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in table]
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_every_file_that_a_page_shows_compiles(file: Path) -> None:
+    loaded = load(str(file), Disk())
+    assert [str(problem) for problem in loaded.problems if problem.severity != "note"] == []
+    assert loaded.configuration is not None
 
 
-def test_the_table_of_codes_is_the_table_of_the_code() -> None:
-    documented = {row[0].strip("` "): row for row in rows("code")}
-    assert set(documented) == {str(code) for code in MEANINGS}
-    for code, meaning in MEANINGS.items():
-        _, text, retry = documented[str(code)]
-        assert text.split(":")[0] == meaning.text, code
-        assert (not retry.startswith("no")) is (meaning.retry or meaning.retry_closing), code
+@pytest.mark.parametrize("page", PAPERS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_a_file_and_to_a_heading(page: Path) -> None:
+    outside = re.sub(r"#only-(?:light|dark)\b", "", FENCED.sub("", page.read_text()))
+    for target, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", outside):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors_of(file), f"{target}#{anchor}"
 
 
-def test_the_table_of_commands_is_the_command_line() -> None:
-    documented = {re.findall(r"`([a-z-]+)", row[0])[0] for row in rows("command")}
-    assert documented == set(COMMANDS)
+@pytest.mark.parametrize("page", PAPERS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_files_of_the_repository_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"`((?:config|debian|docs|schemas|tests|tools)/[\w./@-]+)`", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_the_map_names_everything_that_is_there() -> None:
-    named = " ".join(row[0] + row[1] for row in rows("where"))
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    top = {file.split("/")[0] for file in listed.splitlines() if "/" in file}
-    configured = {
-        "/".join(f.split("/")[:2])
-        for f in listed.splitlines()
-        if f.count("/") > 1 and f.startswith("config/")
-    }
-    parts = {"config/demo", "config/events", "config/keys"}  # of the two configurations
-    assert [name for name in (top - {"config"}) | (configured - parts) if f"{name}/" not in named] == []
+def test_every_page_is_in_the_navigation() -> None:
+    def walk(item: Any) -> Iterator[str]:
+        if isinstance(item, str):
+            yield item
+        else:
+            for part in item.values() if isinstance(item, dict) else item:
+                yield from walk(part)
+
+    named = list(walk(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
+    assert sorted(named) == sorted(page.relative_to(DOCS).as_posix() for page in PAGES)
 
 
-def test_the_table_of_layers_is_the_one_that_is_held() -> None:
-    documented = [set(re.findall(r"`([a-z_]+)/?`", row[1])) for row in rows("layer")]
-    assert documented == [set(row.members) - {"__main__"} for row in LAYERS]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+def test_the_rooms_of_the_documentation_are_these() -> None:
+    names = ["Home", "Start", "Concepts", "Guides", "Clients", "Operate", "Reference", "Help"]
+    assert [next(iter(part)) for part in yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]] == names
