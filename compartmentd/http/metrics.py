@@ -177,9 +177,9 @@ def _sessions(hub: Hub) -> Iterator[Metric]:
     live, declared = hub.registry.namespaces, _declared(hub)
     sessions = [((name,), len(live[name].sessions) if name in live else 0) for name in declared]
     yield _samples("sessions", sessions)
-    rooms = _largest({name: place.rooms_by_template for name, place in live.items()})
+    rooms = _largest(hub.census.rooms)
     yield _samples("rooms", rooms)
-    members = _largest({name: place.members_by_template for name, place in live.items()})
+    members = _largest(hub.census.members)
     yield _samples("memberships", members)
     ended = [((code.value,), count) for code, count in hub.counters.ended.items()]
     yield _samples("sessions_ended", ended)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compartmentd.sessions.registry import Session
+from compartmentd.sessions.session import Session
 
 
 class Agenda:

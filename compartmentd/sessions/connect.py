@@ -18,7 +18,7 @@ from compartmentd.sessions.credentials import Credential, credential
 from compartmentd.sessions.key_wait import KeyFinder, KeyWait
 from compartmentd.sessions.rates import ConnectionRates
 from compartmentd.sessions.reevaluate import Reevaluation, find_principal
-from compartmentd.sessions.registry import EXPIRING, NamespaceState, Session
+from compartmentd.sessions.session import EXPIRING, NamespaceState, Session
 from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.rejected import Rejected, RejectReason, reject
 from compartmentd.tokens.verify import Verified

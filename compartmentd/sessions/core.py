@@ -27,13 +27,15 @@ from compartmentd.protocol.application import Peer
 from compartmentd.sessions import replies
 from compartmentd.sessions.agenda import Agenda
 from compartmentd.sessions.audit import AuditLog, Occasion, Record, select_claims
+from compartmentd.sessions.census import Census
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import ADMINISTRATION, Counters
 from compartmentd.sessions.fanout import Fanout
 from compartmentd.sessions.flood import Flood
 from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
-from compartmentd.sessions.registry import Registry, Session
+from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.revocations import Revocation, Revocations
+from compartmentd.sessions.session import Session
 from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.verify import Verified
 
@@ -65,7 +67,8 @@ class Core:
         self.snapshot = snapshot
         self.clock = clock
         self.journal = journal
-        self.registry = Registry()
+        self.census = Census()
+        self.registry = Registry(self.census)
         self.agenda = Agenda()
         self.counters = Counters()
         self.fanout = Fanout(self.counters)
@@ -369,16 +372,16 @@ class Core:
             return
         self.counters.ended[code] += 1
         self.record("end", snapshot, session.namespace.name, session=session, code=code)
-        self.forget(session)
+        self.forget(session, code)
         session.send(replies.closing(session.namespace.prefix, code))
         session.peer.end(session.namespace.name)
 
-    def forget(self, session: Session) -> None:
-        """Take a session out of everything; what waited for it is dropped."""
+    def forget(self, session: Session, code: Code | None = None) -> None:
+        """Take a session out of everything; what waited for it is dropped. `code` is why, if not its client."""
         session.ended = True
         session.unjudged = None
         self.agenda.move(session, None)
-        self.registry.remove(session)
+        self.registry.remove(session, code)
         if session.peer.memo is not None:
             self._rates_of(session.peer).keep(session)
 

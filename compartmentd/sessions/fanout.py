@@ -10,7 +10,7 @@ from __future__ import annotations
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.message import Batch, Message
 from compartmentd.sessions.counters import Counters
-from compartmentd.sessions.registry import NamespaceState, Room, Session
+from compartmentd.sessions.session import NamespaceState, Room, Session
 
 _FEW = 4
 """Members up to which messages are not batched: keeping a batch would cost more than it saves."""

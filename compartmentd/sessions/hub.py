@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from math import inf
 from typing import Any
 
 from compartmentd.configuration.snapshot import Snapshot
@@ -21,6 +22,7 @@ from compartmentd.protocol.application import Peer
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import replies
 from compartmentd.sessions.audit import AuditLog, NullAuditLog
+from compartmentd.sessions.census import Census
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.connect import Connector
 from compartmentd.sessions.core import Core
@@ -29,9 +31,10 @@ from compartmentd.sessions.join import Joiner
 from compartmentd.sessions.key_wait import KeyFinder
 from compartmentd.sessions.publish import Publisher
 from compartmentd.sessions.reevaluate import Evictions, Reevaluation
-from compartmentd.sessions.registry import Registry, Session
+from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.sessions.revocations import Revocation, Revocations
+from compartmentd.sessions.session import Session
 from compartmentd.sessions.sweep import Sweep
 from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.rejected import Rejected
@@ -41,7 +44,17 @@ PUBLISH = b'["publish",'
 
 
 class Hub:
-    """Implements `protocol.application.Application`, and what the daemon asks of it."""
+    """Implements `protocol.application.Application`, and what the daemon asks of it.
+
+    Args:
+        snapshot: The first snapshot.
+        clock: Tells the time.
+        new_sid: Returns an unguessable session id, another one each time.
+        failed: Is called with an error of ours that ended a session.
+        journal: Reads the decisions.
+        keys: Knows the keys that are fetched.
+        parking: Seconds for which a session outlives its connection; 0 ends it with that.
+    """
 
     def __init__(
         self,
@@ -52,6 +65,7 @@ class Hub:
         failed: Callable[[Exception], None],
         journal: AuditLog | None = None,
         keys: KeyFinder | None = None,
+        parking: float = 0.0,
     ) -> None:
         self._core = core = Core(snapshot, clock, journal or NullAuditLog())
         self._joiner = Joiner(core)
@@ -61,6 +75,7 @@ class Hub:
         self._sweep = Sweep(core)
         self._keep_revocations()
         self._leaving = False
+        self._parking = parking
         self._requests: dict[str, Callable[[Session, Snapshot, bytes | None, list[Any]], None]] = {
             "join": self._joiner.join,
             "leave": self._joiner.leave,
@@ -76,6 +91,11 @@ class Hub:
     def registry(self) -> Registry:
         """Who is where; to be read, not changed."""
         return self._core.registry
+
+    @property
+    def census(self) -> Census:
+        """How many rooms and members each template has."""
+        return self._core.census
 
     @property
     def counters(self) -> Counters:
@@ -157,12 +177,19 @@ class Hub:
         """Forget the sessions of a connection that has ended."""
         self._core.floods.pop(id(peer), None)
         self._connector.gone(peer)
-        if reason == "slow":
-            self._core.counters.ended[Code.SLOW] += len(sessions)
+        code = Code.SLOW if reason == "slow" else None
+        if code is not None:
+            self._core.counters.ended[code] += len(sessions)
         peer.memo = None
+        parks = self._parking > 0.0 and code is None and not self._leaving
+        until = self._core.clock.monotonic() + self._parking
         for session in sessions:
-            if not session.ended:
-                self._core.forget(session)
+            if session.ended:
+                continue
+            if parks:
+                self._core.registry.park(session, until)
+            else:
+                self._core.forget(session, code)
 
     # --- reload ----------------------------------------------------------------------------------------------
 
@@ -186,11 +213,7 @@ class Hub:
         unchanged = ReloadDiff.between(core.snapshot, snapshot)
         core.snapshot = snapshot
         self._keep_revocations()
-        core.unjudged = deque(
-            session
-            for namespace in core.registry.namespaces.values()
-            for session in namespace.sessions.values()
-        )
+        core.unjudged = deque(core.registry)
         core.fanout.judging = snapshot.generation if core.unjudged else None
         self._standing.start_over(unchanged)
 
@@ -291,6 +314,17 @@ class Hub:
             self._moment(session, snapshot, now)
             if core.clock.monotonic() >= until:
                 return True
+        return self._forget_parked(until)
+
+    def _forget_parked(self, until: float) -> bool:
+        """Forget what was parked for long enough, until a monotonic time; return whether some is left."""
+        core = self._core
+        now = core.clock.monotonic()
+        if core.registry.parked:
+            for session in [each for each in core.registry if (each.parked_until or inf) <= now]:
+                core.forget(session)
+                if core.clock.monotonic() >= until:
+                    return True
         return False
 
     def _moment(self, session: Session, snapshot: Snapshot, now: float) -> None:

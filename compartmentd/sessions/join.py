@@ -13,7 +13,7 @@ from compartmentd.policy.decision import Allow, Decision, Join
 from compartmentd.policy.model import RoomTemplate
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Arrival, Core
-from compartmentd.sessions.registry import Membership, Session
+from compartmentd.sessions.session import Membership, Session
 from compartmentd.util.ratelimit import longest_wait, retune_bucket
 
 ACCEPTED = b'{"ok":true'
@@ -150,7 +150,7 @@ class Joiner:
     ) -> None:
         """End memberships from our side, tell the session, and judge at once what depends on them."""
         for membership in memberships:
-            self._core.registry.leave(session, membership)
+            self._core.registry.leave(session, membership, code)
             session.send(replies.left(session.namespace.prefix, membership.room.name, code))
         self.cascade(session, snapshot, Code.RULE_DENIED)
 
@@ -159,7 +159,7 @@ class Joiner:
         core = self._core
         left = core.judge_dependents(session, snapshot)
         for room, _ in left.lost:
-            core.registry.leave(session, session.memberships[room])
+            core.registry.leave(session, session.memberships[room], code)
             session.send(replies.left(session.namespace.prefix, room, code))
         self._attend(session, left.valid_until)
 

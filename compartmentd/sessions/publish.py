@@ -50,7 +50,7 @@ from compartmentd.protocol.message import Run
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Arrival, Core, display_part
-from compartmentd.sessions.registry import Grant, Membership, Session
+from compartmentd.sessions.session import Grant, Membership, Session
 from compartmentd.util.ratelimit import longest_wait
 from compartmentd.util.strict_json import MAX_DEPTH, NotStrict, check_depth
 

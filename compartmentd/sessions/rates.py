@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from compartmentd.names import NamespaceName
-from compartmentd.sessions.registry import OwnBuckets, Session
+from compartmentd.sessions.session import OwnBuckets, Session
 from compartmentd.util.ratelimit import TokenBucket
 
 CONNECTS, CONNECTS_AT_ONCE = 2.0, 128.0

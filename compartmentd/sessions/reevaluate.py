@@ -18,8 +18,8 @@ from compartmentd.policy.reconcile import Judgement
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.join import Joiner, bucket_size
-from compartmentd.sessions.registry import Session
 from compartmentd.sessions.reload_diff import ReloadDiff
+from compartmentd.sessions.session import Session
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, build_principal, reverify
 from compartmentd.util.ratelimit import retune_bucket
@@ -131,7 +131,7 @@ class Reevaluation:
         """
         core = self._core
         for room, _ in judgement.lost:
-            core.registry.leave(session, session.memberships[room])
+            core.registry.leave(session, session.memberships[room], lost_code)
         self.apply_limits(session, snapshot.configuration.policy.namespaces[session.namespace.name])
         self._rebind(session, snapshot, templates)
         core.fanout.release(session)

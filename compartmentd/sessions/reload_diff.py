@@ -24,7 +24,7 @@ import msgspec
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import EntryName, NamespaceName
 from compartmentd.policy.model import RoomTemplate
-from compartmentd.sessions.registry import Session
+from compartmentd.sessions.session import Session
 
 
 class ReloadDiff(msgspec.Struct, frozen=True):

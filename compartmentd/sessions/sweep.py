@@ -15,8 +15,8 @@ from itertools import chain
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import Subject
 from compartmentd.sessions.core import Core
-from compartmentd.sessions.registry import Session
 from compartmentd.sessions.revocations import Revocation
+from compartmentd.sessions.session import Session
 
 LOOKS = 16
 """Sessions looked at between two looks at the clock."""
@@ -60,8 +60,7 @@ class Sweep:
         while self.pending:
             if not self._left:
                 self._everyone = False
-                namespaces = self._core.registry.namespaces.values()
-                self._left = deque(chain.from_iterable(place.sessions.values() for place in namespaces))
+                self._left = deque(self._core.registry)
             for _ in range(min(LOOKS, len(self._left))):
                 self.look_at(self._left.popleft(), snapshot)
             self.pending = self._everyone or bool(self._left)

@@ -14,7 +14,8 @@ from compartmentd.protocol.message import Batch, Message
 from compartmentd.sessions import replies
 from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.fanout import Fanout
-from compartmentd.sessions.registry import NamespaceState, Registry, Room, Session
+from compartmentd.sessions.registry import Registry
+from compartmentd.sessions.session import NamespaceState, Room, Session
 from tests.support.peer import RecordingPeer
 from tests.support.policies import template
 

@@ -93,6 +93,10 @@ class Client:
         digits = None if ack is None else b"%d" % ack
         self.world.hub.event(self.session, digits, payload, attachments)
 
+    def lose_connection(self, reason: str = "transport close") -> None:
+        """End the connection as a network does."""
+        self.world.hub.closed(self.peer, list(self.peer.sessions.values()), reason)
+
     def code(self, *event: Any) -> str | None:
         """Send an event and return the code of its refusal, `None` if it is allowed."""
         answer = self.ask(*event)
@@ -106,7 +110,15 @@ class Client:
 class World:
     """A hub on a configuration, which `reload` replaces."""
 
-    def __init__(self, directory: Path, text: str, *, keys: KeyFinder | None = None, **files: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        text: str,
+        *,
+        keys: KeyFinder | None = None,
+        parking: float = 0.0,
+        **files: str,
+    ) -> None:
         self.directory = directory
         self.clock = HandClock()
         self.records: list[Record] = []
@@ -124,6 +136,7 @@ class World:
             failed=self.failures.append,
             journal=self,
             keys=keys,
+            parking=parking,
         )
 
     def wants(self, code: Code | None) -> bool:

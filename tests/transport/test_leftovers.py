@@ -11,7 +11,7 @@ import pytest
 
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.websocket import MessageReader
-from compartmentd.sessions.registry import Membership, Room, Session
+from compartmentd.sessions.session import Membership, Room, Session
 from compartmentd.transport.options import ServerOptions
 from compartmentd.transport.polling_http import KeptAlive
 from compartmentd.transport.polling_link import PollingLink
