@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -11,10 +11,11 @@ from hypothesis import given, strategies as st
 from compartmentd.cli.main import COMMANDS
 from compartmentd.configuration.compiler import load
 from compartmentd.document.bundled import schema
+from compartmentd.document.units import Unit, quantity
 from compartmentd.policy.codes import MEANINGS
 from tests.support.cases import InMemory
 from tools.reference import client_codes, commands, http
-from tools.reference.configuration import SECTIONS, Key, keys
+from tools.reference.configuration import INTRODUCTIONS, QUANTITIES, SECTIONS, Key, keys
 from tools.reference.markdown import flow
 from tools.reference.pages import DIRECTORY, PAGES
 
@@ -33,6 +34,13 @@ def test_every_page_is_made_or_the_index() -> None:
 def test_every_definition_with_keys_has_a_section() -> None:
     with_keys = {name for name, part in schema()["$defs"].items() if "properties" in part}
     assert with_keys - {section.definition for section in SECTIONS} == {"included"}
+
+
+def test_every_quantity_is_written_as_its_example() -> None:
+    assert set(QUANTITIES) == set(get_args(Unit))
+    for unit, (_, example) in QUANTITIES.items():
+        assert (quantity(example, unit) is not None) is (unit != "count"), example
+    assert set(INTRODUCTIONS) <= {section.definition for section in SECTIONS}
 
 
 def test_every_anchor_is_there_once() -> None:

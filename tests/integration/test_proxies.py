@@ -1,4 +1,4 @@
-"""The recipes for proxies, run by the real programs: polling, upgrade, stickiness, addresses, idle connections."""
+"""The files for proxies, run by the real programs: polling, upgrade, stickiness, addresses, idle connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 
 from tests.support.daemon import ADMIN, Daemon
 from tests.support.jsclient import js_client
-from tests.support.proxies import PROXIES, RECIPES, running
+from tests.support.proxies import FILES, PROXIES, running
 from tests.support.rawclient import Polling, RawClient
 from tests.support.timing import eventually, seconds
 
@@ -22,9 +22,9 @@ CLIENTS = [f"127.0.1.{index}" for index in range(1, 201)]
 
 
 def node(directory: Path, **server: Any) -> Daemon:
-    """Return a daemon (not started) on the recipe's configuration, at free ports."""
+    """Return a daemon (not started) on the documented configuration, at free ports."""
     directory.mkdir()
-    settings = yaml.safe_load((RECIPES / "compartments.yaml").read_text())
+    settings = yaml.safe_load((FILES / "compartments.yaml").read_text())
     settings["server"] |= {"listen": ["127.0.0.1:0"], "admin": [f"{ADMIN}:0"], **server}
     return Daemon(directory, settings)
 

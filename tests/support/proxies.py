@@ -1,4 +1,4 @@
-"""The proxies of the recipes as real processes: nginx, HAProxy and Caddy, each with its recipe's own file.
+"""The proxies of the documentation as real processes: nginx, HAProxy and Caddy, each with its own file.
 
 Addresses and times are what a test exchanges in the file; everything else is run as it stands there.
 """
@@ -20,7 +20,7 @@ from tests.support.daemon import Daemon
 from tests.support.ports import free_port
 from tests.support.timing import seconds
 
-RECIPES = Path(__file__).parent.parent.parent / "docs/operate/proxies"
+FILES = Path(__file__).parent.parent.parent / "docs/operate/proxies"
 
 
 class Place(NamedTuple):
@@ -41,9 +41,9 @@ class Place(NamedTuple):
 
 
 class Proxy(NamedTuple):
-    """A proxy: its recipe, how its file becomes one that a test can run, and the command."""
+    """A proxy: its file, how this becomes one that a test can run, and the command."""
 
-    recipe: str
+    file: str
     fit: Callable[[str, Place, Path], str]
     command: Callable[[Path], Sequence[str]]
     idle: tuple[str, ...]
@@ -51,12 +51,12 @@ class Proxy(NamedTuple):
 
 
 def _swap(text: str, old: str, new: str) -> str:
-    assert old in text, f"the recipe does not hold `{old}` any more"
+    assert old in text, f"the file does not hold `{old}` any more"
     return text.replace(old, new)
 
 
 def _name_two_processes(text: str) -> str:
-    """Take the line of the one process out and the commented lines of two in, as the recipe says."""
+    """Take the line of the one process out and the commented lines of two in, as the file says."""
     without = re.sub(r"^.*127\.0\.0\.1:8000.*\n", "", text, flags=re.MULTILINE)
     return re.sub(r"^(\s*)# (.*127\.0\.0\.1:801.*)$", r"\1\2", without, flags=re.MULTILINE)
 
@@ -115,9 +115,9 @@ PROXIES = {
 
 @contextmanager
 def nginx_before(upstream: str, directory: Path) -> Iterator[str]:
-    """Run nginx by its recipe, but in front of this one upstream; yield its URL."""
+    """Run nginx by its file, but in front of this one upstream; yield its URL."""
     place = Place.own()
-    text = (RECIPES / "nginx.conf").read_text()
+    text = (FILES / "nginx.conf").read_text()
     text = _swap(text, "server 127.0.0.1:8000;", f"server {upstream};")
     with _serving("nginx", _nginx(text, place, directory), place, directory) as url:
         yield url
@@ -128,7 +128,7 @@ def running(name: str, directory: Path, nodes: Sequence[Daemon], idle: str = "60
     """Run a proxy in front of two daemons; yield its URL. It gives idle connections `idle`."""
     proxy = PROXIES[name]
     place = Place.own()
-    text = _name_two_processes(proxy.fit((RECIPES / proxy.recipe).read_text(), place, directory))
+    text = _name_two_processes(proxy.fit((FILES / proxy.file).read_text(), place, directory))
     for index, node in enumerate(nodes):
         text = _swap(text, f"127.0.0.1:801{index}", f"127.0.0.1:{node.port}")
         admin = node.admin_url.removeprefix("http://").replace(":", " port ")
@@ -142,7 +142,7 @@ def running(name: str, directory: Path, nodes: Sequence[Daemon], idle: str = "60
 @contextmanager
 def _serving(name: str, text: str, place: Place, directory: Path) -> Iterator[str]:
     proxy = PROXIES[name]
-    file = directory / proxy.recipe
+    file = directory / proxy.file
     file.write_text(text)
     log = directory / f"{name}.log"
     with log.open("wb") as output:

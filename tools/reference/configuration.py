@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from compartmentd.document.bundled import schema as bundled_schema
-from tools.reference.markdown import code, codes, flow, heading, join_page
+from compartmentd.document.units import Unit
+from tools.reference.markdown import code, codes, flow, heading, join_page, table
 
 
 class Section(NamedTuple):
@@ -16,6 +17,45 @@ class Section(NamedTuple):
     definition: str
     path: tuple[str, ...]
 
+
+INTRODUCTIONS: Mapping[str, str] = {
+    "issuer": (
+        "An entry says whose tokens count, and for what. A token's `iss` picks the entry; a subject is "
+        "always the pair of entry and `sub`, so that two issuers cannot be confused. A token that is "
+        "present and bad is refused everywhere, also where none would be needed. Paths are relative to the "
+        "file that names them. An entry has at most one key source: `discovery`, `jwks_url`, `jwks_file`, "
+        "`public_key_file`, `secret_file` or `secret_env`; without any, OpenID discovery at `issuer` finds "
+        "the keys."
+    ),
+    "limits": (
+        "Limits merge key by key, from the top over the namespace to the room. Each has a default and is "
+        "`unlimited` where you write that. Rates count for each session."
+    ),
+    "room_limits": "These take the place of the namespace's. A room's own rate counts for the room in "
+    "addition.",
+    "param": (
+        "Exactly one of these; a parameter without an entry is `[A-Za-z0-9_.@|-]{1,128}`. Names of rooms "
+        "are compared as they come: nothing is trimmed, folded or decoded. Two templates that share a room "
+        "are an error that names such a room, and so is a template that can be read in two ways; a room "
+        "without parameters goes before the templates that fit it."
+    ),
+    "rule": (
+        "A rule is one of the words `public`, `authenticated`, `nobody`, `members` (for `publish`, alone) "
+        "and `server` (for `join`), or a mapping of exactly one kind; `claim` and `param` have exactly one "
+        "test. `{name}` stands for the room's parameter in scopes, in the values of tests, in the items of "
+        "a path after the first, and in `member_of`. [Rules](../concepts/rules.md) says when a rule is "
+        "true, false or unknown."
+    ),
+}
+"""What is said before the keys of a definition."""
+
+QUANTITIES: Mapping[Unit, tuple[str, str]] = {
+    "size": ("an integer with `B`, `KiB`, `MiB` or `GiB`", "64KiB"),
+    "duration": ("an integer with `ms`, `s`, `m`, `h` or `d`", "30s"),
+    "rate": ("an integer with `/s`, `/m` or `/h`", "20/s"),
+    "count": ("an integer from 1", "100"),
+}
+"""How each kind of quantity is written, and an example. A unit is never left out."""
 
 SECTIONS = (
     Section("Top level", "", ()),
@@ -119,7 +159,18 @@ def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
         if key.section is not section:
             section = key.section
             yield from ("", heading(2, section.title, section.definition or "top-level"))
+            if section.definition in INTRODUCTIONS:
+                yield from ("", INTRODUCTIONS[section.definition])
         yield from ("", *_entry(key, schema["$defs"]))
+
+    yield from ("", heading(2, "Quantities", "quantities"), "")
+    yield "A unit is never left out. Where `unlimited` is possible, the key says so."
+    yield ""
+    rows = [[unit, written, code(example)] for unit, (written, example) in QUANTITIES.items()]
+    yield from table(["kind", "written as", "example"], rows)
+    yield from ("", heading(2, "Forms", "forms"), "")
+    forms = [part["x-form"] for name, part in schema["$defs"].items() if "x-form" in part and name != "rule"]
+    yield from table(["what", "write"], [[form["what"], form["write"]] for form in forms])
 
 
 def _entry(key: Key, definitions: Mapping[str, Any]) -> Iterator[str]:
@@ -141,10 +192,18 @@ def _facts(key: Key, definitions: Mapping[str, Any]) -> str:
     default = key.option.get("default", "")
     if default != "":
         facts.append(f"default {code(flow(default))}")
+    if "x-form" in key.option:
+        facts.append(str(key.option["x-form"]["write"]))
     return " · ".join(facts)
 
 
-_PLURALS = {"string": "strings", "address": "addresses", "origin": "origins", "network": "networks"}
+_PLURALS = {
+    "string": "strings",
+    "address": "[addresses](#forms)",
+    "origin": "[origins](#forms)",
+    "network": "[proxies](#forms)",
+    "tenant": "[tenants](#forms)",
+}
 
 
 def _type_of(option: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
@@ -152,7 +211,7 @@ def _type_of(option: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     name = option.get("$ref", "").removeprefix("#/$defs/")
     target = definitions.get(name, option)
     if "x-unit" in target:
-        return str(target["x-unit"]) + (" or `unlimited`" if target["x-unlimited"] else "")
+        return f"[{target['x-unit']}](#quantities)" + (" or `unlimited`" if target["x-unlimited"] else "")
     if "const" in option:
         return code(flow(option["const"]))
     if "enum" in option:
@@ -184,7 +243,7 @@ _NAMES = {
     "log": "mapping",
     "tls": "mapping",
     "logout": "mapping",
-    "url": "URL",
+    "url": "[URL](#forms)",
 }
 """The types of definitions whose own name says less."""
 

@@ -55,5 +55,5 @@ _PLAIN = re.compile(r"[A-Za-z0-9_/.@~-](?:[\w./@~+-]|:(?=[a-z/]))*")
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether the text needs no quotes; what looks like an address or a pattern gets them all the same."""
+    """Return whether the text needs no quotes; what looks like an address or a pattern gets some all the same."""
     return _PLAIN.fullmatch(text) is not None and bool(yaml.safe_load(text) == text)
