@@ -281,11 +281,11 @@ def _called(node: ast.Call) -> str:
 def test_whoever_verifies_a_token_asks_whether_it_was_revoked() -> None:
     """Connect, refresh, judging a session again, administrators: one question, asked of every verified token."""
     verified = []
-    for path in (*(PACKAGE / "sessions").rglob("*.py"), PACKAGE / "control/admin.py"):
+    for path in (*(PACKAGE / "sessions").rglob("*.py"), PACKAGE / "control/admin_access.py"):
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         asked = [node.args[0] for node in calls if _called(node) == "unrevoked"]
         for call in calls:
             if _called(call) in {"verify", "reverify"}:
                 verified.append(path.stem)
                 assert call in asked, f"{path}:{call.lineno}"
-    assert sorted(verified) == ["admin", "connect", "reevaluate"]
+    assert sorted(verified) == ["admin_access", "connect", "reevaluate"]

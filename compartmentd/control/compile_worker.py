@@ -145,16 +145,16 @@ async def _read_file(stream: AsyncIterator[bytes], size: int) -> bytes:
     return b"".join(parts)
 
 
-async def compile_in_child(path: str, known: Digest, *, serving: bool) -> Loaded:
-    """Load the configuration at `path` in a child process; a child that fails is a problem of its own.
+async def compile_in_child(path: str, known: Digest, *, development: bool) -> Loaded:
+    """Load the configuration at `path` for serving, in a child process; one that fails is a problem of its own.
 
     Args:
         path: the main file.
         known: a digest whose configuration the caller has; of the same files only the rest is returned.
-        serving: whether keys that cannot be had are errors.
+        development: whether secrets that are missing will be made.
     """
     try:
-        async with _run_child(path, serving=serving) as child:
+        async with _run_child(path, development=development) as child:
             try:
                 async with asyncio.timeout(TIMEOUT):
                     loaded = await assemble(_read_pieces(child.out), known)
@@ -194,7 +194,7 @@ class _Child:
 
 
 @asynccontextmanager
-async def _run_child(path: str, *, serving: bool) -> AsyncIterator[_Child]:
+async def _run_child(path: str, *, development: bool) -> AsyncIterator[_Child]:
     """Run the compiling process; it has ended when the block is left.
 
     Raises:
@@ -206,8 +206,8 @@ async def _run_child(path: str, *, serving: bool) -> AsyncIterator[_Child]:
             "-P",  # or `-m` would import from the working directory, whatever lies there by a module's name
             "-m",
             "compartmentd.control.compile_worker",
-            "--serving" if serving else "--checking",
             path,
+            *(["--dev"] if development else []),
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -279,4 +279,5 @@ if __name__ == "__main__":
     # A large file makes a million values and no garbage, and this process ends with it: the collector would walk
     # them again and again, for another 40 % of its time.
     gc.disable()
-    write_pieces(load(sys.argv[2], Disk(), serving=sys.argv[1] == "--serving"), sys.stdout.buffer)
+    loaded_here = load(sys.argv[1], Disk(), serving=True, development=sys.argv[2:] == ["--dev"])
+    write_pieces(loaded_here, sys.stdout.buffer)

@@ -1,17 +1,20 @@
-"""The daemon's use of its history: it keeps what comes into force, and can start on it."""
+"""The daemon's use of its history: it keeps every configuration that comes into force, and can start on one."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 import msgspec
 
-from compartmentd.configuration.compiler import Contents, FileAccess
-from compartmentd.control.reload import InForce
+from compartmentd.configuration.compiler import Contents
+from compartmentd.control.builder import build_first
+from compartmentd.control.development import DevelopmentMode
+from compartmentd.control.generation import Generation, Subscriber
 from compartmentd.errors import ConfigInvalid
+from compartmentd.keys.remote import RemoteKeys
 from compartmentd.problems import Problem
 from compartmentd.storage.files import Disk
 from compartmentd.storage.generations import (
@@ -24,38 +27,38 @@ from compartmentd.storage.generations import (
 from compartmentd.telemetry.logs import log
 
 
-class Start(Protocol):
-    """Loads everything for the first generation, or raises `ConfigInvalid`."""
+async def build_first_or_last_good(
+    path: str, remote: RemoteKeys, development: DevelopmentMode | None, environ: Mapping[str, str]
+) -> tuple[Generation, tuple[Problem, ...]]:
+    """Build the first generation from the files on disk, or else from the newest kept configuration that checks.
 
-    def __call__(self, *, files: FileAccess | None = None) -> tuple[InForce, tuple[Problem, ...]]:
-        """Load from the disk, or from other files."""
-
-
-def start_on_last_good(
-    path: str, start: Start, environ: Mapping[str, str]
-) -> tuple[InForce, tuple[Problem, ...]]:
-    """Start on the files on disk, or else on the newest kept configuration that still checks.
+    With it return its warnings and notes.
 
     Raises:
         ConfigInvalid: neither do the files on disk check, nor anything that was kept.
+        UsageError: development mode would be reachable from elsewhere.
+        OSError: the system refused something that is no fault of the files.
     """
     try:
-        return start()
+        return await build_first(path, remote, development)
     except ConfigInvalid as error:
         problems = error.problems
-    for entry, contents in _kept(path, environ):
+    for entry, contents in _read_kept(path, environ):
         try:
-            in_force, warnings = start(files=KeptFiles(path, contents, Disk()))
-        except ConfigInvalid as refused:
-            _say(f"the configuration {entry.digest} that was kept does not check any more", refused.problems)
+            kept = KeptFiles(path, contents, Disk())
+            generation, warnings = await build_first(path, remote, development, kept)
+        except ConfigInvalid as error:
+            _log_refused(f"the kept configuration {entry.digest} does not check any more", error.problems)
             continue
-        _say("the files on disk are refused; the last good configuration is served in their place", problems)
-        return msgspec.structs.replace(in_force, contents=(), stale=problems), warnings
+        _log_refused("the files on disk are refused; the last good configuration is served instead", problems)
+        # It is kept already.
+        loaded = msgspec.structs.replace(generation.loaded, contents=())
+        return msgspec.structs.replace(generation, loaded=loaded, stale=problems), warnings
     raise ConfigInvalid(problems)
 
 
-def _kept(path: str, environ: Mapping[str, str]) -> Iterator[tuple[StoredGeneration, Contents]]:
-    """Yield the configurations that were in force, the newest first, with a word about those that are damaged."""
+def _read_kept(path: str, environ: Mapping[str, str]) -> Iterator[tuple[StoredGeneration, Contents]]:
+    """Yield the configurations that were in force, the newest first; log those that are damaged."""
     state = find_state_directory(path, Disk(), environ)
     if state is None:
         log(logging.ERROR, "last_good_missing", "no state directory is known, so there is no last good")
@@ -76,23 +79,29 @@ def _kept(path: str, environ: Mapping[str, str]) -> Iterator[tuple[StoredGenerat
             log(logging.WARNING, "history_damaged", f"`{history.directory / entry.file}`: {damage}")
 
 
-def _say(what: str, problems: tuple[Problem, ...]) -> None:
+def _log_refused(what: str, problems: tuple[Problem, ...]) -> None:
     log(logging.ERROR, "last_good", what)
     for problem in problems:
         if problem.severity == "error":
             log(logging.ERROR, "problem", str(problem), code=problem.code, help=problem.help)
 
 
-class GenerationKeeper:
-    """Keeps what comes into force, one after the other and beside the loop."""
+class GenerationKeeper(Subscriber):
+    """Writes every configuration that comes into force to the history, one after the other and beside the loop."""
 
     def __init__(self, history: GenerationStore) -> None:
         self._history = history
-        self._turn = asyncio.Lock()
+        self._waiting: asyncio.Queue[tuple[Contents, float]] = asyncio.Queue()
 
-    async def keep(self, contents: Contents, at: float) -> None:
-        """Keep a configuration as of a wall time (seconds); what cannot be kept is served all the same."""
-        async with self._turn:
+    def adopt(self, generation: Generation) -> None:
+        """Queue the configuration to be kept, if it is new."""
+        if generation.loaded.contents:
+            self._waiting.put_nowait((generation.loaded.contents, time.time()))
+
+    async def run(self) -> None:
+        """Keep what is queued, for as long as the daemon runs; what cannot be kept is served all the same."""
+        while True:
+            contents, at = await self._waiting.get()
             try:
                 await asyncio.to_thread(self._history.keep, contents, at, accepted=True)
             except OSError as error:

@@ -1,8 +1,9 @@
-"""How reloads end: told to whoever asked, to the log, and counted."""
+"""How a reload ended: the answer to its caller, the lines in the log, and the counts."""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,7 @@ from compartmentd.telemetry.logs import log
 
 
 class TakenIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A reload that brought what is on disk into force; `at` is wall time in seconds."""
+    """An earlier reload that put the files on disk in force; `at` is wall time in seconds."""
 
     cause: str
     generation: int
@@ -22,8 +23,8 @@ class TakenIn(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
     @classmethod
-    def by(cls, report: Report, cause: str) -> TakenIn:
-        """Return what a later reload tells of this one."""
+    def by(cls, report: ReloadReport, cause: str) -> TakenIn:
+        """Return what later reports say about this one."""
         return cls(
             cause=cause,
             generation=report.generation,
@@ -32,12 +33,23 @@ class TakenIn(msgspec.Struct, frozen=True, kw_only=True):
             at=report.at,
         )
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what the admin API documents."""
+        return {
+            "at": int(self.at * 1000),
+            "cause": self.cause,
+            "generation": self.generation,
+            "judged": self.judged,
+            "evicted": _as_json(self.evicted),
+        }
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+
+class ReloadReport(msgspec.Struct, frozen=True, kw_only=True):
     """How a reload ended; `generation` and `digest` are of what is in force now.
 
-    Where a reload found nothing new, `taken_in` is the one that did, `None` if that was the start: whoever saves a
-    file and then asks for a reload comes second where files are watched, and wants to know that the save counts.
+    If a reload found nothing new, `taken_in` is the reload that put the files in force, `None` if the start did:
+    where files are watched, an operator who saves a file and then asks for a reload comes second, and needs to know
+    that the save counts.
     """
 
     ok: bool
@@ -50,9 +62,23 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     taken_in: TakenIn | None = None
     at: float
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer to a reload, as the admin API documents it."""
+        answer: dict[str, Any] = {
+            "ok": self.ok,
+            "generation": self.generation,
+            "digest": self.digest,
+            "problems": [problem.as_json() for problem in self.problems],
+        }
+        if self.ok:
+            answer |= {"changed": self.changed, "judged": self.judged, "evicted": _as_json(self.evicted)}
+        if self.ok and not self.changed:
+            answer["taken_in"] = None if self.taken_in is None else self.taken_in.as_json()
+        return answer
 
-class Tally(msgspec.Struct):
-    """What came of all reloads since the start; `seconds` is how long the last one took."""
+
+class ReloadTally(msgspec.Struct):
+    """Counts of all reloads since the start, by result; `seconds` is how long the last one took."""
 
     changed: int = 0
     unchanged: int = 0
@@ -60,7 +86,7 @@ class Tally(msgspec.Struct):
     evicted: Evictions = Evictions()
     seconds: float = 0.0
 
-    def add(self, report: Report, seconds: float) -> None:
+    def add(self, report: ReloadReport, seconds: float) -> None:
         """Count one reload."""
         self.changed += report.ok and report.changed
         self.unchanged += report.ok and not report.changed
@@ -69,8 +95,12 @@ class Tally(msgspec.Struct):
         self.seconds = seconds
 
 
-def tell(report: Report, cause: str, seconds: float) -> None:
-    """Write how a reload ended, and what it warns of, to the log."""
+def _as_json(evicted: Evictions) -> dict[str, int]:
+    return {"sessions": evicted.sessions, "memberships": evicted.memberships}
+
+
+def log_report(report: ReloadReport, cause: str, seconds: float) -> None:
+    """Write the result of a reload, and its problems, to the log; `seconds` is how long it took."""
     if report.ok and report.changed:
         log(
             logging.INFO,

@@ -1,6 +1,6 @@
-"""Revoking: refuse the tokens, end their sessions, keep it over a restart; then say that it is done.
+"""Carries out revocations: refuses the tokens, ends their sessions, and keeps that over a restart.
 
-A logout of the identity provider and an operator's `revoke` come to the same here.
+They come from logouts that an identity provider reports, and from an operator's `revoke`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TypeVar
+from typing import NamedTuple
 
 from compartmentd.control.requests import RevokeRequest
 from compartmentd.errors import UsageError
@@ -26,56 +26,54 @@ from compartmentd.util.cooperative import SLICE, yield_to_others
 from compartmentd.util.ratelimit import TokenBucket
 from compartmentd.util.tasks import SingleFlight
 
-T = TypeVar("T")
-
-
 PAUSE = 0.02
-"""Seconds between two walks over the sessions, so that ten thousand logouts in a row do not mean as many walks."""
+"""Seconds between two walks over the sessions, so that ten thousand logouts in a row do not cause as many walks."""
 
 WAITING = 100
-"""Logout tokens that wait for keys at most: anybody may name a key that nobody knows."""
+"""Logout tokens that may wait for keys at a time: anyone may name a key that does not exist."""
 
 REPLAYS = 100_000
-"""Logout tokens remembered at most; each is for 15 minutes and less."""
+"""Logout tokens that are remembered at most, each for at most 15 minutes."""
 
 
-class Revoker:
-    """Carries revocations out."""
+class RequestedRevocation(NamedTuple):
+    """A revocation that an administrator asked for, and that is in force.
 
-    def __init__(self, hub: Hub, state: RevocationStore | None) -> None:
+    Attributes:
+        sessions: how many sessions it ended.
+        before: the latest time of issue that it reaches, in seconds.
+        kept: whether it is written down; else a restart forgets it.
+    """
+
+    sessions: int
+    before: float
+    kept: bool
+
+
+class _Sweeper:
+    """Ends sessions whose tokens were revoked."""
+
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._state = state
-        # Each on its own: sessions end in time also while the disk is slow.
-        self._endings = SingleFlight(self._end)
-        self._savings = SingleFlight(self._save)
         self._pause_until = 0.0
 
-    async def revoke(self, *revocations: Revocation) -> bool:
-        """Carry revocations out, and return when they reach every session and are kept.
-
-        `False` means that they are in force, but could not be written down: a restart would forget them.
-        """
-        self._hub.revoke(*revocations)
-        _, kept = await asyncio.gather(self._endings.run(), self._savings.run())
-        return kept
-
-    @property
-    def lasting(self) -> bool:
-        """Whether revocations outlast the process."""
-        return self._state is not None
-
-    async def close(self) -> None:
-        """Finish what was asked for."""
-        await self._endings.wait()
-        await self._savings.wait()
-
-    async def _end(self) -> None:
+    async def sweep(self) -> None:
+        """Look at every session once, a `PAUSE` after the last time at the earliest."""
         await asyncio.sleep(self._pause_until - time.monotonic())
         while not self._hub.sweep(SLICE):
             await yield_to_others()
         self._pause_until = time.monotonic() + PAUSE
 
-    async def _save(self) -> bool:
+
+class _Saver:
+    """Writes down what was revoked, if there is a state directory."""
+
+    def __init__(self, hub: Hub, state: RevocationStore | None) -> None:
+        self._hub = hub
+        self._state = state
+
+    async def save(self) -> bool:
+        """Write down all revocations; return whether that is done, or there is nowhere to write."""
         if self._state is None:
             return True
         revocations = self._hub.revocations
@@ -93,8 +91,45 @@ class Revoker:
         return True
 
 
+class Revoker:
+    """Carries out revocations; `lasting` tells whether they outlast the process."""
+
+    def __init__(self, hub: Hub, state: RevocationStore | None) -> None:
+        self._hub = hub
+        self.lasting = state is not None
+        # Each on its own: sessions end in time also while the disk is slow.
+        self._endings = SingleFlight(_Sweeper(hub).sweep)
+        self._savings = SingleFlight(_Saver(hub, state).save)
+
+    async def revoke(self, *revocations: Revocation) -> bool:
+        """Carry out revocations; returns when every session of theirs has ended and they are kept.
+
+        Returns:
+            Whether they could be written down; else they are in force, and a restart forgets them.
+        """
+        self._hub.revoke(*revocations)
+        _, kept = await asyncio.gather(self._endings.run(), self._savings.run())
+        return kept
+
+    async def revoke_by_request(self, request: RevokeRequest, now: float) -> RequestedRevocation:
+        """Revoke what an administrator names, at this wall time (seconds); returns like `revoke`.
+
+        Raises:
+            UsageError: there is no such issuer, not exactly one thing is named, or it reaches into the future.
+        """
+        revocation = build_revocation(self._hub.snapshot.keys, request, now)
+        with self._hub.counting(revocation) as count:
+            kept = await self.revoke(revocation)
+            return RequestedRevocation(count(), revocation.before, kept)
+
+    async def close(self) -> None:
+        """Finish what was asked for."""
+        await self._endings.wait()
+        await self._savings.wait()
+
+
 class Logouts:
-    """Takes logout tokens: the application behind `/backchannel-logout`."""
+    """Takes logout tokens, behind `/backchannel-logout`."""
 
     def __init__(self, hub: Hub, revoker: Revoker, keys: KeyFinder | None = None) -> None:
         self._hub = hub
@@ -102,7 +137,7 @@ class Logouts:
         self._patience = KeyWait(keys)
         self._waiting = 0
         self._replays = ReplayCache(REPLAYS)
-        # Of what strangers send a few lines are enough: a flood of it must not become a flood of log.
+        # A few lines are enough: a flood of requests from strangers must not become a flood of log lines.
         self._lines = TokenBucket(1.0, time.monotonic(), 10.0)
         self._untold = 0
 
@@ -112,15 +147,15 @@ class Logouts:
         return any(entry.logout is not None for entry in self._hub.snapshot.configuration.issuers)
 
     async def logout(self, token: str) -> bool:
-        """Carry a logout out; tell whether it counted and is done and kept. Why not is the log's to tell."""
-        verified = await self._verified(token)
+        """Carry out a logout; return whether it was accepted, done and kept. If not, the log says why."""
+        verified = await self._verify(token)
         now = time.time()
         if isinstance(verified, LogoutToken) and not self._replays.register(verified, now):
             verified = reject(RejectReason.REPLAYED, "this logout token has come before")
         if isinstance(verified, Rejected):
-            self._tell(verified)
+            self._log_refusal(verified)
             return False
-        kept = await self._revoker.revoke(*self._revocations(verified, now))
+        kept = await self._revoker.revoke(*self._build_revocations(verified, now))
         if not kept:
             self._replays.forget(verified)
             return False
@@ -133,8 +168,8 @@ class Logouts:
         )
         return True
 
-    async def _verified(self, token: str) -> LogoutToken | Rejected:
-        """Judge the token; one whose key is being fetched waits for it, since few providers ask twice."""
+    async def _verify(self, token: str) -> LogoutToken | Rejected:
+        """Verify the token; one whose key is being fetched waits for it, since few providers ask twice."""
         verified = verify_logout(token, self._hub.snapshot.keys, time.time())
         if not isinstance(verified, Rejected) or self._waiting >= WAITING:
             return verified
@@ -148,7 +183,7 @@ class Logouts:
             self._waiting -= 1
         return verify_logout(token, self._hub.snapshot.keys, time.time())
 
-    def _tell(self, rejected: Rejected) -> None:
+    def _log_refusal(self, rejected: Rejected) -> None:
         if not self._lines.take(time.monotonic()):
             self._untold += 1
             return
@@ -161,21 +196,21 @@ class Logouts:
         )
         self._untold = 0
 
-    def _revocations(self, token: LogoutToken, now: float) -> tuple[Revocation, ...]:
+    def _build_revocations(self, token: LogoutToken, now: float) -> tuple[Revocation, ...]:
         """Return what a logout token revokes (OpenID Connect Back-Channel Logout 1.0, 2.7).
 
         All tokens of its session, whenever they were issued: it gets no new ones, and the clocks of a provider's
         nodes may differ. Of its subject those up to the logout by the provider's own clock, so that a new login
-        right after it counts; where a session is named, only those of which nobody can tell the session.
+        right after it counts; where a session is named, only those that name none.
         """
         found = []
         if token.sid is not None:
             leeway = self._hub.snapshot.keys.entries[token.entry].leeway
             before = max(now, token.issued_at) + leeway
-            found.append(_logged_out(token, "sid", token.sid, before, now))
+            found.append(_build_logout(token, "sid", token.sid, before, now))
         if token.sub is not None:
             kind: Kind = "sub" if token.sid is None else "sub_without_sid"
-            found.append(_logged_out(token, kind, token.sub, token.issued_at, now))
+            found.append(_build_logout(token, kind, token.sub, token.issued_at, now))
         return tuple(found)
 
 
@@ -183,14 +218,14 @@ SECONDS_BELOW = 1e11
 """A time below this number is in seconds, as `iat` is, else in milliseconds: in either it is after 1973."""
 
 LONGEST_VALUE = 512
-"""Characters of what names tokens: no token's subject is longer."""
+"""Characters of a value that names tokens: no token's subject is longer."""
 
 
-def by_operator(keys: KeySet, request: RevokeRequest, now: float) -> Revocation:
-    """Return what an operator asks for.
+def build_revocation(keys: KeySet, request: RevokeRequest, now: float) -> Revocation:
+    """Return the revocation that an administrator asks for, at this wall time (seconds).
 
-    By default it reaches what was issued until now, for a session or a single token with some leeway: nothing of
-    them is issued later, and the provider's clock may be ahead.
+    By default it reaches what was issued until now. For a session or a single token some leeway is added: nothing
+    of them is issued later, and the provider's clock may be ahead.
 
     Raises:
         UsageError: there is no such issuer, not exactly one thing is named, or it reaches into the future.
@@ -215,7 +250,7 @@ def by_operator(keys: KeySet, request: RevokeRequest, now: float) -> Revocation:
     return Revocation(issuer=entry.issuer, kind=kind, value=value, before=before, code=Code.REVOKED, at=now)
 
 
-def _logged_out(token: LogoutToken, kind: Kind, value: str, before: float, now: float) -> Revocation:
+def _build_logout(token: LogoutToken, kind: Kind, value: str, before: float, now: float) -> Revocation:
     return Revocation(
         issuer=token.issuer, kind=kind, value=value, before=before, code=Code.LOGGED_OUT, at=now
     )

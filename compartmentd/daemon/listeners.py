@@ -4,14 +4,61 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from compartmentd.configuration.settings import Configuration, ServerSettings
 from compartmentd.net.admin_socket import admin_socket_path, prepare_private, temporary_directory
-from compartmentd.net.bind import Passed, bind, bind_unix
+from compartmentd.net.bind import Passed, bind, bind_unix, unlink
 from compartmentd.transport.options import ServerOptions
 from compartmentd.util.listen_address import ListenAddress, UnixAddress
+
+
+class Listeners:
+    """The bound sockets of a daemon; those that the service manager passed are its own to remove.
+
+    Attributes:
+        public: where clients connect.
+        admin: where administrators ask.
+        handed_over: whether the service manager holds a public socket: clients that come while the daemon ends wait
+            there for the next process.
+    """
+
+    def __init__(
+        self, public: Sequence[socket.socket], admin: Sequence[socket.socket], passed: Passed
+    ) -> None:
+        theirs = {sock for sockets in passed.values() for sock in sockets}
+        self.public = tuple(public)
+        self.admin = tuple(admin)
+        self.handed_over = not theirs.isdisjoint(public)
+        self._own = frozenset({*public, *admin} - theirs)
+
+    @classmethod
+    def bind(cls, settings: ServerSettings, passed: Passed, environ: Mapping[str, str]) -> Listeners:
+        """Bind all addresses of a configuration.
+
+        Raises:
+            UsageError: an address or the admin socket cannot be had.
+        """
+        return cls(bind_all(settings.listen, passed), bind_admin(settings, passed, environ), passed)
+
+    def find_tcp_url(self, sockets: Iterable[socket.socket], scheme: str) -> str | None:
+        """Return the URL of the first of these sockets that a browser can reach."""
+        return next((url_of(sock, scheme) for sock in sockets if sock.family != socket.AF_UNIX), None)
+
+    def list_page_origins(self, scheme: str) -> tuple[str, ...]:
+        """Return the origins of all pages that these listeners serve."""
+        return tuple(page_origins((*self.public, *self.admin), scheme))
+
+    def unlink_public(self) -> None:
+        """Remove the files of the public unix sockets, so that nobody comes to a daemon that ends."""
+        for sock in self._own.intersection(self.public):
+            unlink(sock)
+
+    def unlink_all(self) -> None:
+        """Remove the files of all unix sockets; before they are closed, since a closed socket has lost its name."""
+        for sock in self._own:
+            unlink(sock)
 
 
 def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, str]) -> list[socket.socket]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from enum import Enum
 
 from compartmentd.telemetry.logs import log
@@ -43,6 +42,7 @@ class Notifier:
         self._phase = _Phase.STARTING
         self._status = ""
         self._failing = False
+        self._reloading = False
 
     @classmethod
     def of(cls, environ: MutableMapping[str, str], pid: int) -> Notifier:
@@ -65,23 +65,22 @@ class Notifier:
         self._phase = _Phase.READY
         self._say("READY=1", self._status_line(status), patience=PATIENCE)
 
-    @contextmanager
-    def reloading(self, status: Callable[[], str]) -> Iterator[None]:
-        """Say that a reload has begun and, however the block is left, that it has ended, with the status then.
+    def begin_reload(self) -> None:
+        """Say that a reload has begun, unless the daemon is not ready yet, or is stopping."""
+        if self._phase is _Phase.READY:
+            # The manager takes only what is newer than its own request for a reload, hence the time.
+            now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            self._reloading = True
+            self._say("RELOADING=1", f"MONOTONIC_USEC={now}", patience=PATIENCE)
 
-        A daemon that is not ready yet, or is stopping, says neither: the end of a reload reads as `READY=1`.
+    def end_reload(self, status: str) -> None:
+        """Say that the reload has ended, if it was said that it began; a stopping daemon says nothing.
+
+        The end of a reload reads as `READY=1`, which would be wrong at any other time.
         """
-        if self._phase is not _Phase.READY:
-            yield
-            return
-        # The manager takes only what is newer than its own request for a reload, hence the time.
-        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        self._say("RELOADING=1", f"MONOTONIC_USEC={now}", patience=PATIENCE)
-        try:
-            yield
-        finally:
-            if self._phase is _Phase.READY:
-                self._say("READY=1", self._status_line(status()), patience=PATIENCE)
+        if self._reloading and self._phase is _Phase.READY:
+            self._say("READY=1", self._status_line(status), patience=PATIENCE)
+        self._reloading = False
 
     def stopping(self, status: str, longest: float) -> None:
         """Say that the daemon is about to end, which may take `longest` seconds from now."""

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from compartmentd.daemon.systemd import Notifier
+from compartmentd.daemon.ticker import Ticker
 from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Connect, Facts, Truth
 from compartmentd.policy.principal import ANONYMOUS
 from compartmentd.policy.ruleset import Ruleset
+from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry.logs import log
 
 LONGEST_PAUSE = 10.0
@@ -58,6 +61,18 @@ class Heartbeat:
         while True:
             self.beat()
             await asyncio.sleep(self.pause)
+
+
+class SelfCheck:
+    """Looks at what must never be wrong: time goes on for the sessions, and the rules refuse."""
+
+    def __init__(self, hub: Hub, ticker: Ticker) -> None:
+        self._hub = hub
+        self._ticker = ticker
+
+    def find_fault(self) -> str | None:
+        """Return what is wrong now, if anything."""
+        return look(self._ticker.age, self._hub.snapshot.rules, time.time())
 
 
 def look(since_tick: float, rules: Ruleset, now: float) -> str | None:

@@ -1,9 +1,8 @@
-"""Metrics: the plain counts that the daemon's parts keep, told in the form that Prometheus reads.
+"""Metrics: the counts that the daemon's parts keep, in the text format of Prometheus.
 
-Nothing is counted here. Each scrape reads what is there, so that a metric costs what its number costs where it is
-kept, and no more. Labels are what the configuration declares (namespaces, templates, entries) or a fixed list
-(codes, causes, one name for all namespaces that are not declared), never a room, user or address: the number of
-series depends on the file alone, and anyone may read them.
+Nothing is counted here: each scrape reads the numbers where they are kept. Labels are names that the configuration
+declares (namespaces, templates, entries) or a fixed list (codes, causes, one name for all undeclared namespaces),
+never a room, user or address. So the number of series depends on the file alone, and anyone may read them.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ Sample = tuple[tuple[str, ...], float]
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """Whose counts are told."""
+    """The parts whose counts are read."""
 
     hub: Hub
     server: SocketServer
@@ -55,8 +54,8 @@ class Metrics:
         self._registry.register(_Daemon(sources))
         ProcessCollector(registry=self._registry)
 
-    def text(self) -> bytes:
-        """Return them in the text format, version 0.0.4."""
+    def as_text(self) -> bytes:
+        """Return all metrics in the text format, version 0.0.4."""
         return generate_latest(self._registry)
 
 
@@ -105,7 +104,7 @@ _FAMILIES: Mapping[str, type[GaugeMetricFamily | CounterMetricFamily]] = {
 
 
 def _configuration(reloader: Reloader) -> Iterator[Metric]:
-    snapshot, last, tally = reloader.in_force.snapshot, reloader.last, reloader.tally
+    snapshot, last, tally = reloader.generation.snapshot, reloader.last, reloader.tally
     yield _samples("build_info", [((__version__,), 1)])
     yield _samples("config_info", [((snapshot.digest,), 1)])
     yield _value("config_generation", snapshot.generation)
@@ -131,7 +130,7 @@ def _configuration(reloader: Reloader) -> Iterator[Metric]:
 
 
 def _certificate(reloader: Reloader) -> Metric:
-    certificate = reloader.certificate
+    certificate = reloader.generation.certificate
     ends = [] if certificate is None else [((), certificate.expires_at)]
     return _samples("certificate_expiry_timestamp_seconds", ends)
 

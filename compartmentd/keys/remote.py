@@ -1,7 +1,7 @@
-"""The remote keys of all entries: for each one fetch at a time, timed by its state, while it is configured.
+"""The remote keys of all entries: fetches them, one fetch at a time for each entry, while the entry is configured.
 
-What the sessions use is never in here but in the snapshot: when keys change, `changed` puts them there, and only
-then is an answer told to those who wait for it.
+Sessions use the keys of the snapshot, never those held here. When keys change, `wait_for_changes` returns, its
+caller puts them in force, and only then are tokens that wait for a key verified again.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from compartmentd.keys import report
 from compartmentd.keys.fetch import FetchedKeySet, KeySetFetcher
@@ -26,6 +26,16 @@ from compartmentd.tokens.keyset import Key, fingerprint_entry
 from compartmentd.tokens.rejected import KeyStatus
 from compartmentd.util.cooperative import Slicer, run_in_slices
 from compartmentd.util.tasks import BackgroundTasks
+
+
+class KeyChange(NamedTuple):
+    """An entry in force whose good keys are others than those in force.
+
+    `taken_in` is set by the caller of `wait_for_changes`, once everything is decided by the new keys.
+    """
+
+    entry: EntryName
+    taken_in: asyncio.Event
 
 
 class _TrackedEntry:
@@ -54,21 +64,16 @@ class _TrackedEntry:
 
 
 class RemoteKeys:
-    """Fetches and holds remote keys; for one running loop.
-
-    `changed` is awaited whenever an entry in force has other keys than before, and returns once everything is
-    decided by them.
-    """
+    """Fetches and holds remote keys; for one running loop."""
 
     def __init__(
         self,
-        changed: Callable[[EntryName], Coroutine[Any, Any, None]],
         *,
         get: Get | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._changed = changed
+        self._changes: asyncio.Queue[KeyChange] = asyncio.Queue()
         self._http = HttpClient()
         self._get = get or self._http.get
         self._monotonic = monotonic
@@ -108,7 +113,7 @@ class RemoteKeys:
         for name, followed in self._in_force.items():
             if followed.given != followed.state.keys:
                 # Fetched after its keys were given out, and before it was in force.
-                self._tasks.start(self._changed(name))
+                self._tasks.start(self._report_change(name))
         self._wake_waiters()
 
     async def _start(self, entry: IssuerEntry) -> _TrackedEntry:
@@ -131,8 +136,15 @@ class RemoteKeys:
 
     # --- what is known ------------------------------------------------------------------------------------------
 
+    async def wait_for_changes(self) -> tuple[KeyChange, ...]:
+        """Wait until entries in force have other keys than before; return all of them."""
+        changes = [await self._changes.get()]
+        while not self._changes.empty():
+            changes.append(self._changes.get_nowait())
+        return tuple(changes)
+
     def get_keys(self, issuers: Iterable[IssuerEntry]) -> Mapping[EntryName, tuple[Key, ...]]:
-        """Return the good keys of this moment, of those entries that have any."""
+        """Return the good keys of this moment, of those entries that have any, to be put in force."""
         found = [
             self._all[fingerprint_entry(entry)]
             for entry in _select_remote(issuers)
@@ -247,9 +259,15 @@ class RemoteKeys:
             await self._notify_changed(followed)
 
     async def _notify_changed(self, followed: _TrackedEntry) -> None:
-        # An entry that is only prepared is not in force, and whoever prepares it takes the keys by itself.
+        # An entry that is only prepared is not in force: the reload that prepares it takes its keys.
         if self._in_force.get(followed.entry.name) is followed:
-            await self._changed(followed.entry.name)
+            await self._report_change(followed.entry.name)
+
+    async def _report_change(self, entry: EntryName) -> None:
+        """Return once the keys of this moment have been taken in."""
+        change = KeyChange(entry, asyncio.Event())
+        self._changes.put_nowait(change)
+        await change.taken_in.wait()
 
     def _release(self, followed: _TrackedEntry) -> None:
         """Tell those who wait that there is no more to wait for."""

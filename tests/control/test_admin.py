@@ -10,20 +10,20 @@ from typing import Any
 import jwt
 import pytest
 
-from compartmentd.control.admin import AdminTokens, DaemonAdministration, report_as_json
-from compartmentd.control.first_generation import start_up
-from compartmentd.control.reload import Reloader
+from compartmentd.control.admin import AdminService
+from compartmentd.control.admin_access import AdminAccess, AdminTokens
+from compartmentd.control.builder import build_first
+from compartmentd.control.development import DevelopmentMode
 from compartmentd.control.requests import RevokeRequest
 from compartmentd.control.revocation import Revoker
+from compartmentd.control.status import DaemonStatus, Readiness
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.http.admin.development import DaemonDevelopment
 from compartmentd.keys.development import mint_for
 from compartmentd.keys.files import make_missing_secrets
-from compartmentd.keys.remote import RemoteKeys
-from compartmentd.names import EntryName
-from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from tests.support.peer import RecordingPeer
+from tests.support.reloading import ControlPlane
 
 POLICY = """version: 1
 server:
@@ -54,8 +54,8 @@ class SystemTime:
     monotonic = staticmethod(time.monotonic)
 
 
-async def _no_remote_keys(entry: EntryName) -> None:
-    raise AssertionError(f"{entry} has its keys in a file")
+class FiveConnections:
+    connections = 5
 
 
 class Setup:
@@ -65,37 +65,19 @@ class Setup:
         self.path = directory / "compartments.yaml"
         self.path.write_text(POLICY)
         (directory / "other.secret").write_text("s" * 40)
-        self.in_force, _ = start_up(str(self.path), development=True, passed={})
         self.feed = DecisionFeed()
-        self.failures: list[Exception] = []
-        self.hub = Hub(
-            self.in_force.snapshot,
-            clock=SystemTime(),
-            new_sid=lambda: "sid",
-            failed=self.failures.append,
-            journal=self.feed,
+        self.plane = plane = ControlPlane.read(
+            self.path, development=True, clock=SystemTime(), journal=self.feed
         )
-        remote = RemoteKeys(_no_remote_keys)
-        self.reloader = Reloader(
-            str(self.path),
-            self.hub,
-            self.in_force,
-            remote=remote,
-            development=True,
-            took_force=lambda _: None,
-            was_refused=lambda *_: None,
+        self.hub, self.reloader = plane.hub, plane.reloader
+        self.readiness = Readiness()
+        self.readiness.starting = False
+        status = DaemonStatus(
+            self.hub, self.reloader, plane.remote, server=FiveConnections(), readiness=self.readiness
         )
-        self.revoker = Revoker(self.hub, None)
-        self.admin = DaemonAdministration(
-            self.hub,
-            self.reloader,
-            self.feed,
-            lambda: 5,
-            remote=remote,
-            revoker=self.revoker,
-            metrics=lambda: b"compartmentd_sessions 3\n",
-        )
-        self.admin.starting = False
+        access = AdminAccess(self.hub, plane.remote)
+        self.status = status
+        self.admin = AdminService(access, status, self.reloader, Revoker(self.hub, None), self.feed)
 
     def token(self, **claims: Any) -> str:
         minted: str = mint_for(self.hub.snapshot.configuration.issuers, "corp", claims, time.time())["token"]
@@ -121,12 +103,13 @@ async def test_status_tells_what_is_in_force(setup: Setup) -> None:
     status = setup.admin.status()
     assert status["namespaces"] == {"/": {"sessions": 1, "rooms": 1}}
     assert (status["connections"], status["sessions"], status["rooms"]) == (5, 1, 1)
-    assert (status["generation"], status["digest"]) == (1, setup.in_force.snapshot.digest)
+    assert (status["generation"], status["digest"]) == (1, setup.plane.first.digest)
     assert status["last_reload"] is None
     assert status["started"] <= time.time() * 1000
     setup.path.write_text(POLICY.replace("connect: {", "conect: {"))
     answer = await setup.admin.reload()
-    assert answer == report_as_json(setup.reloader.last)  # type: ignore[arg-type]  # it has just been made
+    assert setup.reloader.last is not None
+    assert answer == setup.reloader.last.as_json()
     assert answer.keys() == {"ok", "generation", "digest", "problems"}
     last = setup.admin.status()["last_reload"]
     assert last["ok"] is False
@@ -191,23 +174,23 @@ async def test_who_may_administer_over_tcp(setup: Setup) -> None:
     earlier, _ = AdminTokens().issue()
     stale = setup.admin.authorize(earlier)
     assert stale is not None
-    assert "started anew" in stale.message
+    assert "restarted" in stale.message
 
 
 def test_an_admin_token_ends() -> None:
     tokens = AdminTokens()
     token, _ = tokens.issue(lifetime=-1.0)
-    assert not tokens.holds(token)
+    assert not tokens.has(token)
     kept, _ = tokens.issue()
-    assert tokens.holds(kept)
-    assert not tokens.holds(kept + "x")
-    assert not tokens.holds("")
-    assert not tokens.holds("\ud800")
+    assert tokens.has(kept)
+    assert not tokens.has(kept + "x")
+    assert not tokens.has("")
+    assert not tokens.has("\ud800")
 
 
 async def test_a_stopping_daemon_is_not_ready(setup: Setup) -> None:
     assert setup.admin.unready() is None
-    setup.admin.stopping = True
+    setup.readiness.stopping = True
     assert setup.admin.unready()
 
 
@@ -252,7 +235,7 @@ async def test_a_reader_that_fails_harms_nobody(setup: Setup, caplog: pytest.Log
 
 async def test_tokens_are_minted_with_a_development_key_alone(setup: Setup) -> None:
     issuers = setup.hub.snapshot.configuration.issuers
-    development = DaemonDevelopment(str(setup.path), setup.hub, setup.reloader, "http://127.0.0.1:1")
+    development = DaemonDevelopment(str(setup.path), setup.reloader, "http://127.0.0.1:1")
     minted = development.mint(None, {"sub": "ann"})
     claims = jwt.decode(minted["token"], options={"verify_signature": False})
     assert claims["sub"] == "ann"
@@ -264,7 +247,7 @@ async def test_tokens_are_minted_with_a_development_key_alone(setup: Setup) -> N
 
 
 async def test_excerpts_are_of_configuration_files_alone(setup: Setup) -> None:
-    development = DaemonDevelopment(str(setup.path), setup.hub, setup.reloader, "http://127.0.0.1:1")
+    development = DaemonDevelopment(str(setup.path), setup.reloader, "http://127.0.0.1:1")
     assert development.excerpt(str(setup.path), 1, 1) == ["version: 1"]
     for file in ("/etc/passwd", str(setup.path.parent / "corp.dev-key"), "compartments.yaml"):
         assert development.excerpt(file, 1, 1) is None
@@ -277,7 +260,7 @@ async def test_a_missing_secret_is_made_once_and_for_its_owner(setup: Setup) -> 
     assert make_missing_secrets(setup.hub.snapshot.configuration.issuers) == ()
     assert made.read_bytes() == content
     with pytest.raises(ConfigInvalid) as caught:
-        start_up(str(setup.path), development=False, passed={})
+        await build_first(str(setup.path), setup.plane.remote)
     assert [problem.code for problem in caught.value.problems] == ["development_key"]
 
 
@@ -285,7 +268,7 @@ async def test_development_is_for_loopback(setup: Setup) -> None:
     for listen in ('"*:0"', '"0.0.0.0:0"', '"[::]:0"', '"192.0.2.1:0"'):
         setup.path.write_text(POLICY.replace('"127.0.0.1:0"', listen))
         with pytest.raises(UsageError, match="loopback"):
-            start_up(str(setup.path), development=True, passed={})
+            await build_first(str(setup.path), setup.plane.remote, DevelopmentMode({}))
 
 
 # --- revoke -------------------------------------------------------------------------------------------------

@@ -94,10 +94,10 @@ async def test_of_known_files_the_configuration_is_left_out() -> None:
 async def test_a_child_process_compiles(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("version: 1\nnamespaces: {/: {connect: public}}\n")
-    beside = await compile_in_child(str(path), NOTHING, serving=True)
+    beside = await compile_in_child(str(path), NOTHING, development=False)
     assert beside.configuration == load(str(path), Disk(), serving=True).configuration
     path.write_text("version: 1\nnamespaces: {/: {conect: public}}\n")
-    beside = await compile_in_child(str(path), NOTHING, serving=True)
+    beside = await compile_in_child(str(path), NOTHING, development=False)
     assert beside.configuration is None
     assert [str(problem) for problem in beside.problems] == [
         str(problem) for problem in loaded(path).problems
@@ -112,7 +112,7 @@ async def test_nothing_is_imported_from_the_working_directory(
     path.write_text("version: 1\nnamespaces: {/: {connect: public}}\n")
     (tmp_path / "yaml.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.chdir(tmp_path)
-    assert not (await compile_in_child(str(path), NOTHING, serving=True)).problems
+    assert not (await compile_in_child(str(path), NOTHING, development=False)).problems
 
 
 async def test_a_child_whose_result_is_not_wanted_ends(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ async def test_a_child_whose_result_is_not_wanted_ends(tmp_path: Path) -> None:
     rooms = "".join(f"      room{number}: {{join: public}}\n" for number in range(2000))
     path.write_text(f"version: 1\nnamespaces:\n  /:\n    connect: public\n    rooms:\n{rooms}")
     digest = loaded(path).digest
-    assert (await compile_in_child(str(path), digest, serving=True)).configuration is None
+    assert (await compile_in_child(str(path), digest, development=False)).configuration is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_a_child_that_fails_is_a_problem(
     python.write_text(f'#!/bin/sh\nexec {compile_worker.sys.executable} -c "{script}"\n')
     python.chmod(0o755)
     monkeypatch.setattr(compile_worker.sys, "executable", str(python))
-    result = await compile_in_child("c.yaml", NOTHING, serving=True)
+    result = await compile_in_child("c.yaml", NOTHING, development=False)
     assert result.configuration is None
     assert [problem.code for problem in result.problems] == ["compiler_failed"]
 
@@ -155,7 +155,7 @@ async def test_a_child_that_takes_too_long_is_given_up(
     monkeypatch.setattr(compile_worker.sys, "executable", str(python))
     monkeypatch.setattr(compile_worker, "TIMEOUT", 0.2)
     async with asyncio.timeout(20):
-        result = await compile_in_child("c.yaml", NOTHING, serving=True)
+        result = await compile_in_child("c.yaml", NOTHING, development=False)
     assert "took longer" in result.problems[0].message
 
 
@@ -163,7 +163,7 @@ async def test_a_child_that_cannot_be_started_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compile_worker.sys, "executable", str(tmp_path / "nothing"))
-    result = await compile_in_child("c.yaml", NOTHING, serving=True)
+    result = await compile_in_child("c.yaml", NOTHING, development=False)
     assert [problem.code for problem in result.problems] == ["compiler_failed"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from compartmentd.control.release import FREED, freed, gathered
+from compartmentd.control.release import FREED, free, gather_parts
 from compartmentd.policy.templates.dispatch import run_to_end
 from tests.support.world import ISSUERS, World
 
@@ -35,14 +35,14 @@ def test_an_old_policy_goes_in_small_steps_and_leaves_nothing(tmp_path: Path) ->
     templates = snapshot.configuration.policy.namespaces[ann.session.namespace.name].rooms
     first, held = templates[0], len(templates)
     world.reload(TEXT.replace("claim: rooms", "claim: teams"))
-    parts = run_to_end(gathered(snapshot))
+    parts = run_to_end(gather_parts(snapshot))
     assert len(parts) > 2 * held
     del templates, snapshot, world, ann
-    steps = sum(1 for _ in freed(parts))
+    steps = sum(1 for _ in free(parts))
     assert parts == []
     assert steps > 2 * held // FREED
     assert sys.getrefcount(first) == 2  # this name, and the argument
 
 
 def test_nothing_is_let_go_of_in_no_step() -> None:
-    assert list(freed([])) == []
+    assert list(free([])) == []

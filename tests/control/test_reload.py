@@ -11,20 +11,19 @@ from typing import Any
 
 import pytest
 
-from compartmentd.configuration.compiler import Loaded
+from compartmentd.configuration.settings import LogSettings
 from compartmentd.configuration.snapshot import Snapshot
-from compartmentd.control import reload as reload_module
-from compartmentd.control.first_generation import start_up
-from compartmentd.control.reload import InForce, Reloader
+from compartmentd.control import builder as builder_module, reload as reload_module
+from compartmentd.control.builder import build_first
+from compartmentd.control.development import DevelopmentMode
+from compartmentd.control.generation import FetchedKeys, Generation, Subscriber
+from compartmentd.control.reload import Scope
 from compartmentd.control.reload_report import TakenIn
 from compartmentd.errors import ConfigInvalid
-from compartmentd.keys.remote import RemoteKeys
-from compartmentd.names import EntryName
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.sessions.hub import Hub
 from compartmentd.tokens.mint import make_development_secret
 from tests.support.peer import RecordingPeer
-from tests.support.world import HandClock
+from tests.support.reloading import ControlPlane, Recorder
 
 POLICY = """version: 1
 server: {listen: ["127.0.0.1:0"], admin: ["unix:/run/a.sock"]}
@@ -38,48 +37,40 @@ namespaces:
 PARTS = (Snapshot, Ruleset)
 
 
-class Setup:
-    """A reloader on a real file, with a hub that nobody is connected to."""
+class Setup(ControlPlane):
+    """The control plane on the policy, with its secret."""
 
-    def __init__(self, directory: Path, *, development: bool = False) -> None:
-        self.path = directory / "compartments.yaml"
-        self.secret = directory / "corp.secret"
-        self.secret.write_text("s" * 40)
-        self.path.write_text(POLICY)
-        self.in_force, _ = start_up(str(self.path), development=development, passed={})
-        self.taken: list[InForce] = []
-        self.refused: list[Loaded] = []
-        self.failures: list[Exception] = []
-        self.remote = RemoteKeys(self._changed)
-        hub = Hub(self.in_force.snapshot, clock=HandClock(), new_sid=str, failed=self.failures.append)
-        self.reloader = Reloader(
-            str(self.path),
-            hub,
-            self.in_force,
-            development=development,
-            remote=self.remote,
-            took_force=self.taken.append,
-            was_refused=lambda loaded, _: self.refused.append(loaded),
-        )
-        self.hub = hub
+    @classmethod
+    def make(cls, directory: Path, *, development: bool = False) -> Setup:
+        (directory / "corp.secret").write_text("s" * 40)
+        path = directory / "compartments.yaml"
+        path.write_text(POLICY)
+        return cls.read(path, development=development)
 
-    async def _changed(self, entry: EntryName) -> None:
-        await self.reloader.take_remote_keys(entry)
+    @property
+    def secret(self) -> Path:
+        return self.path.with_name("corp.secret")
 
 
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
-    return Setup(tmp_path)
+    return Setup.make(tmp_path)
+
+
+@pytest.fixture
+def developing(tmp_path: Path) -> Setup:
+    """The same, as `serve --dev` runs it."""
+    return Setup.make(tmp_path, development=True)
 
 
 async def test_a_changed_file_is_a_new_generation(setup: Setup) -> None:
     setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
     report = await setup.reloader.reload("test")
     assert (report.ok, report.changed, report.generation) == (True, True, 2)
-    assert report.digest != setup.in_force.snapshot.digest
+    assert report.digest != setup.first.snapshot.digest
     assert setup.hub.snapshot.generation == 2
     assert "/chat" in setup.hub.snapshot.configuration.policy.namespaces
-    assert len(setup.taken) == 1
+    assert len(setup.seen.adopted) == 1
 
 
 @pytest.fixture
@@ -103,8 +94,8 @@ async def test_what_a_reload_replaces_is_gone_without_the_collector(setup: Setup
         assert (await setup.reloader.reload("test")).changed
         setup.path.write_text("version: 2\n")
         assert not (await setup.reloader.reload("test")).ok
-    setup.taken.clear()
-    setup.refused.clear()
+    setup.seen.adopted.clear()
+    del setup.first
     for _ in range(3):
         await asyncio.sleep(0)  # the frames of what has just ended
     current = setup.hub.snapshot
@@ -117,8 +108,8 @@ async def test_the_same_content_changes_nothing(setup: Setup) -> None:
     setup.path.write_text(POLICY)
     report = await setup.reloader.reload("test")
     assert (report.ok, report.changed, report.generation) == (True, False, 1)
-    assert setup.hub.snapshot is setup.in_force.snapshot
-    assert setup.taken == []
+    assert setup.hub.snapshot is setup.first.snapshot
+    assert setup.seen.adopted == []
 
 
 async def test_who_comes_second_is_told_what_the_first_did(setup: Setup) -> None:
@@ -130,7 +121,7 @@ async def test_who_comes_second_is_told_what_the_first_did(setup: Setup) -> None
         second = await setup.reloader.reload("request")
         assert (second.changed, second.taken_in) == (False, TakenIn.by(first, "watch"))
     setup.secret.write_text("t" * 40)
-    keys = await setup.reloader.reload_keys("watch")
+    keys = await setup.reloader.reload("watch", Scope.KEYS)
     assert (await setup.reloader.reload("request")).taken_in == TakenIn.by(keys, "watch"), "the latest save"
     setup.path.write_text("version: 2\n")
     assert (await setup.reloader.reload("watch")).taken_in is None, "a refused one took nothing in"
@@ -141,8 +132,9 @@ async def test_who_comes_second_is_told_what_the_first_did(setup: Setup) -> None
 async def test_keys_that_were_fetched_are_nobodys_save(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
     first = await setup.reloader.reload("watch")
-    monkeypatch.setattr(reload_module, "digest_of", lambda _: "others than before")
-    assert (await setup.reloader.take_remote_keys("keys of corp")).generation == 3
+    others = FetchedKeys({}, "others than before")
+    monkeypatch.setattr(FetchedKeys, "of", lambda _: others)
+    assert (await setup.reloader.reload("keys of corp", Scope.FETCHED_KEYS)).generation == 3
     second = await setup.reloader.reload("request")
     assert (second.generation, second.taken_in) == (3, TakenIn.by(first, "watch"))
 
@@ -153,15 +145,18 @@ async def test_a_bad_file_changes_nothing_and_says_where(setup: Setup) -> None:
     assert (report.ok, report.generation) == (False, 1)
     span = report.problems[0].span
     assert (span.line, span.column) == (7, 5)
-    assert [loaded.files for loaded in setup.refused] == [(str(setup.path),)]
-    assert setup.hub.snapshot is setup.in_force.snapshot
+    [told] = setup.seen.adopted
+    assert told.refused is not None
+    assert told.refused.files == (str(setup.path),)
+    assert told.snapshot is setup.first.snapshot
+    assert setup.hub.snapshot is setup.first.snapshot
 
 
 async def test_a_missing_file_changes_nothing(setup: Setup) -> None:
     setup.path.unlink()
     report = await setup.reloader.reload("test")
     assert not report.ok
-    assert setup.hub.snapshot is setup.in_force.snapshot
+    assert setup.hub.snapshot is setup.first.snapshot
 
 
 @pytest.mark.parametrize(
@@ -178,21 +173,21 @@ async def test_what_needs_a_restart_is_refused_and_named(setup: Setup, old: str,
     report = await setup.reloader.reload("test")
     assert not report.ok
     assert [(p.code, p.span.line) for p in report.problems] == [("needs_restart", line)]
-    assert setup.hub.snapshot is setup.in_force.snapshot
+    assert setup.hub.snapshot is setup.first.snapshot
 
 
 async def test_a_changed_key_is_a_new_generation_with_the_same_digest(setup: Setup) -> None:
     setup.secret.write_text("t" * 40)
-    report = await setup.reloader.reload_keys("test")
+    report = await setup.reloader.reload("test", Scope.KEYS)
     assert (report.ok, report.changed, report.generation) == (True, True, 2)
-    assert report.digest == setup.in_force.snapshot.digest
-    assert not (await setup.reloader.reload_keys("test")).changed
+    assert report.digest == setup.first.snapshot.digest
+    assert not (await setup.reloader.reload("test", Scope.KEYS)).changed
 
 
 async def test_keys_alone_take_no_other_change_along(setup: Setup) -> None:
     setup.secret.write_text("t" * 40)
     setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
-    assert (await setup.reloader.reload_keys("test")).changed
+    assert (await setup.reloader.reload("test", Scope.KEYS)).changed
     assert "/chat" not in setup.hub.snapshot.configuration.policy.namespaces
 
 
@@ -202,33 +197,33 @@ async def test_a_bad_key_changes_nothing(setup: Setup, secret: str | None) -> No
         setup.secret.unlink()
     else:
         setup.secret.write_text(secret)
-    for report in (await setup.reloader.reload_keys("test"), await setup.reloader.reload("test")):
+    for report in (await setup.reloader.reload("test", Scope.KEYS), await setup.reloader.reload("test")):
         assert not report.ok
         assert report.problems[0].span.line == 4
-    assert setup.hub.snapshot is setup.in_force.snapshot
+    assert setup.hub.snapshot is setup.first.snapshot
 
 
-async def test_a_development_key_is_for_development(tmp_path: Path) -> None:
-    setup = Setup(tmp_path)
+async def test_a_development_key_is_for_development(setup: Setup) -> None:
     setup.secret.write_bytes(make_development_secret())
     report = await setup.reloader.reload("test")
     assert [problem.code for problem in report.problems] == ["development_key"]
     with pytest.raises(ConfigInvalid):
-        start_up(str(setup.path), development=False, passed={})
-    assert start_up(str(setup.path), development=True, passed={})
+        await build_first(str(setup.path), setup.remote)
+    assert await build_first(str(setup.path), setup.remote, DevelopmentMode({}))
 
 
-async def test_development_makes_the_secret_that_is_missing(tmp_path: Path) -> None:
-    setup = Setup(tmp_path, development=True)
-    setup.path.write_text(POLICY.replace("corp.secret", "other.secret"))
-    assert (await setup.reloader.reload("test")).changed
-    made = tmp_path / "other.secret"
+async def test_development_makes_the_secret_that_is_missing(developing: Setup) -> None:
+    developing.path.write_text(POLICY.replace("corp.secret", "other.secret"))
+    assert (await developing.reloader.reload("test")).changed
+    made = developing.path.with_name("other.secret")
     assert made.read_bytes().startswith(b"compartmentd-development-")
     assert made.stat().st_mode & 0o777 == 0o600
 
 
-async def test_what_the_system_refuses_before_anything_changed_is_a_refused_reload(tmp_path: Path) -> None:
-    setup = Setup(tmp_path, development=True)
+async def test_what_the_system_refuses_before_anything_changed_is_a_refused_reload(
+    developing: Setup, tmp_path: Path
+) -> None:
+    setup = developing
     setup.path.write_text(POLICY.replace("corp.secret", "missing/corp.secret"))
     report = await setup.reloader.reload("watch")
     assert (report.ok, report.generation) == (False, 1)
@@ -239,31 +234,39 @@ async def test_what_the_system_refuses_before_anything_changed_is_a_refused_relo
     )
     assert setup.reloader.last == report
     assert setup.reloader.tally.refused == 1
-    assert setup.hub.snapshot is setup.in_force.snapshot
+    assert setup.hub.snapshot is setup.first.snapshot
     (tmp_path / "missing").mkdir()
     assert (await setup.reloader.reload("request")).changed
 
 
-@pytest.mark.parametrize("asked", ["reload", "reload_keys", "reload_certificate", "take_remote_keys"])
+@pytest.mark.parametrize("scope", Scope)
 async def test_any_kind_of_reload_may_be_refused_so(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch, asked: str
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, scope: Scope
 ) -> None:
-    def fail(*_: Any) -> Any:
+    def fail(*_: Any, **_options: Any) -> Any:
         raise OSError(24, "Too many open files")
 
-    for name in ("_compile", "_adopt", "_replace", "_read_certificate"):
-        monkeypatch.setattr(setup.reloader, name, fail)
-    report = await getattr(setup.reloader, asked)("test")
+    for name in ("_compile", "_add_keys", "_add_fetched_keys", "_read_certificate"):
+        monkeypatch.setattr(setup.builder, name, fail)
+    report = await setup.reloader.reload("test", scope)
     assert [problem.message for problem in report.problems] == ["the reload failed: too many open files"]
     monkeypatch.undo()
-    assert (await getattr(setup.reloader, asked)("test")).ok
+    assert (await setup.reloader.reload("test", scope)).ok
 
 
-async def test_what_fails_after_the_swap_is_no_refusal(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: InForce) -> None:
-        raise OSError(28, "No space left on device")
+class Failing(Subscriber):
+    """Fails with the given error once it has adopted the first generation."""
 
-    monkeypatch.setattr(setup.reloader, "_took_force", fail)
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def adopt(self, generation: Generation) -> None:
+        if generation.number > 1:
+            raise self.error
+
+
+async def test_what_fails_after_the_swap_is_no_refusal(setup: Setup) -> None:
+    setup.reloader.subscribe(Failing(OSError(28, "No space left on device")))
     setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
     with pytest.raises(OSError, match="No space"):
         await setup.reloader.reload("watch")
@@ -276,16 +279,16 @@ async def test_reloads_that_are_asked_for_meanwhile_are_one(
     compiled: list[str] = []
     begun = asyncio.Event()
     gates = [asyncio.Event() for _ in range(3)]
-    compile_in_child = reload_module.compile_in_child
+    compile_in_child = builder_module.compile_in_child
 
-    async def gated(path: str, known: Any, *, serving: bool) -> Any:
+    async def gated(path: str, known: Any, *, development: bool) -> Any:
         number = len(compiled)
         compiled.append(setup.path.read_text())
         begun.set()
         await gates[number].wait()
-        return await compile_in_child(path, known, serving=serving)
+        return await compile_in_child(path, known, development=development)
 
-    monkeypatch.setattr(reload_module, "compile_in_child", gated)
+    monkeypatch.setattr(builder_module, "compile_in_child", gated)
     first = asyncio.create_task(setup.reloader.reload("first"))
     await begun.wait()
     setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
@@ -318,10 +321,10 @@ async def test_half_a_file_is_read_once_more(setup: Setup, monkeypatch: pytest.M
     async def finish_writing(_: float) -> None:
         setup.path.write_text(whole)
 
-    monkeypatch.setattr(reload_module, "SETTLE", 12.5)
+    monkeypatch.setattr(builder_module, "SETTLE", 12.5)
     sleep = asyncio.sleep
     monkeypatch.setattr(
-        reload_module.asyncio,
+        builder_module.asyncio,
         "sleep",
         lambda seconds: finish_writing(seconds) if seconds == 12.5 else sleep(seconds),
     )
@@ -345,36 +348,80 @@ async def test_that_keys_are_well_does_not_hide_files_that_are_refused(setup: Se
     setup.path.write_text("version: 2\n")
     refused = await setup.reloader.reload("SIGHUP")
     setup.secret.write_text("t" * 40)
-    assert (await setup.reloader.reload_keys("watch")).changed
-    await setup.reloader.take_remote_keys("test")
+    assert (await setup.reloader.reload("watch", Scope.KEYS)).changed
+    await setup.reloader.reload("test", Scope.FETCHED_KEYS)
     assert setup.reloader.last == refused
     setup.path.write_text(POLICY)
     mended = await setup.reloader.reload("SIGHUP")
     assert setup.reloader.last == mended
     setup.secret.write_text("short")
-    refused = await setup.reloader.reload_keys("watch")
-    await setup.reloader.take_remote_keys("test")
+    refused = await setup.reloader.reload("watch", Scope.KEYS)
+    await setup.reloader.reload("test", Scope.FETCHED_KEYS)
     assert setup.reloader.last == refused
     setup.secret.write_text("t" * 40)
-    await setup.reloader.reload_keys("watch")
+    await setup.reloader.reload("watch", Scope.KEYS)
     assert setup.reloader.last is not None
     assert setup.reloader.last.ok
 
 
-async def test_everyone_is_judged_whatever_fails_besides(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_everyone_is_judged_whatever_fails_besides(setup: Setup) -> None:
     peer = RecordingPeer()
     setup.hub.connect(peer, "/", None)
 
-    def fail(_: InForce) -> None:
-        raise RuntimeError("no thread is left")
-
-    monkeypatch.setattr(setup.reloader, "_took_force", fail)
+    failing = Failing(RuntimeError("no thread is left"))
+    setup.reloader.subscribe(failing)
     setup.path.write_text(POLICY.replace("connect: public", "connect: authenticated"))
     with pytest.raises(RuntimeError):
         await setup.reloader.reload("test")
     assert not peer.sessions
-    monkeypatch.undo()
-    setup.path.write_text(POLICY)
-    assert (await setup.reloader.reload("test")).generation == 3
+
+
+class Bracket(Failing):
+    """Counts the reloads that began and ended."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.begun = self.ended = 0
+
+    def begin(self) -> None:
+        self.begun += 1
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+async def test_the_end_of_a_reload_is_told_however_it_ends(setup: Setup) -> None:
+    bracket = Bracket(RuntimeError("failed"))
+    setup.reloader.subscribe(bracket)
+    await setup.reloader.reload("unchanged")
+    setup.path.write_text("version: 2\n")
+    await setup.reloader.reload("refused")
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    with pytest.raises(RuntimeError):
+        await setup.reloader.reload("failed")
+    assert (bracket.begun, bracket.ended) == (3, 3)
+
+
+async def test_what_a_later_subscriber_missed_it_adopts_at_once(setup: Setup) -> None:
+    setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
+    await setup.reloader.reload("test")
+    late = Recorder()
+    setup.reloader.subscribe(late)
+    assert [generation.number for generation in late.adopted] == [2]
+
+
+async def test_files_are_handed_over_once_and_then_let_go(setup: Setup) -> None:
+    text = POLICY + "  /chat: {connect: authenticated}\n"
+    setup.path.write_text(text)
+    await setup.reloader.reload("test")
+    setup.secret.write_text("t" * 40)
+    await setup.reloader.reload("test", Scope.KEYS)
+    new, keys = setup.seen.adopted
+    assert dict(new.loaded.contents) == {"compartments.yaml": text.encode()}
+    assert keys.loaded.contents == setup.reloader.generation.loaded.contents == ()
+
+
+async def test_log_settings_outlive_a_reload(setup: Setup) -> None:
+    setup.path.write_text(POLICY + "log: {decisions: all, claims: [azp]}\n")
+    assert (await setup.reloader.reload("test")).changed
+    assert setup.seen.adopted[-1].configuration.log == LogSettings(claims=(("azp",),), decisions="all")

@@ -7,16 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from compartmentd.control import reload as reload_module
-from compartmentd.control.first_generation import certificate_of, start_up
-from compartmentd.control.reload import Reloader
+from compartmentd.control import builder as builder_module
+from compartmentd.control.reload import Scope
 from compartmentd.errors import ConfigInvalid
-from compartmentd.keys.remote import RemoteKeys
-from compartmentd.names import EntryName
-from compartmentd.sessions.hub import Hub
 from compartmentd.storage.certificates import Certificate
 from tests.support import certificates
-from tests.support.world import HandClock
+from tests.support.reloading import ControlPlane, build
 
 POLICY = """version: 1
 server:
@@ -27,10 +23,6 @@ namespaces:
 """
 
 
-async def _no_keys(entry: EntryName) -> None:
-    raise AssertionError(entry)
-
-
 class Setup:
     """A reloader on a real file that names a pair; `used` are the certificates that the listeners were given."""
 
@@ -39,28 +31,20 @@ class Setup:
         self.path = directory / "compartments.yaml"
         self.path.write_text(POLICY)
         self.renew(certificates.make())
-        in_force, _ = start_up(str(self.path), development=False, passed={})
-        first, _ = certificate_of(in_force.snapshot.configuration.server)
-        self.used: list[Certificate | None] = []
-        self.hub = Hub(in_force.snapshot, clock=HandClock(), new_sid=str, failed=_raise)
-        self.reloader = Reloader(
-            str(self.path),
-            self.hub,
-            in_force,
-            remote=RemoteKeys(_no_keys),
-            development=False,
-            took_force=lambda _: None,
-            was_refused=lambda _loaded, _at: None,
-            certificate=first,
-            secure=self.used.append,
-        )
+        self.plane = ControlPlane.read(self.path)
+        self.hub, self.reloader = self.plane.hub, self.plane.reloader
+
+    @property
+    def used(self) -> list[Certificate | None]:
+        """What the listeners were given, each once."""
+        found = [self.plane.first.certificate]
+        for generation in self.plane.seen.adopted:
+            if generation.certificate is not found[-1]:
+                found.append(generation.certificate)
+        return found[1:]
 
     def renew(self, pair: certificates.Pair) -> None:
         certificates.write(self.directory, pair)
-
-
-def _raise(error: Exception) -> None:
-    raise error
 
 
 @pytest.fixture
@@ -70,9 +54,8 @@ def setup(tmp_path: Path) -> Setup:
 
 def test_a_pair_that_does_not_fit_is_no_start(setup: Setup) -> None:
     (setup.directory / "server.key").write_bytes(certificates.make().key)
-    configuration = setup.hub.snapshot.configuration
     with pytest.raises(ConfigInvalid) as caught:
-        certificate_of(configuration.server)
+        build(setup.path)
     [problem] = caught.value.problems
     assert (problem.code, problem.span.line, problem.span.column) == ("certificate_mismatch", 4, 32)
 
@@ -80,26 +63,26 @@ def test_a_pair_that_does_not_fit_is_no_start(setup: Setup) -> None:
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_renewed_pair_is_used_and_is_no_generation(setup: Setup, whole: bool) -> None:
     setup.renew(certificates.make(ends=60))
-    run = setup.reloader.reload if whole else setup.reloader.reload_certificate
-    report = await run("test")
+    scope = Scope.ALL if whole else Scope.CERTIFICATE
+    report = await setup.reloader.reload("test", scope)
     assert (report.ok, report.changed, report.generation, report.judged) == (True, True, 1, 0)
-    assert setup.used == [setup.reloader.certificate]
-    assert (await run("test")).changed is False
+    assert setup.used == [setup.reloader.generation.certificate]
+    assert (await setup.reloader.reload("test", scope)).changed is False
     assert len(setup.used) == 1
 
 
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_pair_that_does_not_fit_changes_nothing_and_says_where(setup: Setup, whole: bool) -> None:
-    before = setup.reloader.certificate
+    before = setup.reloader.generation.certificate
     (setup.directory / "server.key").write_bytes(certificates.make().key)
     if whole:
         setup.path.write_text(POLICY + "  /chat: {connect: public}\n")
-    report = await (setup.reloader.reload if whole else setup.reloader.reload_certificate)("test")
+    report = await setup.reloader.reload("test", Scope.ALL if whole else Scope.CERTIFICATE)
     assert (report.ok, report.generation) == (False, 1)
     [problem] = report.problems
     assert (problem.code, problem.span.line, problem.span.column) == ("certificate_mismatch", 4, 32)
     assert setup.reloader.last == report
-    assert setup.reloader.certificate is before
+    assert setup.reloader.generation.certificate is before
     assert not setup.used
     assert "/chat" not in setup.hub.snapshot.configuration.policy.namespaces
 
@@ -115,10 +98,10 @@ async def test_a_pair_that_is_being_replaced_is_looked_at_once_more(
         waited.append(seconds)
         (setup.directory / "server.key").write_bytes(pair.key)
 
-    monkeypatch.setattr(reload_module.asyncio, "sleep", meanwhile)
-    report = await setup.reloader.reload_certificate("watch")
+    monkeypatch.setattr(builder_module.asyncio, "sleep", meanwhile)
+    report = await setup.reloader.reload("watch", Scope.CERTIFICATE)
     assert (report.ok, report.changed) == (True, True)
-    assert waited == [reload_module.SETTLE]
+    assert waited == [builder_module.SETTLE]
 
 
 async def test_tls_comes_and_goes_with_the_configuration(setup: Setup) -> None:
@@ -134,7 +117,7 @@ async def test_tls_comes_and_goes_with_the_configuration(setup: Setup) -> None:
 
 async def test_an_expired_certificate_is_used_and_warned_of(setup: Setup) -> None:
     setup.renew(certificates.make(starts=-2, ends=-1))
-    report = await setup.reloader.reload_certificate("test")
+    report = await setup.reloader.reload("test", Scope.CERTIFICATE)
     assert report.ok
     assert [problem.code for problem in report.problems] == ["certificate_untimely"]
     assert len(setup.used) == 1
@@ -142,5 +125,5 @@ async def test_an_expired_certificate_is_used_and_warned_of(setup: Setup) -> Non
 
 async def test_a_pair_at_fault_does_not_keep_keys_from_changing(setup: Setup) -> None:
     (setup.directory / "server.key").unlink()
-    report = await setup.reloader.reload_keys("test")
+    report = await setup.reloader.reload("test", Scope.KEYS)
     assert report.ok

@@ -38,10 +38,11 @@ def test_a_whole_life(manager: Manager, notifier: Notifier) -> None:
     notifier.ready("generation 1")
     assert manager.received() == [{"READY": "1", "STATUS": "generation 1"}]
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    with notifier.reloading(lambda: "generation 2"):
-        [begun] = manager.received()
+    notifier.begin_reload()
+    [begun] = manager.received()
     assert begun.keys() == {"RELOADING", "MONOTONIC_USEC"}
     assert before <= int(begun["MONOTONIC_USEC"]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notifier.end_reload("generation 2")
     assert manager.received() == [{"READY": "1", "STATUS": "generation 2"}]
     notifier.alive()
     assert manager.received() == [{"WATCHDOG": "1"}]
@@ -68,28 +69,28 @@ def test_a_socket_in_a_directory_is_found_as_well(tmp_path: Path, monkeypatch) -
         receiving.close()
 
 
-def test_the_end_of_a_reload_is_told_also_when_it_failed(manager: Manager, notifier: Notifier) -> None:
-    notifier.ready("fine")
-    manager.received()
-    with pytest.raises(KeyError), notifier.reloading(lambda: "refused"):
-        raise KeyError
-    assert manager.received()[-1] == {"READY": "1", "STATUS": "refused"}
-
-
 def test_a_reload_before_the_daemon_is_ready_does_not_make_it_ready(
     manager: Manager, notifier: Notifier
 ) -> None:
-    with notifier.reloading(lambda: "early"):
-        pass
+    notifier.begin_reload()
+    notifier.end_reload("early")
     assert manager.received() == []
+
+
+def test_a_daemon_that_becomes_ready_in_a_reload_says_so_once(manager: Manager, notifier: Notifier) -> None:
+    notifier.begin_reload()
+    notifier.ready("fine")
+    notifier.end_reload("late")
+    assert manager.received() == [{"READY": "1", "STATUS": "fine"}]
 
 
 def test_a_reload_does_not_make_a_stopping_daemon_ready(manager: Manager, notifier: Notifier) -> None:
     notifier.ready("fine")
-    with notifier.reloading(lambda: "late"):
-        notifier.stopping("stopping", 1)
-    with notifier.reloading(lambda: "later"):
-        pass
+    notifier.begin_reload()
+    notifier.stopping("stopping", 1)
+    notifier.end_reload("late")
+    notifier.begin_reload()
+    notifier.end_reload("later")
     assert [("READY" in datagram) for datagram in manager.received()] == [True, False, False]
 
 
@@ -135,8 +136,9 @@ def test_no_child_inherits_what_was_meant_for_us(manager: Manager) -> None:
 def test_without_a_manager_nothing_is_said() -> None:
     notifier = Notifier.of({}, os.getpid())
     notifier.ready("alone")
-    with notifier.reloading(lambda: "alone"):
-        notifier.alive()
+    notifier.begin_reload()
+    notifier.alive()
+    notifier.end_reload("alone")
     notifier.stopping("alone", 1)
 
 

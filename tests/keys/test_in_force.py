@@ -14,22 +14,21 @@ import msgspec
 
 from compartmentd.configuration.compiler import load
 from compartmentd.configuration.snapshot import build_snapshot, keyset_of
-from compartmentd.control.admin import DaemonAdministration
-from compartmentd.control.reload import InForce, LocalKeys, Reloader, digest_of
+from compartmentd.control.admin_access import AdminAccess
+from compartmentd.control.generation import FetchedKeys, Generation, LocalKeys
+from compartmentd.control.reload import Scope, take_in_fetched_keys
 from compartmentd.control.requests import Refused
-from compartmentd.control.revocation import Revoker
+from compartmentd.daemon.subscribers import FetchedKeys as FollowedEntries
 from compartmentd.keys.remote import RemoteKeys
 from compartmentd.keys.schedule import SPACING
 from compartmentd.names import EntryName
 from compartmentd.policy.templates.dispatch import run_to_end
-from compartmentd.sessions.hub import Hub
 from compartmentd.storage.files import Disk
-from compartmentd.telemetry.decision_feed import DecisionFeed
-from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.rejected import KeyStatus
 from tests.keys.provider import CORP, Provider, provider
 from tests.support.clock import FakeClock
 from tests.support.peer import RecordingPeer
+from tests.support.reloading import ControlPlane
 from tests.support.timing import eventually, within
 from tests.tokens import forge
 
@@ -68,27 +67,28 @@ class Setup:
         keys, _ = keyset_of(configuration.issuers, material)
         snapshot = run_to_end(build_snapshot(configuration, loaded.digest, keys, 1))
         self.clock = Wall()
-        self.remote = RemoteKeys(self.changed, monotonic=self.clock.monotonic, jitter=lambda: 0.0)
-        self.failures: list[Exception] = []
-        self.hub = Hub(
-            snapshot, clock=self.clock, new_sid=iter("abcdefgh").__next__, failed=self.failures.append
+        self.remote = RemoteKeys(monotonic=self.clock.monotonic, jitter=lambda: 0.0)
+        first = Generation(
+            snapshot=snapshot,
+            loaded=msgspec.structs.replace(loaded, configuration=configuration),
+            read_at=0.0,
+            local=LocalKeys.of(keys, material),
+            fetched=FetchedKeys.of({}),
         )
-        self.reloader = Reloader(
-            str(path),
-            self.hub,
-            InForce(snapshot, loaded.files, loaded.globs, LocalKeys.of(keys, material), digest_of({}), 0.0),
-            remote=self.remote,
-            development=False,
-            took_force=self.took_force,
-            was_refused=lambda *_: None,
-        )
-        self.issuers: tuple[IssuerEntry, ...] = configuration.issuers
+        plane = ControlPlane(path, first, self.remote, clock=self.clock)
+        self.hub, self.reloader, self.failures = plane.hub, plane.reloader, plane.failures
+        self._taking: asyncio.Future[None] | None = None
 
-    def took_force(self, in_force: InForce) -> None:
-        self.remote.follow(in_force.snapshot.configuration.issuers)
+    def start(self) -> None:
+        """Fetch keys, and take them in as they come."""
+        self.reloader.subscribe(FollowedEntries(self.remote))
+        self._taking = asyncio.ensure_future(take_in_fetched_keys(self.remote, self.reloader))
 
-    async def changed(self, entry: EntryName) -> None:
-        await self.reloader.take_remote_keys(f"keys of {entry}")
+    async def close(self) -> None:
+        assert self._taking is not None
+        assert not self._taking.done()
+        self._taking.cancel()
+        await self.remote.close()
 
     def connect(self, kid: str) -> RecordingPeer:
         """Connect with a token by this key, and return what the client saw."""
@@ -121,33 +121,25 @@ async def set_up(directory: Path, *kids: str) -> AsyncIterator[tuple[Setup, Prov
         if kids:
             idp.publish(*kids)
         setup = Setup(directory, idp)
-        setup.remote.follow(setup.issuers)
+        setup.start()
         try:
             await setup.remote.wait_for_keys(10 if kids else 0.1)
             await setup.answered()
             yield setup, idp
             assert setup.failures == []
         finally:
-            await setup.remote.close()
+            await setup.close()
 
 
 async def test_an_administrators_token_by_a_new_key_brings_a_fetch_too(tmp_path: Path) -> None:
     async with provider() as idp:
         idp.publish("a")
         setup = Setup(tmp_path, idp, use=("admin",))
-        setup.remote.follow(setup.issuers)
+        setup.start()
         try:
             await setup.remote.wait_for_keys(10)
             await setup.answered()
-            admin = DaemonAdministration(
-                setup.hub,
-                setup.reloader,
-                DecisionFeed(),
-                lambda: 0,
-                remote=setup.remote,
-                revoker=Revoker(setup.hub, None),
-                metrics=lambda: b"",
-            )
+            admin = AdminAccess(setup.hub, setup.remote)
             good = Refused("the token does not satisfy `server.admin_access`", known=True)
             assert admin.authorize(setup.token("a")) == good
             idp.publish("a", "b")
@@ -156,7 +148,7 @@ async def test_an_administrators_token_by_a_new_key_brings_a_fetch_too(tmp_path:
             await setup.answered()
             assert admin.authorize(setup.token("b")) == good
         finally:
-            await setup.remote.close()
+            await setup.close()
 
 
 def connected(peer: RecordingPeer) -> bool:
@@ -228,7 +220,7 @@ async def test_local_keys_change_without_asking_the_provider(tmp_path: Path) -> 
     async with set_up(tmp_path, "a") as (setup, idp):
         before = setup.connect("a")
         setup.secret.write_text("t" * 40)
-        report = await setup.reloader.reload_keys("test")
+        report = await setup.reloader.reload("test", Scope.KEYS)
         assert (report.ok, report.changed, report.evicted.sessions) == (True, True, 0)
         assert connected(before)
         assert len(idp.asked) == 1
@@ -236,7 +228,7 @@ async def test_local_keys_change_without_asking_the_provider(tmp_path: Path) -> 
 
 async def test_a_reload_without_the_providers_keys_warns_and_goes_on(tmp_path: Path) -> None:
     async with set_up(tmp_path) as (setup, _):
-        report = await setup.reloader.reload_keys("test")
+        report = await setup.reloader.reload("test", Scope.KEYS)
         assert report.ok
         assert [(p.severity, p.code) for p in report.problems] == [("warning", "keys_unavailable")]
 
@@ -246,7 +238,7 @@ async def test_a_reload_and_a_fetch_at_once_do_not_wait_for_each_other(tmp_path:
         idp.publish("a", "b")
         setup.clock.monotonic.advance(SPACING)
         setup.remote.request_key(CORP, "b")
-        await within(10, setup.reloader.reload_keys("test"), "the reload")
+        await within(10, setup.reloader.reload("test", Scope.KEYS), "the reload")
         await eventually(lambda: connected(setup.connect("b")), "the new key in force")
 
 

@@ -32,12 +32,16 @@ class Following:
         self.changes: list[EntryName] = []
         self.may_take = asyncio.Event()
         self.may_take.set()
-        self.remote = RemoteKeys(self.changed, monotonic=self.clock, jitter=lambda: 0.0)
+        self.remote = RemoteKeys(monotonic=self.clock, jitter=lambda: 0.0)
 
-    async def changed(self, entry: EntryName) -> None:
-        await self.may_take.wait()
-        self.changes.append(entry)
-        self.remote.get_keys(self.issuers)
+    async def take_changes(self) -> None:
+        while True:
+            changes = await self.remote.wait_for_changes()
+            await self.may_take.wait()
+            self.remote.get_keys(self.issuers)
+            for change in changes:
+                self.changes.append(change.entry)
+                change.taken_in.set()
 
     def follow(self, *issuers: IssuerEntry) -> None:
         self.issuers = issuers
@@ -63,9 +67,12 @@ class Following:
 async def following(*issuers: IssuerEntry) -> AsyncIterator[Following]:
     made = Following(*issuers)
     made.remote.follow(issuers)
+    taking = asyncio.ensure_future(made.take_changes())
     try:
         yield made
+        assert not taking.done()
     finally:
+        taking.cancel()
         await made.remote.close()
 
 

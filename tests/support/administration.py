@@ -55,9 +55,6 @@ class FakeAdministration:
     def status(self) -> Record:
         return {"generation": 1, "digest": "d1"}
 
-    def metrics(self) -> bytes:
-        return b"compartmentd_sessions 3\n"
-
     def admin_token(self) -> Record:
         self.asked.append("admin_token")
         return {"token": "fresh", "expires": 1}
@@ -69,6 +66,11 @@ class FakeAdministration:
     def emit(self, record: Record) -> None:
         for subscriber in self.subscribers:
             subscriber(record)
+
+
+class FakeMetrics:
+    def as_text(self) -> bytes:
+        return b"compartmentd_sessions 3\n"
 
 
 class FakeDevelopment:
@@ -137,7 +139,7 @@ async def serving(
     extra: Sequence[Any] = (),
 ) -> AsyncIterator[int]:
     """Serve on a free TCP port, and on the `extra` sockets; gives the port."""
-    server = AdminServer(administration, development)
+    server = AdminServer(administration, FakeMetrics(), development)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets([*sockets, *extra])
     try:

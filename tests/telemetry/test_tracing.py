@@ -15,7 +15,7 @@ from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.decision_log import DecisionLog
 from compartmentd.telemetry.tracing import NoTracing, OpenTelemetry, create_tracing
-from tests.support.administration import GOOD, FakeAdministration, ask
+from tests.support.administration import GOOD, FakeAdministration, FakeMetrics, ask
 from tests.support.world import World
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -89,7 +89,7 @@ async def test_a_reload_belongs_to_the_trace_of_the_request_that_asked_for_it(tr
                 tell(ok=True, generation=2)
                 return await super().reload()
 
-    server = AdminServer(Administration(), tracing=traced.tracing)
+    server = AdminServer(Administration(), FakeMetrics(), tracing=traced.tracing)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
     headers = {"Authorization": f"Bearer {GOOD}", "traceparent": f"00-{TRACE}-{PARENT}-01"}

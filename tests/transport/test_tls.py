@@ -211,7 +211,7 @@ async def test_unix_sockets_stay_plain(contexts: Contexts, tmp_path: Path) -> No
 
 
 async def test_the_admin_listener_speaks_it_on_tcp(contexts: Contexts) -> None:
-    admin = administration.AdminServer(administration.FakeAdministration())
+    admin = administration.AdminServer(administration.FakeAdministration(), administration.FakeMetrics())
     admin.secure(contexts[0])
     sock = bound()
     admin.add_sockets([sock])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from tornado.routing import PathMatches
 from tornado.web import RequestHandler
@@ -115,7 +115,7 @@ def admin_routes() -> Iterator[Route]:
     """Yield the resources of the admin listeners, in the application's order."""
     nothing: Any = None  # the routes are looked at, and nothing is asked
     application = make_application(
-        Site(cast(Any, nothing), None, trusted=True, audience=Audience(), files={}, tracing=NoTracing())
+        Site(nothing, nothing, None, trusted=True, audience=Audience(), files={}, tracing=NoTracing())
     )
     for rule in application.wildcard_router.rules:
         if isinstance(rule.matcher, PathMatches):

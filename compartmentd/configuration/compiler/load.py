@@ -47,13 +47,15 @@ class Loaded(msgspec.Struct, frozen=True):
     server: ServerSettings | None = None
 
 
-def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
+def load(path: str, files: FileAccess, *, serving: bool = False, development: bool = False) -> Loaded:
     """Read, check and compile a configuration.
 
     Args:
         path: the main file; problems name it as it is given here.
         files: where files, globs and variables are looked up.
-        serving: whether keys are needed now, so that those that cannot be had are errors.
+        serving: whether keys are needed now, so that those that cannot be had are errors, and whether places get
+            fingerprints, by which a reload finds what has not changed.
+        development: whether secrets that are missing are made after this, so that missing keys are notes still.
 
     Key files are only tried here; what is in them is read by `compartmentd.tokens`.
     """
@@ -61,7 +63,10 @@ def load(path: str, files: FileAccess, *, serving: bool = False) -> Loaded:
     sections = Sections(path, used, report)
     configuration = None
     if sections.root is not None and not sections.root.broken:
-        configuration = _compile(sections, sections.root, used, report, serving=serving)
+        configuration = _compile(sections, sections.root, used, report, serving=serving and not development)
+        if serving and not has_errors(report.problems):
+            policy = add_fingerprints(configuration.policy)
+            configuration = msgspec.structs.replace(configuration, policy=policy)
     problems = sort_problems(report.problems, used.names)
     return Loaded(
         configuration=None if has_errors(problems) else configuration,
@@ -106,8 +111,6 @@ def _compile(
         schemas=schemas.schemas,
         admin_access=_admin_access(root, reader, places),
     )
-    if serving and not has_errors(report.problems):
-        policy = add_fingerprints(policy)
     return Configuration(
         server=server,
         log=_log_settings(root.get("log")),

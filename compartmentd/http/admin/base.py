@@ -13,7 +13,7 @@ import msgspec
 from tornado.web import HTTPError, RequestHandler
 
 from compartmentd.http.admin.access import bearer_token, is_own_host, is_own_origin
-from compartmentd.http.admin.interface import Administration, Development
+from compartmentd.http.admin.interface import Administration, Development, MetricsSource
 from compartmentd.http.admin.subscribers import Audience
 from compartmentd.telemetry.logs import admits, log, logger
 from compartmentd.telemetry.tracing import Tracing
@@ -64,6 +64,7 @@ class Site:
     """
 
     administration: Administration
+    metrics: MetricsSource
     development: Development | None
     trusted: bool
     audience: Audience

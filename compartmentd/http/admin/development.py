@@ -1,4 +1,4 @@
-"""What `serve --dev` adds to the admin listeners: the playground's view of the configuration, and minting."""
+"""The resources that `serve --dev` adds: the playground's view of the configuration, and minting of tokens."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from compartmentd.control.reload import Reloader
 from compartmentd.control.requests import Record
 from compartmentd.http.admin.outline import outline
 from compartmentd.keys.development import mint_for
-from compartmentd.sessions.hub import Hub
+
+_SHOWN = frozenset({"include", "schema"})
+"""Kinds of files that the playground quotes, beside the main file."""
 
 
 class DaemonDevelopment:
-    """Implements `http.admin.interface.Development`: what `serve --dev` adds."""
+    """Implements `http.admin.interface.Development` for the configuration in force."""
 
-    def __init__(self, path: str, hub: Hub, reloader: Reloader, public_url: str) -> None:
+    def __init__(self, path: str, reloader: Reloader, public_url: str) -> None:
         self._path = path
-        self._hub = hub
         self._reloader = reloader
         self.public_url = public_url
 
     def playground(self) -> Record:
-        """Return what the page shows of the configuration in force."""
-        return outline(self._hub.snapshot.configuration, self._path, self.public_url)
+        """Return the configuration in force as the page shows it."""
+        return outline(self._reloader.generation.configuration, self._path, self.public_url)
 
     def mint(self, entry: str | None, claims: Mapping[str, Any]) -> Record:
         """Return a token with these claims.
@@ -33,13 +34,15 @@ class DaemonDevelopment:
         Raises:
             UsageError: there is no such entry, or its key is not a development key.
         """
-        issuers = self._hub.snapshot.configuration.issuers
+        issuers = self._reloader.generation.configuration.issuers
         now = time.time()
         return mint_for(issuers, entry, claims, now)
 
     def excerpt(self, file: str, line: int, end_line: int) -> Sequence[str] | None:
-        """Return lines of a file of the configuration; a file that was changed since may show others."""
-        if file not in (self._path, *self._reloader.in_force.files):
+        """Return lines of a file of the configuration; if it has changed since, they may be others."""
+        uses = self._reloader.generation.configuration.files
+        # Never a file of another kind: a secret that was missing at first is named among the files, too.
+        if file not in {self._path, *(use.path for use in uses if use.kind in _SHOWN)}:
             return None
         try:
             text = Path(file).read_text(encoding="utf-8")

@@ -67,7 +67,7 @@ class Metrics(AdminHandler):
     def get(self) -> None:
         """Answer all metrics."""
         self.set_header("Content-Type", METRICS_TYPE)
-        self.finish(self.site.administration.metrics())
+        self.finish(self.site.metrics.as_text())
 
 
 class AdminToken(AdminHandler):

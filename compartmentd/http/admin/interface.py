@@ -43,9 +43,6 @@ class Administration(Protocol):
         keys}`, the last with the state of each entry whose keys are fetched.
         """
 
-    def metrics(self) -> bytes:
-        """Return all metrics in the text format of Prometheus (version 0.0.4)."""
-
     def admin_token(self) -> Record:
         """Return `{token, expires}`: a fresh token that `authorize` accepts until then (milliseconds)."""
 
@@ -64,6 +61,13 @@ class Administration(Protocol):
 
         The subscriber is quick and raises nothing.
         """
+
+
+class MetricsSource(Protocol):
+    """The metrics of the process."""
+
+    def as_text(self) -> bytes:
+        """Return all metrics in the text format of Prometheus (version 0.0.4)."""
 
 
 class Development(Protocol):

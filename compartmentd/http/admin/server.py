@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -13,7 +14,7 @@ from tornado.web import Application, RequestHandler
 from compartmentd.http.admin import handlers
 from compartmentd.http.admin.base import AdminHandler, Site
 from compartmentd.http.admin.decisions import Decisions
-from compartmentd.http.admin.interface import Administration, Development
+from compartmentd.http.admin.interface import Administration, Development, MetricsSource
 from compartmentd.http.admin.pages import Front, PlaygroundFile, page_files
 from compartmentd.http.admin.subscribers import Audience
 from compartmentd.net.acceptor import Acceptor
@@ -30,27 +31,28 @@ _HTTP_LIMITS: dict[str, Any] = {
 
 
 class AdminServer:
-    """Serves an administration, and in development the playground, on any number of listening sockets."""
+    """Serves an administration, the metrics, and in development the playground, on any number of sockets."""
 
     def __init__(
         self,
         administration: Administration,
+        metrics: MetricsSource,
         development: Development | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         self._audience = Audience()
-        files = page_files("playground", "vendor")
-        self._servers = {
-            trusted: HTTPServer(
-                make_application(
-                    Site(administration, development, trusted, self._audience, files, tracing or NoTracing())
-                ),
-                **_HTTP_LIMITS,
-            )
-            for trusted in (True, False)
-        }
-        self._acceptor = Acceptor(self._accepted)
+        site = Site(
+            administration=administration,
+            metrics=metrics,
+            development=development,
+            trusted=False,
+            audience=self._audience,
+            files=page_files("playground", "vendor"),
+            tracing=tracing or NoTracing(),
+        )
         self._streams = Streams()
+        self._servers = _Servers(site, self._streams)
+        self._acceptor = Acceptor(self._servers.serve)
 
     def secure(self, context: ssl.SSLContext | None) -> None:
         """Use TLS by this context on connections that are accepted from now on, those of unix sockets aside."""
@@ -60,16 +62,32 @@ class AdminServer:
         """Serve these listening sockets; the peers of unix sockets are administrators."""
         self._acceptor.add(sockets)
 
-    def _accepted(self, sock: socket.socket, address: Any) -> None:
-        stream = self._streams.of(sock)
-        if stream is not None:
-            self._servers[sock.family == socket.AF_UNIX].handle_stream(stream, address)
-
     async def close(self) -> None:
         """Stop listening, end the streams, and close what is open."""
         self._acceptor.close()
         await self._audience.dismiss()
-        for server in self._servers.values():
+        await self._servers.close()
+
+
+class _Servers:
+    """A server for unix sockets, whose peers are administrators, and one for all others."""
+
+    def __init__(self, site: Site, streams: Streams) -> None:
+        self._streams = streams
+        self._by_trust = {
+            trusted: HTTPServer(make_application(replace(site, trusted=trusted)), **_HTTP_LIMITS)
+            for trusted in (True, False)
+        }
+
+    def serve(self, sock: socket.socket, address: Any) -> None:
+        """Serve an accepted connection."""
+        stream = self._streams.of(sock)
+        if stream is not None:
+            self._by_trust[sock.family == socket.AF_UNIX].handle_stream(stream, address)
+
+    async def close(self) -> None:
+        """Close what is open."""
+        for server in self._by_trust.values():
             await server.close_all_connections()
 
 

@@ -12,7 +12,7 @@ from tornado.netutil import bind_sockets
 
 from compartmentd.http.admin import AdminServer, decisions, subscribers
 from compartmentd.http.admin.subscribers import SubscriberQueue
-from tests.support.administration import GOOD, FakeAdministration, ask, serving
+from tests.support.administration import GOOD, FakeAdministration, FakeMetrics, ask, serving
 from tests.support.timing import eventually, within
 
 
@@ -113,7 +113,7 @@ async def test_nothing_is_told_once_the_token_is_refused() -> None:
 
 async def test_a_stopping_server_ends_the_streams() -> None:
     administration = FakeAdministration()
-    server = AdminServer(administration)
+    server = AdminServer(administration, FakeMetrics())
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
     async with following(sockets[0].getsockname()[1]) as listener:
