@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -35,6 +36,7 @@ from compartmentd.sessions.flood import Flood
 from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
 from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.revocations import Revocation, Revocations
+from compartmentd.sessions.room_store import MemoryRoomStore
 from compartmentd.sessions.session import Session
 from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.verify import Verified
@@ -68,7 +70,7 @@ class Core:
         self.clock = clock
         self.journal = journal
         self.census = Census()
-        self.registry = Registry(self.census)
+        self.registry = Registry(MemoryRoomStore(clock.monotonic), self.census)
         self.agenda = Agenda()
         self.counters = Counters()
         self.fanout = Fanout(self.counters)
@@ -105,7 +107,7 @@ class Core:
         """
         if isinstance(request, Join):
             occasion: Occasion = "join"
-            event, occupancy = None, session.namespace.occupancy(request.room)
+            event, occupancy = None, self.registry.store.count(request.namespace, request.room)
         else:
             occasion, event, occupancy = "publish", request.event, 0
         facts = Facts(
@@ -168,7 +170,7 @@ class Core:
             principal or session.principal,
             list_memberships(session),
             declined=session.declined or frozenset(),
-            occupancy=namespace.occupancy,
+            occupancy=partial(self.registry.store.count, namespace.name),
             sessions=others,
             now=self.clock.wall(),
         )
@@ -195,7 +197,7 @@ class Core:
             session.principal,
             [membership.room.name for membership in session.memberships.values()],
             declined=session.declined or frozenset(),
-            occupancy=namespace.occupancy,
+            occupancy=partial(self.registry.store.count, namespace.name),
             valid_until=session.valid_until,
             now=self.clock.wall(),
         )

@@ -306,6 +306,7 @@ class Hub:
         """Do what time asks for, for at most `budget` seconds; tell whether something is left to do."""
         core = self._core
         self._core.fanout.rest()
+        self._core.registry.store.expire()
         self._publisher.rest()
         snapshot = core.snapshot
         now = core.clock.wall()

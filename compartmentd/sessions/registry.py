@@ -17,6 +17,7 @@ from compartmentd.protocol.application import Peer
 from compartmentd.sessions.away import AWAY
 from compartmentd.sessions.index import Index
 from compartmentd.sessions.observer import SessionObserver
+from compartmentd.sessions.room_store import RoomStore
 from compartmentd.sessions.session import NO_MEMBERSHIPS, Membership, NamespaceState, Room, Session
 from compartmentd.tokens.verify import Verified
 
@@ -32,7 +33,7 @@ class Registry:
     which its token is found. It is judged as a live one is, and ended, or resumed over another connection.
     """
 
-    def __init__(self, observer: SessionObserver | None = None) -> None:
+    def __init__(self, store: RoomStore, observer: SessionObserver | None = None) -> None:
         self.namespaces: dict[NamespaceName, NamespaceState] = {}
         self.sessions = 0
         self.parked = 0
@@ -41,6 +42,7 @@ class Registry:
         """Sessions by the claim `sid` of their tokens: the provider's session, of whichever issuer."""
         self.by_sub: Index[str, Session] = Index()
         """Sessions by the claim `sub`, of tokens whose subject is taken from another claim (`subject`)."""
+        self.store = store
         self._observer = observer
 
     def namespace(self, name: NamespaceName) -> NamespaceState:
@@ -207,6 +209,7 @@ class Registry:
         room.members[session] = membership
         room.peers = None
         self.memberships += 1
+        self.store.enter(namespace.name, room.name)
         if observer is not None:
             if is_first:
                 observer.occupied(namespace, room)
@@ -218,6 +221,7 @@ class Registry:
         del room.members[session]
         room.peers = None
         self.memberships -= 1
+        self.store.leave(namespace.name, room.name)
         is_last = not room.members
         if is_last:
             del namespace.rooms[room.name]

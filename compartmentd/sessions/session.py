@@ -187,8 +187,3 @@ class NamespaceState:
     def sessions_of(self, user: Subject | None) -> int:
         """Return how many sessions a user has, parked ones too; an anonymous session (`None`) has no user."""
         return 0 if user is None else self.users.count(user) + self.parked_users.count(user)
-
-    def occupancy(self, room: str) -> int:
-        """Return how many sessions are in a room."""
-        found = self.rooms.get(room)
-        return 0 if found is None else len(found.members)

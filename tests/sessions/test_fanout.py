@@ -15,6 +15,7 @@ from compartmentd.sessions import replies
 from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.fanout import Fanout
 from compartmentd.sessions.registry import Registry
+from compartmentd.sessions.room_store import MemoryRoomStore
 from compartmentd.sessions.session import NamespaceState, Room, Session
 from tests.support.peer import RecordingPeer
 from tests.support.policies import template
@@ -52,7 +53,7 @@ class Crowd:
     """A namespace of `PEOPLE` sessions, of which some are in the room."""
 
     def __init__(self, members: set[int]) -> None:
-        self.registry = Registry()
+        self.registry = Registry(MemoryRoomStore(lambda: 0.0))
         self.counters = Counters()
         self.fanout = Fanout(self.counters)
         self.namespace: NamespaceState = self.registry.namespace(NamespaceName("/"))

@@ -17,6 +17,7 @@ from compartmentd.sessions.census import Census
 from compartmentd.sessions.index import Index
 from compartmentd.sessions.observer import Observers, SessionObserver
 from compartmentd.sessions.registry import Registry
+from compartmentd.sessions.room_store import MemoryRoomStore
 from compartmentd.sessions.session import Membership, NamespaceState, Room, Session
 from compartmentd.tokens.verify import Verified
 from tests.support.peer import RecordingPeer
@@ -127,7 +128,7 @@ def check(registry: Registry, census: Census, ledger: Ledger) -> None:
                 user: len(of) for user, of in users.items()
             }
         for name, room in namespace.rooms.items():
-            assert room.members, name
+            assert registry.store.count(namespace.name, name) == len(room.members) > 0
             for session, membership in room.members.items():
                 assert namespace.sessions[session.sid] is session
                 assert session.memberships[name] is membership
@@ -230,7 +231,8 @@ def act(registry: Registry, known: list[Session], step: tuple[Any, ...]) -> None
 @given(steps)
 def test_everything_agrees_after_any_history(history: list[tuple[Any, ...]]) -> None:
     census, ledger = Census(), Ledger()
-    registry = Registry(Observers([census, ledger]))
+    store = MemoryRoomStore(lambda: 0.0)
+    registry = Registry(store, Observers([census, ledger]))
     known: list[Session] = []
     for step in history:
         act(registry, known, step)
@@ -244,6 +246,7 @@ def test_everything_agrees_after_any_history(history: list[tuple[Any, ...]]) -> 
     assert not registry.namespaces
     assert not len(registry.by_token_sid)
     assert not len(registry.by_sub)
+    assert not any(store.is_kept(NamespaceName(name), room) for name in ("/", "/chat") for room in ROOMS)
     assert (registry.sessions, registry.parked, registry.memberships) == (0, 0, 0)
     assert (ledger.sessions, ledger.users, ledger.rooms, ledger.members) == ([], [], [], [])
 
@@ -258,7 +261,7 @@ def test_a_session_leaves_its_rooms_for_the_reason_that_ends_it() -> None:
         def disconnected(self, _session: Session, code: Code | None) -> None:
             told.append(("", code))
 
-    registry = Registry(Reasons())
+    registry = Registry(MemoryRoomStore(lambda: 0.0), Reasons())
     for code in (None, Code.REVOKED):
         session = new_session(registry, "/")
         registry.add(session)
@@ -270,7 +273,7 @@ def test_a_session_leaves_its_rooms_for_the_reason_that_ends_it() -> None:
 
 
 def test_a_subject_is_found_in_every_namespace_and_under_its_own_entry_alone() -> None:
-    registry = Registry()
+    registry = Registry(MemoryRoomStore(lambda: 0.0))
     sessions = [
         new_session(registry, name, sub) for name, sub in (("/", "ann"), ("/a", "ann"), ("/a", "bob"))
     ]
@@ -283,7 +286,7 @@ def test_a_subject_is_found_in_every_namespace_and_under_its_own_entry_alone() -
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 4))))
 def test_an_index_is_a_set_for_each_key_in_order(history: list[tuple[str, int]]) -> None:
-    registry = Registry()
+    registry = Registry(MemoryRoomStore(lambda: 0.0))
     sessions = [new_session(registry, "/") for _ in range(5)]
     index: Index[str, Session] = Index()
     expected: dict[str, list[Session]] = {"a": [], "b": []}
@@ -303,7 +306,7 @@ def test_an_index_is_a_set_for_each_key_in_order(history: list[tuple[str, int]])
 
 
 def test_the_agenda_yields_what_is_due_and_forgets_what_was_moved() -> None:
-    registry, agenda = Registry(), Agenda()
+    registry, agenda = Registry(MemoryRoomStore(lambda: 0.0)), Agenda()
     sessions = [new_session(registry, "/") for _ in range(4)]
     for session, deadline in zip(sessions, (100.4, 100.9, 250.0, 99.0), strict=True):
         agenda.move(session, deadline)
@@ -325,7 +328,7 @@ def test_the_agenda_yields_what_is_due_and_forgets_what_was_moved() -> None:
 def test_the_agenda_misses_nothing_whatever_the_clock_does(
     deadlines: list[float], looks: list[float]
 ) -> None:
-    registry, agenda = Registry(), Agenda()
+    registry, agenda = Registry(MemoryRoomStore(lambda: 0.0)), Agenda()
     sessions = [new_session(registry, "/") for _ in deadlines]
     for session, deadline in zip(sessions, deadlines, strict=True):
         agenda.move(session, deadline)
