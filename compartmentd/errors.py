@@ -1,13 +1,13 @@
 """The exceptions of compartmentd, on one page.
 
     CompartmentdError
-    ├── ConfigInvalid     the operator's file: carries every problem found, with positions
-    ├── WireError         a client's bytes: its connection is closed with "parse error"
-    │   └── PayloadRefused   JSON that we do not take: may be answered instead
-    ├── UsageError        the operator's command or environment: told in one line, exit code 2
+    ├── ConfigInvalid     the operator's file is invalid: carries every problem, with positions
+    ├── WireError         a client's bytes are invalid: its connection is closed with "parse error"
+    │   └── PayloadRefused   JSON that is not accepted here: may be answered with an error instead
+    ├── UsageError        the operator's command or environment is wrong: printed in one line, exit code 2
     └── Unreachable       no daemon answers on the admin socket: exit code 3
 
-A refusal is none of them: a decision, or a rejected token, is a value.
+A refusal is no exception: a decision and a rejected token are values.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from compartmentd.problems import Problem
 
 
 class CompartmentdError(Exception):
-    """The root; never raised itself."""
+    """The base class; never raised itself."""
 
 
 class ConfigInvalid(CompartmentdError):
-    """The configuration cannot be used; `problems` holds everything that was found, in file order."""
+    """The configuration cannot be used; `problems` lists every problem found, in file order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -30,7 +30,7 @@ class ConfigInvalid(CompartmentdError):
 
 
 class WireError(CompartmentdError):
-    """A peer broke Engine.IO, Socket.IO or WebSocket; `code` is the WebSocket close code (RFC 6455, 7.4.1)."""
+    """A peer violated Engine.IO, Socket.IO or WebSocket; `code` is the WebSocket close code (RFC 6455, 7.4.1)."""
 
     def __init__(self, message: str, code: int = 1002) -> None:
         super().__init__(message)
@@ -38,15 +38,15 @@ class WireError(CompartmentdError):
 
 
 class PayloadRefused(WireError):
-    """A payload is JSON, but not of the kind taken here: lone surrogates, huge numbers, deep nesting."""
+    """A payload is JSON, but not accepted here: it has lone surrogates, huge numbers or deep nesting."""
 
 
 class UsageError(CompartmentdError):
-    """A command cannot be carried out as it was given; the text says what to do instead."""
+    """A command cannot be executed as given; the text says what to do instead."""
 
 
 class Unreachable(CompartmentdError):
-    """No daemon answers on the admin socket at `path`; `why` tells what was met instead."""
+    """No daemon answers on the admin socket at `path`; `why` says what happened instead."""
 
     def __init__(self, path: str, why: str) -> None:
         self.path = path

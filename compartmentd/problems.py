@@ -17,7 +17,7 @@ Severity = Literal["error", "warning", "note"]
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
-    """A stretch of a file; `end_line` and `end_column` name the first position after it."""
+    """A range in a file; `end_line` and `end_column` are the first position after it."""
 
     file: str
     line: int
@@ -26,16 +26,16 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
     end_column: int
 
     def __post_init__(self) -> None:
-        """Keep the file's name once: a template has ten spans, whose names took a sixth of its memory."""
+        """Intern the file's name: a template has ten spans, and their file names took a sixth of its memory."""
         msgspec.structs.force_setattr(self, "file", intern(self.file))
 
     def __str__(self) -> str:
-        """Return `file:line:column`, as editors and terminals understand it."""
+        """Return `file:line:column`, which editors and terminals recognise."""
         return f"{self.file}:{self.line}:{self.column}"
 
 
 def span_of_file(file: str) -> Span:
-    """Return the span of a problem that concerns a file as a whole."""
+    """Return the span for a problem of a whole file: its first position."""
     return Span(file, 1, 1, 1, 1)
 
 
@@ -53,7 +53,7 @@ class Problem(msgspec.Struct, frozen=True):
         return f"{self.span}: {self.severity}: {self.message}"
 
     def as_text(self) -> str:
-        """Return the text form: the located message, then the help, indented, where there is one."""
+        """Return the text form: the located message and, if there is help, the help, indented."""
         if not self.help:
             return str(self)
         return "\n".join([str(self), *(f"    help: {self.help}".splitlines())])
@@ -72,7 +72,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 def sort_problems(problems: Iterable[Problem], files: Sequence[str]) -> tuple[Problem, ...]:
-    """Return the problems once each, by file (in the order in which `files` were read), line and column."""
+    """Return the problems without duplicates, by file (in the order of `files`), line and column."""
     rank = {file: index for index, file in enumerate(files)}
     unique = dict.fromkeys(problems)
     return tuple(
@@ -84,5 +84,5 @@ def sort_problems(problems: Iterable[Problem], files: Sequence[str]) -> tuple[Pr
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:
-    """Tell whether the problems forbid the use of the configuration."""
+    """Return whether one of the problems is an error, so that the configuration cannot be used."""
     return any(problem.severity == "error" for problem in problems)

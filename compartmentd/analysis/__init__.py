@@ -1,1 +1,4 @@
-"""What can be learnt of a policy without serving it. Pure, and beside the compiler."""
+"""Analyses of a policy that need no running server. Pure, like the compiler.
+
+The public face: `cases.read_cases` reads a policy test file, `cases.collect_people` collects its people.
+"""

@@ -1,4 +1,4 @@
-"""The content of a policy test file (`*.test.yaml`): its people, and the rooms that its cases speak of."""
+"""Reads a policy test file (`*.test.yaml`): its people, and the rooms that its cases use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from compartmentd.document.yamldoc import parse
 
 
 class People(msgspec.Struct, frozen=True):
-    """Claims by the name of their holder, and the rooms of each namespace that the cases speak of."""
+    """Claims by a person's name, and for each namespace the rooms that the cases use."""
 
     claims: Mapping[str, Mapping[str, Any]] = {}
     rooms: Mapping[str, tuple[str, ...]] = {}
 
 
 def read_cases(file: str, data: bytes) -> Mapping[str, Any]:
-    """Return the content of a test file, empty where the bytes are not a YAML mapping without problems."""
+    """Return the content of a test file; empty if the bytes are not a YAML mapping without problems."""
     source = decode(file, data)
     if not isinstance(source, Source):
         return {}
@@ -28,7 +28,7 @@ def read_cases(file: str, data: bytes) -> Mapping[str, Any]:
 
 
 def collect_people(tests: Mapping[str, Any]) -> People:
-    """Return the people of a policy test; whatever has not the form of one is left out."""
+    """Return the people of a policy test; entries without the form of a person are left out."""
     claims = {name: held for name, held in _as_mapping(tests.get("tokens")).items() if isinstance(held, dict)}
     rooms: dict[str, dict[str, None]] = {}
     for case in _as_items(tests.get("cases")):

@@ -1,1 +1,4 @@
-"""The command line: one file a command; each parses, calls the library, renders, and exits by one table."""
+"""The command line: one file a command. Each parses its arguments, calls the library, prints, and exits by `Exit`.
+
+`main.main` is the entry point; `render` prints results, and `admin_socket` asks the running daemon.
+"""

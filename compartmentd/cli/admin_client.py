@@ -1,4 +1,4 @@
-"""The command line's way to the daemon: HTTP over the admin unix socket, one request a call."""
+"""The command line's client of the daemon: HTTP over the admin Unix socket, one request a call."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ from typing import Any
 from compartmentd.errors import Unreachable
 
 TIMEOUT = 60.0
-"""Seconds to wait for an answer; a reload of ten thousand templates takes some of them."""
+"""Seconds to wait for an answer; a reload of ten thousand templates takes several."""
 
 
 class AdminClient:
-    """Asks the daemon that listens on the socket `path`."""
+    """Sends requests to the daemon that listens on the socket `path`."""
 
     def __init__(self, path: str, timeout: float = TIMEOUT) -> None:
         self._path = path
         self._timeout = timeout
 
     def request(self, method: str, target: str, body: Any = None) -> tuple[int, Any]:
-        """Send one request, with a JSON body unless it is `None`; return the HTTP status and the JSON answer.
+        """Send one request.
+
+        Args:
+            method: The HTTP method.
+            target: The path of the resource.
+            body: The JSON body; `None` sends none.
+
+        Returns:
+            The HTTP status and the JSON answer.
 
         Raises:
-            Unreachable: nobody listens on the socket, it may not be used, or what answers is no compartmentd.
+            Unreachable: nothing listens on the socket, access is denied, or the answer is not from compartmentd.
         """
         connection = _UnixConnection(self._path, self._timeout)
         try:
@@ -35,13 +43,13 @@ class AdminClient:
         except OSError as error:
             raise Unreachable(self._path, _explain(error)) from None
         except (http.client.HTTPException, ValueError):
-            raise Unreachable(self._path, "what answers there is no compartmentd") from None
+            raise Unreachable(self._path, "the server there is not compartmentd") from None
         finally:
             connection.close()
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """`http.client` with a unix socket below; `localhost` is what it says in the Host header."""
+    """`http.client` over a Unix socket; the Host header is `localhost`."""
 
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
@@ -57,7 +65,7 @@ def _explain(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such socket"
     if isinstance(error, ConnectionRefusedError):
-        return "nobody listens there any more"
+        return "nothing listens there any more"
     if isinstance(error, PermissionError):
         return "this user may not use it"
     if isinstance(error, TimeoutError):

@@ -1,4 +1,4 @@
-"""How commands find the running daemon: by `--socket`, by the configuration that it serves, or by default."""
+"""Finds the running daemon for commands: by `--socket`, by the configuration that it serves, or by default."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def daemon_options(command: Command) -> Command:
     """Add `--socket` and `-c` to a command; its parameters are `socket_path` and `config`."""
     config = click.option(
-        "-c", "--config", type=click.Path(), metavar="FILE", help="The configuration it serves."
+        "-c", "--config", type=click.Path(), metavar="FILE", help="The configuration that it serves."
     )
     socket = click.option(
         "--socket", "socket_path", type=click.Path(), metavar="PATH", help="Its admin socket."
@@ -33,12 +33,20 @@ def daemon_options(command: Command) -> Command:
 def ask_daemon(
     method: str, target: str, body: Any = None, *, socket_path: str | None, config: str | None
 ) -> tuple[int, Any]:
-    """Ask the daemon over its admin socket and return status and answer; ends the command if none answers.
+    """Send a request to the daemon over its admin socket; exits the command if no daemon answers.
 
-    A `body` is sent as JSON, unless it is `None`.
+    Args:
+        method: The HTTP method.
+        target: The path of the resource.
+        body: The JSON body; `None` sends none.
+        socket_path: The value of `--socket`.
+        config: The value of `--config`.
+
+    Returns:
+        The HTTP status and the JSON answer.
 
     Raises:
-        UsageError: the configuration does not tell the socket, or the socket's directory is not to be trusted.
+        UsageError: the configuration does not give the socket, or the socket's directory is not trustworthy.
     """
     path = socket_path if socket_path is not None else _find_path(config)
     try:
@@ -56,13 +64,13 @@ def _exit_unreachable(why: str) -> NoReturn:
 def _find_path(config: str | None) -> str:
     settings = ServerSettings()
     if config is not None:
-        # A mistake elsewhere in the file is what the daemon is asked about: it does not hide where the daemon is.
+        # Errors elsewhere in the file do not matter: they may be the reason for asking the daemon.
         loaded = load(config, Disk())
         if loaded.server is None:
             for problem in loaded.problems:
                 click.echo(problem.as_text(), err=True)
             raise UsageError(
-                f"`{config}` does not say where the daemon is while it has these errors: use `--socket`"
+                f"the socket cannot be read from `{config}` while it has these errors: use `--socket`"
             )
         settings = loaded.server
     path = admin_socket_path(settings.admin, os.environ, os.getuid(), temporary_directory())

@@ -1,4 +1,4 @@
-"""`compartmentd admin-token`: a token for the admin listeners on TCP, good for a quarter of an hour."""
+"""`compartmentd admin-token`: prints a token for the admin listeners on TCP, valid for 15 minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from compartmentd.cli.render import Format, format_option, print_json
 @format_option
 @click.pass_context
 def admin_token(context: click.Context, socket_path: str | None, config: str | None, format_: Format) -> None:
-    """Print a token for the admin listeners on TCP, good for 15 minutes."""
+    """Print a token for the admin listeners on TCP, valid for 15 minutes."""
     _, answer = ask_daemon("POST", "/admin/token", socket_path=socket_path, config=config)
     if format_ == "json":
         print_json(answer)

@@ -1,4 +1,4 @@
-"""`compartmentd check FILE…`: every problem of configurations, without serving them."""
+"""`compartmentd check FILE…`: prints every problem of configurations, without serving them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from compartmentd.tokens.entry import REMOTE, IssuerEntry
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
-@click.option("--strict", is_flag=True, help="Make warnings and notes errors, as before serving.")
+@click.option("--strict", is_flag=True, help="Treat warnings and notes as errors.")
 @format_option
 @click.pass_context
 def check(context: click.Context, files: tuple[str, ...], format_: Format, *, strict: bool) -> None:
@@ -33,7 +33,7 @@ def check(context: click.Context, files: tuple[str, ...], format_: Format, *, st
 
 
 def find_problems(file: str) -> Sequence[Problem]:
-    """Return every problem of a configuration, and of the keys and the certificate that it names."""
+    """Return every problem of a configuration, and of the keys and certificate that it names."""
     disk = Disk()
     with _pause_collecting():
         loaded: Loaded = load(file, disk)
@@ -43,7 +43,7 @@ def find_problems(file: str) -> Sequence[Problem]:
 
 @contextmanager
 def _pause_collecting() -> Iterator[None]:
-    # A large file makes a million values and no garbage: collecting would walk them all again and again.
+    # A large file makes a million values and no garbage: the collector would scan them again and again.
     gc.disable()
     try:
         yield
@@ -52,10 +52,10 @@ def _pause_collecting() -> Iterator[None]:
 
 
 def _find_key_problems(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:
-    # Without any algorithm no key would fit: what was written for them has been told already.
+    # Without an algorithm no key would fit; the cause is reported already.
     material = _read_material(entry, disk) if entry.algorithms else None
     if material is not None:
-        # Imported only where there is a key to read: the cryptography takes longer to import than a check.
+        # Imported only if there is a key to read: importing the cryptography takes longer than a check.
         from compartmentd.tokens.keyfile import read_keys  # noqa: PLC0415
 
         yield from (item for item in read_keys(entry, material) if isinstance(item, Problem))
@@ -69,16 +69,16 @@ def _find_certificate_problems(loaded: Loaded) -> Iterator[Problem]:
         found = read_certificate(tls)
         if not isinstance(found, Problem):
             yield from check_validity(tls, found, time.time())
-        elif found.code != "file_unreadable":  # told by the compiler, as a note
+        elif found.code != "file_unreadable":  # the compiler reports it, as a note
             yield found
 
 
 def _read_material(entry: IssuerEntry, disk: Disk) -> bytes | None:
     if entry.keys.kind in REMOTE:
-        return None  # a check asks no network: it says the same wherever it runs
+        return None  # a check uses no network, so its result is the same everywhere
     if entry.keys.kind == "secret_env":
         return disk.getenv(entry.keys.name)
     try:
         return disk.read(entry.keys.name)
     except OSError:
-        return None  # told by the compiler, as a note
+        return None  # the compiler reports it, as a note

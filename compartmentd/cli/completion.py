@@ -1,4 +1,4 @@
-"""`compartmentd completion SHELL`: the script that lets a shell complete commands, options and files."""
+"""`compartmentd completion SHELL`: prints the script for completing commands, options and files in a shell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 VARIABLE = "_COMPARTMENTD_COMPLETE"
-"""Set by the script when it asks the command line what could come next; click derives it from the name."""
+"""The variable that the script sets when it asks for completions; click derives it from the program's name."""
 
 
 @click.command()
@@ -19,5 +19,5 @@ def completion(context: click.Context, shell: str) -> None:
     """
     kind = get_completion_class(shell)
     if kind is None:
-        raise AssertionError("click knows the shells that the argument allows")
+        raise AssertionError("click supports every shell that the argument allows")
     click.echo(kind(context.find_root().command, {}, "compartmentd", VARIABLE).source())

@@ -6,16 +6,16 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What a command came to."""
+    """The result of a command."""
 
     FINE = 0
-    """Fine, or allowed; there may be warnings."""
+    """Success, or allowed; there may be warnings."""
 
     ERRORS = 1
     """Errors were found, or the answer is no."""
 
     USAGE = 2
-    """The command cannot be carried out as it was given."""
+    """The command cannot be executed as given."""
 
     UNREACHABLE = 3
     """The daemon could not be reached."""

@@ -1,4 +1,4 @@
-"""`compartmentd explain-token`: a token from standard input under every check, and what it may do."""
+"""`compartmentd explain-token`: runs every check of a token from standard input, and shows what it may do."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ from compartmentd.tokens.verify import Verified, build_principal
     type=click.Choice(["connect", "api", "admin"]),
     default="connect",
     show_default=True,
-    help="What the token is to be used for.",
+    help="The use to check the token for.",
 )
 @click.option(
     "--jwks",
     type=click.Path(),
     metavar="FILE",
-    help="Take the issuer's public keys from a JSON Web Key Set instead of asking for them.",
+    help="Read the issuer's public keys from a JSON Web Key Set instead of fetching them.",
 )
 @format_option
 @click.pass_context
 def explain_token(context: click.Context, config: str, use: Use, jwks: str | None, format_: Format) -> None:
-    """Say of a token on standard input whether it counts, by every check, and what it may do.
+    """Check a token from standard input, and show what it may do.
 
-    Keys that the configuration has fetched are fetched, once. Neither the token nor a claim's value is printed,
-    but for `iss`, `aud` and the scopes.
+    Remote keys are fetched once. Neither the token nor the value of a claim is printed, except for `iss`, `aud` and
+    the scopes.
     """
     loaded = load(config, Disk())
     if loaded.configuration is None:
@@ -67,7 +67,7 @@ def explain_token(context: click.Context, config: str, use: Use, jwks: str | Non
 
 
 def _read_token() -> str:
-    # A token in the arguments would stand in the process table and in the shell's history.
+    # A token in the arguments would be visible in the process table and in the shell's history.
     text = sys.stdin.buffer.read(MAX_TOKEN + 2).decode("utf-8", "surrogateescape").strip()
     if not text:
         raise UsageError("there is no token on standard input: `compartmentd explain-token -c FILE < token`")
@@ -108,7 +108,7 @@ def _decide_all(configuration: Configuration, who: Principal, use: Use, now: flo
 def _build_key_set(
     issuers: tuple[IssuerEntry, ...], token: str, jwks: str | None
 ) -> tuple[KeySet, tuple[str, ...]]:
-    """Return the entries with the keys of the one that the token is of, and why it has none."""
+    """Return the entries with the keys of the token's entry, and notes on why there are none."""
     known = KeySet.build(issuers)
     parts = parse_token(token)
     entry = parts if isinstance(parts, Rejected) else find_entry(parts.claims, known)
@@ -133,7 +133,7 @@ def _find_keys(entry: IssuerEntry, jwks: str | None) -> tuple[Key, ...] | str:
 
 
 def _fetch_keys(entry: IssuerEntry) -> tuple[Key, ...] | str:
-    import asyncio  # noqa: PLC0415 - only where there is something to fetch: it takes long to import
+    import asyncio  # noqa: PLC0415 - only if there are keys to fetch: it takes long to import
 
     from compartmentd.keys.fetch_once import fetch_once  # noqa: PLC0415 - as above, with the HTTP client
     from compartmentd.keys.response import FetchFailure  # noqa: PLC0415 - as above

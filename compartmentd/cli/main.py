@@ -1,4 +1,4 @@
-"""`compartmentd`: finds the command, and turns whatever comes of it into one line and an exit code."""
+"""`compartmentd`: runs a command, and reports an error in one line and by the exit code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "schema": "compartmentd.cli.schema:schema",
     "completion": "compartmentd.cli.completion:completion",
 }
-"""Where each command is: imported only when it is asked for, so that none pays for another's imports."""
+"""The module and attribute of each command. It is imported only when it is used, so that commands start fast."""
 
 
 class LazyGroup(click.Group):
@@ -52,16 +52,16 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; the process ends with one of `Exit`, and never with a traceback."""
+    """Run the command line; the process exits with one of `Exit`, and never with a traceback."""
     try:
         cli.main(prog_name="compartmentd")
     except UsageError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(Exit.USAGE)
     except BrokenPipeError:
-        # Whoever read the output has gone, as `head` does; Python would complain again while it exits.
+        # The reader of the output has gone, as `head` does; Python would report it again while it exits.
         sys.stderr.close()
         sys.exit(Exit.ERRORS)
-    except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours is told in one line
+    except Exception as error:  # noqa: BLE001 - the last resort: a defect is reported in one line
         click.echo(f"error: internal error, please report it: {type(error).__name__}: {error}", err=True)
         sys.exit(Exit.ERRORS)

@@ -1,4 +1,4 @@
-"""The man page, made from the help of the command line: what an option does is said in one place.
+"""The man page, generated from the command line's help, so that each option is described in one place.
 
 `python -m compartmentd.cli.manual` prints it, for man(7).
 """
@@ -14,16 +14,18 @@ from compartmentd.cli.exits import Exit
 from compartmentd.cli.main import cli
 
 EXITS = {
-    Exit.FINE: "Fine, or allowed; there may be warnings.",
+    Exit.FINE: "Success, or allowed; there may be warnings.",
     Exit.ERRORS: "Errors were found, or the answer is no.",
-    Exit.USAGE: "The command cannot be carried out as it was given.",
+    Exit.USAGE: "The command cannot be executed as given.",
     Exit.UNREACHABLE: "The daemon could not be reached.",
 }
 
 ENVIRONMENT = {
-    "RUNTIME_DIRECTORY": "Where the admin socket is, unless `server.admin` says it; systemd sets it for a service.",
-    "STATE_DIRECTORY": "Where `rollback` and `serve --last-good` look when FILE is too broken to say; likewise.",
-    "XDG_RUNTIME_DIR": "Where the admin socket is, in a directory of its own, without a `RUNTIME_DIRECTORY`.",
+    "RUNTIME_DIRECTORY": (
+        "The directory of the admin socket, unless `server.admin` names one; systemd sets it for a service."
+    ),
+    "STATE_DIRECTORY": "Where `rollback` and `serve --last-good` look if FILE is too broken to name it; likewise.",
+    "XDG_RUNTIME_DIR": "Contains the directory of the admin socket, without a `RUNTIME_DIRECTORY`.",
 }
 
 
@@ -67,7 +69,7 @@ def _format_command(command: click.Command, context: click.Context) -> Iterator[
 def _format_options(parameters: Sequence[click.Parameter], context: click.Context) -> Iterator[str]:
     for parameter in parameters:
         record = parameter.get_help_record(context)
-        # What an argument is stands in the text of its command.
+        # Arguments are described in the text of the command.
         if record is not None and isinstance(parameter, click.Option):
             yield from _format_tagged(*record)
 
@@ -79,7 +81,7 @@ def _format_tagged(tag: str, meaning: str) -> Iterator[str]:
 
 
 def _escape(text: str) -> str:
-    """Return text on one line of roff: nothing in it is a request, and a hyphen can be copied as one."""
+    """Return the text as one line of roff: without requests, and with hyphens that can be copied as such."""
     line = re.sub(r"\s+", " ", text).strip().replace("\\", "\\e").replace("-", "\\-")
     line = re.sub(r"`([^`]*)`", r"\\fB\1\\fR", line)
     return f"\\&{line}" if line.startswith((".", "'")) else line

@@ -1,4 +1,4 @@
-"""`compartmentd reload`: reload the running daemon, and say what came of it once it is in force."""
+"""`compartmentd reload`: reloads the running daemon, and reports the result once it is in force."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from compartmentd.util.humanize import format_count, format_duration
 @format_option
 @click.pass_context
 def reload(context: click.Context, socket_path: str | None, config: str | None, format_: Format) -> None:
-    """Reload configuration and keys; returns once every live session has been judged."""
+    """Reload configuration and keys; returns once every live session has been re-evaluated."""
     _, answer = ask_daemon("POST", "/admin/reload", socket_path=socket_path, config=config)
     if format_ == "json":
         print_json(answer)
@@ -49,7 +49,7 @@ _CAUSES = {"watch": "the watch on the files", "request": "an earlier `reload`"}
 
 
 def _describe_earlier(earlier: dict[str, Any], now: float) -> str:
-    """Tell of the reload that was first, so that whoever saved a file a moment ago knows that it counts."""
+    """Describe the earlier reload that took the files in, so that the user knows that a change is in force."""
     ago = format_duration(max(0.0, now - earlier["at"] / 1000))
     cause = _CAUSES.get(earlier["cause"], earlier["cause"])
     return (
@@ -59,10 +59,9 @@ def _describe_earlier(earlier: dict[str, Any], now: float) -> str:
 
 def _describe_effect(reload: dict[str, Any]) -> str:
     evicted = reload["evicted"]
-    return (
-        f"{format_count(reload['judged'], 'session')} judged, {format_count(evicted['sessions'], 'session')} and "
-        f"{format_count(evicted['memberships'], 'membership')} ended"
-    )
+    sessions = format_count(evicted["sessions"], "session")
+    memberships = format_count(evicted["memberships"], "membership")
+    return f"{format_count(reload['judged'], 'session')} re-evaluated, {sessions} and {memberships} ended"
 
 
 def _read_problem(record: dict[str, Any]) -> Problem:

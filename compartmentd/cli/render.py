@@ -1,4 +1,4 @@
-"""What commands print: text for people, one JSON document for programs."""
+"""Prints the results of commands: text for people, or one JSON document for programs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ format_option = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How the result is printed.",
+    help="The form of the output.",
 )
-"""`--format`, the same for every command; the command's parameter is `format_`."""
+"""The option `--format` of every command; the command's parameter is `format_`."""
 
 _COLOURS: Mapping[Severity, str] = {"error": "red", "warning": "yellow", "note": "cyan"}
 
@@ -32,7 +32,7 @@ def print_json(value: Any) -> None:
 
 
 def print_problems(problems: Sequence[Problem], format_: Format) -> None:
-    """Print problems: located lines with help and a closing count, or the document of `--format json`."""
+    """Print problems with their places and help, then their count; or the document of `--format json`."""
     if format_ == "json":
         print_json({"ok": not has_errors(problems), "problems": [problem.as_json() for problem in problems]})
         return
@@ -51,7 +51,7 @@ def summarize(problems: Sequence[Problem]) -> str:
 
 
 def _colour(problem: Problem) -> str:
-    # click takes the colours out where the output is no terminal.
+    # click removes the colours if the output is not a terminal.
     where, severity = click.style(str(problem.span), bold=True), problem.severity
     head, *help_ = problem.as_text().split("\n")
     rest = head.removeprefix(f"{problem.span}: {severity}")

@@ -1,4 +1,4 @@
-"""`compartmentd revoke`: tokens that no longer count, of a user, a login session, or one by one."""
+"""`compartmentd revoke`: revokes the tokens of a user or a login session, or a single token."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from compartmentd.util.humanize import format_count
 
 @click.command()
 @click.argument("issuer")
-@click.option("--sub", metavar="SUBJECT", help="All tokens of a subject.")
-@click.option("--sid", metavar="SESSION", help="All tokens of a session at the identity provider.")
-@click.option("--jti", metavar="ID", help="One token.")
+@click.option("--sub", metavar="SUBJECT", help="Revoke all tokens of a subject.")
+@click.option("--sid", metavar="SESSION", help="Revoke all tokens of a session at the identity provider.")
+@click.option("--jti", metavar="ID", help="Revoke one token.")
 @click.option(
     "--before",
     metavar="TIME",
-    help="Tokens issued at this time or earlier, as 2026-11-24T10:00:00Z or as a token's `iat`; by default now.",
+    help="Only tokens issued at this time or earlier: 2026-11-24T10:00:00Z, or a number like `iat`. Default: now.",
 )
 @daemon_options
 @format_option
@@ -40,11 +40,11 @@ def revoke(  # noqa: PLR0917 - click passes by name
 ) -> None:
     """Revoke tokens of ISSUER, an entry's name or its `issuer`; their sessions end at once.
 
-    Exactly one of --sub, --sid and --jti says which.
+    Exactly one of --sub, --sid and --jti is required.
     """
     named = {key: value for key, value in {"sub": sub, "sid": sid, "jti": jti}.items() if value is not None}
     if len(named) != 1:
-        raise UsageError("say whose tokens: give exactly one of `--sub`, `--sid` and `--jti`")
+        raise UsageError("give exactly one of `--sub`, `--sid` and `--jti`")
     body: dict[str, Any] = {"issuer": issuer, **named}
     if before is not None:
         body["before"] = _parse_time(before)
@@ -61,11 +61,17 @@ def revoke(  # noqa: PLR0917 - click passes by name
 def _print_answer(answer: dict[str, Any]) -> None:
     click.echo(f"revoked: {format_count(answer['sessions'], 'session')} ended")
     if not answer["lasting"]:
-        click.echo("note: a restart forgets it, since the configuration has no `server.state`", err=True)
+        click.echo(
+            "note: the revocation is lost at a restart, since the configuration has no `server.state`",
+            err=True,
+        )
 
 
 def _parse_time(text: str) -> float:
-    """Return a time as the daemon takes it: numbers as they are, dates in milliseconds since the epoch."""
+    """Return a time in the form that the daemon expects.
+
+    A number unchanged, a date as milliseconds since the epoch.
+    """
     try:
         return float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`compartmentd rollback`: the configurations that were in force, and the way back to one of them."""
+"""`compartmentd rollback`: lists the configurations that were in force, or restores one of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHORT = 12
 """Hex digits of a digest that are shown."""
 
 LEAST = 4
-"""Hex digits of a digest that are enough to name it, where no other begins so."""
+"""Hex digits of a digest that are enough to name it, if it is the only one that begins with them."""
 
 
 @click.command()
@@ -37,10 +37,10 @@ LEAST = 4
 )
 @click.argument("version", metavar="[NUMBER|DIGEST]", required=False)
 @click.option(
-    "--state", type=click.Path(), metavar="DIR", help="The state directory, if FILE does not say it."
+    "--state", type=click.Path(), metavar="DIR", help="The state directory, if FILE does not name it."
 )
-@click.option("--diff", is_flag=True, help="Show what restoring would change, and change nothing.")
-@click.option("--yes", is_flag=True, help="Restore also where that deletes or overwrites other files.")
+@click.option("--diff", is_flag=True, help="Show what restoring would change, without changing it.")
+@click.option("--yes", is_flag=True, help="Restore even if that deletes or overwrites other files.")
 @format_option
 @click.pass_context
 def rollback(
@@ -53,9 +53,9 @@ def rollback(
     diff: bool,
     yes: bool,
 ) -> None:
-    """List the configurations that were in force, or put the files of one of them back.
+    """List the configurations that were in force, or restore the files of one of them.
 
-    What lies there is kept before it is replaced, so the way forward is a rollback, too.
+    The present configuration is stored before it is replaced, so a rollback can be undone by another.
     """
     history = GenerationStore(_find_state(path, state))
     try:
@@ -77,7 +77,7 @@ def rollback(
 def _find_state(path: str, named: str | None) -> str:
     state = named or find_state_directory(path, Disk(), os.environ)
     if state is None:
-        raise UsageError(f"`{path}` does not say where its `server.state` is: use `--state`")
+        raise UsageError(f"`{path}` does not name its `server.state`: use `--state`")
     return state
 
 
@@ -86,9 +86,11 @@ def _choose_generation(version: str, entries: tuple[StoredGeneration, ...]) -> S
         return entries[int(version) - 1]
     found = [entry for entry in entries if entry.digest.startswith(version.lower())]
     if len(version) < LEAST or not found:
-        raise UsageError(f"no kept configuration is `{version}`: without it, all of them are listed")
+        raise UsageError(
+            f"no stored configuration is `{version}`: run the command without it to list them all"
+        )
     if len({entry.digest for entry in found}) > 1:
-        raise UsageError(f"more than one digest begins with `{version}`: give more of it")
+        raise UsageError(f"more than one digest begins with `{version}`: give more digits")
     return found[0]
 
 
@@ -129,15 +131,15 @@ def _print_list(
             f"{number:3}  {_format_time(row.entry)}  {row.entry.digest[:SHORT]}  {_describe_row(row, on_disk)}"
         )
     if not rows:
-        click.echo(f"`{history.directory}` keeps no configuration yet", err=True)
+        click.echo(f"`{history.directory}` contains no configuration yet", err=True)
 
 
 def _describe_row(row: _Row, on_disk: str) -> str:
-    kind = "in force then" if row.entry.accepted else "replaced then"
+    kind = "was in force" if row.entry.accepted else "was replaced"
     if row.damage:
         return f"{kind}, damaged: {row.damage}"
     count = f"{len(row.files)} file{'' if len(row.files) == 1 else 's'}"
-    return f"{kind}, {count}" + (", as on the disk now" if row.entry.digest == on_disk else "")
+    return f"{kind}, {count}" + (", the same as on the disk" if row.entry.digest == on_disk else "")
 
 
 def _build_record(number: int, row: _Row, on_disk: str) -> dict[str, Any]:
@@ -185,16 +187,16 @@ def _print_outcome(restoration: Restoration, *, refused: bool) -> None:
     if refused:
         for doubt in restoration.doubts:
             click.echo(f"error: {doubt}", err=True)
-        click.echo("nothing was changed; with `--yes` it is done all the same", err=True)
+        click.echo("nothing was changed; use `--yes` to restore anyway", err=True)
         return
     for file in sorted(restoration.writes):
         click.echo(f"restored {file}")
     for file in restoration.deletes:
         click.echo(f"deleted {file}")
     if not restoration.changes:
-        click.echo("nothing to do: these files lie there now")
+        click.echo("nothing to do: the files are already the same")
     else:
-        click.echo("a daemon with `server.watch` reloads by itself; else run `compartmentd reload`")
+        click.echo("a daemon with `server.watch` reloads by itself; otherwise run `compartmentd reload`")
 
 
 def _print_diff(restoration: Restoration) -> None:

@@ -1,4 +1,4 @@
-"""`compartmentd schema`: the JSON Schema of the configuration, for editors and other tools."""
+"""`compartmentd schema`: prints the JSON Schema of the configuration, for editors and other tools."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from compartmentd.document.bundled import schema_text
 
 @click.command()
 @format_option
-def schema(format_: Format) -> None:  # noqa: ARG001 - a schema is JSON either way; every command has the option
+def schema(format_: Format) -> None:  # noqa: ARG001 - a schema is JSON in any case; every command has the option
     """Print the JSON Schema of the configuration."""
     click.echo(schema_text(), nl=False)

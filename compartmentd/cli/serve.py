@@ -1,4 +1,4 @@
-"""`compartmentd serve`: the daemon."""
+"""`compartmentd serve`: runs the daemon."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from compartmentd.errors import ConfigInvalid
     "--dev",
     "development",
     is_flag=True,
-    help="Serve the playground and mint tokens, on this machine alone; makes missing development keys.",
+    help="Serve the playground and mint tokens, on this machine only; creates missing development keys.",
 )
 @click.option(
     "--last-good",
     is_flag=True,
-    help="Where the files do not check, start on the newest kept configuration that does (see `rollback`).",
+    help="If the files have errors, start on the newest stored configuration without errors (see `rollback`).",
 )
 @click.pass_context
 def serve(context: click.Context, path: str, *, development: bool, last_good: bool) -> None:
     """Serve a configuration until TERM or INT; HUP reloads it."""
-    # Imported here: the other commands start faster without the server.
+    # Imported here, since the other commands start faster without the server.
     from compartmentd.daemon import run  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""`compartmentd status`: what the running daemon has in force, and how much of it there is."""
+"""`compartmentd status`: shows the generation in force of the running daemon, and its load."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _print_status(answer: dict[str, Any]) -> None:
     click.echo(f"compartmentd {answer['version']}, started {_format_time(answer['started'])}")
     click.echo(f"generation {answer['generation']} ({answer['digest'][:12]})")
     if answer["last_good"] is not None:
-        click.echo("on the last good configuration: the files on disk are refused")
+        click.echo("on the last good configuration: the files on disk have errors")
         _print_problems(answer["last_good"])
     last = answer["last_reload"]
     if last is not None:

@@ -1,4 +1,4 @@
-"""`compartmentd token`: mint a token for development, with a development key and with no other."""
+"""`compartmentd token`: mints a token for development, with a development key only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from compartmentd.storage.files import Disk
 
 @click.command()
 @click.option("-c", "--config", required=True, type=click.Path(), metavar="FILE", help="The configuration.")
-@click.option("--entry", metavar="NAME", help="The issuer entry; not needed where one has a development key.")
+@click.option(
+    "--entry", metavar="NAME", help="The issuer entry; not needed if only one has a development key."
+)
 @click.argument("claims", metavar="CLAIMS")
 @format_option
 @click.pass_context

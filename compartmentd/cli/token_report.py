@@ -1,6 +1,6 @@
-"""What `explain-token` found, as text and as JSON.
+"""The result of `explain-token`, as text and as JSON.
 
-Of the token it shows the header, `iss`, `aud`, the scopes and the names of the claims, and nothing else.
+Of the token it shows only the header, `iss`, `aud`, the scopes and the names of the claims.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _INDENT = "    "
 
 
 class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A diagnosis, with what the token may do if it counts.
+    """The diagnosis of a token, with what it may do if it is accepted.
 
-    `scopes` is `None` where it does not; `scopes_uncertain` says that a source of theirs is of the wrong type.
-    `decisions` are by place, such as a namespace. `notes` tell why keys could not be had.
+    `scopes` is `None` if it is rejected; `scopes_uncertain` is set if a claim that lists scopes has the wrong type.
+    `decisions` are by place, such as a namespace. `notes` say why there are no keys.
     """
 
     diagnosis: Diagnosis
@@ -38,7 +38,7 @@ class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether the token counts, and may do at least one thing, where anything was asked."""
+        """Whether the token is accepted, and allowed at least one of the decisions, if there are any."""
         decisions = self.decisions.values()
         counts = isinstance(self.diagnosis.verdict, Verified)
         return counts and (not decisions or any(decision.allowed for decision in decisions))
@@ -81,7 +81,7 @@ class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
     # --- text ------------------------------------------------------------------------------------------------
 
     def as_text(self) -> str:
-        """Return the lines of `--format text`; everything that the token says is quoted and bounded."""
+        """Return the lines of `--format text`; every text from the token is quoted and bounded."""
         return "\n".join([*self._format_token(), "", *self._format_checks(), *self._format_abilities()])
 
     def _format_token(self) -> Iterator[str]:
@@ -107,7 +107,7 @@ class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
         yield ""
         yield f"scopes  {self._format_scopes()}"
         if self.scopes_uncertain:
-            yield f"{_INDENT}a claim that they are taken from is of the wrong type, or not in the token"
+            yield f"{_INDENT}a claim that lists scopes has the wrong type or is not in the token"
         for place, decision in self.decisions.items():
             yield ""
             outcome = _colour_mark("✓") if decision.allowed else _colour_mark("✗")
@@ -119,7 +119,7 @@ class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
             return quote_list(self.scopes, most=50)
         entry = self.diagnosis.entry
         sources = () if entry is None else entry.scopes
-        return f"none: they are taken from {quote_list(sources)}"
+        return f"none: they are read from {quote_list(sources)}"
 
 
 def _read_audience(claims: Mapping[str, Any]) -> list[str]:

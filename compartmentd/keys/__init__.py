@@ -1,5 +1,8 @@
-"""Remote keys: where a provider publishes them, fetched, and fetched again for as long as an entry needs them.
+"""Key material: read from files and the environment, or fetched from providers for as long as an entry needs it.
 
-`course`, `unknown` and `answer` are pure: when to fetch, which keys are known to be missing, what an answer
-means. `http` is the edge, `lookup` one fetch, and `remote` runs them for all entries.
+The public face: `files.read_material` reads local keys, `remote.RemoteKeys` keeps the remote keys of all entries
+current, `fetch_once.fetch_once` fetches once for a command, `development.mint_for` mints development tokens.
+
+`schedule`, `missing_kids`, `state` and `response` are pure: when to fetch, which keys are known to be missing, and
+what a response means. `http` is the edge, `fetch` one fetch, and `remote` runs the fetches of all entries.
 """

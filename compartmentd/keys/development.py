@@ -1,4 +1,4 @@
-"""Development tokens for a configuration's own entries, for the command line and the playground."""
+"""Mints development tokens for a configuration's own entries, for the command line and the playground."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ def mint_for(
     claims: Mapping[str, Any],
     now: float,
 ) -> dict[str, Any]:
-    """Mint a token of the named entry, or of the only one that has a development key.
+    """Mint a token of an entry that has a development key.
+
+    Args:
+        issuers: The entries of the configuration.
+        entry: The name of the entry; `None` chooses the only one that has a development key.
+        claims: The claims of the token.
+        now: Wall time in seconds.
+
+    Returns:
+        The `token`, and when it `expires`: wall time in milliseconds, or `None` if its `exp` is no number.
 
     Raises:
         UsageError: there is no such entry, or its key is not a development key.

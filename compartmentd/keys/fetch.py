@@ -1,4 +1,4 @@
-"""One fetch of an entry's keys: the discovery document where one is needed, then the key set."""
+"""One fetch of an entry's keys: the discovery document, if one is needed, then the key set."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.remote import build_discovery_url, check_url
 
 TOTAL = 5.0
-"""Seconds for all of one fetch: as long as a client that connects may be made to wait."""
+"""Seconds for a whole fetch: the longest that a connecting client may have to wait."""
 
 DOCUMENT_FOR = 3600.0
-"""Seconds for which a discovery document's `jwks_uri` is used without asking again, while it works."""
+"""Seconds for which a discovery document's `jwks_uri` is reused while it works."""
 
 
 class FetchedKeySet(msgspec.Struct, frozen=True):
-    """A key set as the provider sent it; `fresh_for` in seconds, `None` where it does not say."""
+    """A key set as the provider sent it; `fresh_for` is in seconds, `None` if the provider does not say."""
 
     body: bytes
     fresh_for: float | None
 
 
 class KeySetFetcher:
-    """Fetches the key set of one entry, again and again; remembers where discovery said that it is."""
+    """Fetches the key set of one entry repeatedly; remembers the URL that discovery gave."""
 
     def __init__(self, entry: IssuerEntry, get: Get, monotonic: Callable[[], float]) -> None:
         self._entry = entry
@@ -36,7 +36,7 @@ class KeySetFetcher:
         self._uri_until = 0.0
 
     async def fetch(self) -> FetchedKeySet | FetchFailure:
-        """Return the key set, unread, or why there is none."""
+        """Fetch the key set, without parsing it; takes at most `TOTAL` seconds."""
         until = self._monotonic() + TOTAL
         uri = await self._find_uri(until)
         if isinstance(uri, FetchFailure):
@@ -48,7 +48,7 @@ class KeySetFetcher:
         return FetchedKeySet(response.body, read_freshness(response.headers))
 
     def forget(self) -> None:
-        """Read the discovery document again the next time: perhaps the keys have moved."""
+        """Read the discovery document again the next time: the keys may have moved."""
         self._uri = None
 
     async def _find_uri(self, until: float) -> str | FetchFailure:

@@ -1,4 +1,4 @@
-"""The keys of one entry, fetched once: for a command that looks at a token and ends."""
+"""Fetches the keys of one entry once, for a command that checks a token and ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from compartmentd.tokens.keyfile import Key, read_jwk_set
 
 
 async def fetch_once(entry: IssuerEntry) -> tuple[Key, ...] | FetchFailure:
-    """Return the entry's usable keys of this moment, or why there are none; takes at most `lookup.TOTAL`."""
+    """Return the entry's usable keys, or why there are none; takes at most `fetch.TOTAL` seconds."""
     http = HttpClient()
     try:
         found = await KeySetFetcher(entry, http.get, time.monotonic).fetch()

@@ -1,7 +1,7 @@
-"""Key material: the bytes behind each issuer entry's key source, read where they lie.
+"""Reads local key material: the bytes behind each issuer entry's key source.
 
-Apart from compiling because it is read by the daemon itself: secrets do not travel through another process's
-output, and keys are followed even where the configuration is not watched.
+This is separate from compiling because the daemon reads the material itself: secrets do not pass through another
+process's output, and keys are followed even if the configuration is not watched.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ def read_material(
     *,
     development: bool,
 ) -> tuple[dict[EntryName, bytes], tuple[Problem, ...]]:
-    """Read the keys of every entry that has them here; what cannot be had is a problem where it is named."""
+    """Read the key material of every entry with a local source.
+
+    Args:
+        issuers: The entries.
+        development: Whether development keys are accepted (`serve --dev`).
+
+    Returns:
+        The bytes by entry, and a problem for each source that cannot be read or used, at the place that names it.
+    """
     found: dict[EntryName, bytes] = {}
     problems: list[Problem] = []
     for entry in issuers:
@@ -38,12 +46,12 @@ def read_material(
 
 
 def make_missing_secrets(issuers: tuple[IssuerEntry, ...]) -> tuple[str, ...]:
-    """Make a development secret at every `secret_file` that is missing; return their paths.
+    """Create a development secret for every `secret_file` that is missing; return their paths.
 
-    Only `serve --dev` does so. The file is made readable by its owner alone, and never over an existing one.
+    Only `serve --dev` does so. The files are readable by their owner alone, and existing files are never replaced.
 
     Raises:
-        OSError: a file cannot be made.
+        OSError: a file cannot be created.
     """
     made = []
     for entry in issuers:

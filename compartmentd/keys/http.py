@@ -1,7 +1,7 @@
-"""The edge: one GET, bounded in time and size, by Tornado's client.
+"""The edge: one GET request, bounded in time and size, by Tornado's client.
 
-No redirects, cookies, credentials, compression or proxies: an address is asked that the operator or the
-operator's provider named, and no other.
+No redirects, cookies, credentials, compression or proxies: only a URL that the operator or the operator's provider
+named is requested.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 from compartmentd.keys.response import MOST_BYTES, FetchFailure, Response
 
 CONNECT = 3.0
-"""Seconds for name, connection and TLS."""
+"""Seconds for name resolution, connection and TLS."""
 
 _MOST_AT_ONCE = 1000
-"""Fetches at a time. Tornado lets ten run and others wait, so ten dead providers would stop the live ones."""
+"""Concurrent fetches. Tornado's default is ten, so ten dead providers would block the live ones."""
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "compartmentd"}
 
@@ -35,21 +35,26 @@ _NO_ANSWER = (
     StreamBufferFullError,
     ValueError,
 )
-"""All that Tornado raises for what a network or a peer does."""
+"""All exceptions that Tornado raises for failures of the network or a peer."""
 
 Get: TypeAlias = Callable[[str, float], Awaitable[Response | FetchFailure]]
-"""Asks a URL, for at most so many seconds; raises nothing that a network or a peer can cause."""
+"""Requests a URL, for at most so many seconds; raises nothing that the network or a peer can cause."""
 
 
 class HttpClient:
-    """Asks URLs; for one running loop."""
+    """Requests URLs; for one running loop."""
 
     def __init__(self) -> None:
         self._client: AsyncHTTPClient | None = None
         self._tls: ssl.SSLContext | None = None
 
     async def get(self, url: str, seconds: float) -> Response | FetchFailure:
-        """Return what the URL answers, whatever its status, or why it does not."""
+        """Return the response of a URL, whatever its status, or why there is none.
+
+        Args:
+            url: The URL.
+            seconds: The time for the whole request.
+        """
         if self._client is None:
             self._client = AsyncHTTPClient(
                 force_instance=True, max_clients=_MOST_AT_ONCE, max_body_size=MOST_BYTES
@@ -70,13 +75,13 @@ class HttpClient:
         return Response(response.code, response.headers, response.body)
 
     async def _get_tls_context(self) -> ssl.SSLContext:
-        # Reading the system's certificates takes 20 to 80 ms, so it is done beside the loop, and once.
+        # Loading the system's certificates takes 20 to 80 ms, so it is done once, in a thread.
         if self._tls is None:
             self._tls = await asyncio.to_thread(ssl.create_default_context)
         return self._tls
 
     def close(self) -> None:
-        """Give back what the client holds."""
+        """Release the client's connections."""
         if self._client is not None:
             self._client.close()
 
@@ -86,7 +91,7 @@ def _describe_error(error: Exception) -> str:
         case HTTPTimeoutError():
             return "does not answer in time"
         case HTTPStreamClosedError():
-            # Tornado hangs up by itself, and says no more, on an answer that is larger than it may be.
+            # Tornado itself closes the connection, without another error, if a response is too large.
             return f"breaks off its answer, or sends more than {MOST_BYTES >> 10} KiB"
         case ssl.SSLCertVerificationError():
             return f"has a certificate that is not trusted: {error.verify_message}"

@@ -1,6 +1,6 @@
 """The remote keys of all entries: fetches them, one fetch at a time for each entry, while the entry is configured.
 
-Sessions use the keys of the snapshot, never those held here. When keys change, `wait_for_changes` returns, its
+Sessions use the keys of the snapshot, never those in here. When keys change, `wait_for_changes` returns, its
 caller puts them in force, and only then are tokens that wait for a key verified again.
 """
 
@@ -29,9 +29,9 @@ from compartmentd.util.tasks import BackgroundTasks
 
 
 class KeyChange(NamedTuple):
-    """An entry in force whose good keys are others than those in force.
+    """An entry in force whose keys have changed.
 
-    `taken_in` is set by the caller of `wait_for_changes`, once everything is decided by the new keys.
+    The caller of `wait_for_changes` sets `taken_in` once the new keys are in force.
     """
 
     entry: EntryName
@@ -39,7 +39,10 @@ class KeyChange(NamedTuple):
 
 
 class _TrackedEntry:
-    """One entry with its state and what runs for it."""
+    """An entry with its state, and the timer or fetch that runs for it.
+
+    `given` are the keys that `get_keys` returned.
+    """
 
     def __init__(self, entry: IssuerEntry, fetcher: KeySetFetcher, state: KeyState) -> None:
         self.entry = entry
@@ -51,20 +54,20 @@ class _TrackedEntry:
         self.given: tuple[Key, ...] = ()
 
     def disarm(self) -> None:
-        """Take back the time of the next fetch."""
+        """Cancel the timer of the next fetch."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
 
     def stop(self) -> None:
-        """End what runs."""
+        """Cancel the timer and the fetch."""
         self.disarm()
         if self.task is not None:
             self.task.cancel()
 
 
 class RemoteKeys:
-    """Fetches and holds remote keys; for one running loop."""
+    """Fetches remote keys and keeps them current; for one running loop."""
 
     def __init__(
         self,
@@ -88,8 +91,12 @@ class RemoteKeys:
     async def prepare(self, issuers: Iterable[IssuerEntry], seconds: float) -> tuple[EntryName, ...]:
         """Fetch the keys of entries that are not followed yet, before they are in force.
 
-        Returns after one answer from each, or after so many seconds; names those of all entries that have no
-        keys then.
+        Args:
+            issuers: The entries of the next configuration.
+            seconds: The longest time to wait for one response from each new entry.
+
+        Returns:
+            The names of all these entries that have no keys then.
         """
         entries = _select_remote(issuers)
         new = [await self._start(entry) for entry in entries if fingerprint_entry(entry) not in self._all]
@@ -97,9 +104,9 @@ class RemoteKeys:
         return tuple(entry.name for entry in entries if not self._all[fingerprint_entry(entry)].state.keys)
 
     def follow(self, issuers: Iterable[IssuerEntry]) -> None:
-        """Keep the keys of these entries, which are in force now, and of no others.
+        """Follow exactly these entries, which are in force from now on.
 
-        What is known of an entry stays while the entry does; where it changed, `prepare` has taken it over.
+        An unchanged entry keeps its state; for a changed one, `prepare` has taken over its keys.
         """
         entries = {fingerprint_entry(entry): entry for entry in _select_remote(issuers)}
         for identity in self._all.keys() - entries.keys():
@@ -112,12 +119,12 @@ class RemoteKeys:
         self._in_force = {entry.name: self._all[identity] for identity, entry in entries.items()}
         for name, followed in self._in_force.items():
             if followed.given != followed.state.keys:
-                # Fetched after its keys were given out, and before it was in force.
+                # These keys were fetched after `get_keys` was called and before the entry was in force.
                 self._tasks.start(self._report_change(name))
         self._wake_waiters()
 
     async def _start(self, entry: IssuerEntry) -> _TrackedEntry:
-        """Follow an entry; one that is only read in another way now begins with the last answer it got."""
+        """Follow an entry; if only the way of reading its keys has changed, it begins with the last response."""
         state = KeyState(self._monotonic())
         for known in self._all.values():
             body = known.state.body
@@ -137,14 +144,14 @@ class RemoteKeys:
     # --- what is known ------------------------------------------------------------------------------------------
 
     async def wait_for_changes(self) -> tuple[KeyChange, ...]:
-        """Wait until entries in force have other keys than before; return all of them."""
+        """Wait until the keys of entries in force change; return all changes so far."""
         changes = [await self._changes.get()]
         while not self._changes.empty():
             changes.append(self._changes.get_nowait())
         return tuple(changes)
 
     def get_keys(self, issuers: Iterable[IssuerEntry]) -> Mapping[EntryName, tuple[Key, ...]]:
-        """Return the good keys of this moment, of those entries that have any, to be put in force."""
+        """Return the current keys of those entries that have any, to be put in force."""
         found = [
             self._all[fingerprint_entry(entry)]
             for entry in _select_remote(issuers)
@@ -156,28 +163,34 @@ class RemoteKeys:
 
     @property
     def entries_without_keys(self) -> tuple[EntryName, ...]:
-        """The entries in force that no keys were given out for: their tokens get `keys_unavailable`."""
+        """The entries in force without keys: their tokens are rejected as `keys_unavailable`."""
         return tuple(name for name, one in self._in_force.items() if not one.given)
 
     async def wait_for_keys(self, seconds: float) -> tuple[EntryName, ...]:
-        """Wait until every entry in force has keys and is decided by them, for so long at most.
+        """Wait, for at most `seconds`, until every entry in force has keys and they are in force.
 
-        Returns the entries that have none then.
+        Returns:
+            The entries that have no keys then.
         """
         await self._wait_until(lambda: not self.entries_without_keys, seconds)
         return self.entries_without_keys
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """Return for each entry in force how its keys are, for administrators; no address, key or token."""
+        """Return the status of each entry in force, for administrators; it contains no URL, key or token."""
         now = self._monotonic()
         return {name: report.build_status(one.state, now) for name, one in self._in_force.items()}
 
     # --- keys that tokens name ----------------------------------------------------------------------------------
 
     def request_key(self, entry: EntryName, kid: str | None) -> KeyStatus:
-        """Tell what becomes of a key that a token names and that is not known, or did not sign it.
+        """Request a key that a token names and that is unknown, or did not sign it; return its status.
 
-        Starts a fetch where none runs and the last began long enough ago; costs the same however often called.
+        Starts a fetch if none runs and the last one began long enough ago. The cost is constant, however often this
+        is called.
+
+        Args:
+            entry: The entry of the token.
+            kid: The token's `kid`; `None` if it names none.
         """
         followed = self._in_force.get(entry)
         if followed is None:
@@ -192,9 +205,9 @@ class RemoteKeys:
         return asked
 
     def call_when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
-        """Call back, once, when the fetch that runs has ended, whichever way, and what it brought is in force.
+        """Call back once, after the running fetch has ended and the keys that it brought are in force.
 
-        Where none runs, in the next turn of the loop.
+        If none runs, call back in the next turn of the loop.
         """
         followed = self._in_force.get(entry)
         if followed is None or followed.task is None:
@@ -220,7 +233,7 @@ class RemoteKeys:
     async def _fetch(self, followed: _TrackedEntry) -> None:
         try:
             found = await self._fetch_key_set(followed)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the entry must be asked for again
+        except Exception as error:  # noqa: BLE001 - whatever the cause, the entry must be fetched again
             report.report_defect(followed.entry.name, error)
             found = FetchFailure("the fetch failed because of a defect")
         if isinstance(found, FetchFailure):
@@ -270,7 +283,7 @@ class RemoteKeys:
         await change.taken_in.wait()
 
     def _release(self, followed: _TrackedEntry) -> None:
-        """Tell those who wait that there is no more to wait for."""
+        """Call back those who wait for this entry's fetch."""
         waiting, followed.waiting = followed.waiting, []
         if waiting:
             self._tasks.start(_call_all(waiting))
@@ -284,12 +297,12 @@ class RemoteKeys:
             return
 
     def _wake_waiters(self) -> None:
-        """Let `_until` look again."""
+        """Let `_wait_until` check its condition again."""
         self._ended.set()
         self._ended = asyncio.Event()
 
     async def close(self) -> None:
-        """End all fetches; nobody is called back from now on."""
+        """Cancel all fetches; nothing is called back from now on."""
         fetches = [followed.task for followed in self._all.values() if followed.task is not None]
         for followed in self._all.values():
             followed.stop()
@@ -305,7 +318,7 @@ def _select_remote(issuers: Iterable[IssuerEntry]) -> list[IssuerEntry]:
 
 
 def _identify_source(entry: IssuerEntry) -> tuple[object, ...]:
-    """Return what says whose keys these are, and where."""
+    """Return what identifies the source of an entry's keys."""
     return entry.name, entry.issuer, entry.keys.kind, entry.keys.name, entry.allow_http
 
 

@@ -1,6 +1,6 @@
-"""What the operator is told about remote keys: lines in the log, and the record of the admin listeners.
+"""Reports on remote keys for the operator: log lines, and the status on the admin listeners.
 
-A failure that lasts is told after one, two, four, eight … attempts, so that an outage is seen and fills no disk.
+A lasting failure is logged after one, two, four, eight … attempts, so that an outage is visible and fills no disk.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from compartmentd.tokens.keyset import Key
 def report_success(
     entry: EntryName, state: KeyState, old: Sequence[Key], problems: Sequence[Problem]
 ) -> None:
-    """Tell of a good set, where it is other than the one before, or comes after failures.
+    """Log a good set if it differs from the last one or follows failures.
 
-    To be called before the state forgets its failures.
+    Call it before the state resets its count of failures.
     """
     before, now = ({key.thumbprint for key in keys} for keys in (old, state.keys))
     if state.keys is old and not state.schedule.failures:
@@ -48,7 +48,7 @@ def report_success(
 
 
 def report_failure(entry: EntryName, state: KeyState, now: float, *, dropped: bool) -> None:
-    """Tell of a failed fetch; to be called after the state has noted it."""
+    """Log a failed fetch. Call it after the state has noted the failure."""
     count = state.schedule.failures
     if dropped:
         log(
@@ -78,12 +78,12 @@ def _describe_meanwhile(state: KeyState, now: float) -> str:
 
 
 def report_defect(entry: EntryName, error: Exception) -> None:
-    """Tell of a failure that is a mistake of ours."""
+    """Log an exception that is a defect of this program."""
     log(logging.ERROR, "key_fetch_failed", f"fetching the keys of `{entry}` failed", exc=error, entry=entry)
 
 
 def build_status(state: KeyState, now: float) -> dict[str, Any]:
-    """Return how an entry's keys are: `age` and `next` in seconds, the rest counts since the start."""
+    """Return the status of an entry's keys: `age` and `next` in seconds, the rest counts since the start."""
     schedule = state.schedule
     return {
         "keys": len(state.keys),

@@ -1,7 +1,7 @@
-"""What a provider's answer means: usable or not, how long it is fresh, where its keys are. Pure.
+"""Reads a provider's response: whether it is usable, how long it is fresh, and where its keys are. Pure.
 
-A refusal is a sentence for the operator. It quotes neither the address, which may hold a password, nor the
-answer, which may hold anything.
+A failure is a sentence for the operator. It quotes neither the URL, which may contain a password, nor the response,
+which may contain anything.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from compartmentd.tokens.remote import check_url
 from compartmentd.util.strict_json import JsonError, read_object
 
 MOST_BYTES = 256 * 1024
-"""The largest answer that is read; real ones have less than 20 KiB."""
+"""The largest response that is read; real ones have less than 20 KiB."""
 
 MOST_PARTS = 5000
-"""Members and items of an answer's JSON, as its commas and brackets tell; a key has about eight, so these are
-hundreds of keys. Without this bound 256 KiB of nothing but brackets hold the loop for 200 ms."""
+"""Members and items of a response's JSON, counted by its commas and brackets; a key has about eight, so this allows
+hundreds of keys. Without this bound, 256 KiB of nothing but brackets would hold the loop for 200 ms."""
 
 _MAX_AGE = re.compile(r"max-age\s*=\s*\"?(\d{1,10})\"?", re.IGNORECASE)
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An HTTP answer; the names of `headers` are in any case that the mapping finds."""
+    """An HTTP response; the mapping `headers` ignores the case of names."""
 
     status: int
     headers: Mapping[str, str]
@@ -36,13 +36,13 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class FetchFailure(msgspec.Struct, frozen=True):
-    """Why there is nothing to use; `why` is a sentence without its subject."""
+    """Why a fetch brought nothing usable; `why` is a sentence without its subject."""
 
     why: str
 
 
 def check_response(response: Response) -> FetchFailure | None:
-    """Return why an answer cannot be read, before anything in it is."""
+    """Return why a response cannot be used, before its body is parsed; `None` if it can."""
     if 300 <= response.status < 400:
         return FetchFailure(
             f"answers {response.status}, and redirects are not followed: configure the final address"
@@ -50,7 +50,7 @@ def check_response(response: Response) -> FetchFailure | None:
     if response.status != HTTPStatus.OK:
         return FetchFailure(f"answers {response.status}")
     if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        # Not asked for, and never unpacked: a few bytes could become a hundred MiB.
+        # Never decompressed: a few bytes could become a hundred MiB.
         return FetchFailure("answers in compressed form, which was not requested")
     return _check_size(response.body)
 
@@ -64,7 +64,7 @@ def _check_size(body: bytes) -> FetchFailure | None:
 
 
 def read_freshness(headers: Mapping[str, str]) -> float | None:
-    """Return for how many seconds an answer may be used unasked (RFC 9111, 4.2), or `None` if it does not say."""
+    """Return for how many seconds a response is fresh (RFC 9111, 4.2), or `None` if it does not say."""
     directives = [part.strip() for part in headers.get("Cache-Control", "").split(",")]
     if any(part.lower() in ("no-store", "no-cache") for part in directives):
         return 0.0
@@ -80,14 +80,14 @@ def _read_age(headers: Mapping[str, str]) -> int:
 
 
 def read_jwks_uri(entry: IssuerEntry, document: bytes) -> str | FetchFailure:
-    """Return where the keys are, by a discovery document (OpenID Connect Discovery 1.0, 3 and 4.3)."""
+    """Return the URL of the key set in a discovery document (OpenID Connect Discovery 1.0, 3 and 4.3)."""
     try:
         members = read_object(document)
     except JsonError as bad:
         return FetchFailure(f"{bad}")
     issuer, uri = members.get("issuer"), members.get("jwks_uri")
     if issuer != entry.issuer:
-        # Exactly equal, or one provider could speak for another (Discovery, 4.3 and 7.2).
+        # Exactly equal, or one provider could impersonate another (Discovery, 4.3 and 7.2).
         shown = quote(issuer) if isinstance(issuer, str) else "nothing"
         return FetchFailure(f"names {shown} as issuer instead of {quote(entry.issuer)}")
     if not isinstance(uri, str):

@@ -1,40 +1,40 @@
-"""When the keys of one entry are fetched next, and how long those that are known may be relied on.
+"""When to fetch the keys of one entry next, and how long the known keys may be used.
 
-Times are monotonic seconds, handed in. `jitter` is a number from 0 up to 1 that the edge draws, so that many
+All times are monotonic seconds. `jitter` is a random number from 0 up to 1 that the edge draws, so that many
 daemons do not ask one provider in the same second.
 
-    idle ── begin ──> running ── succeeded ──> idle, next after what Cache-Control says
-                         └────── failed ─────> idle, next after a wait that grows
+    idle ── start ──> running ── success ──> idle, next after the time that Cache-Control gives
+                         └────── failure ──> idle, next after a delay that grows
 
-A token with a key that is not known can bring the next fetch forward, but never to less than `SPACING` after
-the last one that a token caused: whoever invents keys causes one fetch in that time, however many they invent.
+A token that names an unknown key can hasten the next fetch, but never to less than `SPACING` after the last fetch
+that a token caused: anyone who invents keys causes one fetch in that time, however many they invent.
 """
 
 from __future__ import annotations
 
 SPACING = 10.0
-"""Seconds between two fetches that tokens cause, from start to start. Other fetches do not count: a provider
-that changes its keys right after one of them is asked at once."""
+"""Seconds between two fetches that tokens cause, from start to start. Other fetches do not count: if a provider
+changes its keys right after one of them, it is asked again at once."""
 
 SOONEST = 60.0
 LATEST = 600.0
-"""Bounds of how long a set counts as fresh, seconds, whatever the provider says: some forbid caching altogether,
-and some allow a day, which is a day in which a withdrawn key still opens doors."""
+"""Bounds of the seconds that a key set counts as fresh, whatever the provider says: some forbid caching, and some
+allow a day, in which a withdrawn key would still be accepted."""
 
 JITTER = 0.1
-"""The share of a wait that chance may take off."""
+"""The fraction of a delay that jitter may take off."""
 
 RELIED_ON = 24 * 3600.0
-"""Seconds for which the last good set is used while the provider cannot be reached. With a token's own age
-bounded by as much as a rule, an outage over a weekend's night passes unseen, and a week's does not."""
+"""Seconds for which the last good set is used while the provider cannot be reached. The age of a token is mostly
+bounded by as much. So nobody notices an outage of a night at the weekend, but one of a week is not overlooked."""
 
 _RETRY_WITH_KEYS = (10.0, 20.0, 40.0, 60.0)
 _RETRY_WITHOUT = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds after one, two, … failures in a row. Without any keys everyone is refused, so the wait is short."""
+"""Seconds after one, two, … failures in a row. Without keys every token is refused, so those delays are short."""
 
 
 class FetchSchedule:
-    """The timing of one entry; it begins with a fetch that is due at once."""
+    """The schedule of one entry; its first fetch is due at once."""
 
     def __init__(self, now: float) -> None:
         self.next = now
@@ -57,7 +57,10 @@ class FetchSchedule:
             self._caused = now
 
     def note_success(self, now: float, fresh_for: float | None, jitter: float) -> None:
-        """Note that the fetch brought a good set, which its provider calls fresh for so many seconds."""
+        """Note that the fetch brought a good set.
+
+        `fresh_for` is in seconds, `None` if the provider does not say.
+        """
         self.running = False
         self.failures = 0
         self.good_at = now
@@ -65,7 +68,7 @@ class FetchSchedule:
         self.next = now + max(SOONEST, _apply_jitter(fresh, jitter))
 
     def note_failure(self, now: float, jitter: float) -> None:
-        """Note that the fetch brought nothing to use."""
+        """Note that the fetch brought no usable set."""
         self.running = False
         self.failures += 1
         waits = _RETRY_WITHOUT if self.good_at is None else _RETRY_WITH_KEYS
@@ -77,13 +80,13 @@ class FetchSchedule:
             self.good_at = None
 
     def hasten(self, now: float) -> None:
-        """Let the next fetch be as soon as may be: a token names a key that is not known."""
+        """Make the next fetch as early as possible: a token names an unknown key."""
         self._hastened = True
         self.next = min(self.next, max(now, self._caused + SPACING))
 
     @property
     def stale(self) -> bool:
-        """Whether the set in use is older than it should be, since its provider cannot be reached."""
+        """Whether the set in use is older than intended, because its provider cannot be reached."""
         return self.good_at is not None and self.failures > 0
 
 

@@ -1,7 +1,7 @@
-"""What is known of one entry's remote keys, and how that changes: pure, with the time handed in.
+"""The state of one entry's remote keys. Pure: times are arguments, in monotonic seconds.
 
-INVARIANT: a set is only ever replaced by one with a usable key, or dropped when it has not been renewed for as
-long as it may be relied on. Between the two, failures change nothing but when to ask next.
+INVARIANT: a set is replaced only by one with a usable key, or dropped if it has not been renewed for as long as it
+may be used. In between, failures change nothing but the time of the next fetch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from compartmentd.tokens.rejected import KeyStatus
 
 
 class KeyState:
-    """The keys of one entry; `body` is the answer that they were read from."""
+    """The keys of one entry; `body` is the response that they were read from."""
 
     def __init__(self, now: float) -> None:
         self.keys: tuple[Key, ...] = ()
@@ -27,11 +27,12 @@ class KeyState:
         self.unknown_kids = 0
 
     def request_key(self, kid: str | None, now: float) -> KeyStatus:
-        """Note that a token names this key, which is not known or did not sign it.
+        """Note that a token names this key, which is unknown or did not sign it, and return the key's status.
 
-        After `PENDING` a fetch runs or is due at once; else the next is due within `SPACING`, since a fetch that a
-        token caused is less than that ago. A verdict is only what was looked for: a provider may have changed its
-        keys since, and an honest user must not be told that trying again is of no use.
+        For `PENDING` a fetch runs or is due at once. Otherwise the next one is due within `SPACING`, since the
+        last fetch that a token caused began less than that ago. `ABSENT` is returned only for a key that was
+        looked for: the provider may have changed its keys since, and an honest user must not be told that
+        trying again is useless.
         """
         self.unknown_kids += 1
         if self.missing_kids.is_missing(kid, now):
@@ -51,7 +52,7 @@ class KeyState:
         self.missing_kids.note_start()
 
     def accept(self, keys: tuple[Key, ...], body: bytes) -> bool:
-        """Take the usable keys of a good answer, at least one; tell whether they are others than before."""
+        """Take over the usable keys of a good response, at least one; return whether they have changed."""
         changed = {key.identity for key in keys} != {key.identity for key in self.keys}
         self.body = body
         if changed:
@@ -68,7 +69,10 @@ class KeyState:
         self._withdrawn = set()
 
     def note_failure(self, why: str, now: float, jitter: float) -> bool:
-        """Note that the fetch has ended without a good set; tell whether the known keys are dropped, as too old."""
+        """Note that the fetch brought no good set.
+
+        Return whether the known keys are dropped because they are too old.
+        """
         self.error = why
         self.failures += 1
         self.schedule.note_failure(now, jitter)

@@ -1,7 +1,7 @@
-"""The certificate of the listeners: a pair of files, read as one thing that fits together or as a problem.
+"""The certificate of the listeners: a certificate file and a key file, read as a matching pair or as a problem.
 
-Read by the daemon itself, like other key material, and followed when it changes. The connections that there are
-keep the certificate that they began with.
+The daemon reads it itself, like other key material, and follows changes. Existing connections keep the certificate
+that they began with.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from compartmentd.problems import Problem, Span
 
 
 class Certificate(msgspec.Struct, frozen=True):
-    """What TLS is spoken with; `expires_at` is the wall time in seconds, `digest` tells one pair from another."""
+    """A TLS certificate with its key.
+
+    Times are wall time in seconds; `digest` distinguishes one pair from another.
+    """
 
     context: ssl.SSLContext
     starts_at: float
@@ -29,8 +32,11 @@ class Certificate(msgspec.Struct, frozen=True):
 
 
 def read_certificate(files: TlsFiles) -> Certificate | Problem:
-    """Read certificate and key; a pair that cannot serve is a problem where the guilty file is named."""
-    # The bytes first: what changes after them gives another digest at the next look.
+    """Read certificate and key.
+
+    If they cannot be used, return a problem at the place that names the faulty file.
+    """
+    # The bytes first: a change after they are read gives another digest the next time.
     chain, key = _read(files.cert, files.cert_span), _read(files.key, files.key_span)
     if isinstance(chain, Problem):
         return chain
@@ -54,11 +60,11 @@ def read_certificate(files: TlsFiles) -> Certificate | Problem:
 
 
 def check_validity(files: TlsFiles, certificate: Certificate, now: float) -> tuple[Problem, ...]:
-    """Return a warning for a certificate that no client takes at this time (wall time, seconds)."""
+    """Return a warning for a certificate that has expired or is not valid yet at `now` (wall time, seconds)."""
     if certificate.starts_at <= now < certificate.expires_at:
         return ()
     what = "has expired" if now >= certificate.expires_at else "is not valid yet"
-    message = f"the certificate in `{files.cert}` {what}, so clients refuse it"
+    message = f"the certificate in `{files.cert}` {what}, so clients reject it"
     return (Problem("warning", "certificate_untimely", message, files.cert_span, "renew it"),)
 
 
@@ -108,11 +114,11 @@ def _check_key(leaf: x509.Certificate, pem: bytes, files: TlsFiles) -> Problem |
 
 def _build_context(files: TlsFiles) -> ssl.SSLContext | Problem:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996: those before it must not be used
-    context.options |= ssl.OP_NO_RENEGOTIATION  # asked for by nobody but who wants our time
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996: earlier versions must not be used
+    context.options |= ssl.OP_NO_RENEGOTIATION  # used only to waste the server's time
     context.set_alpn_protocols(["http/1.1"])
     try:
-        # OpenSSL would ask the terminal for the password of a key that was exchanged for an encrypted one.
+        # Without a password, OpenSSL would ask for one at the terminal if an encrypted key has replaced the file.
         context.load_cert_chain(files.cert, files.key, password="")
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or "unknown error"

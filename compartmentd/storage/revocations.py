@@ -1,10 +1,10 @@
-"""`server.state`: the directory that keeps revocations over a restart.
+"""`server.state`: the directory that keeps revocations across restarts.
 
-One file, replaced as a whole: written beside, flushed to the disk, renamed. So it is always the old one or the new
-one, whenever the process or the machine stops, and a file that cannot be read was damaged by something else. Then
-the daemon does not start, since whoever was logged out would be let in.
+It has one file, which is replaced as a whole: written under another name, flushed to the disk, renamed. So it is
+always the old or the new version, whenever the process or the machine stops, and an unreadable file was damaged by
+something else. Then the daemon does not start, since users who logged out would be let in again.
 
-Its lines are JSON: a head, one revocation each, and an end that counts them.
+The file's lines are JSON: a head, one revocation a line, and an end with their number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEMPORARY = "revocations.jsonl.new"
 VERSION = 1
 
 CHUNK = 500
-"""Revocations encoded at a time: that keeps the interpreter, and with it the loop, for less than a millisecond."""
+"""Revocations encoded at a time: that holds the interpreter, and so the loop, for less than a millisecond."""
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -40,25 +40,25 @@ class _End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoredRevocations(msgspec.Struct, frozen=True):
-    """What is kept: the revocations, and the longest `max_age` of the entries that they were kept for."""
+    """The content of the file: the revocations, and the longest `max_age` (seconds) of the entries at that time."""
 
     max_age: float = 0.0
     revocations: tuple[Revocation, ...] = ()
 
 
 class RevocationStore:
-    """An open state directory, which no other process uses meanwhile (`open_state` makes it)."""
+    """An open state directory, locked against other processes; made by `open_state`."""
 
     def __init__(self, directory: int, kept: StoredRevocations) -> None:
         self._directory = directory
         self.loaded = kept
-        """What was there when it was opened."""
+        """The content of the file when the directory was opened."""
 
     def save(self, kept: StoredRevocations) -> None:
-        """Replace what is kept; returns once it is on the disk.
+        """Replace the stored revocations; returns once they are on the disk.
 
         Raises:
-            OSError: it could not be written, and what was kept before still is.
+            OSError: they could not be written; the earlier ones are still stored.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         with os.fdopen(os.open(TEMPORARY, flags, 0o600, dir_fd=self._directory), "wb") as file:
@@ -67,16 +67,16 @@ class RevocationStore:
             file.flush()
             os.fsync(file.fileno())
         os.replace(TEMPORARY, FILE, src_dir_fd=self._directory, dst_dir_fd=self._directory)
-        # The name is on the disk only when its directory is.
+        # The new name is on the disk only when the directory is.
         os.fsync(self._directory)
 
     def close(self) -> None:
-        """Let other processes use the directory."""
+        """Close and unlock the directory."""
         os.close(self._directory)
 
 
 def open_configured_state(configuration: Configuration) -> RevocationStore | Problem | None:
-    """Open the state directory of a configuration, if it has one."""
+    """Open the state directory of a configuration; `None` if it has none."""
     path = configuration.server.state
     if path is None:
         return None
@@ -84,7 +84,12 @@ def open_configured_state(configuration: Configuration) -> RevocationStore | Pro
 
 
 def open_state(path: str, span: Span) -> RevocationStore | Problem:
-    """Open the directory, read what is kept there, and make sure that it can be written; `span` names it."""
+    """Open and lock a state directory, read its revocations, and check that it can be written.
+
+    Args:
+        path: The directory.
+        span: The place in the configuration that names it, for a problem.
+    """
     try:
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
@@ -119,7 +124,7 @@ def _open_locked(path: str, directory: int, span: Span) -> RevocationStore | Pro
 
 
 def _read_file(directory: int) -> bytes:
-    """Return the file's content; without one, that of a file that keeps nothing."""
+    """Return the content of the file; if there is none, the content of an empty one."""
     try:
         descriptor = os.open(FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=directory)
     except FileNotFoundError:
@@ -142,11 +147,11 @@ def _build_unusable_problem(path: str, error: OSError, span: Span) -> Problem:
 
 
 class DamagedState(ValueError):
-    """The file is not as it was written; the text says where, and quotes nothing."""
+    """The file is not as it was written; the text says where and quotes nothing."""
 
 
 def encode(kept: StoredRevocations) -> Iterator[bytes]:
-    """Yield the file's content, some lines at a time."""
+    """Yield the content of the file, some lines at a time."""
     encoder = msgspec.json.Encoder()
     yield encoder.encode(_Head(VERSION, kept.max_age)) + b"\n"
     for lines in _split_chunks(kept.revocations):
@@ -160,10 +165,10 @@ def _split_chunks(revocations: Sequence[Revocation]) -> Iterator[Sequence[Revoca
 
 
 def decode(content: bytes) -> StoredRevocations:
-    """Return what a file's content keeps.
+    """Return the revocations in the content of a file.
 
     Raises:
-        Damaged: it is incomplete, or not of this version.
+        Damaged: it is incomplete, or has another version.
     """
     *lines, rest = content.split(b"\n")
     if len(lines) < 2 or rest:

@@ -1,4 +1,4 @@
-"""The live feed of decisions: the sessions' journal, read along by administrators."""
+"""The live feed of decisions: the audit log of the sessions, as administrators read it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Subscriber: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
 class DecisionFeed:
-    """A journal that hands each record, as JSON, to whoever has subscribed; idle while nobody has."""
+    """An audit log that passes each record, as JSON, to its subscribers; idle while there are none."""
 
     def __init__(self) -> None:
         self._subscribers: dict[int, Subscriber] = {}
         self._next = 0
 
     def wants(self, code: Code | None) -> bool:
-        """Tell whether anybody reads along."""
+        """Return whether there are subscribers."""
         del code
         return bool(self._subscribers)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Hand every record from now on to the subscriber; returns what ends that."""
+        """Pass every record from now on to a subscriber; returns the function that unsubscribes it."""
         key = self._next
         self._next += 1
         self._subscribers[key] = subscriber
@@ -39,12 +39,12 @@ class DecisionFeed:
         return unsubscribe
 
     def decided(self, record: Record) -> str:
-        """Hand one record on; a subscriber that fails is dropped, and nobody else notices."""
+        """Pass one record to all subscribers; a subscriber that raises is removed, without effect on the others."""
         data = record_as_json(record)
         for key, subscriber in tuple(self._subscribers.items()):
             try:
                 subscriber(data)
-            except Exception:  # noqa: BLE001 - a reader's failure must never reach a decision
+            except Exception:  # noqa: BLE001 - a subscriber's failure must never affect a decision
                 self._subscribers.pop(key, None)
                 log(
                     logging.WARNING,
@@ -78,7 +78,7 @@ def record_as_json(record: Record) -> dict[str, Any]:
 
 
 def reason_as_json(reason: Reason) -> dict[str, Any]:
-    """Return a reason with those below it, each with its place in the configuration."""
+    """Return a reason with its parts, each with its place in the configuration."""
     place = {} if reason.span is None else span_as_json(reason.span)
     return {
         "text": reason.text,

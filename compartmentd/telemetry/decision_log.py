@@ -1,7 +1,7 @@
-"""Decisions in the log: every refusal, and on request every permission, each with what decided it.
+"""Logs decisions: every refusal, and on request every permission, each with the rules that decided it.
 
-A refusal that is written has a reference, which its client is told, too: a person can read it out, and the operator
-finds the line. Where too much is refused for every line to be written, the rest is counted, and has none.
+A logged refusal has a reference, which its client also gets: a user can read it to the operator, who finds the
+line. If refusals are too frequent to log them all, the rest is counted and has no reference.
 """
 
 from __future__ import annotations
@@ -23,28 +23,30 @@ from compartmentd.telemetry.logs import admits, log
 from compartmentd.telemetry.tracing import NoTracing, Tracing
 
 LONGEST = 256
-"""Characters that are written of what a client sent, and of a claim's value as JSON."""
+"""Characters that are logged of a text from a client, and of a claim's value as JSON."""
 
 PERMISSIONS = "decisions that allowed"
-"""What the permissions of all kinds are counted as."""
+"""The kind of line under which all permissions are counted."""
 
 PERMISSIONS_TIMES = 100.0
-"""How many times as many of them are written as of a kind of refusals: whoever asks for them asks for many, and
-what is allowed is bounded by the limits of sessions and rates."""
+"""How many times more permissions are logged than refusals of one kind: operators who log permissions want many of
+them, and the limits of sessions and rates bound the permissions themselves."""
 
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{10}")
-"""How the header of every JWS begins: `{"` in base64url (RFC 7515, 3.3)."""
+"""The beginning of the header of every JWS: `{"` in base64url (RFC 7515, 3.3)."""
 
-_ALPHABET = "bcdfghjkmnpqrstvwxyz23456789"  # no vowels and nothing that looks alike: it is read out loud
+_ALPHABET = (
+    "bcdfghjkmnpqrstvwxyz23456789"  # no vowels and no characters that look alike, since it is read aloud
+)
 
 
 def generate_ref() -> str:
-    """Return a reference: short enough to be read out, and not the same as another of these days."""
+    """Return a random reference: short enough to be read aloud, and unlikely to repeat within days."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(8))
 
 
 class DecisionLog:
-    """The hub's journal: writes decisions to the log, and hands them on to the live feed and to traces."""
+    """The audit log of the hub: writes decisions to the log, and passes them to the live feed and to traces."""
 
     def __init__(
         self, feed: DecisionFeed, ref: Callable[[], str] = generate_ref, tracing: Tracing | None = None
@@ -55,7 +57,10 @@ class DecisionLog:
         self.settings = LogSettings()
 
     def wants(self, code: Code | None) -> bool:
-        """Tell whether the log, a reader of the feed or a trace wants a decision that ends so."""
+        """Return whether the log, a subscriber of the feed or a trace wants a decision with this code (`None`.
+
+        Allowed).
+        """
         return self._tracing.on or self._wants_line(code) or self._feed.wants(code)
 
     def _wants_line(self, code: Code | None) -> bool:
@@ -63,7 +68,7 @@ class DecisionLog:
         return wanted == "all" or (wanted == "refused" and code is not None)
 
     def decided(self, record: Record) -> str:
-        """Write the decision, if it is wanted and there is room for it, and hand it on."""
+        """Log the decision, if it is wanted and the rate allows it, and pass it on."""
         if self._wants_line(record.code) and _is_admitted(record):
             if record.code is not None and record.occasion != "end":
                 record = msgspec.structs.replace(record, ref=self._ref())
@@ -76,7 +81,7 @@ class DecisionLog:
 
 
 def get_event_name(record: Record) -> str:
-    """Return the name of the line's event."""
+    """Return the name of the log event of a record."""
     if record.occasion == "end":
         return "session_ended"
     return f"{record.occasion}_{'allowed' if record.code is None else 'refused'}"
@@ -95,7 +100,7 @@ def _format_sentence(record: Record) -> str:
 
 
 def _build_fields(record: Record) -> dict[str, Any]:
-    """Return the fields of the line, those that do not apply left out."""
+    """Return the fields of the line, without those that do not apply."""
     fields = {
         "ref": record.ref or None,
         "namespace": record.namespace,
@@ -132,14 +137,14 @@ def _find_deciding(reason: Reason) -> list[Reason]:
 
 
 def _shorten(text: str) -> str:
-    """Return the beginning of a text; one that may hold a token, which clients put anywhere, is not told."""
+    """Return the beginning of a text; a text that may contain a token, which clients put anywhere, is omitted."""
     if _TOKEN.search(text):
         return "(omitted: it looks like a token)"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _bound_value(value: Any) -> Any:
-    """Return a claim's value, or where that is long the beginning of its JSON."""
+    """Return a claim's value, or the beginning of its JSON if that is long."""
     if isinstance(value, Mapping):
         return {_shorten(str(name)): _bound_value(part) for name, part in list(value.items())[:16]}
     text = msgspec.json.encode(value)

@@ -1,4 +1,4 @@
-"""The events of the log: the one table of their names, which are stable, and what they say.
+"""The table of log events: their stable names, meanings and fields.
 
 `docs/reference/log-events.md` is generated from it, by `make reference`.
 """
@@ -7,31 +7,31 @@ from __future__ import annotations
 
 EVENTS: dict[str, tuple[str, str]] = {
     # Life of the process
-    "ready": ("it listens, and clients may come", "listen, admin"),
+    "ready": ("it listens and accepts clients", "listen, admin"),
     "stopping": (
-        "it was told to stop; so many connections are closed within so long",
+        "it has been asked to stop; `connections` are closed within `seconds`",
         "connections, seconds",
     ),
-    "stopped": ("it has ended in order", ""),
+    "stopped": ("it has shut down cleanly", ""),
     "part_failed": ("a part of the daemon failed; it stops", "exception"),
-    "tracing_unavailable": ("traces are asked for, and the extra that sends them is not installed", ""),
-    "self_check_failed": ("its check of itself failed, so the watchdog is not told that all is well", ""),
-    "notify_failed": ("the service manager could not be told something", ""),
+    "tracing_unavailable": ("traces are configured, but the extra that exports them is not installed", ""),
+    "self_check_failed": ("its self-check failed, so the watchdog gets no keep-alive", ""),
+    "notify_failed": ("the service manager could not be notified", ""),
     # Configuration
     "reloaded": (
-        "another generation is in force, and every session has been judged by it",
+        "a new generation is in force, and every session has been re-evaluated under it",
         "cause, seconds, judged, evicted_sessions, evicted_memberships",
     ),
     "reload_unchanged": ("a reload found nothing new", "cause"),
-    "reload_refused": ("a reload was refused; what was in force stays", "cause"),
-    "problem": ("a problem of the configuration, with file, line and column", "code, help"),
-    "compiler_failed": ("the process that compiles ended without a result", "status, words"),
-    "watch_degraded": ("files can be followed by looking at them now and then only", ""),
-    "last_good": ("the daemon started on an accepted configuration of before: the file does not check", ""),
-    "last_good_missing": ("no accepted configuration of before can be started on", ""),
-    "last_good_left": ("the file checks again, and is in force", ""),
-    "history_damaged": ("a kept configuration cannot be read", ""),
-    "history_not_kept": ("an accepted configuration could not be kept", ""),
+    "reload_refused": ("a reload was refused; the generation in force stays", "cause"),
+    "problem": ("a problem in the configuration, with file, line and column", "code, help"),
+    "compiler_failed": ("the compiling process ended without a result", "status, words"),
+    "watch_degraded": ("file events are not available, so files are polled", ""),
+    "last_good": ("the daemon started on the last accepted configuration, because the file has errors", ""),
+    "last_good_missing": ("there is no stored configuration to start on", ""),
+    "last_good_left": ("the file has no errors any more, and is in force", ""),
+    "history_damaged": ("a stored configuration cannot be read", ""),
+    "history_not_kept": ("an accepted configuration could not be stored", ""),
     # Keys
     "keys_fetched": (
         "the keys of an entry were fetched, and are others than before, or there again",
@@ -39,18 +39,24 @@ EVENTS: dict[str, tuple[str, str]] = {
     ),
     "key_left_out": ("a key of a fetched set cannot be used", "entry, code"),
     "keys_not_fetched": (
-        "fetching keys failed; told after 1, 2, 4, 8 … attempts",
+        "fetching keys failed; logged after 1, 2, 4, 8 … attempts",
         "entry, failures, retry_in",
     ),
     "keys_dropped": (
         "keys could not be renewed for so long that they are not used any more",
         "entry, failures, error",
     ),
-    "key_fetch_failed": ("fetching keys failed by a mistake of ours", "entry, exception"),
-    "key_waiter_failed": ("who waited for a key could not be answered, by a mistake of ours", "exception"),
+    "key_fetch_failed": ("fetching keys failed because of a defect", "entry, exception"),
+    "key_waiter_failed": (
+        "a request that waited for a key could not be answered, because of a defect",
+        "exception",
+    ),
     # Revocation
     "logged_out": ("a provider reported a logout, of a session or of a subject", "entry, of"),
-    "logout_refused": ("a report of a logout was refused; `untold` others before it", "reason, untold"),
+    "logout_refused": (
+        "a report of a logout was refused; `untold` others were omitted before it",
+        "reason, untold",
+    ),
     "state_not_saved": ("the state directory could not be written", "error"),
     # Decisions
     "connect_refused": (
@@ -60,33 +66,33 @@ EVENTS: dict[str, tuple[str, str]] = {
     "connect_allowed": ("a session began", "DECISION, address"),
     "join_refused": ("a join was refused", "DECISION, room"),
     "join_allowed": ("a session joined a room", "DECISION, room"),
-    "auto_join_allowed": ("a session was put into a room", "DECISION, room"),
+    "auto_join_allowed": ("a session was auto-joined to a room", "DECISION, room"),
     "publish_refused": ("a message was refused", "DECISION, room, name"),
     "publish_allowed": (
-        "a session may publish an event to a room; messages under a remembered permission are not told again",
+        "a session may publish an event to a room; messages under a remembered permission are not logged again",
         "DECISION, room, name",
     ),
     "leave_refused": ("a malformed or too frequent leave", "DECISION"),
-    "event_refused": ("an event that is no request", "DECISION, name"),
-    "refresh_refused": ("a newer token was refused; the session goes on with the old one", "DECISION"),
+    "event_refused": ("an event that is not a request", "DECISION, name"),
+    "refresh_refused": ("a newer token was refused; the session continues with the old one", "DECISION"),
     "refresh_allowed": ("a session has a newer token", "DECISION"),
-    "judge_refused": ("a live session, or its membership of `room`, no longer holds", "DECISION, room"),
+    "judge_refused": ("a live session, or its membership of `room`, is no longer allowed", "DECISION, room"),
     "administer_refused": (
         "a token was refused at the admin API, since it does not satisfy `server.admin_access`",
         "DECISION",
     ),
     "administer_allowed": ("a token was let in at the admin API", "DECISION"),
-    "session_ended": ("a session was ended from this side", "DECISION"),
+    "session_ended": ("the server ended a session", "DECISION"),
     # Requests
     "request": ("a request to the public listener was refused", "method, path, status, address, seconds"),
-    "request_failed": ("a request failed by a mistake of ours", "exception"),
+    "request_failed": ("a request failed because of a defect", "exception"),
     "admin_request": ("a request to an admin listener", "method, path, status, address, seconds"),
-    "admin_request_failed": ("a request to an admin listener failed by a mistake of ours", "exception"),
-    "connection_failed": ("a connection was closed for a mistake of ours", "exception"),
+    "admin_request_failed": ("a request to an admin listener failed because of a defect", "exception"),
+    "connection_failed": ("a connection was closed because of a defect", "exception"),
     "cannot_accept": ("no connection can be accepted for a moment: descriptors have run out", ""),
-    "timer_failed": ("a deadline could not be minded, by a mistake of ours", "exception"),
+    "timer_failed": ("a timer's callback failed because of a defect", "exception"),
     "session_not_judged": (
-        "a session was ended since it could not be judged, by a mistake of ours",
+        "a session was ended because it could not be re-evaluated, because of a defect",
         "exception",
     ),
     "feed_reader_failed": ("a reader of the live decisions was dropped", ""),
@@ -95,4 +101,4 @@ EVENTS: dict[str, tuple[str, str]] = {
         "kind, count",
     ),
 }
-"""By name: what happened, and the fields of the line. `DECISION` stands for those that all decisions have."""
+"""By name: what happened, and the fields of the line. `DECISION` stands for the fields of all decisions."""

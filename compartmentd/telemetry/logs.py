@@ -1,8 +1,8 @@
-"""Logs: plain text on a terminal, one JSON object a line otherwise, on standard error.
+"""Logs to standard error: plain text on a terminal, otherwise one JSON object a line.
 
-Every line carries the generation and digest that were in force. A log call names an event (`log_events` lists them)
-and its fields; what is not named is not written, so no token, claim or payload gets in by accident. Under systemd
-each line begins with its priority, as journald wants it (sd-daemon(3)).
+Every line carries the generation and digest in force. A log call names an event (`log_events` lists them) and its
+fields. Nothing else is written, so no token, claim or payload is logged by accident. Under systemd each line begins
+with its priority, as journald expects it (sd-daemon(3)).
 """
 
 from __future__ import annotations
@@ -23,37 +23,44 @@ logger = logging.getLogger("compartmentd")
 _RESERVED = frozenset({"time", "level", "event", "message", "generation", "digest", "exception"})
 
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-"""Levels and the priorities of syslog.h that they are; what is lower is 7, debug."""
+"""Levels and their priorities in syslog.h; anything lower is 7, debug."""
 
 _throttle = Throttle()
 
 
 def admits(kind: str, times: float = 1.0) -> bool:
-    """Tell whether a line that strangers can cause may be written; if not, it is counted by its kind.
+    """Return whether a line that anyone can cause may be written now; if not, it is counted by its kind.
 
-    `times` is how many times the usual rate the kind has.
+    Args:
+        kind: The kind of line, from a fixed list.
+        times: The rate of this kind, as a multiple of the usual one.
     """
     return _throttle.admits(kind, time.monotonic(), times)
 
 
 def count_left_out() -> int:
-    """Return how many lines were not written since the start."""
+    """Return the number of lines omitted since the start."""
     return _throttle.left_out
 
 
 def log_left_out(*, all_of_them: bool = False) -> None:
-    """Write how many lines were left out, some time after the first of them."""
+    """Log how many lines were omitted, some time after the first of them, or now (`all_of_them`)."""
     for kind, count in _throttle.collect_left_out(time.monotonic(), all_of_them=all_of_them):
         log(logging.WARNING, "lines_left_out", f"{count} lines were left out: {kind}", kind=kind, count=count)
 
 
 def log(level: int, event: str, message: str, *, exc: BaseException | None = None, **fields: Any) -> None:
-    """Write one event: a stable name for machines, a sentence for people, and the fields.
+    """Write one event.
 
-    `exc` is an exception to tell of, with its traceback.
+    Args:
+        level: The level, as in `logging`.
+        event: A name in `log_events.EVENTS`, for machines.
+        message: A sentence for people.
+        exc: An exception to log with its traceback.
+        **fields: The event's own fields.
 
     Raises:
-        ValueError: a field has the name of a part that every line has.
+        ValueError: a field has a name that every line uses itself.
     """
     taken = _RESERVED & fields.keys()
     if taken:
@@ -92,12 +99,12 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        # A lone surrogate, which JSON text of a client may name, has no UTF-8.
+        # A lone surrogate, which JSON text from a client can contain, has no UTF-8.
         return json.dumps(line, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 class Prioritised(logging.Formatter):
-    """Another formatter's lines, each with its priority before it."""
+    """Puts its priority before each line of another formatter."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -110,10 +117,10 @@ class Prioritised(logging.Formatter):
 
 
 class Plain(logging.Formatter):
-    """One line a person reads: time, level where it matters, sentence, fields."""
+    """One line for people: time, level above info, sentence, fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and the traceback of an exception below it."""
+        """Return the line, followed by the traceback of an exception."""
         time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         fields: dict[str, Any] = getattr(record, "fields", {})
@@ -123,14 +130,14 @@ class Plain(logging.Formatter):
 
 
 def _escape(text: str) -> str:
-    """Return the text on one line and without control characters: a client's words must not look like ours."""
+    """Return the text on one line without control characters: a client's text must not look like a line of ours."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Tell whether the stream goes to journald, which says so by device and inode (systemd.exec(5))."""
+    """Return whether the stream goes to journald, which gives its device and inode (systemd.exec(5))."""
     try:
         found = os.fstat(stream.fileno())
     except (OSError, ValueError):  # no file, or closed
@@ -139,7 +146,15 @@ def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 def set_up_logging(stream: TextIO | None = None, level: int = logging.INFO) -> Stamp:
-    """Send all logs of this process to the stream (standard error by default); return the stamp to keep current."""
+    """Send all logs of this process to a stream.
+
+    Args:
+        stream: Standard error by default.
+        level: The lowest level that is written.
+
+    Returns:
+        The stamp, whose generation and digest the caller keeps current.
+    """
     stream = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(stream)
     lines = Plain() if stream.isatty() else JsonLines()
@@ -152,8 +167,8 @@ def set_up_logging(stream: TextIO | None = None, level: int = logging.INFO) -> S
     logger.setLevel(level)
     # Tornado's access log would print query strings, and with them session ids and tokens.
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
-    # Its warnings are of what strangers send, such as a broken handshake: anyone could fill the log with them.
+    # Its warnings are about the input of clients, such as a broken handshake: anyone could flood the log.
     logging.getLogger("tornado.general").setLevel(logging.ERROR)
-    # Its one error is that no event is read any more where a watch has just been ended, as on each swapped volume.
+    # Its one error reports the end of a watch, which is normal whenever a mounted volume is swapped.
     logging.getLogger("watchdog.observers.inotify").setLevel(logging.CRITICAL)
     return stamp

@@ -1,6 +1,6 @@
-"""The one table of metrics: name, kind, meaning and labels of each. `http/metrics.py` fills in the values.
+"""The table of metrics: name, kind, meaning and labels. `http/metrics.py` supplies the values.
 
-The reference of the documentation is made from it. Names are stable.
+The documentation's reference is generated from it. Names are stable.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 PREFIX = "compartmentd_"
-"""Begins every name."""
+"""The prefix of every name."""
 
 MOST_TEMPLATES = 200
-"""Templates with samples of their own; each costs a scrape 20 µs, in which nothing else runs."""
+"""Templates with their own samples; each takes 20 µs of a scrape, during which nothing else runs."""
 
 _THE_REST = f"Beyond the {MOST_TEMPLATES} largest, the rest is one sum with empty labels."
 
 
 class Description(NamedTuple):
-    """What a metric is. Every sample has all `labels`, in this order."""
+    """A metric. Every sample has all `labels`, in this order."""
 
     kind: Literal["gauge", "counter", "histogram"]
     text: str
@@ -50,7 +50,7 @@ METRICS: Mapping[str, Description] = {
     "connections": Description(
         "gauge", "Open connections by transport: websocket or polling.", ("transport",)
     ),
-    "connections_limit": Description("gauge", "How many connections are let in."),
+    "connections_limit": Description("gauge", "How many connections are accepted."),
     "connections_opened": Description("counter", "Connections that were opened."),
     "connections_closed": Description("counter", "Connections that have ended."),
     "connections_upgraded": Description("counter", "Connections that moved from polling to WebSocket."),
@@ -68,10 +68,12 @@ METRICS: Mapping[str, Description] = {
     "received_bytes": Description("counter", "Bytes from clients."),
     "sent_bytes": Description("counter", "Bytes to clients."),
     "packets_dropped": Description("counter", "Packets for sessions that had already been ended."),
-    "send_buffer_bytes": Description("gauge", "Bytes that clients have not taken yet."),
-    "send_buffer_largest_bytes": Description("gauge", "The same, of the client that is furthest behind."),
+    "send_buffer_bytes": Description("gauge", "Bytes that clients have not read yet."),
+    "send_buffer_largest_bytes": Description("gauge", "The same, for the client that is furthest behind."),
     "send_buffer_limit_bytes": Description("gauge", "How many bytes a client may be behind."),
-    "send_buffer_connections": Description("gauge", "Connections with bytes that are not taken yet."),
+    "send_buffer_connections": Description(
+        "gauge", "Connections with bytes that the client has not read yet."
+    ),
     # Sessions
     "sessions": Description("gauge", "Sessions by namespace.", ("namespace",)),
     "rooms": Description(
@@ -85,27 +87,27 @@ METRICS: Mapping[str, Description] = {
     "decisions": Description(
         "counter",
         "Decisions by request, namespace and code (allowed, or the code of the refusal); a message under a "
-        "remembered permission is no new decision.",
+        "remembered permission is not a new decision.",
         ("request", "namespace", "code"),
     ),
     "refusals_unanswered": Description("counter", "Refused requests that asked for no answer."),
-    "log_lines_left_out": Description("counter", "Lines held back to keep the log from being flooded."),
+    "log_lines_left_out": Description("counter", "Lines omitted to keep the log from being flooded."),
     "auto_joins_skipped": Description("counter", "Rooms that were not auto-joined."),
     "floods_closed": Description("counter", "Connections closed because all their requests were refused."),
     # Messages
-    "messages_published": Description("counter", "Messages that were let through."),
+    "messages_published": Description("counter", "Messages that were allowed."),
     "deliveries": Description("counter", "Messages times their recipients."),
     "deliveries_dropped": Description("counter", "Volatile messages not sent to clients that were behind."),
     # Tokens and keys
-    "token_memory_entries": Description("gauge", "Verified tokens that are remembered."),
-    "token_memory_limit": Description("gauge", "How many verified tokens are remembered at most."),
+    "token_memory_entries": Description("gauge", "Verified tokens in the cache."),
+    "token_memory_limit": Description("gauge", "The capacity of the cache of verified tokens."),
     "token_verifications": Description(
         "counter",
-        "Tokens by how they were verified: memory, or signature (which counts refused ones, too).",
+        "Tokens by how they were verified: memory (the cache), or signature (which includes rejected ones).",
         ("source",),
     ),
-    "revocations": Description("gauge", "Revocations that are in force."),
-    "keys": Description("gauge", "Keys of an entry that are in force.", ("entry",)),
+    "revocations": Description("gauge", "Revocations in force."),
+    "keys": Description("gauge", "Keys of an entry in force.", ("entry",)),
     "keys_age_seconds": Description(
         "gauge", "Time since the fetched keys of an entry were last confirmed.", ("entry",)
     ),
@@ -116,12 +118,12 @@ METRICS: Mapping[str, Description] = {
     ),
     # The process
     "event_loop_lag_seconds": Description(
-        "histogram", "How late the event loop runs what is due, measured ten times a second."
+        "histogram", "How late the event loop runs due callbacks, measured ten times a second."
     ),
 }
 """By name, without `PREFIX` and a counter's `_total`. INVARIANT: `http/metrics.py` yields these and no others."""
 
 
 def full_name(name: str) -> str:
-    """Return the name under which Prometheus stores a metric of the table."""
+    """Return the name of a metric in Prometheus, with the prefix and a counter's suffix."""
     return f"{PREFIX}{name}{'_total' if METRICS[name].kind == 'counter' else ''}"

@@ -1,7 +1,7 @@
-"""Lines of a log that strangers can cause, held to a rate: what is left out is counted, and told later.
+"""Limits the rate of log lines that anyone can cause: omitted lines are counted and reported later.
 
-Each kind of line has a bucket of its own, so that a flood of one does not hide the others. Kinds come from fixed
-lists, so there are never many.
+Each kind of line has its own token bucket, so that a flood of one kind does not hide the others. The kinds come
+from fixed lists, so there are never many.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import msgspec
 from compartmentd.util.ratelimit import TokenBucket
 
 RATE = 5.0
-"""Lines of a kind a second: a few hundred at the very most, where every kind is flooded at once."""
+"""Lines per second of one kind: a few hundred in total, even if every kind is flooded at once."""
 
 BURST = 50.0
-"""Lines of a kind at once: an incident's beginning is told whole."""
+"""Lines of one kind at once: the beginning of an incident is logged in full."""
 
 TOLD_EVERY = 10.0
-"""Seconds between two lines that tell how many were left out."""
+"""Seconds between two reports of how many lines were omitted."""
 
 
 class _Kind(msgspec.Struct):
@@ -27,19 +27,22 @@ class _Kind(msgspec.Struct):
 
 
 class Throttle:
-    """Says which lines are written; times are monotonic, in seconds."""
+    """Decides which lines are written; times are monotonic seconds."""
 
     def __init__(self, rate: float = RATE, burst: float = BURST) -> None:
         self._rate = rate
         self._burst = burst
         self._kinds: dict[str, _Kind] = {}
         self.left_out = 0
-        """Lines that were not written since the start."""
+        """Lines omitted since the start."""
 
     def admits(self, kind: str, now: float, times: float = 1.0) -> bool:
-        """Tell whether a line of this kind may be written now; if not, it is counted.
+        """Return whether a line may be written now; if not, it is counted.
 
-        `times` is how many times the usual rate a kind has that was asked for.
+        Args:
+            kind: The kind of line.
+            now: Monotonic seconds.
+            times: The rate of this kind, as a multiple of the usual one.
         """
         found = self._kinds.get(kind)
         if found is None:
@@ -53,7 +56,12 @@ class Throttle:
         return False
 
     def collect_left_out(self, now: float, *, all_of_them: bool = False) -> list[tuple[str, int]]:
-        """Return how many lines of which kind were left out and not told yet, once that is some time ago."""
+        """Return the kinds with omitted lines that are due for a report, with their counts, and reset these.
+
+        Args:
+            now: Monotonic seconds.
+            all_of_them: Whether to report also those whose first line was omitted less than `TOLD_EVERY` ago.
+        """
         due = [
             (name, kind)
             for name, kind in self._kinds.items()

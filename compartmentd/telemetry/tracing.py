@@ -1,8 +1,8 @@
 """Traces for OpenTelemetry: a span for each connect, decision, reload and request of an administrator.
 
-An extra (`pip install compartmentd[otel]`), switched on by the environment that OpenTelemetry itself defines:
-`OTEL_EXPORTER_OTLP_ENDPOINT` and its like say where spans go. Decisions become spans when they have been made, from
-the same records as the log, so that nothing waits for a span.
+An extra (`pip install compartmentd[otel]`), enabled by OpenTelemetry's own environment variables, such as
+`OTEL_EXPORTER_OTLP_ENDPOINT`. A decision becomes a span after it has been made, from the same record as its log
+line, so that nothing waits for a span.
 """
 
 from __future__ import annotations
@@ -17,48 +17,51 @@ from compartmentd.sessions.audit import Record
 from compartmentd.telemetry.logs import log
 
 SWITCHES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-"""Variables of which any one that is set switches tracing on."""
+"""Environment variables; if any of them is set, tracing is enabled."""
 
 
 class Tracing(Protocol):
-    """Where spans go."""
+    """An exporter of spans."""
 
     @property
     def on(self) -> bool:
-        """Whether there is anywhere for them to go."""
+        """Whether spans are exported."""
 
     def decided(self, record: Record) -> None:
-        """Tell of a decision, after it was made."""
+        """Export the span of a decision that has been made."""
 
     def request(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
-        """Begin the span of an administrator's request, within the trace that its `traceparent` names.
+        """Begin the span of an administrator's request, within the trace of its `traceparent` header.
 
-        What is done in the same task from here on is part of it. Returns what `answered` takes.
+        Spans that the same task begins from now on are its children.
+
+        Returns:
+            The span, for `answered`.
         """
 
     def answered(self, span: Any, status: int) -> None:
         """End the span of a request."""
 
     def reload(self, cause: str) -> Any:
-        """Return a context manager: the span of a reload, which gives what to call with its attributes."""
+        """Return a context manager for the span of a reload; it gives a function that adds attributes."""
 
     def close(self) -> None:
-        """Send what is left."""
+        """Export the remaining spans."""
 
 
 class NoTracing:
-    """Nowhere."""
+    """The null object used if no exporter is configured: every method does nothing."""
 
     on = False
 
     def decided(self, record: Record) -> None:
-        """Tell nobody."""
+        """Do nothing."""
 
     def request(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
-        """Begin nothing."""
+        """Do nothing."""
 
     def answered(self, span: Any, status: int) -> None:
-        """End nothing."""
+        """Do nothing."""
 
     @contextmanager
     def reload(self, cause: str) -> Iterator[Any]:
@@ -67,16 +70,16 @@ class NoTracing:
         yield lambda **_: None
 
     def close(self) -> None:
-        """Have nothing left."""
+        """Do nothing."""
 
 
 class OpenTelemetry:
-    """Spans by a tracer provider of OpenTelemetry's SDK."""
+    """Exports spans by a tracer provider of OpenTelemetry's SDK."""
 
     on = True
 
     def __init__(self, provider: Any) -> None:
-        # Imported here: whoever does not trace has not installed it.
+        # Imported here, since it is installed only for tracing.
         from opentelemetry import context, trace  # noqa: PLC0415 - an extra
         from opentelemetry.trace.propagation import tracecontext  # noqa: PLC0415 - an extra
 
@@ -87,7 +90,7 @@ class OpenTelemetry:
         self._propagator = tracecontext.TraceContextTextMapPropagator()
 
     def decided(self, record: Record) -> None:
-        """Make a span that lies where the decision was made; one that was not timed has no length."""
+        """Export a span at the time of the decision; a decision that was not timed has no duration."""
         end = int(record.at * 1e9)
         span = self._tracer.start_span(
             "connect" if record.occasion == "connect" else "decide",
@@ -97,7 +100,7 @@ class OpenTelemetry:
         span.end(end)
 
     def request(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
-        """Begin the span of a request; its path is one of ours, and not what a client made up."""
+        """Begin the span of a request; `path` is one of our own resources, not a client's text."""
         parent = self._propagator.extract({name.lower(): value for name, value in headers.items()})
         span = self._tracer.start_span(
             f"{method} {path}",
@@ -105,7 +108,7 @@ class OpenTelemetry:
             kind=self._trace.SpanKind.SERVER,
             attributes={"http.request.method": method, "url.path": path},
         )
-        # Never taken back: the context is that of the request's own task.
+        # Never detached: the context belongs to the request's own task.
         self._context.attach(self._trace.set_span_in_context(span))
         return span
 
@@ -118,19 +121,19 @@ class OpenTelemetry:
 
     @contextmanager
     def reload(self, cause: str) -> Iterator[Any]:
-        """Put a span around a reload, within the request that asked for it."""
+        """Put a span around a reload, as a child of the request that caused it."""
         with self._tracer.start_as_current_span("reload", attributes={"compartmentd.cause": cause}) as span:
             yield lambda **fields: span.set_attributes(
                 {f"compartmentd.{name}": value for name, value in fields.items()}
             )
 
     def close(self) -> None:
-        """Send what is left, within the time that the exporter is given by its environment."""
+        """Export the remaining spans, within the exporter's configured timeout."""
         self._provider.shutdown()
 
 
 def build_attributes(record: Record) -> dict[str, str | int | bool]:
-    """Return what a span tells of a decision: neither user nor room, which are for the log."""
+    """Return the attributes of a decision's span; users and rooms are only in the log."""
     found: dict[str, str | int | bool] = {
         "compartmentd.request": record.occasion,
         "compartmentd.namespace": record.namespace,
@@ -148,7 +151,10 @@ def build_attributes(record: Record) -> dict[str, str | int | bool]:
 
 
 def create_tracing(environ: Mapping[str, str]) -> Tracing:
-    """Return where the environment says that spans go; a missing extra is a warning and no reason not to start."""
+    """Return the exporter that the environment configures.
+
+    If the extra is missing, log a warning and export nothing.
+    """
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(map(environ.get, SWITCHES)):
         return NoTracing()
     try:
@@ -165,7 +171,7 @@ def create_tracing(environ: Mapping[str, str]) -> Tracing:
         log(logging.WARNING, "tracing_unavailable", message)
         return NoTracing()
     own = {"service.name": "compartmentd", "service.version": __version__}
-    # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say counts for more.
+    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
     provider = TracerProvider(resource=Resource.create(own).merge(OTELResourceDetector().detect()))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return OpenTelemetry(provider)

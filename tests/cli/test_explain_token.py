@@ -107,7 +107,7 @@ def test_every_mistake_at_once(explain):
 
 def test_scopes_of_the_wrong_type_are_told(explain):
     result = explain(token(scope=5))
-    assert "scopes  none: they are taken from `scope`, `scp`\n    a claim that they" in result.stdout
+    assert "scopes  none: they are read from `scope`, `scp`\n    a claim that lists scopes" in result.stdout
     assert document(explain(token(scope=5), "--format", "json"))["scopes_uncertain"] is True
 
 

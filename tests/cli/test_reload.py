@@ -42,7 +42,7 @@ def reload(monkeypatch: pytest.MonkeyPatch):
 
 def test_what_a_reload_did_is_told(reload) -> None:
     assert reload(CHANGED).stdout == (
-        "generation 2 (0123456789ab) is in force: 2 sessions judged, 1 session and 1 membership ended\n"
+        "generation 2 (0123456789ab) is in force: 2 sessions re-evaluated, 1 session and 1 membership ended\n"
     )
 
 
@@ -71,7 +71,7 @@ def test_a_save_that_the_watch_took_in_is_told(
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "already in force: generation 2 (0123456789ab)",
-        f"{line}: 1 session judged, 1 session and 1 membership ended",
+        f"{line}: 1 session re-evaluated, 1 session and 1 membership ended",
     ]
 
 

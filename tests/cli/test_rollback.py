@@ -47,8 +47,8 @@ def test_it_lists_what_was_in_force(place: Place) -> None:
     assert done.exit_code == 0
     newest, oldest = done.output.splitlines()
     assert newest.startswith("  1  1970-01-0")
-    assert newest.endswith("in force then, 1 file, as on the disk now")
-    assert oldest.endswith("in force then, 1 file")
+    assert newest.endswith("was in force, 1 file, the same as on the disk")
+    assert oldest.endswith("was in force, 1 file")
     listed = json.loads(place.run("--format", "json").output)
     assert [(one["number"], one["at"], one["on_disk"], one["files"], one["damage"]) for one in listed] == [
         (1, 2000, True, ["c.yaml"], None),
@@ -120,13 +120,13 @@ def test_what_is_damaged_is_listed_and_not_restored(place: Place) -> None:
 
 @pytest.mark.parametrize("version", ["0", "3", "abc", "zzzz", "-"])
 def test_what_is_not_there_is_wrong_usage(place: Place, version: str) -> None:
-    assert "no kept configuration" in place.refused("--", version)
+    assert "no stored configuration" in place.refused("--", version)
 
 
 def test_nothing_kept_yet_is_said(place: Place) -> None:
     for entry in place.history.list_entries():
         (place.history.directory / entry.file).unlink()
-    assert "keeps no configuration yet" in place.run().output
+    assert "contains no configuration yet" in place.run().output
 
 
 def test_a_place_that_cannot_be_written_is_one_line(place: Place) -> None:

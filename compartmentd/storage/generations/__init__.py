@@ -1,4 +1,4 @@
-"""The configurations that were in force, kept in `server.state`, and the way back to one of them."""
+"""Stores the configurations that were in force, in `server.state`, and restores one of them."""
 
 from __future__ import annotations
 

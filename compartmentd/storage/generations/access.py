@@ -1,4 +1,4 @@
-"""Kept files, as the compiler reads them: in their places, over whatever lies there now."""
+"""Stored files, as the compiler reads them: at their original paths, in place of the present files."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from compartmentd.configuration.compiler import Contents, FileAccess
 
 
 def join_kept_path(main: str, name: str) -> str:
-    """Return the path of a kept file, whose name is relative to the main file."""
+    """Return the path of a stored file, whose name is relative to the directory of the main file."""
     return posixpath.join(posixpath.dirname(main), name)
 
 
 class KeptFiles:
-    """A kept configuration at the path of its main file; keys and variables are those of today."""
+    """A stored configuration at the path of its main file; keys and variables are the present ones."""
 
     def __init__(self, main: str, contents: Contents, beneath: FileAccess) -> None:
         self._files = {join_kept_path(main, name): raw for name, raw in contents}
         self._beneath = beneath
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of a kept file, or of another that it names, such as a key's; raises `OSError`."""
+        """Return the bytes of a stored file, or of a present file that it names, such as a key.
+
+        Raises `OSError`.
+        """
         kept = self._files.get(path)
         return self._beneath.read(path) if kept is None else kept
 
     def glob(self, pattern: str) -> Sequence[str]:
-        """Return the kept files that match; what lies beside them today is no part of that configuration."""
+        """Return the stored files that match; present files beside them are not part of that configuration."""
         return [path for path in self._files if matches(path, pattern)]
 
     def getenv(self, name: str) -> bytes | None:
@@ -36,7 +39,7 @@ class KeptFiles:
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Tell whether the glob would find the path, if it were there (`*` meets no slash and no leading dot)."""
+    """Return whether a glob matches a path (`*` matches no slash and no leading dot)."""
     parts, wanted = (posixpath.normpath(each).split("/") for each in (path, pattern))
     return len(parts) == len(wanted) and all(
         fnmatchcase(part, glob) and (not part.startswith(".") or glob.startswith("."))

@@ -1,4 +1,4 @@
-"""Where the history lies: said by a configuration that may be broken, which is when it is needed."""
+"""Finds the state directory, even if the configuration is broken, since that is when a rollback is needed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from compartmentd.document.beginning import scalar_before_mistake
 
 
 def find_state_directory(path: str, files: FileAccess, environ: Mapping[str, str]) -> str | None:
-    """Return the state directory of the configuration at `path`.
+    """Return the state directory of the configuration at `path`, or `None`.
 
-    That is its `server.state`, whatever else is wrong with the file, as long as that stands before the first
-    mistake of syntax; else the directory that systemd made for the service (`$STATE_DIRECTORY`, systemd.exec(5)).
+    That is its `server.state`, whatever else is wrong with the file, if it comes before the first syntax error;
+    otherwise the directory that systemd made for the service (`$STATE_DIRECTORY`, systemd.exec(5)).
     """
     try:
         text = files.read(path).decode("utf-8", "replace")
     except OSError:
         text = ""
-    said = scalar_before_mistake(text, ("server", "state"))
-    if said:
-        return beside(path, said)
+    declared = scalar_before_mistake(text, ("server", "state"))
+    if declared:
+        return beside(path, declared)
     return environ.get("STATE_DIRECTORY", "").split(":", maxsplit=1)[0] or None

@@ -1,4 +1,4 @@
-"""The way back: what has to be written and deleted so that a kept configuration lies on the disk again."""
+"""Restores a stored configuration: plans which files to write and delete, and carries that out."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from compartmentd.storage.generations.store import GenerationStore
 
 
 class Restoration(msgspec.Struct, frozen=True):
-    """What putting a configuration back means; nothing is done yet.
+    """The plan of restoring a configuration.
 
-    `doubts` are what nobody may expect of it, and have to be agreed to. `problems` are those of the restored
-    configuration. `before` is what lies there now: all that is overwritten or deleted, and what belongs to it.
+    `doubts` are unexpected effects, which the operator has to confirm. `problems` are those of the restored
+    configuration. `before` are the present files: those of the present configuration, and all that would be
+    overwritten or deleted.
     """
 
     path: str
@@ -33,15 +34,15 @@ class Restoration(msgspec.Struct, frozen=True):
 
     @property
     def changes(self) -> bool:
-        """Tell whether anything is to be done."""
+        """Whether there is anything to do."""
         return bool(self.writes or self.deletes)
 
 
 def plan_restoration(path: str, contents: Contents, disk: FileAccess) -> Restoration:
-    """Compare a kept configuration with what lies at `path`.
+    """Plan restoring a stored configuration over the present one at `path`.
 
     Raises:
-        UsageError: it was kept of a file of another name.
+        UsageError: it was stored for a main file of another name.
     """
     main = posixpath.basename(path)
     if contents[0][0] != main:
@@ -77,7 +78,7 @@ def plan_restoration(path: str, contents: Contents, disk: FileAccess) -> Restora
 
 
 def _is_beneath(main: str, file: str) -> bool:
-    """Tell whether a file lies in the directory of the main file, or deeper."""
+    """Return whether a file is in the directory of the main file or below it."""
     directory = os.path.realpath(posixpath.dirname(main) or ".")
     return os.path.realpath(file).startswith(posixpath.join(directory, ""))
 
@@ -109,10 +110,15 @@ def _make_relative(path: str, file: str) -> str:
 
 
 def carry_out(restoration: Restoration, history: GenerationStore, at: float) -> None:
-    """Keep what lies there as of a wall time (seconds), and put the configuration back.
+    """Store the present configuration, and restore the planned one.
+
+    Args:
+        restoration: The plan.
+        history: Where to store the present configuration.
+        at: Wall time in seconds.
 
     Raises:
-        OSError: something could not be written, and everything lies as before.
+        OSError: a file could not be written; all files are as before.
     """
     _remember(restoration.before, history, at)
     try:
@@ -135,15 +141,14 @@ def _remember(before: Contents, history: GenerationStore, at: float) -> None:
 
 
 def _name_temporary(file: str) -> str:
-    """Return the name under which a file is written where its place is, hidden from every `include`."""
-    directory, name = posixpath.split(
-        os.path.realpath(file)
-    )  # what a link leads to is replaced, and not the link
+    """Return the temporary name of a file, in the same directory and hidden from every `include`."""
+    # The target of a symlink is replaced, not the symlink.
+    directory, name = posixpath.split(os.path.realpath(file))
     return posixpath.join(directory, f".{name}.new")
 
 
 def _write_beside(file: str, raw: bytes, main: str) -> None:
-    """Write a file beside its place, like the one that it will replace, or like the main file."""
+    """Write a file under its temporary name, with the mode and owner of the replaced file or of the main file."""
     place = os.path.realpath(file)
     Path(place).parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -165,7 +170,7 @@ def _make_like(file: int, other: os.stat_result) -> None:
 
 
 def _exchange(restoration: Restoration) -> None:
-    """Give everything its name at once, the main file last; if one fails, those before it are put back."""
+    """Rename and delete all files, the main file last; if one fails, undo those before it."""
     before = {join_kept_path(restoration.path, name): raw for name, raw in restoration.before}
     done: list[str] = []
     try:

@@ -1,8 +1,8 @@
-"""Configurations in the state directory: one file each, written beside, flushed, renamed.
+"""Configurations in the state directory: one file each, written under another name, flushed, renamed.
 
-A file's name says when, what and why: `MILLISECONDS-DIGEST.accepted` was in force, `MILLISECONDS-DIGEST.replaced`
-lay there when another was restored over it. Its content is all files of that configuration, and the digest tells
-whether it is still what was written.
+The name of a file has the time, the digest and the reason: `MILLISECONDS-DIGEST.accepted` was in force,
+`MILLISECONDS-DIGEST.replaced` was on the disk when another was restored over it. It contains all files of that
+configuration, and the digest shows whether it is still as it was written.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ TEMPORARY = ".new"
 VERSION = 1
 
 KEEP = 10
-"""Configurations kept of each kind; of the same one only the latest time."""
+"""Configurations stored of each kind; of equal ones only the latest."""
 
 _NAME = re.compile(r"([0-9]{15})-([0-9a-f]{64})\.(accepted|replaced)")
 
 
 class DamagedGeneration(ValueError):
-    """A kept configuration is not as it was written; the text says how, and quotes nothing."""
+    """A stored configuration is not as it was written; the text says how and quotes nothing."""
 
 
 class StoredGeneration(msgspec.Struct, frozen=True):
-    """A kept configuration by its name; `at` is the wall time in milliseconds."""
+    """A stored configuration; `at` is wall time in milliseconds. `accepted` is whether it was in force."""
 
     at: int
     digest: Digest
@@ -57,16 +57,16 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class GenerationStore:
-    """What is kept in a state directory; the daemon and the command line use it at the same time."""
+    """The configurations in a state directory; the daemon and the command line use it concurrently."""
 
     def __init__(self, state: str) -> None:
         self.directory = Path(state, DIRECTORY)
 
     def list_entries(self) -> tuple[StoredGeneration, ...]:
-        """Return what is kept, the newest first.
+        """Return the stored configurations, the newest first.
 
         Raises:
-            OSError: the directory cannot be read; one that is not there keeps nothing.
+            OSError: the directory cannot be read; a missing one is empty.
         """
         try:
             names = os.listdir(self.directory)  # noqa: PTH208 - names are all that is wanted
@@ -81,7 +81,7 @@ class GenerationStore:
         )
 
     def read(self, entry: StoredGeneration) -> Contents:
-        """Return the files of a kept configuration.
+        """Return the files of a stored configuration.
 
         Raises:
             Damaged: it is not as it was written, or cannot be read.
@@ -102,12 +102,15 @@ class GenerationStore:
         return contents
 
     def keep(self, contents: Contents, at: float, *, accepted: bool) -> StoredGeneration:
-        """Keep a configuration as of a wall time (seconds), and let go of what is too many.
+        """Store a configuration, and delete those beyond `KEEP`. Returns once it is on the disk.
 
-        Returns once it is on the disk.
+        Args:
+            contents: The files of the configuration.
+            at: Wall time in seconds.
+            accepted: Whether it was in force.
 
         Raises:
-            OSError: it could not be written, and everything is as before.
+            OSError: it could not be written; everything is as before.
         """
         digest = digest_of_files(contents)
         files = tuple(_File(os.fsencode(name), raw) for name, raw in contents)
@@ -115,7 +118,7 @@ class GenerationStore:
         with _open_directory(self.directory) as directory:
             fcntl.flock(directory, fcntl.LOCK_EX)
             old = self.list_entries()
-            # A clock that was set back does not make the newest the oldest.
+            # The newest stays the newest even if the clock was set back.
             entry = StoredGeneration(
                 max(int(at * 1000), *(one.at + 1 for one in old[:1]), 0), digest, accepted
             )
@@ -131,7 +134,7 @@ class GenerationStore:
         except FileExistsError:
             return
         if os.geteuid() == 0:
-            # Made by an administrator: the daemon, whose state directory it stands in, has to write here, too.
+            # Created by root: the daemon, which owns the state directory, has to write here, too.
             owner = self.directory.parent.stat()
             with _open_directory(self.directory) as directory:
                 os.fchown(directory, owner.st_uid, owner.st_gid)
@@ -139,7 +142,7 @@ class GenerationStore:
 
 @contextmanager
 def _open_directory(path: Path) -> Iterator[int]:
-    # An administrator works here in a directory of the daemon's user, who must not lead them elsewhere by a link.
+    # Root works here in a directory of the daemon's user, which must not redirect it by a symlink.
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         yield directory
@@ -148,13 +151,13 @@ def _open_directory(path: Path) -> Iterator[int]:
 
 
 def _write(directory: int, name: str, content: bytes) -> None:
-    # What a kill left half written goes; the new one is a file of its own, and no link that somebody laid there.
+    # Removes a file that a kill left half written, so that the new one is a new file and not a planted symlink.
     with suppress(FileNotFoundError):
         os.unlink(TEMPORARY, dir_fd=directory)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with os.fdopen(os.open(TEMPORARY, flags, 0o600, dir_fd=directory), "wb") as file:
         if os.geteuid() == 0:
-            # The same for what is written here.
+            # The same for the file.
             owner = os.fstat(directory)
             os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
         file.write(content)
@@ -164,7 +167,7 @@ def _write(directory: int, name: str, content: bytes) -> None:
 
 
 def _find_surplus(entries: tuple[StoredGeneration, ...]) -> Iterator[StoredGeneration]:
-    """Yield, of entries with the newest first, those of each kind that are there already or are too many."""
+    """Yield the surplus entries of each kind, given the newest first: duplicates, and those beyond `KEEP`."""
     for accepted in (True, False):
         seen: set[Digest] = set()
         for entry in entries:

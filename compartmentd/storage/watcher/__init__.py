@@ -1,7 +1,7 @@
-"""Tells when files changed: events of the system are hints, what counts is the content.
+"""Watches files for changes: events of the system are hints, the content decides.
 
-`trail` knows by which directories and symlinks a path is reached, `events` watches those directories,
-`content` says what a path holds, `pace` when to look, and `watcher` puts them together.
+`trail` finds the directories and symlinks that lead to a path, `events` watches those directories, `content` hashes
+the content of a path, `pace` decides when to check, and `watcher` combines them.
 """
 
 from compartmentd.storage.watcher.watcher import Watcher

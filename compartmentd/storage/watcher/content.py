@@ -1,4 +1,4 @@
-"""What a path holds, as a value that is equal only for equal content; not to be there is a content, too."""
+"""The content of a path, as a value that is equal only for equal content; absence is a content, too."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import os
 import stat
 
 ABSENT = b"absent"
-"""The content of a path that leads nowhere."""
+"""The content of a path that does not exist."""
 
 
 def hash_content(path: str) -> bytes:
-    """Return the SHA-256 of the file that the path leads to, or a word for why it holds nothing.
+    """Return the SHA-256 of the file at a path, or a word for why it has no content.
 
-    Times, owner and mode are no content; that a file cannot be read is.
+    Times, owner and mode are not part of the content; whether the file can be read is.
     """
     try:
-        # Without O_NONBLOCK a pipe put in a file's place would block for ever.
+        # Without O_NONBLOCK, a pipe in place of the file would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         return _describe_absence(error)

@@ -1,4 +1,4 @@
-"""Watches directories by the events of the system (inotify on Linux, by watchdog), as far as it lets us."""
+"""Watches directories by the system's events (inotify on Linux, by watchdog), as far as its limits allow."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-# Opening and closing without writing are left out: our own reading would raise them. So is the change of a
-# directory as such: it accompanies each of the others, and names nothing.
+# Opening and closing without writing are excluded: our own reading causes them. So is the modification of a
+# directory: it accompanies each of the other events, and names no file.
 _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirDeletedEvent,
@@ -40,7 +40,7 @@ MakeObserver = Callable[[], BaseObserver]
 
 
 class _Armed:
-    """A watch on a directory, and which directory that was: another may stand at its path by now."""
+    """A watch on a directory, and that directory's identity: another may be at its path by now."""
 
     def __init__(self, watch: ObservedWatch, identity: tuple[int, int]) -> None:
         self.watch = watch
@@ -48,7 +48,7 @@ class _Armed:
 
 
 class DirectoryEvents:
-    """The watched directories. `happened` is called in watchdog's thread with the paths that an event names.
+    """Watches directories. `happened` is called in watchdog's thread with the paths of each event.
 
     For use by one thread.
     """
@@ -62,7 +62,7 @@ class DirectoryEvents:
         self._armed: dict[str, _Armed] = {}
 
     def watch(self, directories: Collection[str]) -> str | None:
-        """Watch these directories and no others; return why some cannot be, as a stable sentence."""
+        """Watch exactly these directories; return why some cannot be watched, as a stable sentence, or `None`."""
         try:
             observer = self._start_observer()
         except OSError as error:
@@ -77,7 +77,7 @@ class DirectoryEvents:
         return refused
 
     def close(self) -> None:
-        """Give back every watch, thread and descriptor."""
+        """Release every watch, thread and descriptor."""
         observer, self._observer = self._observer, None
         self._armed.clear()
         if observer is not None:
@@ -92,7 +92,7 @@ class DirectoryEvents:
         return self._observer
 
     def _drop(self, observer: BaseObserver, wanted: Collection[str]) -> None:
-        # A watch on a removed directory ends, and one on a renamed directory goes with it, both silently.
+        # A watch on a removed directory ends, and one on a renamed directory moves with it, both silently.
         alive = {emitter.watch for emitter in observer.emitters if emitter.is_alive()}
         for directory, armed in list(self._armed.items()):
             if directory in wanted and armed.watch in alive and armed.identity == _identify(directory):
@@ -127,7 +127,7 @@ def _identify(directory: str) -> tuple[int, int] | None:
 def _explain(directory: str, error: OSError | RuntimeError) -> str | None:
     if not isinstance(error, OSError):
         return "the system allows no more threads"
-    if error.errno in {errno.ENOENT, errno.ENOTDIR}:  # gone since: its parent is watched
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:  # removed since; its parent is watched
         return None
     if error.errno == errno.ENOSPC:
         return "the system allows no more watches (fs.inotify.max_user_watches)"

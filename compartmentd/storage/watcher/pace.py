@@ -1,4 +1,4 @@
-"""When to look: soon after the last hint, but not endlessly put off, and slowly where there is none."""
+"""When to check files: soon after the last hint, within a bound after the first, and slowly without hints."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import msgspec
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds. Editors and package managers change a file in several steps, so a look waits for quiet.
+    """The timing of checks, in seconds.
 
-    Without a hint there is a look every `poll` anyway: events get lost (a full queue, a network file system,
-    a directory that could not be watched).
+    Editors and package managers change a file in several steps, so a check waits for `quiet` after the last
+    hint, but not longer than `longest` after the first. Without hints there is a check every `poll`, since
+    events get lost (a full queue, a network file system, a directory that could not be watched).
     """
 
     quiet: float = 0.15
@@ -17,7 +18,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     poll: float = 3.0
 
     def next_look(self, looked: float, first_hint: float | None, last_hint: float) -> float:
-        """Return when to look, given when that was last done, and the first and last hint since."""
+        """Return the time of the next check, given that of the last one and of the first and last hint since."""
         if first_hint is None:
             return looked + self.poll
         return min(last_hint + self.quiet, first_hint + self.longest)

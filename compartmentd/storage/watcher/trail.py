@@ -1,8 +1,9 @@
-"""The way from the root to what a path holds: every name on it whose change can change the content.
+"""The trail of a path: all names on the way from the root to its content whose change can change the content.
 
-`/etc/app/config.yaml` in Kubernetes is a symlink to `..data/config.yaml`, and `..data` one to a directory
-with a date in its name; an update swaps `..data` and touches nothing else. So a path is followed component by
-component, as the kernel does it (path_resolution(7)), and each link's own directory is part of the way.
+In Kubernetes, `/etc/app/config.yaml` is a symlink to `..data/config.yaml`, and `..data` a symlink to a
+directory with a date in its name; an update swaps `..data` and changes nothing else. So a path is resolved
+component by component, as the kernel does (path_resolution(7)), and the directory of each symlink is part of
+the trail.
 """
 
 from __future__ import annotations
@@ -12,24 +13,24 @@ import os
 from typing import NamedTuple
 
 MOST_LINKS = 40
-"""Symlinks followed before a path counts as a circle; the kernel's own limit (path_resolution(7))."""
+"""Symlinks followed before a path counts as a loop: the kernel's own limit (path_resolution(7))."""
 
 
 class Trail(NamedTuple):
-    """`places` are all names on the way, absolute; `directories` those worth watching, which exist."""
+    """`places` are all names on the way, absolute; `directories` are the existing directories to watch."""
 
     places: frozenset[str]
     directories: frozenset[str]
 
 
 class Links:
-    """Reads symlinks, each once: the files of a configuration share most of their way."""
+    """Reads symlinks, each once: the files of a configuration share most of their trail."""
 
     def __init__(self) -> None:
         self._targets: dict[str, str | None] = {}
 
     def read_target(self, path: str) -> str | None:
-        """Return what a symlink holds; `None` for everything else, and for what is not there."""
+        """Return the target of a symlink; `None` for anything else, and if nothing is there."""
         if path not in self._targets:
             try:
                 self._targets[path] = os.readlink(path)
@@ -39,10 +40,10 @@ class Links:
 
 
 def follow_path(path: str, links: Links) -> Trail:
-    """Return the trail of a path, whether or not anything is there.
+    """Return the trail of a path, whether or not it exists.
 
-    Worth watching are the directory of the file, of each symlink on the way, and those that hold these
-    directories, since one that is removed and made again is another directory.
+    The directories to watch are those of the file and of each symlink on the way, and their parents, since a
+    directory that is removed and created again is another directory.
     """
     places, crossings = _walk(path, links)
     wanted = {_find_existing(directory) for directory in crossings}
@@ -51,10 +52,10 @@ def follow_path(path: str, links: Links) -> Trail:
 
 
 def find_last_change(path: str, links: Links) -> float:
-    """Return when the content last became what it is, at the latest: seconds of wall time.
+    """Return the latest time at which the content can have changed: wall time in seconds.
 
-    The inode change time of the file and of each symlink on the way, which no program can set back; where
-    nothing is there, that of the nearest directory.
+    That is the latest inode change time of the file and the symlinks on the way, which no program can set back; if
+    there is no file, that of the nearest directory.
     """
     places, _ = _walk(path, links)
     marks = [place for place in places if links.read_target(place) is not None]
@@ -64,7 +65,7 @@ def find_last_change(path: str, links: Links) -> float:
 
 
 def find_search_base(pattern: str) -> str:
-    """Return the directory in which the matches of a glob begin: all of it before the first wildcard."""
+    """Return the directory that contains all matches of a glob: the part before the first wildcard."""
     directory = os.path.dirname(pattern)
     while glob.has_magic(directory):
         directory = os.path.dirname(directory)
@@ -81,7 +82,7 @@ def _walk(path: str, links: Links) -> tuple[list[str], set[str]]:
         name = ahead.pop()
         if name in {"", "."}:
             continue
-        if name == "..":  # of the directory that was really reached, not of the text
+        if name == "..":  # the parent of the directory that was reached, not of the text
             directory = os.path.dirname(directory)
             continue
         place = os.path.join(directory, name)
@@ -109,5 +110,5 @@ def _find_existing(directory: str) -> str:
 def _read_change_time(path: str) -> float:
     try:
         return os.lstat(path).st_ctime
-    except OSError:  # gone since: as late as can be
+    except OSError:  # removed since: as late as possible
         return float("inf")

@@ -1,9 +1,9 @@
-"""Follows files and calls back, on the loop, with the paths whose content changed.
+"""Follows files and calls back, on the loop, with the paths whose content has changed.
 
-All work is done in one thread of its own: it sleeps until a hint or the poll, watches what is to be watched,
-and only then reads, so that no change falls between the two. Reading and hashing give the interpreter lock
-away, so the loop is not held. The callback is judged by content alone: a touched, re-read or rewritten file
-is no change, and an event is never more than a reason to look.
+All work is done in a thread: it sleeps until a hint or the poll, watches the directories, and only then reads, so
+that no change is missed in between. Reading and hashing release the interpreter lock, so the loop is not held. Only
+a change of content causes a callback: a file that is touched, read or rewritten has not changed, and an event is
+merely a reason to check.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from compartmentd.storage.watcher.pace import Pace
 from compartmentd.storage.watcher.trail import Links, find_last_change, find_search_base, follow_path
 
 CLOCK_GRAIN = 0.05
-"""Seconds by which the time of an inode may lie behind the clock: the kernel takes it from its last tick."""
+"""Seconds by which the time of an inode may lag behind the clock: the kernel takes it from its last tick."""
 
 
 class _Wanted(NamedTuple):
-    """What `watch` was last told; `answer` is set once it is so."""
+    """The arguments of one call of `watch`; `answer` is set once they are in effect."""
 
     paths: frozenset[str]
     globs: tuple[str, ...]
@@ -37,10 +37,10 @@ class _Wanted(NamedTuple):
 
 
 class Watcher:
-    """Follows a set of files. Made on the loop that the callbacks run on; call `stop` before that ends.
+    """Follows a set of files. Make it on the loop that callbacks shall run on; call `stop` before the loop ends.
 
-    `changed` gets the paths, as they were given or as a glob gives them. `warn` gets a sentence when events
-    cannot be had and only the poll is left, once for each reason.
+    `changed` gets the paths, as they were given or as a glob gives them. `warn` gets a sentence, once for each
+    reason, if there are no events and files are only polled.
     """
 
     def __init__(
@@ -57,16 +57,16 @@ class Watcher:
         self._loop = asyncio.get_running_loop()
         self._events = DirectoryEvents(self._handle_events, make_observer)
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-        # What both threads touch, under `_signal`:
+        # Shared by both threads, under `_signal`:
         self._signal = threading.Condition()
         self._stopping = False
         self._news: list[_Wanted] = []
         self._first_hint: float | None = None
         self._last_hint = 0.0
-        # What the handler of events reads, replaced as a whole:
+        # Read by the event handler, replaced as a whole:
         self._places: frozenset[str] = frozenset()
         self._search: frozenset[str] = frozenset()
-        # The watcher thread's own:
+        # Used by the watcher thread alone:
         self._paths: frozenset[str] = frozenset()
         self._globs: tuple[str, ...] = ()
         self._known: dict[str, bytes] = {}
@@ -76,12 +76,15 @@ class Watcher:
     def watch(
         self, paths: Iterable[str], globs: Iterable[str] = (), *, since: float | None = None
     ) -> asyncio.Future[None]:
-        """Follow these files, and whatever comes to match these globs, instead of those before.
+        """Follow these files, and all files that match these globs, instead of the earlier ones.
 
-        A path that was followed before and changed meanwhile is reported as always. A new one is taken as it
-        is found; unless `since`, the wall time before the caller read it, tells that it may have changed in
-        between: then it is reported, too. The result is done once the files have been looked at and are
-        followed, and what is to be reported of that look is reported.
+        Args: paths: The files. globs: The globs. since: The wall time, in seconds, before the caller read the
+            files. A new path that may have changed since
+                then is reported; without `since`, a new path is never reported. A path that was followed before is
+                reported if it has changed, as always.
+
+        Returns:
+            A future that is done once the files are followed and the changes found so far are reported.
         """
         answer: asyncio.Future[None] = self._loop.create_future()
         with self._signal:
@@ -94,7 +97,7 @@ class Watcher:
         return answer
 
     async def stop(self) -> None:
-        """Stop following; nothing is called back any more, and no thread is left."""
+        """Stop following files; afterwards there are no callbacks and no threads."""
         with self._signal:
             self._stopping = True
             self._signal.notify()
@@ -124,14 +127,14 @@ class Watcher:
                     news, self._news = self._news, []
                 try:
                     self._look(news)
-                except Exception as error:  # noqa: BLE001 - told to the loop; the next poll tries again
+                except Exception as error:  # noqa: BLE001 - reported to the loop; the next poll tries again
                     self._report_failure("files could not be checked", error)
                 self._loop.call_soon_threadsafe(_resolve_all, news)
         finally:
             self._events.close()
 
     def _wait(self) -> bool:
-        """Sleep until it is time to look; return whether to go on."""
+        """Sleep until the next check is due; return whether to continue."""
         with self._signal:
             while not self._stopping and not self._news:
                 due = self._pace.next_look(self._looked, self._first_hint, self._last_hint)
@@ -156,12 +159,12 @@ class Watcher:
             self._loop.call_soon_threadsafe(self._report, changed)
 
     def _follow(self, links: Links) -> None:
-        """Watch the directories that lead to the files, as they are now."""
+        """Watch the directories that lead to the files now."""
         bases = {find_search_base(pattern) for pattern in self._globs}
         inside = {match for pattern in self._globs for match in glob.glob(os.path.dirname(pattern))}
         trails = [follow_path(path, links) for path in self._paths]
         trails += [follow_path(os.path.join(directory, "*"), links) for directory in bases | inside]
-        # First what the handler lets through, then the events: none of the first ones is missed.
+        # First the handler's filter, then the events, so that none is missed.
         self._places = frozenset().union(*(trail.places for trail in trails))
         self._search = frozenset(os.path.realpath(directory) for directory in bases | inside)
         refused = self._events.watch(frozenset().union(*(trail.directories for trail in trails)))
@@ -176,7 +179,7 @@ class Watcher:
         return set(self._paths).union(*(glob.glob(pattern) for pattern in self._globs))
 
     def _admit(self, contents: Mapping[str, bytes], since: float | None, links: Links) -> None:
-        """Take files that were not followed before as they are, or as changed where they may have been."""
+        """Take over files that were not followed before: as unchanged, or as changed if they may have been."""
         self._known = {path: content for path, content in self._known.items() if path in contents}
         for path, content in contents.items():
             if path not in self._known and (
@@ -197,7 +200,7 @@ class Watcher:
 
 def _resolve_all(news: list[_Wanted]) -> None:
     for wanted in news:
-        if not wanted.answer.done():  # its caller may have gone away
+        if not wanted.answer.done():  # the caller may have cancelled it
             wanted.answer.set_result(None)
 
 
@@ -208,4 +211,4 @@ def _find_differing(before: Mapping[str, bytes], now: Mapping[str, bytes]) -> It
 
 
 _UNKNOWN = b"unknown"
-"""Unlike every content: a path that was not there to be known is new, even if it is gone again."""
+"""Differs from every content: a path that was not known before is new, even if it is absent again."""

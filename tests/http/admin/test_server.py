@@ -384,7 +384,7 @@ async def test_a_missing_socket_is_unreachable(tmp_path: Path) -> None:
 def test_a_dead_socket_is_unreachable(tmp_path: Path) -> None:
     path = str(tmp_path / "admin.sock")
     bind_unix(path).close()
-    with pytest.raises(Unreachable, match="nobody listens there any more"):
+    with pytest.raises(Unreachable, match="nothing listens there any more"):
         AdminClient(path).request("GET", "/admin/status")
 
 
