@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 
 import click
@@ -71,7 +72,7 @@ def _command(name: str, command: click.Command, parent: click.Context) -> Iterat
     yield f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
     yield "```"
     yield ""
-    yield command.help or ""
+    yield inspect.cleandoc(command.help or "")
     options = [
         record
         for parameter in command.params
