@@ -70,7 +70,7 @@ IMPURE_HELPERS = {
 THIRD_PARTY = {
     "storage": ("cryptography", "watchdog"),
     "document": ("yaml", "jsonschema", "referencing"),
-    "configuration": ("jsonschema", "referencing"),
+    "configuration": ("jsonschema", "jsonschema_rs", "referencing"),
     "keys": ("tornado",),
     "net": ("tornado",),
     "util": ("re2",),

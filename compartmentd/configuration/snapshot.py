@@ -10,7 +10,7 @@ from itertools import chain
 
 import msgspec
 
-from compartmentd.configuration.payload_validator import PayloadSchema
+from compartmentd.configuration.payloads.validator import PayloadValidator
 from compartmentd.configuration.settings import Configuration
 from compartmentd.names import Digest, EntryName
 from compartmentd.policy.ruleset import Ruleset
@@ -27,7 +27,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     configuration: Configuration
     rules: Ruleset
     keys: KeySet
-    payloads: Mapping[str, PayloadSchema]
+    payloads: Mapping[str, PayloadValidator]
 
 
 def keyset_of(
@@ -60,9 +60,9 @@ def build_snapshot(
     generation: int,
 ) -> Generator[None, None, Snapshot]:
     """Build a snapshot in steps: the caller may let others run at each `yield`."""
-    payloads: dict[str, PayloadSchema] = {}
+    payloads: dict[str, PayloadValidator] = {}
     for key, schema in configuration.policy.schemas.items():
-        payloads[key] = PayloadSchema(schema)
+        payloads[key] = PayloadValidator(schema)
         yield
     rules = yield from Ruleset.build_in_slices(configuration.policy)
     return Snapshot(

@@ -226,6 +226,7 @@ def _messages(hub: Hub) -> Iterator[Metric]:
     yield _value("messages_published", counters.published)
     yield _value("deliveries", counters.delivered)
     yield _value("deliveries_dropped", counters.volatile_dropped)
+    yield _value("payloads_too_costly", counters.payloads_too_costly)
 
 
 def _tokens(hub: Hub) -> Iterator[Metric]:

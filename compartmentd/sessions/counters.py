@@ -32,3 +32,5 @@ class Counters:
         self.volatile_dropped = 0
         self.auto_join_skipped = 0
         self.floods_closed = 0
+        self.payloads_too_costly = 0
+        """Messages refused since validating their data could have taken too long."""

@@ -11,7 +11,7 @@
     end of turn  one `send` for each connection with a queue or in the crowd   transport.connections
 
 Whatever is unusual leaves this way for one that says the same (tests hold the two together): another form of frame
-or packet, attachments, a schema, a rate in bytes, a message to the whole namespace, a first message: those are
+or packet, attachments, a rate in bytes, a message to the whole namespace, a first message: those are
 decided by `Publisher.publish`, and a flush that is more than messages is `WebSocketLink._flush_all`.
 
 Why it is as it is, with what each trick is worth on the machine where it was measured (µs of CPU; `tests/bench`
@@ -40,6 +40,7 @@ from math import inf
 
 import msgspec
 
+from compartmentd.configuration.payloads.validator import PayloadVerdict
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.errors import PayloadRefused
 from compartmentd.names import RoomName
@@ -115,8 +116,8 @@ class Publisher:
     def remembered(self, session: Session, snapshot: Snapshot, ack: bytes | None, payload: bytes) -> bool:
         """Handle a `publish` that a remembered permission covers; tell whether one does, else nothing happened.
 
-        INVARIANT: a permission is remembered only where nothing but its time, the size of the data and the
-        session's message rate can speak against the next message, and no longer than the session's token lasts.
+        INVARIANT: a permission is remembered only where nothing but its time, the size of the data, its schema and
+        the session's message rate can speak against the next message, and no longer than the session's token lasts.
         A session that has ended has no membership, so no permission either.
         """
         try:
@@ -138,6 +139,7 @@ class Publisher:
             return False
         core = self._core
         bucket = session.messages
+        # The rate first: validating may take a thousand times as long as the rest.
         if bucket is not None and not bucket.take(self._monotonic()):
             core.note_rate(session, held=False)
             core.turn_down(
@@ -146,6 +148,12 @@ class Publisher:
             return True
         if core.floods:
             core.note_rate(session, held=True)
+        if (
+            grant.validate is not None
+            and (verdict := grant.validate(bytes(data))) is not PayloadVerdict.VALID
+        ):
+            self.publish(session, snapshot, ack, payload, (), verdict=verdict)
+            return True
         core.counters.published += 1
         excluded = () if membership.template.echo else (session,)
         send = self._send_volatile if grant.volatile else self._send
@@ -175,19 +183,25 @@ class Publisher:
         ack: bytes | None,
         payload: bytes,
         attachments: Sequence[bytes],
+        *,
+        verdict: PayloadVerdict | None = None,
     ) -> None:
-        """Handle any `publish` of a session that the current snapshot has judged, by deciding on it."""
+        """Handle any `publish` of a session that the current snapshot has judged, by deciding on it.
+
+        `verdict` is that of the data, where the message's rate was taken and it was validated.
+        """
         core = self._core
         now = core.clock.monotonic()
         shape = _shape(payload, attachments)
-        within_rate = session.messages is None or session.messages.take(now)
+        within_rate = verdict is not None or session.messages is None or session.messages.take(now)
         room = None if shape is None else shape.room
         event = "" if shape is None else shape.event
         data = NULL if shape is None else shape.data
         size = len(data) + sum(map(len, attachments))
         if within_rate and session.bytes is not None:
             within_rate = session.bytes.take(now, size)
-        core.note_rate(session, held=within_rate)
+        if verdict is None:
+            core.note_rate(session, held=within_rate)
         membership = None if room is None else session.memberships.get(room)
         request = Publish(session.namespace.name, room, event)
         declared = _find_event(session, snapshot, membership, room, event)
@@ -201,7 +215,11 @@ class Publisher:
             size=size,
         )
         decision, ref = core.decide(
-            request, snapshot, session, arrival, lambda: _fits(declared, snapshot, data, attachments)
+            request,
+            snapshot,
+            session,
+            arrival,
+            lambda: self._fits(verdict or _validate(declared, snapshot, data, attachments)),
         )
         if not isinstance(decision.outcome, Allow) or declared is None:
             code = decision.code or Code.UNAVAILABLE
@@ -222,6 +240,11 @@ class Publisher:
         send(to, replies.relayed_with(grant.head, data, grant.tail, attachments), session, excluded)
         core.answer(session, ack, replies.OK)
 
+    def _fits(self, verdict: PayloadVerdict) -> bool:
+        if verdict is PayloadVerdict.TOO_COSTLY:
+            self._core.counters.payloads_too_costly += 1
+        return verdict is PayloadVerdict.VALID
+
 
 def _find_event(
     session: Session, snapshot: Snapshot, membership: Membership | None, room: RoomName | None, name: str
@@ -232,11 +255,15 @@ def _find_event(
     return None if membership is None else membership.template.events.get(name)
 
 
-def _fits(event: Event | None, snapshot: Snapshot, data: bytes, attachments: Sequence[bytes]) -> bool:
-    """Return whether the data fits the event's schema; binary data is accepted only where there is none."""
+def _validate(
+    event: Event | None, snapshot: Snapshot, data: bytes, attachments: Sequence[bytes]
+) -> PayloadVerdict:
+    """Validate the data by the event's schema; binary data is accepted only where there is none."""
     if event is None or event.schema is None:
-        return True
-    return not attachments and snapshot.payloads[event.schema].holds(data)
+        return PayloadVerdict.VALID
+    if attachments:
+        return PayloadVerdict.INVALID
+    return snapshot.payloads[event.schema].validate(data)
 
 
 def _make_grant(
@@ -254,11 +281,12 @@ def _make_grant(
         largest=inf if limits.message_size is None else limits.message_size,
         volatile=event.volatile,
         valid_until=valid_until,
+        validate=None if event.schema is None else snapshot.payloads[event.schema].validate,
     )
-    if (
-        membership is not None
-        and event.schema is None
-        and (session.bytes, membership.own_messages, membership.own_bytes) == (None, None, None)
+    if membership is not None and (session.bytes, membership.own_messages, membership.own_bytes) == (
+        None,
+        None,
+        None,
     ):
         membership.remember(event.name, grant)
     return grant

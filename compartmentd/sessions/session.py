@@ -6,8 +6,11 @@ parked; a parked session is in the members of no room. A room without members is
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from compartmentd.configuration.payloads.validator import PayloadVerdict
 from compartmentd.names import NamespaceName, RoomName, SessionId, Subject
 from compartmentd.policy.model import Limits, RoomTemplate
 from compartmentd.policy.principal import Principal
@@ -30,6 +33,7 @@ class Grant(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     It is made from an `Allow` of `decide` and dies with the snapshot, the membership and the principal that it
     was made for. `head` and `tail` are the bytes around the data of the outgoing packet. Requests of at most
     `largest` bytes are within the size that is allowed, those of at most `shallow` bytes within the nesting.
+    `validate` checks the data against the event's schema, if it has one.
     """
 
     head: bytes
@@ -38,6 +42,7 @@ class Grant(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     shallow: int
     volatile: bool
     valid_until: float
+    validate: Callable[[bytes], PayloadVerdict] | None
 
 
 _NO_GRANTS: dict[str, Grant] = {}

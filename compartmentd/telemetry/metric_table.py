@@ -98,6 +98,9 @@ METRICS: Mapping[str, Description] = {
     "messages_published": Description("counter", "Messages that were allowed."),
     "deliveries": Description("counter", "Messages times their recipients."),
     "deliveries_dropped": Description("counter", "Volatile messages not sent to clients that were behind."),
+    "payloads_too_costly": Description(
+        "counter", "Messages refused because validating their data could have taken too long."
+    ),
     # Tokens and keys
     "token_memory_entries": Description("gauge", "Verified tokens in the cache."),
     "token_memory_limit": Description("gauge", "The capacity of the cache of verified tokens."),

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from compartmentd.configuration.compiler.load import load
-from compartmentd.configuration.payload_validator import PayloadSchema
+from compartmentd.configuration.payloads.validator import PayloadValidator, PayloadVerdict
 from compartmentd.names import EntryName, NamespaceName, RoomName, Subject
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Connect, Decision, Facts, Join, Publish
@@ -73,9 +73,8 @@ class Session:
         facts = Facts(memberships=frozenset(self.rooms))
         declared = self.events(room).get(event)
         if data and declared is not None and declared.schema is not None:
-            holds = PayloadSchema(self.rules.policy.schemas[declared.schema]).holds(
-                json.dumps(data["data"]).encode()
-            )
+            validator = PayloadValidator(self.rules.policy.schemas[declared.schema])
+            holds = validator.validate(json.dumps(data["data"]).encode()) is PayloadVerdict.VALID
             facts = Facts(memberships=frozenset(self.rooms), payload_holds=lambda: holds)
         return self.ask(Publish(self.namespace, None if room is None else RoomName(room), event), facts)
 

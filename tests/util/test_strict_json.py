@@ -6,7 +6,16 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.util.strict_json import MAX_DEPTH, JsonError, NotJson, NotStrict, read_object, read_value
+from compartmentd.util.strict_json import (
+    MAX_DEPTH,
+    JsonError,
+    NotJson,
+    NotStrict,
+    decode,
+    names_a_member_twice,
+    read_object,
+    read_value,
+)
 
 GOOD = [
     (b"{}", {}),
@@ -120,3 +129,43 @@ def test_another_depth_may_be_asked_for() -> None:
     assert read_value(data, max_depth=64) == json.loads(data)
     with pytest.raises(NotStrict, match=r"^is nested deeper than 63 levels$"):
         read_value(data, max_depth=63)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
+    ).map(json.dumps)
+    | st.sampled_from(['"\\ud800"', "1e400", "9" * 400, "[1,", "NaN", '{"a":1,"a":2}', "1.0e+20", "2E99"])
+)
+def test_text_with_large_exponents_is_read_by_another_parser_that_says_the_same(value: str) -> None:
+    short = f'[{value},"e99"]'.encode()
+    long = short + b" " * 1100
+    try:
+        expected = decode(short) if len(short) < 1000 else None
+    except JsonError as error:
+        with pytest.raises(type(error)):
+            decode(long)
+    else:
+        assert expected is None or repr(decode(long)) == repr(expected)
+
+
+@pytest.mark.parametrize("number", ["1e300", "1.7976931348623157e308", "5E-324", "1e23"])
+def test_numbers_with_large_exponents_take_no_time(number: str) -> None:
+    text = f"[{','.join([number] * 30_000)}]".encode()
+    started = time.process_time()
+    assert len(decode(text)) == 30_000
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "twice"),
+    [
+        (b'{"a":1,"a":1}', True),
+        (b'[{"b":{"a":1,"\\u0061":2}}]', True),
+        (b'[{"a":1},{"a":1}]', False),
+        (b"1", False),
+    ],
+)
+def test_names_a_member_twice(text: bytes, twice: bool) -> None:
+    assert names_a_member_twice(text) is twice

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
+from math import isinf
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
 from compartmentd.configuration.compiler.files_used import FilesUsed, beside, reason_of
 from compartmentd.configuration.compiler.report import Report
+from compartmentd.configuration.payloads.budget import IntricateError
+from compartmentd.configuration.payloads.cost import InPlaceCycleError
+from compartmentd.configuration.payloads.parts import (
+    REFERENCES,
+    Part,
+    Pointer,
+    Schema,
+    UnresolvedError,
+    target,
+    walk,
+    whole,
+)
+from compartmentd.configuration.payloads.validator import PayloadValidator, build_validator
 from compartmentd.document.node import Node
 from compartmentd.document.scalars import LARGEST, SMALLEST
 from compartmentd.util.regex import find_pattern_error
@@ -21,10 +32,22 @@ from compartmentd.util.regex import find_pattern_error
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MAX_DEPTH = 64
 _MOST_DIGITS = 20
+_FEW_VALUES = 500
+"""What any schema should be able to validate: as many values as 10 KiB of usual data hold."""
+
+
+_SIMPLER = (
+    "tell the branches of `anyOf` and `oneOf` apart by `type`, or by a required property with a `const` of its own "
+    "in each"
+)
 
 
 class _UnusableError(Exception):
-    """Why a file is no usable payload schema."""
+    """Why a file is no usable payload schema, and what to do about it."""
+
+    def __init__(self, message: str, help_: str = "") -> None:
+        super().__init__(message)
+        self.help = help_
 
 
 class PayloadSchemas:
@@ -46,7 +69,7 @@ class PayloadSchemas:
     def _load(self, path: str, node: Node) -> None:
         self.files.use("schema", path, node.span)
         try:
-            self.schemas[path] = _usable(self.files.read(path))
+            self.schemas[path], validator = _usable(self.files.read(path))
         except OSError as error:
             self._refused.add(path)
             self.report.error(
@@ -57,24 +80,52 @@ class PayloadSchemas:
             )
         except _UnusableError as error:
             self._refused.add(path)
-            self.report.error(node.span, "schema-file.invalid", f"schema `{path}`: {error}")
+            self.report.error(node.span, "schema-file.invalid", f"schema `{path}`: {error}", error.help)
+        else:
+            if validator.values < _FEW_VALUES:
+                self.report.warning(
+                    node.span,
+                    "schema-file.costly",
+                    f"schema `{path}`: data of more than {validator.values} values may be refused, since "
+                    "validating it could take too long",
+                    _SIMPLER,
+                )
 
 
-def _usable(raw: bytes) -> object:
+def _usable(raw: bytes) -> tuple[Schema, PayloadValidator]:
     schema = _read(raw)
     if not isinstance(schema, dict | bool):
         raise _UnusableError("a schema is a JSON object")
-    parts = list(_parts(schema))
-    _check_form(schema)
-    for part in parts:
-        _check_part(part)
-    _check_references(schema, parts)
-    return schema
+    _check_values(schema)
+    _check_form(schema, ())
+    root = whole(schema)
+    try:
+        _check_parts(root)
+        return schema, PayloadValidator(schema)
+    except UnresolvedError as error:
+        keyword = error.pointer[-1]
+        raise _UnusableError(
+            f"`{keyword}: {error.reference}` is not in the file, and nothing is fetched"
+        ) from None
+    except InPlaceCycleError as error:
+        raise _UnusableError(
+            f"`{_path(error.pointer)}` applies a schema to the same value without end"
+        ) from None
+    except IntricateError:
+        raise _UnusableError("it is too intricate to bound the time that it takes", _SIMPLER) from None
+    except ValueError as error:
+        raise _UnusableError(f"it cannot be used: {str(error).splitlines()[0][:160]}") from None
 
 
 def _read(raw: bytes) -> Any:
     try:
-        return json.loads(raw, object_pairs_hook=_once, parse_int=_integer, parse_constant=_no_constant)
+        return json.loads(
+            raw,
+            object_pairs_hook=_once,
+            parse_int=_integer,
+            parse_float=_fraction,
+            parse_constant=_no_constant,
+        )
     except UnicodeDecodeError:
         raise _UnusableError("not UTF-8") from None
     except RecursionError:
@@ -98,51 +149,68 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
+def _fraction(digits: str) -> float:
+    value = float(digits)
+    if isinf(value):
+        raise _UnusableError(f"`{digits[:40]}` is larger than any number can be")
+    return value
+
+
 def _no_constant(name: str) -> Any:
     raise _UnusableError(f"`{name}` is not JSON")
 
 
-def _check_form(schema: Any) -> None:
-    try:
-        # Without formats: the library would try patterns with Python's `re`, which is not what will match.
-        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
-    except SchemaError as error:
-        where = "/".join(map(str, error.absolute_path)) or "the top"
-        raise _UnusableError(f"`{where}` does not have the form that JSON Schema gives it") from None
-
-
-def _parts(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
+def _check_values(value: Any, depth: int = 0) -> None:
     if depth > _MAX_DEPTH:
         raise _UnusableError(f"nested more than {_MAX_DEPTH} deep")
     if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
         raise _UnusableError("a text holds half a surrogate pair")
-    if isinstance(value, dict):
-        yield value
     if isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _parts(part, depth + 1)
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_values(inner, depth + 1)
 
 
-def _check_part(part: dict[str, Any]) -> None:
-    dialect = part.get("$schema", _DIALECT)
-    if isinstance(dialect, str) and dialect.rstrip("#") != _DIALECT:
+def _check_form(schema: Any, pointer: Pointer) -> None:
+    try:
+        # Without formats: the library would try patterns with Python's `re`, which is not what will match.
+        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
+    except SchemaError as error:
+        where = _path((*pointer, *error.absolute_path)) or "the top"
+        raise _UnusableError(f"`{where}` does not have the form that JSON Schema gives it") from None
+
+
+def _check_parts(root: Part) -> None:
+    """Check every part, and what references lead to outside of the places where schemas stand."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        entry = waiting.pop()
+        if id(entry.schema) in seen:
+            continue
+        if entry is not root:
+            _check_form(entry.schema, entry.pointer)
+        for part in walk(entry):
+            seen.add(id(part.schema))
+            if isinstance(part.schema, Mapping):
+                _check_part(part, part.schema)
+                waiting += (target(part, keyword) for keyword in REFERENCES if keyword in part.schema)
+
+
+def _check_part(part: Part, schema: Mapping[str, Any]) -> None:
+    if schema.get("$schema", _DIALECT).rstrip("#") != _DIALECT:
         raise _UnusableError(f"`$schema` must be {_DIALECT}")
-    patterns = part.get("patternProperties", {})
-    for pattern in (part.get("pattern"), *(patterns if isinstance(patterns, dict) else ())):
-        if isinstance(pattern, str) and (wrong := find_pattern_error(pattern)) is not None:
+    for pattern in (schema.get("pattern"), *schema.get("patternProperties", ())):
+        if pattern is None:
+            continue
+        if (wrong := find_pattern_error(pattern)) is not None:
             raise _UnusableError(f"`{pattern}` is not an RE2 pattern: {wrong}")
+        try:
+            build_validator({"pattern": pattern})
+        except ValueError:
+            raise _UnusableError(
+                f"`{_path(part.pointer)}`: `{pattern}` is not a pattern of Rust's `regex`, which will match it"
+            ) from None
 
 
-def _check_references(schema: Any, parts: Iterable[dict[str, Any]]) -> None:
-    """Look every reference up, so that none fails, or reaches out, while a client waits."""
-    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
-    for part in parts:
-        for keyword in ("$ref", "$dynamicRef"):
-            reference = part.get(keyword)
-            if isinstance(reference, str):
-                try:
-                    resolver.lookup(reference)
-                except Unresolvable:
-                    raise _UnusableError(
-                        f"`{keyword}: {reference}` is not in the file, and nothing is fetched"
-                    ) from None
+def _path(pointer: Pointer) -> str:
+    return "/".join(map(str, pointer))

@@ -36,7 +36,7 @@ def refusal(schema: bytes) -> str | None:
         b'{"$defs": {"n": {"$anchor": "here"}}, "$ref": "#here"}',
         b'{"properties": {"$ref": {"type": "string"}, "pattern": {"type": "string"}}}',
         b'{"items": {"$ref": "#"}}',
-        b'{"maximum": 1e400}',
+        b'{"type": "object", "properties": {"const": {"const": {"$ref": "http://127.0.0.1:1/"}}}}',
     ],
 )
 def test_usable(schema):
@@ -70,6 +70,11 @@ def test_usable(schema):
         (b'{"maximum": 18446744073709551616}', "64 bits"),
         (b'{"maximum": ' + b"9" * 5000 + b"}", "64 bits"),
         (b'{"maximum": NaN}', "not JSON"),
+        (b'{"maximum": 1e400}', "larger than any number"),
+        (b'{"pattern": "\\\\Qa.b\\\\E"}', "Rust"),
+        (b'{"$ref": "#"}', "without end"),
+        (b'{"$ref": "#/x/y", "x": {"y": {"type": "strng"}}}', "does not have the form"),
+        (b'{"$ref": "#/x/y", "x": {"y": {"pattern": "(?=a)"}}}', "RE2"),
         (b'{"const": "\\ud800"}', "surrogate"),
         (b'{"not": ' * 200 + b"{}" + b"}" * 200, "nested"),
         (b"[" * 100_000, "nested"),

@@ -1,0 +1,1 @@
+"""Payloads of events: validated against JSON Schemas, fast and in bounded time."""
