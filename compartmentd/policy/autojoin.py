@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from enum import Enum
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from compartmentd.names import NamespaceName, RoomName
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
-from compartmentd.policy.decision import Decision, Facts, Join
+from compartmentd.policy.decision import NO_ANSWERS, Answers, Decision, Facts, Join, Pending, Question
 from compartmentd.policy.model import IntegerParam, Param, RoomTemplate
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.rules.combinators import find_earliest
@@ -33,6 +34,7 @@ class Why(Enum):
     FULL = "full"
     SURPLUS = "surplus"
     DECLINED = "declined"
+    UNDECIDED = "undecided"
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -50,6 +52,8 @@ class Added(msgspec.Struct, frozen=True):
     joined: tuple[tuple[RoomName, Decision], ...]
     skipped: tuple[Skipped, ...]
     valid_until: float | None
+    questions: tuple[Question, ...] = ()
+    """What has to be answered before the rooms that are skipped as undecided can be joined."""
 
 
 _NOTHING = Added((), (), None)
@@ -64,6 +68,7 @@ def joins(
     now: float,
     declined: Collection[str],
     occupancy: Callable[[str], int],
+    answers: Answers = NO_ANSWERS,
 ) -> Added:
     """Find the rooms to join beside those that are `kept`; never one of `declined`."""
     if not rules.list_auto_joined(namespace):
@@ -78,7 +83,7 @@ def joins(
             wanted[room] = template
 
     def ask(room: RoomName) -> Decision:
-        facts = Facts(memberships=members.keys(), occupancy=occupancy(room))
+        facts = Facts(memberships=members.keys(), occupancy=occupancy(room), answers=answers)
         return decide(rules, who, Join(namespace, room, by_server=True), facts, now)
 
     behind = {room for room, template in wanted.items() if rules.depends_on_membership(namespace, template)}
@@ -87,7 +92,14 @@ def joins(
         if not decision.allowed:
             skipped.append(Skipped(wanted[room].name, _why(decision), room, decision))
     joined = tuple((room, decisions[room]) for room in members if room in decisions)
-    return Added(joined, tuple(skipped), find_earliest(each.valid_until for each in decisions.values()))
+    outcomes = [decision.outcome for decision in decisions.values()]
+    questions = [each.questions for each in outcomes if isinstance(each, Pending)]
+    return Added(
+        joined,
+        tuple(skipped),
+        find_earliest(each.valid_until for each in decisions.values()),
+        tuple(dict.fromkeys(chain.from_iterable(questions))),
+    )
 
 
 def _ask_all(
@@ -114,6 +126,8 @@ def _ask_all(
 
 
 def _why(decision: Decision) -> Why:
+    if isinstance(decision.outcome, Pending):
+        return Why.UNDECIDED
     if decision.code is Code.ROOM_FULL:
         return Why.FULL
     return Why.SURPLUS if decision.code is Code.TOO_MANY else Why.DENIED

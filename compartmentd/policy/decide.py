@@ -5,7 +5,9 @@ The checks run in this order, and the first that fails gives the code:
     token of this namespace, not expired · shape of the request · rate · template · membership
     the room's own rate · event · size · rule · payload schema · too_many · room_full
 
-It is total: whatever it is given, it returns a decision, and what it cannot decide it refuses.
+It is total: whatever it is given, it returns a decision, and what it cannot decide it refuses. Where a rule needs
+answers from outside, and they can matter, the decision is `Pending` with the questions: the caller gets the answers
+and decides again, with them among the facts. A question that was asked in vain makes it `unavailable`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from compartmentd.policy.decision import (
     Deny,
     Facts,
     Join,
+    Outcome,
+    Pending,
     Publish,
     Reason,
     Request,
@@ -47,7 +51,9 @@ def decide(rules: Ruleset, who: Principal, request: Request, facts: Facts, now: 
     A namespace that is not declared is refused like a rule that does not hold.
     """
     try:
-        return _Case(rules, EvaluationContext(rules.compiled_rules, who, now), facts).decide(request)
+        return _Case(
+            rules, EvaluationContext(rules.compiled_rules, who, now, answers=facts.answers), facts
+        ).decide(request)
     except Exception:  # noqa: BLE001 - an error while deciding is a refusal, whatever it was
         return _UNDECIDED
 
@@ -223,9 +229,13 @@ class _Case(msgspec.Struct, gc=False):
         self, verdict: Verdict, reasons: tuple[Reason, ...], judged: Sequence[tuple[Rule, Verdict]]
     ) -> Decision:
         """Decide by a verdict, which comes of what was `judged`."""
-        outcome: Allow | Deny = self.allow
+        outcome: Outcome = self.allow
         if verdict.truth is not Truth.TRUE:
-            outcome = Deny(self._code(verdict, judged))
+            pendency = verdict.pendency
+            if pendency is not None and pendency.to_hold:
+                outcome = Pending(pendency.to_hold)
+            else:
+                outcome = Deny(self._code(verdict, judged))
         until, ends_at = verdict.until, self.context.who.ends_at
         if until is None or (ends_at is not None and ends_at < until):
             until = ends_at
@@ -238,6 +248,8 @@ class _Case(msgspec.Struct, gc=False):
                 return Code.RULE_DENIED
         if self.context.who.subject is None:
             return Code.TOKEN_MISSING
+        if verdict.pendency is not None and verdict.pendency.could_hold:
+            return Code.UNAVAILABLE
         return Code.SCOPE_MISSING if verdict.scopes_alone else Code.RULE_DENIED
 
     # --- refusals beside the rule ---

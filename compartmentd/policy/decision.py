@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from typing import Literal, TypeAlias
 
@@ -78,6 +78,12 @@ def _always() -> bool:
     return True
 
 
+Answers: TypeAlias = Mapping["Question", bool | None]
+"""The answers to questions; `None` for one that was asked in vain. What is missing has not been asked."""
+
+NO_ANSWERS: Answers = {}
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the core cannot know by itself; each has the value that refuses nothing where it does not apply.
 
@@ -85,7 +91,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     whether the data fits the event's schema; it is called only where all earlier checks passed, and an
     exception from it counts as not fitting. `within_room_rate` is of the room's own rates, which are checked
     right after template and membership. `occupancy` counts the members of the asked room; `sessions` counts
-    the user's sessions in the namespace before this one.
+    the user's sessions in the namespace before this one. `answers` are those to the questions of a decision that
+    was `Pending`.
     """
 
     well_formed: bool = True
@@ -96,6 +103,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     payload_holds: Callable[[], bool] = _always
     sessions: int = 0
     occupancy: int = 0
+    answers: Answers = NO_ANSWERS
 
 
 class Allow(msgspec.Struct, frozen=True, gc=False):
@@ -112,7 +120,10 @@ class Deny(msgspec.Struct, frozen=True, gc=False):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What has to be asked outside before the request can be decided (a hook, a ticket, a shared count)."""
+    """A question that has to be answered from outside before a request can be decided: a hook, a ticket, a count.
+
+    `name` tells one question of its kind from the others of the same decision.
+    """
 
     kind: str
     name: str

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from compartmentd.policy.autojoin import Why
 from compartmentd.policy.codes import Code
 from compartmentd.policy.model import Limits, RoomTemplate
 from compartmentd.policy.principal import ANONYMOUS, Principal
 from compartmentd.policy.reconcile import Held, Judgement, judge, judge_dependents, judge_memberships
 from compartmentd.policy.ruleset import Ruleset
 from tests.support.policies import HALL, NOW, join, person, ruleset, template
+from tests.support.questions import install, question
 
 ANN = person("ann", scope="read", teams=["red", "blue"], n=7)
 
@@ -266,3 +268,79 @@ def test_a_room_lost_by_the_client_and_named_by_a_claim_is_joined_by_the_server(
     judgement = judged(rules, ANN, *held("desk"))
     assert rooms_of(judgement.lost) == ["desk"]
     assert rooms_of(judgement.joined) == ["desk"]
+
+
+# --- what cannot be decided yet ---
+
+
+@pytest.fixture
+def asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch)
+
+
+A, B = question("a"), question("b")
+
+
+@pytest.mark.usefixtures("asking")
+def test_a_question_on_the_way_evicts_nobody() -> None:
+    rules = ruleset(
+        template("x", join={"scope": "ask:a"}),
+        template("on x", join={"member_of": "x"}),
+        template("y", join={"all": [{"scope": "ask:a"}, {"scope": "ask:b"}]}),
+        template("plain"),
+        template("closed", join={"scope": "owner"}),
+    )
+    rooms = held("x", "on x", "y", "plain", "closed")
+    judgement = judged(rules, ANN, *rooms)
+    assert judgement.kept == ("on x", "plain")
+    assert judgement.undecided == ("x", "y")
+    assert judgement.questions == (A, B)
+    assert rooms_of(judgement.lost) == ["closed"]
+    answered = judged(rules, ANN, *rooms, answers={A: True, B: False})
+    assert answered.kept == ("x", "on x", "plain")
+    assert rooms_of(answered.lost) == ["y", "closed"]
+    assert (answered.undecided, answered.questions) == ((), ())
+    in_vain = judged(rules, ANN, *rooms, answers={A: None, B: True})
+    assert [(room, decision.code) for room, decision in in_vain.lost] == [
+        ("x", Code.UNAVAILABLE),
+        ("y", Code.UNAVAILABLE),
+        ("closed", Code.SCOPE_MISSING),
+        ("on x", Code.RULE_DENIED),
+    ]
+
+
+@pytest.mark.usefixtures("asking")
+def test_a_session_whose_connect_rule_asks_keeps_all_until_it_is_answered() -> None:
+    rules = ruleset(template("x"), template("y", auto_join={}), connect={"scope": "ask:a"})
+    judgement = judged(rules, ANN, *held("x"))
+    assert not judgement.connect.allowed
+    assert judgement.undecided == ("x",)
+    assert judgement.questions == (A,)
+    assert (judgement.kept, judgement.lost, judgement.joined) == ((), (), ())
+    answered = judged(rules, ANN, *held("x"), answers={A: True})
+    assert answered.connect.allowed
+    assert (answered.kept, rooms_of(answered.joined)) == (("x",), ["y"])
+    assert judged(rules, ANN, *held("x"), answers={A: None}).connect.code is Code.UNAVAILABLE
+
+
+@pytest.mark.usefixtures("asking")
+def test_auto_join_waits_for_answers() -> None:
+    rules = ruleset(template("x", join={"scope": "ask:a"}, auto_join={}))
+    judgement = judged(rules, ANN)
+    assert judgement.joined == ()
+    assert [(each.room, each.why) for each in judgement.skipped] == [("x", Why.UNDECIDED)]
+    assert judgement.questions == (A,)
+    assert rooms_of(judged(rules, ANN, answers={A: True}).joined) == ["x"]
+
+
+@pytest.mark.usefixtures("asking")
+def test_what_depends_on_an_undecided_membership_is_kept_with_it() -> None:
+    rules = ruleset(
+        template("x", join={"all": [{"member_of": "root"}, {"scope": "ask:a"}]}),
+        template("z", join={"member_of": "x"}),
+        template("root"),
+    )
+    left = judge_dependents(rules, HALL, ANN, held("root", "x", "z"), now=NOW)
+    assert (left.kept, left.undecided, left.lost) == (("root", "z"), ("x",), ())
+    left = judge_dependents(rules, HALL, ANN, held("root", "x", "z"), now=NOW, answers={A: False})
+    assert rooms_of(left.lost) == ["x", "z"]

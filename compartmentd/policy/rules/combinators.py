@@ -18,6 +18,7 @@ from compartmentd.policy.decision import Reason, Truth
 from compartmentd.policy.model import All, AnyOf, Named, Not, Rule
 from compartmentd.policy.rules.conditions import CONDITIONS
 from compartmentd.policy.rules.context import CompiledRule, EvaluationContext, Verdict, build_unknown_verdict
+from compartmentd.policy.rules.questions import of_all, of_any
 from compartmentd.problems import Span
 
 TRUE, FALSE, UNKNOWN = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
@@ -85,7 +86,11 @@ def combine_all(verdicts: Sequence[Verdict], text: str, span: Span) -> Verdict:
     if len(verdicts) == 1:
         (only,) = verdicts
         return Verdict(
-            only.truth, Reason(text, only.truth, span, (only.reason,)), only.scopes_alone, only.until
+            only.truth,
+            Reason(text, only.truth, span, (only.reason,)),
+            only.scopes_alone,
+            only.until,
+            only.pendency,
         )
     to_blame = [verdict for verdict in verdicts if verdict.truth is not TRUE]
     if not to_blame:
@@ -102,6 +107,7 @@ def combine_all(verdicts: Sequence[Verdict], text: str, span: Span) -> Verdict:
         _find_latest(verdict.until for verdict in false)
         if false
         else find_earliest([v.until for v in verdicts]),
+        None if false else of_all(verdict.pendency for verdict in to_blame),
     )
 
 
@@ -152,7 +158,7 @@ class _Named:
         body = context.evaluate_named(self.rule.name)
         if self.verdict is None or self.body is not body:
             reason = Reason(f"rule {self.rule.name}", body.truth, self.rule.span, (body.reason,))
-            self.verdict = Verdict(body.truth, reason, body.scopes_alone, body.until)
+            self.verdict = Verdict(body.truth, reason, body.scopes_alone, body.until, body.pendency)
             self.body = body
         return self.verdict
 
@@ -218,6 +224,7 @@ class _Any:
             Reason("any", truth, self.rule.span, tuple([verdict.reason for verdict in verdicts])),
             bool(truths) and False not in [verdict.scopes_alone for verdict in verdicts],
             find_earliest([verdict.until for verdict in verdicts]),
+            of_any(verdict.pendency for verdict in verdicts if verdict.truth is UNKNOWN),
         )
 
 
@@ -234,7 +241,9 @@ class _Not:
     def evaluate(self, context: EvaluationContext) -> Verdict:
         part = self.part.evaluate(context)
         truth = _NEGATED[part.truth]
-        return Verdict(truth, Reason("not", truth, self.rule.span, (part.reason,)), until=part.until)
+        reason = Reason("not", truth, self.rule.span, (part.reason,))
+        pendency = None if part.pendency is None else part.pendency.negated()
+        return Verdict(truth, reason, until=part.until, pendency=pendency)
 
 
 _RULES: dict[type, Callable[..., CompiledRule]] = {

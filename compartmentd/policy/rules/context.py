@@ -7,10 +7,11 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from compartmentd.policy.decision import Reason, Truth
+from compartmentd.policy.decision import NO_ANSWERS, Answers, Reason, Truth
 from compartmentd.policy.model import Filled, Rule, Text, Value
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.rules.comparisons import Readings
+from compartmentd.policy.rules.questions import Pendency
 from compartmentd.policy.templates.matching import NO_PARAMETERS, Signature
 
 
@@ -25,6 +26,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     reason: Reason
     scopes_alone: bool = False
     until: float | None = None
+    pendency: Pendency | None = None
+    """How an unknown rule depends on questions, if it does."""
 
 
 class CompiledRule(Protocol):
@@ -68,6 +71,7 @@ class EvaluationContext(msgspec.Struct, gc=False):
     signature: Signature = NO_PARAMETERS
     values: tuple[str, ...] = ()
     verdicts: dict[str, Verdict] | None = None
+    answers: Answers = NO_ANSWERS
 
     def get_value(self, name: str) -> str:
         """Return a parameter's value; raises `ValueError` if there is no parameter of that name."""
