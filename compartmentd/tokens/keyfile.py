@@ -13,8 +13,6 @@ from typing import Any
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorithm
@@ -159,9 +157,7 @@ def _read_public(entry: IssuerEntry, material: bytes) -> Key:
             "it must begin with `-----BEGIN PUBLIC KEY-----`; "
             "`openssl x509 -pubkey -noout` takes it from a certificate",
         ) from None
-    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey) or not find_algorithms(
-        key
-    ):
+    if not isinstance(key, PublicKey) or not find_algorithms(key):
         raise _Unusable("key_unreadable", "this kind of key cannot sign tokens", _FITTING_KINDS)
     return _build_public_key(entry, key, kid=None, only=None)
 
@@ -309,7 +305,7 @@ def _load_jwk(jwk: Mapping[str, Any]) -> PublicKey:
         raise _Unusable(
             "key_unreadable", "its numbers do not form a key of its kind", _AS_PUBLISHED
         ) from None
-    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey):
+    if not isinstance(key, PublicKey):
         raise _build_private_error("it is a private key")
     return key
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed448
+from msgspec import structs
 
 from compartmentd.problems import Problem
+from compartmentd.tokens import keyfile
 from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX, read_keys
 from tests.tokens.forge import (
     SECRET,
@@ -245,10 +247,32 @@ def test_no_mixing_of_a_secret_with_public_keys() -> None:
     assert keys_of(entry(kind="public_key_file", algorithms=mixed), pem(RSA))[0].algorithms == ("RS256",)
 
 
+@pytest.mark.parametrize("key", [RSA, P256, ED], ids=["rsa", "p256", "ed25519"])
+def test_a_private_key_is_refused_whatever_its_members_are_called(
+    monkeypatch: pytest.MonkeyPatch, key: Any
+) -> None:
+    """The second check, for a kind of key whose private members the first one does not know."""
+    monkeypatch.setattr(keyfile, "_PRIVATE_MEMBERS", ())
+    (problem,) = read_keys(entry(algorithms=ALL), jwks(jwk(key, key_ops=...)))
+    assert isinstance(problem, Problem)
+    assert "private key" in problem.message
+
+
 def test_no_text_form_of_a_key_holds_its_material() -> None:
     secret = keys_of(entry(kind="secret_file"), SECRET)[0]
     assert SECRET.decode() not in f"{secret} {secret!r} {secret.thumbprint} {[secret]}"
     assert "corp" in repr(secret)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"kid": "other"}, {"algorithms": ("PS256",)}, {"thumbprint": "x"}, {"issuer": "https://x.example"}],
+)
+def test_a_key_is_identified_by_all_that_decides_about_a_token(changed: dict[str, Any]) -> None:
+    (key,) = keys_of(entry(kind="public_key_file"), pem(RSA))
+    again = keys_of(entry(kind="public_key_file"), pem(RSA))[0]
+    assert key.identity == again.identity
+    assert structs.replace(key, **changed).identity != key.identity
 
 
 def test_thumbprints_of_secrets_differ_and_are_no_plain_hash() -> None:

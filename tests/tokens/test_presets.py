@@ -133,3 +133,33 @@ def test_a_vendor_is_known_by_a_host_of_its_own(issuer: str, name: str | None) -
 )
 def test_where_the_discovery_document_is(name: str, issuer: str, below: str) -> None:
     assert PRESETS[name].get_discovery_base(issuer) == below
+
+
+@pytest.mark.parametrize(
+    ("name", "audience", "issuer", "message"),
+    [
+        ("firebase", "my-project", "https://securetoken.google.com/my-project", None),
+        (
+            "firebase",
+            "other",
+            "https://securetoken.google.com/my-project",
+            "the project that `issuer` ends with",
+        ),
+        ("keycloak", "account", "https://id.example.com/realms/a", "nearly every token of a realm"),
+        ("keycloak", "accounting", "https://id.example.com/realms/a", None),
+        ("auth0", "https://acme.auth0.com/userinfo", "https://acme.auth0.com/", "its own endpoint"),
+        ("auth0", "https://api.example.com/", "https://acme.auth0.com/", None),
+        ("entra", "https://graph.microsoft.com", "https://sts.windows.net/x/", "Microsoft Graph"),
+        ("entra", "00000003-0000-0000-c000-000000000000", "https://sts.windows.net/x/", "Microsoft Graph"),
+        ("entra", "api://realtime", "https://sts.windows.net/x/", None),
+    ],
+)
+def test_an_audience_that_is_never_for_this_server(
+    name: str, audience: str, issuer: str, message: str | None
+) -> None:
+    mistake = PRESETS[name].find_audience_mistake(audience, issuer)
+    assert (message is None) == (mistake is None)
+    if message is not None:
+        assert mistake is not None
+        assert message in mistake.message
+        assert mistake.help

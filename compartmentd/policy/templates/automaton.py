@@ -52,12 +52,12 @@ class Automaton:
         return known
 
     def _follow_silent_moves(self, state: int) -> set[int]:
+        # Silent moves lead only to states that were added later, so this ends.
         reached, waiting = {state}, [state]
         while waiting:
-            for target in self._silent[waiting.pop()]:
-                if target not in reached:
-                    reached.add(target)
-                    waiting.append(target)
+            targets = self._silent[waiting.pop()]
+            reached.update(targets)
+            waiting += targets
         return reached
 
     # --- building: each method takes the state to begin in and returns the state where it ends ---
@@ -129,7 +129,7 @@ class Automaton:
         """Add one path for each option; options with a common prefix share its states."""
         end = self._add_state()
         shared: dict[tuple[int, Ranges], int] = {}
-        for option in options:
+        for option in dict.fromkeys(options):
             at = state
             for ranges in option:
                 if (at, ranges) not in shared:

@@ -99,11 +99,11 @@ class _Branch:
 class Dispatch:
     """Finds the template of a room in one namespace. Immutable once built; made by `build` or `build_in_slices`."""
 
-    __slots__ = ("_build_node", "_by_name")
+    __slots__ = ("_by_name", "_tree")
 
     def __init__(self, by_name: dict[str, Match], tree: _Node) -> None:
         self._by_name = by_name
-        self._build_node = tree
+        self._tree = tree
 
     @classmethod
     def build_in_slices(cls, templates: Sequence[RoomTemplate]) -> Generator[None, None, Dispatch]:
@@ -118,7 +118,7 @@ class Dispatch:
     def iter_parts(self) -> Iterator[object]:
         """Yield the parts that can be numerous, so that they can be freed a few at a time."""
         yield from self._by_name.items()
-        waiting = [self._build_node]
+        waiting = [self._tree]
         while waiting:
             node = waiting.pop()
             yield node
@@ -131,7 +131,7 @@ class Dispatch:
         if not is_valid_room_name(room):
             return None
         # A template without parameters takes precedence.
-        return self._by_name.get(room) or self._build_node.find(room)
+        return self._by_name.get(room) or self._tree.find(room)
 
 
 def run_to_end(building: Generator[None, None, _Built]) -> _Built:

@@ -256,6 +256,11 @@ def test_a_named_rule_is_evaluated_once_however_often_it_is_used() -> None:
     assert asked == ["a"]  # without remembering it would be 3 ** levels
 
 
+def test_a_second_named_rule_of_a_decision_is_evaluated_too() -> None:
+    found = verdict({"all": [{"rule": "a"}, {"rule": "b"}]}, rules={"a": "public", "b": "nobody"})
+    assert [part.text for part in found.reason.parts] == ["rule b"]
+
+
 def test_more_rules_than_are_kept_ready_are_judged_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module_of_rules, "MAX_COMPILED_RULES", 3)
     made = context(ANN, rules={"staff": {"claim": "roles", "contains": "staff"}})

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.policy.templates.charset import (
+    MAX_CODE_POINT,
     ROOM_CHARACTERS,
     charset_from_text,
     complement,
@@ -49,6 +50,12 @@ def test_a_complement_holds_the_room_characters_that_a_set_does_not(ranges: list
         assert contains(others, code) == (
             contains(ROOM_CHARACTERS, code) and code not in members(union(ranges))
         )
+
+
+def test_a_set_up_to_the_last_code_point_has_a_complement() -> None:
+    assert complement(((0x61, MAX_CODE_POINT),)) == ((0x20, 0x60),)
+    assert complement(((0, MAX_CODE_POINT),)) == ()
+    assert complement(()) == ROOM_CHARACTERS
 
 
 def test_room_characters_are_all_but_controls_and_surrogates() -> None:

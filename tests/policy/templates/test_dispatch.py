@@ -221,3 +221,13 @@ def test_an_integer_parameter_without_integers_has_no_room() -> None:
     dispatch = Dispatch.build([none])
     for room in ("a", "a1", "a12", "a45"):
         assert dispatch.find(room) is None
+
+
+def test_the_parts_of_a_dispatch_are_its_names_and_all_nodes_of_its_tree() -> None:
+    """They are freed a few at a time, so none may be left out."""
+    plain = [template(f"lobby{i}") for i in range(3)]
+    many = [template(f"{kind}{i}:{{x}}") for kind in ("team", "case") for i in range(20)]
+    parts = list(Dispatch.build([*plain, *many]).iter_parts())
+    assert {part[0] for part in parts if isinstance(part, tuple)} == {"lobby0", "lobby1", "lobby2"}
+    readers = {part.template.name for part in parts if isinstance(part, SingleParameterReader)}
+    assert readers == {each.name for each in many}

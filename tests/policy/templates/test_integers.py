@@ -1,12 +1,18 @@
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.policy.model import IntegerParam
-from compartmentd.policy.templates.integers import LARGEST, Spelling, read_integer, spell_integers
+from compartmentd.policy.templates.integers import (
+    LARGEST,
+    Spelling,
+    find_overlapping,
+    read_integer,
+    spell_integers,
+)
 from tests.support.policies import span
 
 
@@ -66,3 +72,34 @@ def test_an_integer_has_one_spelling(text: str) -> None:
 )
 def test_an_integer_has_at_most_sixteen_digits(text: str, value: int | None) -> None:
     assert read_integer(text, integer(-LARGEST, None)) == value
+
+
+SMALL = st.tuples(st.integers(0, 12), st.integers(0, 12)).map(lambda pair: integer(min(pair), max(pair)))
+
+
+@given(
+    st.integers(1, 3).flatmap(lambda places: st.lists(st.tuples(*[SMALL] * places), min_size=1, max_size=8))
+)
+def test_overlapping_integers_are_found_as_by_comparing_each_pair(
+    several: list[tuple[IntegerParam, ...]],
+) -> None:
+    def share(one: IntegerParam, other: IntegerParam) -> bool:
+        assert one.high is not None
+        assert other.high is not None
+        return bool(set(range(one.low, one.high + 1)) & set(range(other.low, other.high + 1)))
+
+    found = [tuple(sorted(pair)) for pair in find_overlapping(several)]
+    assert sorted(found) == [
+        (left, right)
+        for (left, one), (right, other) in combinations(enumerate(several), 2)
+        if all(map(share, one, other))
+    ]
+
+
+def test_pairs_that_overlap_at_different_positions_share_nothing() -> None:
+    several = [
+        (integer(0, 5), integer(0, 1)),
+        (integer(3, 9), integer(5, 6)),
+        (integer(20, None), integer(6, 9)),
+    ]
+    assert list(find_overlapping(several)) == []

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from msgspec import structs
 
 from compartmentd.policy.model import Param, RoomTemplate
-from compartmentd.policy.templates import overlap
+from compartmentd.policy.templates import overlap, prefilter
 from compartmentd.policy.templates.charset import is_valid_room_name
 from compartmentd.policy.templates.matching import ReaderFactory
 from compartmentd.policy.templates.overlap import (
@@ -289,3 +289,37 @@ def test_a_template_that_could_be_many_does_not_spoil_the_others(monkeypatch: py
     monkeypatch.setattr(overlap, "build_automaton", walked)
     many = [template(f"t{i}:{{x}}") for i in range(3000)]
     assert shared(*many, template("file:{path}", {"path": "[a-z:/]+"})) == []
+
+
+@given(st.lists(templates(), min_size=2, max_size=12))
+def test_dividing_templates_finds_the_same_pairs_as_comparing_each(several: list[RoomTemplate]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefilter, "_FEW", len(several))
+        compared = sorted(tuple(sorted(pair)) for pair in find_compatible_pairs(several))
+        patch.setattr(prefilter, "_FEW", 0)
+        divided = sorted(tuple(sorted(pair)) for pair in find_compatible_pairs(several))
+    assert divided == compared
+
+
+def test_templates_that_are_open_at_opposite_ends_are_all_compared() -> None:
+    """No view distinguishes them: each on the left shares a room with each on the right."""
+    letters = {"x": "[a-z0-9-]+"}
+    left = [template(f"a{i}-{{x}}", letters) for i in range(10, 30)]
+    right = [template(f"{{x}}-b{i}", letters) for i in range(10, 30)]
+    pairs = {frozenset(pair) for pair in find_compatible_pairs([*left, *right])}
+    assert pairs == {frozenset({i, 20 + j}) for i in range(20) for j in range(20)}
+    room = shared(left[0], right[0])[0][2]
+    assert room.startswith("a10-")
+    assert room.endswith("-b10")
+
+
+@pytest.mark.parametrize("parts", [("a\nb",), ("", "x", "\x7f")])
+def test_a_text_with_characters_that_no_room_name_contains_matches_none(parts: tuple[str, ...]) -> None:
+    assert find_example(parts, {"x": param("x")}) is None
+
+
+def test_an_option_that_is_written_twice_is_one_option() -> None:
+    options = param("x", ["", "a", "", "a"])
+    assert find_example(text("<{x}>"), {"x": options}) == "<>"
+    twice = [template("<{x}>{y}", {"x": ["", "a", "", "a"], "y": "[b]*"})]
+    assert find_template_ambiguity(twice[0]) is None
