@@ -69,7 +69,7 @@ IMPURE_HELPERS = {
 
 THIRD_PARTY = {
     "storage": ("cryptography", "watchdog"),
-    "document": ("yaml", "jsonschema", "referencing"),
+    "document": ("yaml", "jsonschema", "jsonschema_rs", "referencing"),
     "configuration": ("jsonschema", "jsonschema_rs", "referencing"),
     "keys": ("tornado",),
     "net": ("tornado",),

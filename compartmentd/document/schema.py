@@ -26,8 +26,8 @@ from referencing import Registry
 
 from compartmentd.document.bundled import schema
 from compartmentd.document.explain import explain
+from compartmentd.document.fast_fit import FastFit
 from compartmentd.document.node import Node
-from compartmentd.document.surely import Surely
 from compartmentd.problems import Problem
 from compartmentd.util.regex import compile_pattern
 
@@ -44,6 +44,8 @@ def check(root: Node, definition: str | None = None) -> tuple[Problem, ...]:
         root: what is checked.
         definition: the name under `$defs` that it must fit, or `None` for a whole configuration.
     """
+    if _fast_fit().fits(_part(definition), root.data):
+        return ()
     groups: dict[Path, list[ValidationError]] = defaultdict(list)
     for error in _validator(definition).iter_errors(root.data):
         groups[tuple(error.absolute_path)].append(error)
@@ -66,16 +68,24 @@ def _sound(root: Node, path: Path) -> Node | None:
 
 @cache
 def _validator(definition: str | None) -> Any:
-    whole = schema()
-    part = whole if definition is None else whole["$defs"][definition]
-    return _Validator(_inlined(part, whole["$defs"], {}), registry=Registry())
+    return _Validator(_inlined(_part(definition), schema()["$defs"], {}), registry=Registry())
+
+
+@cache
+def _fast_fit() -> FastFit:
+    return FastFit(schema()["$defs"])
+
+
+def _part(definition: str | None) -> Any:
+    return schema() if definition is None else schema()["$defs"][definition]
 
 
 def _inlined(part: Any, definitions: Mapping[str, Any], done: dict[str, dict[str, Any]]) -> Any:
     """Return a schema with what it refers to in place of each reference; a rule then holds itself.
 
     Every reference of our schema is to its own `$defs`, and what stands beside it is for readers only.
-    Looking each up again for every value of the file would take a third of the time of a check.
+    Looking each up again for every value of the file would take a third of the time of a check. `x-additional` is
+    the schema of additional properties as it is written.
     """
     if isinstance(part, list):
         return [_inlined(item, definitions, done) for item in part]
@@ -84,6 +94,8 @@ def _inlined(part: Any, definitions: Mapping[str, Any], done: dict[str, dict[str
     name = part.get("$ref", "").removeprefix(_LOCAL)
     if not name:
         copy = {key: _inlined(value, definitions, done) for key, value in part.items() if key != "$defs"}
+        if isinstance(part.get("additionalProperties"), dict):
+            copy["x-additional"] = part["additionalProperties"]
         if "required" in part and "properties" in part:
             copy["x-about"] = {key: part["properties"][key]["description"] for key in part["required"]}
         return copy
@@ -122,19 +134,18 @@ def _choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -
 
 
 def _additional(validator: Any, wanted: Any, instance: Any, part: Any) -> Errors:
-    # What grows in a file stands under names: namespaces, rooms, rules. The library gets what may hold a mistake.
+    # What grows in a file stands under names: namespaces, rooms, rules. The library gets what holds a mistake.
     if wanted is not False and validator.is_type(instance, "object"):
         known = part.get("properties", ())
         instance = {
             name: value
             for name, value in instance.items()
-            if name in known or not _SURELY.fits(wanted, value)
+            if name in known or not _fast_fit().fits(part["x-additional"], value)
         }
     yield from _LIBRARY["additionalProperties"](validator, wanted, instance, part) or ()
 
 
 _LIBRARY = Draft202012Validator.VALIDATORS
-_SURELY = Surely()
 
 _Validator: Any = extend(  # type: ignore[no-untyped-call]  # the library's stubs leave it untyped
     Draft202012Validator,
