@@ -21,7 +21,7 @@ async def drain(server: SocketServer, hub: Hub, seconds: float, stop: Stop, *, l
 
     With `linger` clients that have just been accepted are served for another `HANDING_OVER` seconds.
     """
-    draining = server.draining(seconds, partial(_say_goodbye, hub))
+    draining = server.drain(seconds, partial(_say_goodbye, hub))
     if linger and seconds:
         server.stop_accepting()
         await asyncio.sleep(HANDING_OVER)

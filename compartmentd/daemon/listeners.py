@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from compartmentd.configuration.settings import Configuration, ServerSettings
-from compartmentd.net.admin_socket import admin_socket_path, prepare_private, temporary_directory
-from compartmentd.net.bind import Passed, bind, bind_unix, unlink
+from compartmentd.net.admin_socket import admin_socket_path, find_temporary_directory, prepare_private
+from compartmentd.net.bind import Passed, bind, bind_unix, remove_socket_file
 from compartmentd.transport.options import ServerOptions
 from compartmentd.util.listen_address import ListenAddress, UnixAddress
 
@@ -53,12 +53,12 @@ class Listeners:
     def unlink_public(self) -> None:
         """Remove the files of the public unix sockets, so that nobody comes to a daemon that ends."""
         for sock in self._own.intersection(self.public):
-            unlink(sock)
+            remove_socket_file(sock)
 
     def unlink_all(self) -> None:
         """Remove the files of all unix sockets; before they are closed, since a closed socket has lost its name."""
         for sock in self._own:
-            unlink(sock)
+            remove_socket_file(sock)
 
 
 def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, str]) -> list[socket.socket]:
@@ -74,7 +74,7 @@ def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, s
 
 def _bind_default(environ: Mapping[str, str]) -> socket.socket:
     """Bind the admin socket that a user's daemons have where they declare none: room for one of them."""
-    path = admin_socket_path((), environ, os.getuid(), temporary_directory())
+    path = admin_socket_path((), environ, os.getuid(), find_temporary_directory())
     prepare_private(path, os.getuid())
     other = Path(path).with_name("second.sock")
     advice = f'a second daemon needs an admin socket of its own: `server: {{admin: ["unix:{other}"]}}`'

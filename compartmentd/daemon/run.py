@@ -45,7 +45,7 @@ from compartmentd.http.admin import AdminServer
 from compartmentd.http.admin.development import DaemonDevelopment
 from compartmentd.http.logout import backchannel
 from compartmentd.http.metrics import Metrics, Sources
-from compartmentd.net.bind import passed_sockets
+from compartmentd.net.bind import take_passed_sockets
 from compartmentd.sessions.hub import Hub
 from compartmentd.storage.generations import GenerationStore
 from compartmentd.telemetry.decision_feed import DecisionFeed
@@ -94,7 +94,7 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
         development=development,
         last_good=last_good,
         environ=environ,
-        passed=passed_sockets(os.environ, os.getpid()),
+        passed=take_passed_sockets(os.environ, os.getpid()),
     )
     notifier = Notifier.of(os.environ, os.getpid())
     # A watchdog ends a process that hangs by SIGABRT: the log then has where it hung.

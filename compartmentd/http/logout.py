@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl
 from tornado.http1connection import HTTP1Connection
 from tornado.web import stream_request_body
 
-from compartmentd.net.addresses import network_of
+from compartmentd.net.addresses import find_network
 from compartmentd.net.quiet_handler import QuietHandler
-from compartmentd.transport.requests import client_address
+from compartmentd.transport.requests import find_client_address
 from compartmentd.util.ratelimit import KeyedBuckets
 
 PATH = "/backchannel-logout"
@@ -50,7 +50,7 @@ class LogoutReceiver(Protocol):
 
 
 class Failures:
-    """Refused requests by address; those of one IPv6 network are one (`network_of`)."""
+    """Refused requests by address; those of one IPv6 network are one (`find_network`)."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -58,11 +58,11 @@ class Failures:
 
     def too_many(self, address: str) -> bool:
         """Tell whether requests of this address are to be refused unheard."""
-        return not self._buckets.holds(network_of(address), self._now())
+        return not self._buckets.holds(find_network(address), self._now())
 
     def count(self, address: str) -> None:
         """Count a refused request."""
-        self._buckets.take(network_of(address), self._now())
+        self._buckets.take(find_network(address), self._now())
 
 
 @stream_request_body
@@ -77,7 +77,7 @@ class BackchannelLogout(QuietHandler):
 
     @property
     def _address(self) -> str:
-        return client_address(cast(HTTP1Connection, self.request.connection).context)
+        return find_client_address(cast(HTTP1Connection, self.request.connection).context)
 
     def prepare(self) -> None:
         """Refuse by the head what can be."""

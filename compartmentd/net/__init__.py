@@ -1,1 +1,1 @@
-"""Sockets: binding and accepting them, waiting on them, TLS, timers and addresses. No policy."""
+"""Sockets: binding and accepting them, waiting for them, TLS, timers and addresses. Nothing here knows a policy."""

@@ -1,20 +1,22 @@
-"""Whom an address stands for, where something is counted by address."""
+"""The network that an address belongs to, where something is counted by address."""
 
 from __future__ import annotations
 
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 _MAPPED = bytes(10) + b"\xff\xff"
-"""How IPv4 begins in the dress of IPv6 (RFC 4291, 2.5.5.2)."""
+"""The beginning of an IPv4 address that is written as IPv6 (RFC 4291, 2.5.5.2)."""
 
 
-def network_of(address: str) -> str:
-    """Return what whoever has this address has at least: of IPv6 its /64, since everybody gets 2^64 addresses.
+def find_network(address: str) -> str:
+    """Return the smallest network that one client controls: of an IPv6 address its /64, which every host gets.
 
-    IPv4 in the dress of IPv6 is IPv4; other texts, as the empty one of a unix socket's peer, stand for themselves.
+    IPv4 stands for itself, also where it is written as IPv6, and so does any other text, such as the empty address
+    of a unix socket's peer.
     """
     if ":" not in address:
         return address
-    # By C: a sixth of what `ipaddress` takes. After a percent sign stands an interface of ours (RFC 4007, 11).
+    # In C: a sixth of the time that `ipaddress` takes. An interface of ours may follow a percent sign (RFC 4007,
+    # 11).
     packed = inet_pton(AF_INET6, address.partition("%")[0])
     return inet_ntop(AF_INET, packed[12:]) if packed.startswith(_MAPPED) else packed[:8].hex()

@@ -1,6 +1,6 @@
-"""Where the admin socket lives: one rule for the daemon, which makes it, and for the commands that seek it.
+"""The path of the admin socket: one rule for the daemon, which makes it, and for the commands, which look for it.
 
-Apart from `sockets.py` so that a command need not load what binds listeners.
+It is not in `bind.py`, so that a command need not load what binds listeners.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ def admin_socket_path(
     return str(Path(environ.get("XDG_RUNTIME_DIR") or tempdir, f"compartmentd-{uid}", SOCKET_NAME))
 
 
-def temporary_directory() -> str:
-    """Return the system's temporary directory, also where nobody may write to any; it is told when it is used."""
+def find_temporary_directory() -> str:
+    """Return the system's temporary directory, also if nothing can be written there, which shows later."""
     try:
         return tempfile.gettempdir()
     except FileNotFoundError:
-        # With a file system that is read-only throughout, and the socket elsewhere, none is needed.
-        return "/tmp"  # noqa: S108 - nothing is made there but a directory of mode 0700, whose owner is checked
+        # None is needed on a file system that is read-only throughout, with the socket elsewhere.
+        return "/tmp"  # noqa: S108 - only a directory of mode 0700 is made there, whose owner is checked
 
 
-def private_directory(path: str, uid: int) -> Path | None:
-    """Return the directory of the socket if it is of our own making, `compartmentd-UID`; else `None`."""
+def find_private_directory(path: str, uid: int) -> Path | None:
+    """Return the directory of the socket if it is one that we make, `compartmentd-UID`; else `None`."""
     directory = Path(path).parent
     return directory if directory.name == f"compartmentd-{uid}" else None
 
 
 def require_private(path: str, uid: int) -> None:
-    """Refuse a socket in a directory of our own making that somebody else could have made before us.
+    """Refuse the socket if its directory, one that we make, could have been made by another user before.
 
-    In a temporary directory anyone may; whoever owns it could listen as if they were us. The directories of
-    declared paths are the operator's own affair, and one that does not exist yet is nobody's.
+    Anyone may make it in a temporary directory, and its owner could listen in our place. The directories of
+    declared paths are the operator's responsibility, and a directory that does not exist yet is accepted.
 
     Raises:
-        UsageError: the directory belongs to somebody else, or is open to others.
+        UsageError: the directory belongs to another user, or is open to others.
     """
-    directory = private_directory(path, uid)
+    directory = find_private_directory(path, uid)
     if directory is None:
         return
     try:
@@ -73,12 +73,12 @@ def require_private(path: str, uid: int) -> None:
 
 
 def prepare_private(path: str, uid: int) -> None:
-    """Make the directory of our own making, with mode 0700, where the socket lies in it and it is missing.
+    """Make the directory `compartmentd-UID`, with mode 0700, if the socket's path is in it and it is missing.
 
     Raises:
         UsageError: as `require_private`, or the directory cannot be made.
     """
-    directory = private_directory(path, uid)
+    directory = find_private_directory(path, uid)
     if directory is None:
         return
     try:

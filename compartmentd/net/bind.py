@@ -1,4 +1,4 @@
-"""Listening sockets from declared addresses: TCP, unix, and those that systemd passes."""
+"""Binds listening sockets for declared addresses: TCP, unix, and those that systemd passes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from compartmentd.errors import UsageError
 from compartmentd.util.listen_address import ListenAddress, SystemdAddress, TcpAddress, UnixAddress
 
 BACKLOG = 4096
-"""Connections that wait while the loop is busy; after a restart every client comes at once."""
+"""Connections that may wait to be accepted; after a restart all clients reconnect at once."""
 
 _CHOICES = 10
-"""Ports that the system may choose until one is free at all places of a listener."""
+"""Attempts to get a port from the system that is free for each address of a listener."""
 
 UNIX_MODE = 0o660
 FIRST_PASSED = 3
@@ -34,7 +34,7 @@ def bind(address: ListenAddress, passed: Passed) -> list[socket.socket]:
     """Return the listening, non-blocking sockets of an address; a host name or `*` may mean several.
 
     Raises:
-        UsageError: the address cannot be had, and why.
+        UsageError: the address cannot be bound; the message says why.
     """
     match address:
         case TcpAddress(host, port):
@@ -46,7 +46,7 @@ def bind(address: ListenAddress, passed: Passed) -> list[socket.socket]:
 
 
 def is_loopback(address: ListenAddress, passed: Passed) -> bool:
-    """Tell whether only this machine can reach the address; of the host names only `localhost` counts."""
+    """Return whether only this machine can reach the address; of host names only `localhost` counts."""
     match address:
         case TcpAddress(host, _):
             return host == "localhost" or _is_loopback_ip(host)
@@ -56,10 +56,11 @@ def is_loopback(address: ListenAddress, passed: Passed) -> bool:
             return all(_is_loopback_socket(sock) for sock in passed.get(name, ()))
 
 
-def passed_sockets(environ: MutableMapping[str, str], pid: int, first: int = FIRST_PASSED) -> Passed:
-    """Take over the sockets that systemd passed to this very process, by name (sd_listen_fds(3)).
+def take_passed_sockets(environ: MutableMapping[str, str], pid: int, first: int = FIRST_PASSED) -> Passed:
+    """Return the sockets that systemd passed to this very process, by name (sd_listen_fds(3)).
 
-    The variables are removed, so that no child takes them for its own, and the descriptors are not inherited.
+    The environment's variables are removed, so that no child takes the sockets for its own, and the descriptors are
+    not inherited.
     """
     meant_for = environ.pop("LISTEN_PID", "")
     count = environ.pop("LISTEN_FDS", "")
@@ -78,17 +79,17 @@ def passed_sockets(environ: MutableMapping[str, str], pid: int, first: int = FIR
 
 
 def bind_unix(path: str, advice: str = "") -> socket.socket:
-    """Return a socket that listens at the path, with mode 0660; one that a dead process left is replaced.
+    """Return a socket that listens at the path, with mode 0660; the file of a dead process is replaced.
 
     Raises:
-        UsageError: somebody listens there (`advice` says what to do then), something else is there, or the path
+        UsageError: another process listens there (`advice` says what to do then), the path is not a socket, or it
             cannot be used.
     """
     _remove_stale(path, advice)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # The new file never has more rights than the descriptor had: at no moment is it open to others. The
-        # umask may have taken from them, so chmod gives them back.
+        # The new file has at most the rights of the descriptor, so it is never open to others. The umask may have
+        # taken some away, which chmod gives back.
         os.fchmod(sock.fileno(), UNIX_MODE)
         sock.bind(path)
         Path(path).chmod(UNIX_MODE)
@@ -100,8 +101,8 @@ def bind_unix(path: str, advice: str = "") -> socket.socket:
     return sock
 
 
-def unlink(sock: socket.socket) -> None:
-    """Remove the file of a unix socket that is about to close; other sockets, and closed ones, have none."""
+def remove_socket_file(sock: socket.socket) -> None:
+    """Remove the file of a unix socket that is about to close; do nothing for other and for closed sockets."""
     if sock.family != socket.AF_UNIX or sock.fileno() == -1:
         return
     path = sock.getsockname()
@@ -115,11 +116,11 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
         places: list[_Place] = sorted({(family, where) for family, _, _, _, where in found})
         return _bind_chosen(places) if port == 0 else _bind_each(places, port)
     except OSError as error:
-        raise UsageError(f"cannot listen on `{TcpAddress(host, port)}`: {_why(error)}") from None
+        raise UsageError(f"cannot listen on `{TcpAddress(host, port)}`: {_explain(error)}") from None
 
 
 def _bind_chosen(places: list[_Place]) -> list[socket.socket]:
-    """Bind each place at one port of the system's choice: what it chooses for one may be somebody's at another."""
+    """Bind each address at one port that the system chooses; a port chosen for one may be taken at another."""
     for _ in range(_CHOICES - 1):
         try:
             return _bind_each(places, 0)
@@ -130,7 +131,7 @@ def _bind_chosen(places: list[_Place]) -> list[socket.socket]:
 
 
 def _bind_each(places: list[_Place], port: int) -> list[socket.socket]:
-    """Bind each place, IPv4 first; a family that this machine lacks is left out where there is another."""
+    """Bind each address, IPv4 first; a family that this machine lacks is left out if there is another."""
     with ExitStack() as undo:
         sockets: list[socket.socket] = []
         for family, (host, _, *scope) in places:
@@ -149,7 +150,7 @@ def _bind_each(places: list[_Place], port: int) -> list[socket.socket]:
         return sockets
 
 
-def _why(error: OSError) -> str:
+def _explain(error: OSError) -> str:
     # The text of `create_server` repeats the address.
     if isinstance(error, socket.gaierror) or error.errno is None:
         return error.strerror or str(error)
@@ -167,27 +168,27 @@ def _take_passed(name: str, passed: Passed) -> list[socket.socket]:
 
 
 def _remove_stale(path: str, advice: str) -> None:
-    """Remove a socket that nobody listens on any more; the kernel keeps its file when the process dies."""
+    """Remove the file of a socket that no process listens on; the kernel keeps it when a process dies."""
     try:
         found = Path(path).lstat()
     except OSError:
-        return  # nothing there, or not to be seen: bind tells
+        return  # there is no file, or it cannot be seen: bind says so
     if not stat.S_ISSOCK(found.st_mode):
-        raise UsageError(f"cannot listen on `unix:{path}`: something else than a socket is there")
+        raise UsageError(f"cannot listen on `unix:{path}`: the file is no socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         refused = probe.connect_ex(path)
-        holder = "" if refused else _peer_of(probe)
-    # EAGAIN is a listener with a full backlog: very much alive.
+        holder = "" if refused else _describe_peer(probe)
+    # EAGAIN means a listener with a full backlog.
     if refused not in (errno.ECONNREFUSED, errno.ENOENT):
-        told = f"cannot listen on `unix:{path}`: another process listens there{holder and f', {holder}'}"
-        raise UsageError(f"{told}; {advice}" if advice else told)
+        message = f"cannot listen on `unix:{path}`: another process listens there{holder and f', {holder}'}"
+        raise UsageError(f"{message}; {advice}" if advice else message)
     if refused == errno.ECONNREFUSED:
         Path(path).unlink()
 
 
-def _peer_of(connected: socket.socket) -> str:
-    """Return which process listens at the other end, as far as it can be seen from here: a container hides it."""
+def _describe_peer(connected: socket.socket) -> str:
+    """Return the process at the other end, or its user if the process is not visible, as in a container."""
     credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(credentials)
     try:

@@ -1,14 +1,14 @@
-"""Which sockets may be read or written, asked of the kernel in parts: no turn gets long, and who leaves waits.
+"""Polls the sockets of all connections in bounded turns, and serves those that end after those that send.
 
-A loop hands out whatever is ready before it does anything else: libuv up to 49,152 sockets. Where 10,000 clients
-left at once, that was a turn of 110 ms, and one as long after it to close what they left; and whoever said
-something then was served behind all of them. So the sockets are in an epoll of their own, which the loop watches as
-one descriptor. In a turn those are served that have something to say, for some milliseconds, and whoever is not
-reached is the first in the next. Whose client has gone is put aside by a look of a microsecond, and is served in
-the time that is set apart for that: an end costs some 15.
+An event loop serves everything that is ready before it does anything else: libuv up to 49,152 sockets. When 10,000
+clients left at once, that was a turn of 110 ms, and another as long to close the sockets; a client that sent
+something meanwhile was served after all of them. So the sockets are in an epoll of their own, which the loop
+watches as one descriptor. Each turn serves sockets that have sent something, for a few milliseconds; those that are
+not reached come first in the next turn. A socket whose client has gone is put aside, which takes a microsecond, and
+is closed in time that is set apart for it: closing takes some 15 µs.
 
-It is also cheaper than a handle of the loop's for each: to watch a socket, or no more, is a system call and an
-entry in a dict.
+It is also cheaper than a handle of the loop for each socket: to watch a socket is a system call and an entry in a
+dict.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from typing import Protocol, TypeAlias
 from compartmentd.protocol.counters import Counters
 from compartmentd.telemetry.logs import log
 
-TURN = 0.004
-"""Seconds for which sockets are served until the loop goes on, what is to be sent first."""
+SERVING_TIME = 0.004
+"""Seconds for which sockets are served until the loop goes on, first with what is to be sent."""
 
-PARTING = 0.002
-"""Seconds of each turn, beside those, for who has left: 10,000 are out within a quarter of a second."""
+CLOSING_TIME = 0.002
+"""Seconds of each turn, in addition, for sockets that end: 10,000 are closed within a quarter of a second."""
 
 _AT_ONCE = 256
-"""Sockets asked for by one call; where fewer are ready there is no second one."""
+"""Sockets asked for by one call of epoll; if fewer are ready there is no second call."""
 
 _READING = EPOLLIN | EPOLLRDHUP
 _ENDS = EPOLLRDHUP | EPOLLHUP | EPOLLERR
@@ -42,16 +42,16 @@ Callbacks: TypeAlias = dict[int, Callback]
 
 
 class HasDescriptor(Protocol):
-    """What can be watched."""
+    """An object with a descriptor that can be watched."""
 
     def fileno(self) -> int:
         """Return the descriptor."""
 
 
-class Readiness:
-    """Calls back when sockets are ready, level-triggered; its methods mean what a loop's of these names do.
+class Poller:
+    """Calls back when sockets are ready, level-triggered; methods mean the same as an event loop's of these names.
 
-    INVARIANT: a descriptor with a reader or a writer is either in the epoll, for what these want, or in `_parting`.
+    INVARIANT: a descriptor with a reader or a writer is either in the epoll, for what these want, or in `_ending`.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Readiness:
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin to watch, on this loop."""
+        """Begin to watch on this loop; errors of callbacks are counted in `counters`."""
         self._loop = loop
         self._counters = counters
         self._clock = clock
@@ -68,30 +68,30 @@ class Readiness:
         self._readers: Callbacks = {}
         self._writers: Callbacks = {}
         self._coming: Iterator[tuple[int, int]] = iter(())  # what the last turn did not reach
-        # Whose client has closed, or is gone: in their order, and those of them that are still watched.
+        # Sockets whose client has closed or is gone: in their order, and those of them that are still watched.
         self._queue: deque[int] = deque()
-        self._parting: set[int] = set()
+        self._ending: set[int] = set()
         loop.add_reader(self._epoll.fileno(), self.turn)
 
     @property
-    def parting(self) -> bool:
-        """Whether some have left and wait to be served: nobody new should be let in before they are out."""
-        return bool(self._parting)
+    def has_ended_sockets(self) -> bool:
+        """Whether sockets wait to be closed: no new ones should be accepted before."""
+        return bool(self._ending)
 
     def add_reader(self, sock: HasDescriptor, callback: Callback) -> None:
-        """Call back whenever there is something to read, an end or an error, too; in place of who was before."""
+        """Call back whenever there is something to read, an end or an error; replaces an earlier callback."""
         self._add(self._readers, self._writers, sock.fileno(), callback)
 
     def remove_reader(self, sock: HasDescriptor) -> None:
-        """Call back no more, from this moment on; to be said before the socket is closed."""
+        """Call back no more, from this moment on; call this before the socket is closed."""
         self._remove(self._readers, sock.fileno())
 
     def add_writer(self, sock: HasDescriptor, callback: Callback) -> None:
-        """Call back whenever the kernel takes more, or never will again; in place of who was before."""
+        """Call back whenever the kernel takes more, or never will again; replaces an earlier callback."""
         self._add(self._writers, self._readers, sock.fileno(), callback)
 
     def remove_writer(self, sock: HasDescriptor) -> None:
-        """Call back no more, from this moment on; to be said before the socket is closed."""
+        """Call back no more, from this moment on; call this before the socket is closed."""
         self._remove(self._writers, sock.fileno())
 
     def _add(self, callbacks: Callbacks, others: Callbacks, descriptor: int, callback: Callback) -> None:
@@ -105,39 +105,39 @@ class Readiness:
             self._watch(descriptor, watched=True)
 
     def _watch(self, descriptor: int, *, watched: bool) -> None:
-        """Let the kernel watch for what is wanted now; `watched` is whether it watched for anything before."""
+        """Tell the kernel which events are wanted now; `watched` is whether it watched for any before."""
         wanted = _READING if descriptor in self._readers else 0
         if descriptor in self._writers:
             wanted |= EPOLLOUT
-        if descriptor in self._parting:
+        if descriptor in self._ending:
             if not wanted:
-                self._parting.remove(descriptor)
+                self._ending.remove(descriptor)
         elif not watched:
             self._epoll.register(descriptor, wanted)
         elif wanted:
             self._epoll.modify(descriptor, wanted)
         else:
-            self._epoll.unregister(descriptor)  # not for nothing: ends and errors would be told all the same
+            self._epoll.unregister(descriptor)  # or ends and errors would still be reported
 
     # The turn
 
     def turn(self) -> None:
-        """Serve those that are ready, until nobody is or the time is over; who has left is put aside."""
-        until = self._clock() + TURN
+        """Serve sockets that are ready until none is or the time is over, and put aside those that have ended."""
+        until = self._clock() + SERVING_TIME
         served = False
         while not served:
             try:
                 served = self._serve(until)
-            except Exception as error:  # noqa: BLE001 - those behind it are served all the same
-                self._failed(error)
+            except Exception as error:  # noqa: BLE001 - the sockets behind it are served all the same
+                self._report(error)
 
     def _serve(self, until: float) -> bool:
-        """Go on with serving, as far as an error that a callback lets out; tell whether the turn is done."""
+        """Serve until a callback raises; return whether the turn is over."""
         clock, readers = self._clock, self._readers
         last = False
         while True:
-            # A descriptor that is watched no more has no callback; one that has another owner by now is woken for
-            # nothing, at worst.
+            # A descriptor that is no longer watched has no callback; one that belongs to another socket by now is
+            # woken in vain, at worst.
             for descriptor, event in self._coming:
                 if event == EPOLLIN:
                     if (reader := readers.get(descriptor)) is not None:
@@ -161,48 +161,48 @@ class Readiness:
             reader()
 
     def _put_aside(self, descriptor: int) -> None:
-        if descriptor in self._parting or not (descriptor in self._readers or descriptor in self._writers):
+        if descriptor in self._ending or not (descriptor in self._readers or descriptor in self._writers):
             return
-        self._epoll.unregister(descriptor)  # it would be told of at every look
-        self._parting.add(descriptor)
+        self._epoll.unregister(descriptor)  # epoll would report it again at every call
+        self._ending.add(descriptor)
         if not self._queue:
-            self._loop.call_soon(self._part)
+            self._loop.call_soon(self._close_ended)
         self._queue.append(descriptor)
 
-    def _part(self) -> None:
-        """Serve those that have left, at least one, until their time is over; what they sent before, too."""
-        until = self._clock() + PARTING
+    def _close_ended(self) -> None:
+        """Serve ended sockets, at least one, until their time is over; first what they sent before the end."""
+        until = self._clock() + CLOSING_TIME
         while self._queue:
             descriptor = self._queue.popleft()
-            if descriptor in self._parting:
+            if descriptor in self._ending:
                 try:
                     self._call(descriptor, EPOLLIN | EPOLLOUT)
-                except Exception as error:  # noqa: BLE001 - those behind it are served all the same
-                    self._failed(error)
-                if descriptor in self._parting:
+                except Exception as error:  # noqa: BLE001 - the sockets behind it are served all the same
+                    self._report(error)
+                if descriptor in self._ending:
                     self._watch_again(descriptor)
             if self._queue and self._clock() >= until:
-                # In the turn after the next, so that who is read in the next is answered before it.
-                self._loop.call_soon(self._loop.call_soon, self._part)
+                # In the turn after the next, so that the clients who are read in the next are answered before.
+                self._loop.call_soon(self._loop.call_soon, self._close_ended)
                 return
 
     def _watch_again(self, descriptor: int) -> None:
-        """Watch one that sent more than one read takes, or still takes what is queued for it."""
-        self._parting.remove(descriptor)
+        """Watch a socket again that sent more than one read takes, or that still takes what is queued for it."""
+        self._ending.remove(descriptor)
         try:
             self._watch(descriptor, watched=False)
         except OSError as error:
-            # It was closed without a word. Whoever gets its number must not be taken for one that is watched.
+            # It was closed without `remove_…`. Another socket with its number must not be taken for a watched one.
             self._readers.pop(descriptor, None)
             self._writers.pop(descriptor, None)
-            self._failed(error)
+            self._report(error)
 
-    def _failed(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         self._counters.errors += 1
         log(logging.ERROR, "connection_failed", "an error came out of serving a socket", exc=error)
 
     def close(self) -> None:
-        """Watch nothing any more; once or more often."""
+        """Watch nothing any more; may be called more than once."""
         if self._epoll.closed:
             return
         self._loop.remove_reader(self._epoll.fileno())

@@ -1,4 +1,4 @@
-"""What the server logs about requests: never a query string, since it holds sids and may hold tokens."""
+"""The access log of Tornado's handlers: never a query string, since it holds session ids and may hold tokens."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tornado.web import HTTPError, RequestHandler
 from compartmentd.telemetry.logs import admits, log, logger
 
 _LONGEST = 200
-"""Characters that are written of a path, which is whatever a client asked for."""
+"""Characters of a path that are logged; a client may ask for any path."""
 
 
 def log_request(handler: RequestHandler) -> None:
-    """Write one line for a finished request; Tornado's own prints the whole address."""
+    """Log a finished request in place of Tornado's own line, which has the whole query."""
     request = handler.request
-    tell_request(
+    log_answer(
         request.method or "",
         request.path,
         handler.get_status(),
@@ -25,16 +25,23 @@ def log_request(handler: RequestHandler) -> None:
     )
 
 
-def is_told(status: int) -> bool:
-    """Tell whether the lines of answers with this status are written at all."""
+def is_logged(status: int) -> bool:
+    """Return whether answers with this status are logged at all."""
     return logger.isEnabledFor(logging.DEBUG if status < 400 else logging.INFO)
 
 
-def tell_request(method: str, path: str, status: int, address: str, seconds: float | None = None) -> None:
-    """Write the line of a request that was answered; `path` is without the query.
+def log_answer(method: str, path: str, status: int, address: str, seconds: float | None = None) -> None:
+    """Log a request that was answered.
 
-    Those that went well are told only where all details are wanted: a client on polling makes two for each
-    message. Anyone can cause the others, so they are held to a rate.
+    Successful ones are logged at debug level alone, since a polling client makes two requests for each message.
+    Anyone can cause the others, so their lines are limited to a rate.
+
+    Args:
+        method: the request's method.
+        path: its path, without the query.
+        status: the status of the answer.
+        address: the client's address.
+        seconds: the time that it took, if known.
     """
     level = logging.DEBUG if status < 400 else logging.INFO
     if not logger.isEnabledFor(level) or (status >= 400 and not admits(f"request answered {status}")):
@@ -55,14 +62,14 @@ class QuietHandler(RequestHandler):
     """A handler that tells neither its log nor its clients more than they need."""
 
     def set_default_headers(self) -> None:
-        """Do not tell what we are made of."""
+        """Send no `Server` header, which would name Tornado and its version."""
         self.clear_header("Server")
 
     def compute_etag(self) -> None:
-        """Do not hash answers: none is the same twice."""
+        """Hash no answer: no two of them are the same."""
 
     def log_exception(self, typ: object, value: object, tb: object) -> None:
-        """Log an error without the request's line; what the client did wrong is no error of ours."""
+        """Log an error without the query; a client's mistake is no error of ours."""
         del typ, tb
         if isinstance(value, BaseException) and not isinstance(value, HTTPError | StreamClosedError):
             request = self.request
@@ -75,9 +82,9 @@ class QuietHandler(RequestHandler):
 
 
 class NotFoundHandler(QuietHandler):
-    """Every other path of a server that has nothing else to serve."""
+    """Answers 404 for every path that the server does not have."""
 
     def prepare(self) -> None:
-        """Answer that there is nothing."""
+        """Answer."""
         self.set_status(404)
         self.finish()

@@ -1,4 +1,4 @@
-"""What the data plane asks of a connected socket, plain or under TLS."""
+"""The interface of a connected socket that the data plane uses, plain or under TLS."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Protocol
 
 
 class Sock(Protocol):
-    """What a link asks of a connected, non-blocking socket; the calls mean what a `socket.socket` does."""
+    """A connected, non-blocking socket; the calls mean the same as those of a `socket.socket`."""
 
     def fileno(self) -> int:
         """Return the descriptor, which the loop watches."""
 
     def recv_into(self, buffer: bytearray, /) -> int:
-        """Receive; 0 is the end."""
+        """Receive into the buffer; return how many bytes came, 0 at the end."""
 
     def send(self, data: bytes | bytearray, /) -> int:
         """Send; return how many bytes were taken."""
 
     def shutdown(self, how: int, /) -> None:
-        """Say that nothing follows."""
+        """Tell the peer that nothing follows."""
 
     def close(self) -> None:
         """Give the descriptor back."""

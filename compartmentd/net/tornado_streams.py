@@ -1,4 +1,4 @@
-"""Tornado's streams of accepted sockets: under TLS where there is a certificate, else plain."""
+"""Tornado's streams of accepted sockets, under TLS where there is a certificate."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from compartmentd.net.tls_handshake import HANDSHAKE_TIMEOUT
 from compartmentd.net.tls_socket import SecureSocket
 
 
-class Resumed(IOStream):
-    """The stream of a socket that was read before, by somebody who leaves what he has read to this one."""
+class ResumedStream(IOStream):
+    """The stream of a socket that was read before, and of which these bytes were read."""
 
     def __init__(self, sock: socket.socket, early: bytes) -> None:
-        """Read `early` first; `fresh` until a request has been read."""
+        """Read `early` first; `fresh` stays true until a request has been read."""
         self._early = early
         self.fresh = True
         super().__init__(sock)
@@ -32,12 +32,19 @@ class Resumed(IOStream):
         return count
 
 
-class _SecureResumed(Resumed, SSLIOStream):
-    """The same under TLS, whose handshake was done long ago."""
+class _SecureResumedStream(ResumedStream, SSLIOStream):
+    """The same under TLS, with the handshake done before."""
 
 
-def wrapped(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket | None:
-    """Put a socket under TLS, its handshake to be made; `None`, with the socket closed, if its peer is gone."""
+def resume_stream(sock: Sock, early: bytes) -> IOStream:
+    """Return the stream of a socket that was read before; `early` was read of it."""
+    if isinstance(sock, SecureSocket):
+        return _SecureResumedStream(sock.bare, early)
+    return ResumedStream(cast(socket.socket, sock), early)  # there is no third kind of socket
+
+
+def wrap_in_tls(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket | None:
+    """Return the socket under TLS, before its handshake; `None`, with the socket closed, if its peer is gone."""
     sock.setblocking(False)
     try:
         return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
@@ -46,45 +53,43 @@ def wrapped(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket | Non
         return None
 
 
-class Streams:
-    """Makes the streams of one server; another context is for the sockets accepted from then on.
+class TlsChoice:
+    """The TLS context of a server's listeners; a new one counts for the sockets that are accepted from then on.
 
-    Unix sockets stay plain: nobody else reads along there, and who reverses TLS for us speaks to us by them.
+    Unix sockets stay plain: nobody else can read them, and a proxy that ends TLS in front of us connects by them.
     """
 
-    def __init__(self, handshake_timeout: float = HANDSHAKE_TIMEOUT) -> None:
+    def __init__(self) -> None:
         self.context: ssl.SSLContext | None = None
-        self._handshake_timeout = handshake_timeout
 
-    def context_for(self, sock: socket.socket) -> ssl.SSLContext | None:
-        """Return by which context a socket that is accepted now comes under TLS, `None` if it does not."""
+    def find_context(self, sock: socket.socket) -> ssl.SSLContext | None:
+        """Return the context of a socket that is accepted now, `None` if it stays plain."""
         return None if sock.family == socket.AF_UNIX else self.context
 
-    def of(self, sock: socket.socket) -> IOStream | None:
-        """Return the stream of an accepted socket; `None`, with the socket closed, if its peer is gone."""
-        context = self.context_for(sock)
+    def make_stream(self, sock: socket.socket, timeout: float = HANDSHAKE_TIMEOUT) -> IOStream | None:
+        """Return the stream of an accepted socket; `None`, with the socket closed, if its peer is gone.
+
+        Args:
+            sock: the socket, of which nothing was read.
+            timeout: seconds for the handshake of TLS.
+        """
+        context = self.find_context(sock)
         if context is None:
             return IOStream(sock)
-        secured = wrapped(sock, context)
+        secured = wrap_in_tls(sock, context)
         if secured is None:
             return None
         stream = SSLIOStream(secured)
-        self._bound(stream)
+        _limit_handshake(stream, timeout)
         return stream
 
-    @staticmethod
-    def resumed(sock: Sock, early: bytes) -> IOStream:
-        """Return the stream of a socket that was read by us."""
-        if isinstance(sock, SecureSocket):
-            return _SecureResumed(sock.bare, early)
-        return Resumed(cast(socket.socket, sock), early)  # the other kind that there is
 
-    def _bound(self, stream: SSLIOStream) -> None:
-        """Close the stream if its handshake is not done in time."""
-        timer = asyncio.get_running_loop().call_later(self._handshake_timeout, stream.close)
+def _limit_handshake(stream: SSLIOStream, timeout: float) -> None:
+    """Close the stream if its handshake is not done in time."""
+    timer = asyncio.get_running_loop().call_later(timeout, stream.close)
 
-        def ended(handshake: asyncio.Future[SSLIOStream]) -> None:
-            timer.cancel()
-            handshake.exception()  # a client that gave up is no news, but a future wants it to be looked at
+    def end(handshake: asyncio.Future[SSLIOStream]) -> None:
+        timer.cancel()
+        handshake.exception()  # a client that gave up is not worth a line, but the future's exception must be read
 
-        stream.wait_for_handshake().add_done_callback(ended)
+    stream.wait_for_handshake().add_done_callback(end)

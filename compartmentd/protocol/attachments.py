@@ -1,4 +1,4 @@
-"""Binary values inside payloads: taken out and numbered on the way out, put back on the way in.
+"""Binary values inside payloads: taken out and numbered when sent, put back when received.
 
 Socket.IO v5, "Binary data": every binary leaf is replaced, depth first, by `{"_placeholder":true,"num":k}`,
 and the k-th binary packet after the message holds its bytes.
@@ -39,15 +39,15 @@ def put_back(value: Any, attachments: Sequence[bytes]) -> Any:
     """
     if isinstance(value, dict):
         if value.get("_placeholder") is True:
-            return _named(value.get("num"), attachments)
+            return _find_attachment(value.get("num"), attachments)
         return {key: put_back(item, attachments) for key, item in value.items()}
     if isinstance(value, list):
         return [put_back(item, attachments) for item in value]
     return value
 
 
-def _named(num: Any, attachments: Sequence[bytes]) -> bytes:
-    # `True` is an int to Python, and no number to the protocol.
+def _find_attachment(num: Any, attachments: Sequence[bytes]) -> bytes:
+    # `True` is an int in Python, and no number in the protocol.
     if isinstance(num, bool) or not isinstance(num, int) or not 0 <= num < len(attachments):
         raise WireError("a placeholder names no attachment")
     return attachments[num]

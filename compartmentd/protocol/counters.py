@@ -1,10 +1,10 @@
-"""What happened on the wire since the start, as plain numbers for whoever reports them."""
+"""Counts of what happened on the wire since the start."""
 
 from __future__ import annotations
 
 
 class Counters:
-    """Monotonic counts; one object for a whole server, written where it happens."""
+    """Counts that only grow; one object for a whole server, changed where something happens."""
 
     __slots__ = (
         "bytes_in",
@@ -40,8 +40,8 @@ class Counters:
         self.connect_timeouts = 0
         self.slow = 0
         self.errors = 0
-        # Requests refused for their origin; handshakes refused since all places were taken, or those of the
-        # address, or since too many came at once.
+        # Requests refused for their origin; handshakes refused because all places were taken, or all of the
+        # address, or because of the rate.
         self.refused_origin = 0
         self.refused_full = 0
         self.refused_address = 0

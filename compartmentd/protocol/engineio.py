@@ -1,4 +1,4 @@
-"""Engine.IO v4: packets, payloads of HTTP long-polling, and the answers to requests that cannot be served."""
+"""Engine.IO v4: packets, payloads of HTTP long-polling, and answers to requests that cannot be served."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import msgspec
 
 from compartmentd.errors import WireError
 from compartmentd.protocol.message import SEPARATOR
-from compartmentd.protocol.websocket import BINARY, TEXT, Data, binary_frame, text_frame
+from compartmentd.protocol.websocket import BINARY, TEXT, Data, encode_binary_frame, encode_text_frame
 
 VERSION = "4"
 """The value of the query's `EIO`."""
 
 
 class Outgoing(Protocol):
-    """What a transport can send: a packet in either form. `protocol.message.Message` is the usual one."""
+    """A packet that a transport can send, in either form; usually a `protocol.message.Message`."""
 
     @property
     def frames(self) -> bytes:
@@ -32,7 +32,7 @@ class Outgoing(Protocol):
         """Whether more may be added to it (`protocol.message.Batch`)."""
 
 
-class Control:
+class ControlPacket:
     """A packet of the protocol itself, the same for every connection."""
 
     __slots__ = ("frames", "payload")
@@ -40,12 +40,12 @@ class Control:
     open = False
 
     def __init__(self, packet: bytes) -> None:
-        self.frames = text_frame(packet)
+        self.frames = encode_text_frame(packet)
         self.payload = packet
 
 
-class Blob:
-    """A binary packet on its own, as bare Engine.IO has it; Socket.IO's belong to the message before."""
+class BinaryPacket:
+    """A binary packet of bare Engine.IO; in Socket.IO binary packets belong to the message before them."""
 
     __slots__ = ("_data",)
 
@@ -57,7 +57,7 @@ class Blob:
     @property
     def frames(self) -> bytes:
         """A binary frame that holds the bytes, without a type digit."""
-        return binary_frame(self._data)
+        return encode_binary_frame(self._data)
 
     @property
     def payload(self) -> bytes:
@@ -65,7 +65,7 @@ class Blob:
         return b"b" + binascii.b2a_base64(self._data, newline=False)
 
 
-CLOSE, PING, NOOP = Control(b"1"), Control(b"2"), Control(b"6")
+CLOSE, PING, NOOP = ControlPacket(b"1"), ControlPacket(b"2"), ControlPacket(b"6")
 PROBE, PROBE_ANSWER, UPGRADE = b"2probe", b"3probe", b"5"
 """The packets of an upgrade, in its order (Engine.IO v4, "Upgrade")."""
 
@@ -91,7 +91,7 @@ FORBIDDEN = Refusal(403, 4, "Forbidden")
 BAD_VERSION = Refusal(400, 5, "Unsupported protocol version")
 
 
-def open_packet(
+def build_open_packet(
     sid: str,
     *,
     upgrades: Sequence[str],
@@ -114,16 +114,16 @@ def decode_payload(body: bytes) -> list[Data]:
     """Return the packets of a polling request, in the form in which WebSocket messages come.
 
     Raises:
-        WireError: the body is not UTF-8, or a binary packet is not base64. What the packets themselves may be
-            is judged where they are taken, the same for both transports.
+        WireError: the body is not UTF-8, or a binary packet is not base64. The packets themselves are checked where
+            they are taken, in one way for both transports.
     """
     if not body.isascii():
         _check_utf8(body)
     return [_packet(part) for part in body.split(SEPARATOR)]
 
 
-def binary_packet(packet: bytes) -> Data:
-    """Return what a `b…` packet holds (Engine.IO v4, "Packet encoding")."""
+def decode_binary_packet(packet: bytes) -> Data:
+    """Return the content of a `b…` packet (Engine.IO v4, "Packet encoding")."""
     try:
         return BINARY, binascii.a2b_base64(packet[1:], strict_mode=True)
     except ValueError:
@@ -131,7 +131,7 @@ def binary_packet(packet: bytes) -> Data:
 
 
 def _packet(part: bytes) -> Data:
-    return binary_packet(part) if part.startswith(b"b") else (TEXT, part)
+    return decode_binary_packet(part) if part.startswith(b"b") else (TEXT, part)
 
 
 def _check_utf8(body: bytes) -> None:

@@ -1,7 +1,7 @@
-"""The two state machines of a connection, as tables; a missing key is what a client may not do.
+"""The two state machines of a connection, as tables; a key that is missing is not allowed to a client.
 
 **The connection** (Engine.IO v4) begins on one transport. One that began on polling may be probed by a
-WebSocket, and either moves there or stays, as if nothing had been:
+WebSocket, and either moves there or stays as it was:
 
     POLLING ──probe──▶ PROBING ──upgrade──▶ WEBSOCKET
        ▲                  │
@@ -19,7 +19,7 @@ queue, which the transports hand over, so it can be neither lost nor sent twice.
 
 While CONNECTING nothing may be sent yet: the client has not been told that it is connected. ENDED differs
 from ABSENT in one thing: the client may not know yet, so what it still sends is dropped and is no error.
-A namespace that was refused or left is absent again: whoever was told so has no reason to send.
+A namespace that was refused or left is absent again: its client knows, and has no reason to send.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from enum import Enum, auto
 
 
 class Phase(Enum):
-    """Where a connection is."""
+    """The phase of a connection."""
 
     POLLING = auto()
     PROBING = auto()
@@ -37,7 +37,7 @@ class Phase(Enum):
 
 
 class Move(Enum):
-    """What happens to a connection as a whole."""
+    """A step of a connection as a whole."""
 
     PROBE = auto()
     UPGRADE = auto()
@@ -56,7 +56,7 @@ PHASES: dict[tuple[Phase, Move], Phase] = {
 
 
 class State(Enum):
-    """Where a namespace of a connection is."""
+    """The state of a namespace on a connection."""
 
     ABSENT = auto()
     CONNECTING = auto()
@@ -65,7 +65,7 @@ class State(Enum):
 
 
 class Step(Enum):
-    """What happens to a namespace: packets of the client in capitals on the wire, answers of the server."""
+    """A step of a namespace: a packet of the client, or an answer of the application."""
 
     CONNECT = auto()
     EVENT = auto()

@@ -1,4 +1,4 @@
-"""An outgoing Socket.IO packet: encoded once, framed once per kind of transport, shared by all recipients."""
+"""Outgoing Socket.IO packets: encoded once, framed once per kind of transport, shared by all recipients."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Message(msgspec.Struct, gc=False, eq=False):
 
     `attachments` follow the packet as binary packets, uninterrupted (Socket.IO v5, "Sending and receiving data").
 
-    The frames are there from the start, since nearly every message has a recipient on a WebSocket. A struct, since
-    making one takes 0.03 µs, a fourth of what an `__init__` takes; it can be in no cycle, so no collection needs
-    to look at it.
+    The frames are made at once, since nearly every message has a recipient on a WebSocket. It is a struct because
+    making one takes 0.03 µs, a fourth of the time of an `__init__`; it can be in no cycle, so the collector need
+    not look at it.
     """
 
     frames: bytes
@@ -32,17 +32,17 @@ class Message(msgspec.Struct, gc=False, eq=False):
     """Whether messages may still be added; only a `Batch` and a `Run` can be."""
 
     @classmethod
-    def of(cls, packet: bytes, attachments: Sequence[bytes] = ()) -> Message:
+    def from_packet(cls, packet: bytes, attachments: Sequence[bytes] = ()) -> Message:
         """Return the message of an Engine.IO text packet with its leading type digit: `42["a"]`."""
-        frames = websocket.text_frame(packet)
+        frames = websocket.encode_text_frame(packet)
         if attachments:
-            frames = b"".join([frames, *map(websocket.binary_frame, attachments)])
+            frames = b"".join([frames, *map(websocket.encode_binary_frame, attachments)])
         return cls(frames, attachments)
 
     @property
     def packet(self) -> bytes:
         """The Engine.IO text packet."""
-        return websocket.payload_of(self.frames)
+        return websocket.read_payload(self.frames)
 
     @property
     def payload(self) -> bytes:
@@ -55,12 +55,12 @@ class Message(msgspec.Struct, gc=False, eq=False):
 
 
 class Batch:
-    """Messages of one loop turn to the same recipients, in order, which are queued on each of them once.
+    """Messages of one loop turn to the same recipients, in order, queued on each recipient once.
 
-    A sender that sends a hundred messages in a turn costs a room of five hundred one hundred additions and five
-    hundred places in queues, instead of fifty thousand places. It is `open` until one of the recipients
-    is sent something else, which has to come after what is in it and before what would be added, and until
-    somebody reads it, since it is about to leave then.
+    A hundred messages that one sender sends in a turn to a room of five hundred take one hundred additions and five
+    hundred places in queues, instead of fifty thousand places. A batch is `open` until one of the recipients is
+    sent something else, which has to come after the messages in the batch and before any that would be added, or
+    until it is read, since it is about to leave then.
     """
 
     __slots__ = ("_messages", "_payload", "frames", "open")
@@ -73,18 +73,18 @@ class Batch:
         self.open = True
 
     def add(self, message: Message) -> bool:
-        """Let a message follow; tell whether it could, which is while the batch is open."""
+        """Add a message if the batch is open; return whether it was added."""
         if self.open:
             self._messages.append(message)
         return self.open
 
     def close(self) -> Sequence[Message]:
-        """Let nothing follow any more; return the messages."""
+        """Close the batch; return its messages."""
         self.open = False
         return self._messages
 
     def __getattr__(self, name: str) -> bytes:
-        """Make `frames` when they are first read; from then on they are a slot, which is read without a call."""
+        """Make `frames` when they are first read; from then on they are in a slot, which is read without a call."""
         if name != "frames":
             raise AttributeError(name)
         frames = self.frames = b"".join([message.frames for message in self.close()])
@@ -100,9 +100,10 @@ class Batch:
 
 
 class Run(msgspec.Struct, gc=False, eq=False):
-    """Packets for one client that differ in nothing but a part of one length, in order: the acks of a burst.
+    """Packets for one client that differ only in a part of fixed length, in order: the acks of a burst.
 
-    They are queued, put together and framed as one, 0.1 µs for each ack instead of 0.4. It is `open` as a batch is.
+    They are queued, joined and framed together, in 0.1 µs for each ack instead of 0.4. A run is `open` like a
+    batch.
     """
 
     before: bytes
@@ -110,26 +111,26 @@ class Run(msgspec.Struct, gc=False, eq=False):
     parts: list[bytes]
     open: bool = True
 
-    def takes(self, part: bytes) -> bool:
-        """Tell whether one more packet, with this part, may follow."""
+    def accepts(self, part: bytes) -> bool:
+        """Return whether one more packet, with this part, may be added."""
         return self.open and len(part) == len(self.parts[0])
 
     def close(self) -> None:
-        """Let nothing follow any more."""
+        """Close the run."""
         self.open = False
 
     @property
     def frames(self) -> bytes:
         """The packets as WebSocket frames."""
         length = len(self.before) + len(self.parts[0]) + len(self.after)
-        return self._between(websocket.text_head(length), b"")
+        return self._join(websocket.encode_text_head(length), b"")
 
     @property
     def payload(self) -> bytes:
         """The packets as part of a polling payload."""
-        return self._between(b"", SEPARATOR)
+        return self._join(b"", SEPARATOR)
 
-    def _between(self, head: bytes, separator: bytes) -> bytes:
+    def _join(self, head: bytes, separator: bytes) -> bytes:
         """Join the packets, `head` before each of them."""
         self.open = False
         head += self.before

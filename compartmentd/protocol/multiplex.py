@@ -1,4 +1,4 @@
-"""Socket.IO on an Engine.IO connection: namespaces multiplexed over it, each with a session of its own."""
+"""Socket.IO on an Engine.IO connection: several namespaces, each with a session of its own."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from compartmentd.protocol.socketio import EVENT, parse
 _NOTHING: tuple[bytes, ...] = ()
 
 _ASSEMBLY_TIMEOUT = 10.0
-"""Seconds within which the attachments of a packet must follow it; clients send them in one go."""
+"""Seconds within which the attachments of a packet must follow it; clients send them at once."""
 
 
-class _Assembly:
-    """A binary packet whose attachments are still coming."""
+class _IncompletePacket:
+    """A binary packet of which attachments are still to come."""
 
     __slots__ = ("attachments", "deadline", "packet", "size")
 
@@ -35,18 +35,18 @@ class _Assembly:
 
 
 _NO_OTHERS: dict[bytes, State] = {}
-"""What every connection has whose namespaces are all CONNECTED. Never written to."""
+"""The `_others` of every connection whose namespaces are all CONNECTED. Never written to."""
 
 
 class SocketConnection(EngineConnection):
-    """A client's connection as `application.Peer`: sessions by namespace, and packets to the application.
+    """A client's connection as `application.Peer`: sessions by namespace, and packets for the application.
 
     INVARIANT: `_sessions` holds exactly the namespaces that are CONNECTED, so that an event finds its session in
-    one look-up; `_others` has the state of those that are neither that nor ABSENT. Both are keyed by the bytes on
-    the wire.
+    one look-up; `_others` holds the state of those that are neither CONNECTED nor ABSENT. Both are keyed by the
+    bytes on the wire.
     """
 
-    __slots__ = ("_application", "_assembly", "_lonely_until", "_others", "_sessions", "memo")
+    __slots__ = ("_application", "_idle_until", "_incomplete", "_others", "_sessions", "memo")
 
     def __init__(
         self,
@@ -61,23 +61,23 @@ class SocketConnection(EngineConnection):
         self._sessions: dict[bytes, Any] = {}
         self._others = _NO_OTHERS
         self.memo: Any = None
-        self._assembly: _Assembly | None = None
-        self._lonely_until = self._deadline = host.now() + options.connect_timeout
+        self._incomplete: _IncompletePacket | None = None
+        self._idle_until = self._deadline = host.now() + options.connect_timeout
 
     @property
     def sessions(self) -> tuple[Any, ...]:
-        """What the application gave for each namespace that is connected."""
+        """The application's session of each connected namespace."""
         return tuple(self._sessions.values())
 
     # In
 
-    def _message(self, packet: bytes) -> None:
-        if self._assembly is not None:
+    def _take_message(self, packet: bytes) -> None:
+        if self._incomplete is not None:
             raise WireError("a text packet while attachments are awaited")
         parsed = parse(packet)
         kind, namespace, ack, payload, attachments = parsed
         if kind == EVENT:
-            # Only this way is hot. It is the entry (CONNECTED, EVENT) of the table; all others go through it.
+            # The hot path: the entry (CONNECTED, EVENT) of the table. All other steps go through the table.
             session = self._sessions.get(namespace)
             if session is None:
                 self._step(namespace, Step.EVENT)
@@ -90,22 +90,22 @@ class SocketConnection(EngineConnection):
             self._complete(parsed, _NOTHING)
 
     def _begin(self, packet: socketio.Packet) -> None:
-        """Await a packet's attachments, if its namespace may send it at all."""
+        """Await a packet's attachments, if the packet is allowed in the state of its namespace."""
         self._step(packet[1], Step.EVENT if packet[0] == socketio.BINARY_EVENT else Step.ACK)
-        self._assembly = _Assembly(packet, self._host.now() + _ASSEMBLY_TIMEOUT)
+        self._incomplete = _IncompletePacket(packet, self._host.now() + _ASSEMBLY_TIMEOUT)
         self._rearm()
 
-    def _binary(self, data: bytes) -> None:
-        assembly = self._assembly
-        if assembly is None:
+    def _take_binary(self, data: bytes) -> None:
+        incomplete = self._incomplete
+        if incomplete is None:
             raise WireError("a binary packet that no packet announced")
-        assembly.size += len(data)
-        if assembly.size > self.options.max_payload:
+        incomplete.size += len(data)
+        if incomplete.size > self.options.max_payload:
             raise WireError("the attachments of a packet are longer than the limit", 1009)
-        assembly.attachments.append(data)
-        if len(assembly.attachments) == assembly.packet[4]:
-            self._assembly = None
-            self._complete(assembly.packet, assembly.attachments)
+        incomplete.attachments.append(data)
+        if len(incomplete.attachments) == incomplete.packet[4]:
+            self._incomplete = None
+            self._complete(incomplete.packet, incomplete.attachments)
 
     def _complete(self, packet: socketio.Packet, attachments: Sequence[bytes]) -> None:
         kind, namespace, ack, payload, _ = packet
@@ -114,10 +114,10 @@ class SocketConnection(EngineConnection):
         elif kind == socketio.DISCONNECT:
             self._disconnect(namespace)
         elif kind == socketio.BINARY_EVENT:
-            if self._reaches(namespace, Step.EVENT):
+            if self._has_session(namespace, Step.EVENT):
                 self._application.event(self._sessions[namespace], ack, payload, attachments)
-        elif self._reaches(namespace, Step.ACK):
-            # We ask for no acks, so this one is late or unknown, which is no error; nonsense still is.
+        elif self._has_session(namespace, Step.ACK):
+            # We ask for no acks, so this one is late or unknown, which is no error; a malformed one is.
             socketio.decode_ack(payload, attachments)
 
     def _connect(self, namespace: bytes, payload: bytes) -> None:
@@ -129,14 +129,14 @@ class SocketConnection(EngineConnection):
         self._application.connect(self, namespace.decode(), payload or None)
 
     def _disconnect(self, namespace: bytes) -> None:
-        if not self._reaches(namespace, Step.DISCONNECT):
+        if not self._has_session(namespace, Step.DISCONNECT):
             return
         session = self._sessions.pop(namespace)
-        self._settle()
+        self._set_idle_timeout()
         self._application.left(session)
 
-    def _reaches(self, namespace: bytes, step: Step) -> bool:
-        """Take a packet's step; return whether it is for a session, and not for one that the server ended."""
+    def _has_session(self, namespace: bytes, step: Step) -> bool:
+        """Take a packet's step; return whether its session exists, or was ended by the server meanwhile."""
         before = self._step(namespace, step)
         if before is State.CONNECTED:
             return True
@@ -158,7 +158,7 @@ class SocketConnection(EngineConnection):
         return self._others.get(namespace, State.ABSENT)
 
     def _enter(self, namespace: bytes, state: State) -> None:
-        """Note a namespace's new state; whoever makes it CONNECTED, or ends that, changes `_sessions`."""
+        """Note a namespace's new state; the caller changes `_sessions` if it becomes CONNECTED or no longer is."""
         others = self._others
         if state is State.ABSENT or state is State.CONNECTED:
             others.pop(namespace, None)
@@ -179,26 +179,26 @@ class SocketConnection(EngineConnection):
         """Answer a CONNECT with success; `session` comes back with every later packet of the namespace."""
         if self._answer(namespace, Step.ACCEPT):
             self._sessions[namespace.encode()] = session
-            self._settle()
-            self.send(socketio.connect_message(namespace, sid))
+            self._set_idle_timeout()
+            self.send(socketio.build_connect(namespace, sid))
 
     def refuse(self, namespace: str, message: str, data: Any = None) -> None:
         """Answer a CONNECT with CONNECT_ERROR; `data` is left out where it is `None`."""
         if self._answer(namespace, Step.REFUSE):
-            self.send(socketio.connect_error_message(namespace, message, data))
+            self.send(socketio.build_connect_error(namespace, message, data))
 
     def end(self, namespace: str) -> None:
         """Send DISCONNECT for the namespace; what the client still sends for it is dropped and counted."""
         if self._answer(namespace, Step.END):
             del self._sessions[namespace.encode()]
-            self._settle()
-            self.send(socketio.disconnect_message(namespace))
+            self._set_idle_timeout()
+            self.send(socketio.build_disconnect(namespace))
 
     def _answer(self, namespace: str, step: Step) -> bool:
-        """Take a step of the application; return whether there is still a client to tell.
+        """Take a step of the application; return whether the client is still to be told.
 
-        Answers may come late, after the client left the namespace or the connection ended; they are nobody's
-        fault and have no effect.
+        An answer may come late, after the client left the namespace or the connection ended: it has no effect, and
+        is no error.
         """
         key = namespace.encode()
         after = STATES.get((self._state(key), step))
@@ -209,32 +209,32 @@ class SocketConnection(EngineConnection):
 
     # Time and the end
 
-    def _settle(self) -> None:
-        """Note whether the connection has a session; without one it may live for `connect_timeout`."""
+    def _set_idle_timeout(self) -> None:
+        """Note whether the connection has a session; without one it may last for `connect_timeout`."""
         if self._sessions:
-            self._lonely_until = inf
+            self._idle_until = inf
         else:
-            self._lonely_until = self._host.now() + self.options.connect_timeout
+            self._idle_until = self._host.now() + self.options.connect_timeout
         self._rearm()
 
     def _rearm(self) -> None:
-        awaited = inf if self._assembly is None else self._assembly.deadline
-        self._deadline = min(self._lonely_until, awaited)
+        awaited = inf if self._incomplete is None else self._incomplete.deadline
+        self._deadline = min(self._idle_until, awaited)
         if self._deadline != inf:
             self._host.arm(self, self._deadline)
 
-    def _overdue(self, now: float) -> None:
-        if self._assembly is not None and now >= self._assembly.deadline:
+    def _meet_deadline(self, now: float) -> None:
+        if self._incomplete is not None and now >= self._incomplete.deadline:
             self.fail(WireError("attachments did not come"))
-        elif now >= self._lonely_until:
+        elif now >= self._idle_until:
             self._host.counters.connect_timeouts += 1
             self.close(FORCED_CLOSE)
         else:
             self._rearm()
 
-    def _left(self, reason: str) -> None:
+    def _take_end(self, reason: str) -> None:
         sessions = tuple(self._sessions.values())
         self._sessions.clear()
         self._others = _NO_OTHERS
-        self._assembly = None
+        self._incomplete = None
         self._application.closed(self, sessions, reason)

@@ -1,4 +1,4 @@
-"""What bounds one connection; durations in seconds, sizes in bytes."""
+"""The limits of one connection; durations in seconds, sizes in bytes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import msgspec
 
 
 class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings that a connection takes with it from its handshake, which told the client some of them.
+    """Options that a connection keeps from its handshake, in which the client was told some of them.
 
-    `connect_timeout` is how long a connection may live without a session. `namespaces` bounds how many one
-    connection may hold, those that the server ended included. `max_payload` bounds one message, the body of a
+    `connect_timeout` is the time that a connection may last without a session. `namespaces` is the most that one
+    connection may have, including those that the server has ended. `max_payload` limits one message, the body of a
     POST, and the attachments of one packet together.
     """
 

@@ -1,8 +1,8 @@
-"""Which web pages may open connections: the Origin header against what the operator allows.
+"""Decides which web pages may open connections, by the Origin header and the origins that the operator allows.
 
-Browsers apply no same-origin policy to WebSocket, and send simple cross-origin POSTs without asking, so this
-is asked at every polling request, handshake and upgrade. An Origin that is there and cannot be read (`null`,
-a path behind it) is never allowed.
+Browsers apply no same-origin policy to WebSocket, and send simple cross-origin POSTs without asking, so every
+polling request, handshake and upgrade is checked. An Origin that cannot be read (`null`, or with a path) is never
+allowed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _AUTHORITY = re.compile(rf"({_HOST})(?::([0-9]{{1,5}}))?", re.ASCII)
 
 
 class OriginPattern(NamedTuple):
-    """`scheme://host[:port]`; a host may begin with `*.` (one label), and `*` may stand for the port.
+    """`scheme://host[:port]`; a host may begin with `*.` (for one label), and `*` may stand for the port.
 
     `port` is `ANY` for any, and `None` for schemes that have none.
     """
@@ -37,16 +37,16 @@ class OriginPattern(NamedTuple):
         """Read a pattern as the operator writes it; `*` alone is no pattern.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the text is no pattern.
         """
         found = _PATTERN.fullmatch(text.lower())
         if found is None:
             raise ValueError(f"`{text}` is no origin: write scheme://host or scheme://host:port")
         scheme, host, port = found.groups()
-        return cls(scheme, host, ANY if port == ANY else _port(scheme, port))
+        return cls(scheme, host, ANY if port == ANY else _find_port(scheme, port))
 
     def matches(self, scheme: str, host: str, port: int | None) -> bool:
-        """Tell whether an origin, in lower case and with its port filled in, is of this form."""
+        """Return whether an origin, in lower case and with its port filled in, matches."""
         if scheme != self.scheme or self.port not in (ANY, port):
             return False
         if self.host.startswith("*."):
@@ -56,11 +56,11 @@ class OriginPattern(NamedTuple):
 
 
 class OriginPolicy:
-    """What `server.origins` says, made ready to ask.
+    """The origins that are allowed.
 
-    Without patterns the Origin's host and port must be those of the Host header, whatever our own scheme: TLS
-    may end in front of us. `strict` is for servers whose tokens come in cookies, which browsers attach by
-    themselves: there a request must bring an allowed Origin, or say that it comes from the same one.
+    Without patterns the host and port of the Origin must be those of the Host header, whatever our own scheme,
+    since TLS may end in front of us. `strict` is for servers that take tokens from cookies, which browsers attach
+    by themselves: there a request needs an allowed Origin, or a Sec-Fetch-Site of `same-origin`.
     """
 
     __slots__ = ("_patterns", "any", "explicit", "strict")
@@ -69,7 +69,7 @@ class OriginPolicy:
         """Read the patterns; `None` is the default policy.
 
         Raises:
-            ValueError: one of them is no pattern.
+            ValueError: one of the texts is no pattern.
         """
         self.any = patterns is not None and ANY in patterns
         self.explicit = patterns is not None and not self.any
@@ -77,21 +77,21 @@ class OriginPolicy:
         self._patterns = tuple(OriginPattern.parse(text) for text in patterns or () if text != ANY)
 
     def allows(self, origin: str | None, host: str | None, fetch_site: str | None = None) -> bool:
-        """Tell whether a request with these headers (Origin, Host, Sec-Fetch-Site) is served."""
+        """Return whether a request with these headers (Origin, Host, Sec-Fetch-Site) is allowed."""
         if origin is None:
             return not self.strict or fetch_site == "same-origin"
         found = _ORIGIN.fullmatch(origin.lower())
         if found is None:
             return False
         scheme, name, port_text = found.groups()
-        port = _port(scheme, port_text)
+        port = _find_port(scheme, port_text)
         if self.any:
             return True
         if self.explicit:
             return any(pattern.matches(scheme, name, port) for pattern in self._patterns)
-        return (name, port) == _authority(scheme, host)
+        return (name, port) == _read_authority(scheme, host)
 
-    def shared_with(self, origin: str | None) -> Sequence[tuple[str, str]]:
+    def build_headers(self, origin: str | None) -> Sequence[tuple[str, str]]:
         """Return the headers that let the pages of an allowed origin read an answer (Fetch, "CORS protocol")."""
         if origin is None:
             return ()
@@ -101,11 +101,11 @@ class OriginPolicy:
         return ((_ALLOW, origin), ("Vary", "Origin"), ("Access-Control-Allow-Credentials", "true"))
 
 
-def _port(scheme: str, port: str | None) -> int | None:
+def _find_port(scheme: str, port: str | None) -> int | None:
     return _PORTS.get(scheme) if port is None else int(port)
 
 
-def _authority(scheme: str, host: str | None) -> tuple[str, int | None] | None:
-    """Return a Host header's host and port; a port left out is the one that the origin's scheme implies."""
+def _read_authority(scheme: str, host: str | None) -> tuple[str, int | None] | None:
+    """Return host and port of a Host header; a missing port is that of the origin's scheme."""
     found = _AUTHORITY.fullmatch((host or "").lower())
-    return None if found is None else (found[1], _port(scheme, found[2]))
+    return None if found is None else (found[1], _find_port(scheme, found[2]))

@@ -1,6 +1,6 @@
-"""Socket.IO v5 packets: read up to the point where the meaning of a payload begins, and built from values.
+"""Socket.IO v5 packets: parsed up to their payload, and built from values.
 
-A packet is taken as the Engine.IO packet that carries it, with the leading `4`:
+A packet is parsed together with the leading `4` of the Engine.IO packet that carries it:
 
     4 TYPE [COUNT -] [/NAMESPACE ,] [ACK ID] [JSON]
 
@@ -27,40 +27,40 @@ RESERVED = frozenset(
 """Event names that neither side may send (Socket.IO v5, "Event names")."""
 
 MAX_ATTACHMENTS = 10
-"""As socket.io-parser has it; unbounded counts once exhausted servers (CVE-2026-33151)."""
+"""The same as in socket.io-parser; unlimited counts once exhausted servers (CVE-2026-33151)."""
 
 MAX_NAMESPACE = 512
-"""Bytes of a namespace: several times what an application can declare, and a bound to what is echoed."""
+"""Bytes of a namespace: several times what can be declared, and a limit to what is echoed."""
 
 _ZERO = ord("0")
 _MAX_ACK_DIGITS = 16
 _MAX_ACK = 1 << 53  # beyond it JavaScript would answer another id than it was sent
 
 Packet: TypeAlias = tuple[int, bytes, bytes | None, bytes, int]
-"""Type, namespace, ack id, JSON payload (empty where there is none), number of attachments to follow.
+"""Type, namespace, ack id, JSON payload (empty if there is none), number of attachments to follow.
 
-A plain tuple, and namespace and ack id as bytes, since every event of every client passes here: to make a number of
-an id and digits of it again would be 0.1 µs of 3.
+It is a plain tuple, with namespace and ack id as bytes, since every event of every client is parsed: turning an id
+into a number and back into digits would take 0.1 µs of 3.
 """
 
 _ARRAYS = frozenset([EVENT, ACK, BINARY_EVENT, BINARY_ACK])
 
 
 def parse(packet: bytes) -> Packet:
-    """Read an Engine.IO message as a Socket.IO packet; the payload's JSON is left for `decode_…`.
+    """Parse an Engine.IO message as a Socket.IO packet; `decode_event` and `decode_ack` decode the payload.
 
     Raises:
-        WireError: it is none, or one that a client may not send.
+        WireError: it is no packet, or one that a client may not send.
     """
     if packet.startswith(b"42"):
-        # Nearly all that clients send, an event of `/` with an ack id, in half the steps of the general way below.
+        # An event of `/` with an ack id, which is nearly all that clients send, in half the steps of the way below.
         start = packet.find(b"[")
         digits = packet[2:start]
         if start > 2 and digits.isdigit() and len(digits) < _MAX_ACK_DIGITS and packet[2] != _ZERO:
             return EVENT, b"/", digits, packet[start:], 0
     kind = packet[1] - 0x30 if len(packet) > 1 else -1
     position, count = 2, 0
-    if kind >= BINARY_EVENT:  # and what is no type at all, which is refused below
+    if kind >= BINARY_EVENT:  # also a digit that is no type, which is refused below
         position, count = _attachment_count(packet)
     namespace = b"/"
     if packet[position : position + 1] == b"/":
@@ -92,7 +92,7 @@ def decode_event(payload: bytes, attachments: Sequence[bytes] = ()) -> list[Any]
     `payload` is known to be UTF-8, and to begin with `[`.
 
     Raises:
-        PayloadRefused: the JSON is of a kind that we do not take.
+        PayloadRefused: the JSON is of a kind that is not taken.
         WireError: it is no event.
     """
     event: list[Any] = decode(payload)
@@ -110,53 +110,53 @@ def decode_ack(payload: bytes, attachments: Sequence[bytes] = ()) -> list[Any]:
     return put_back(arguments, attachments) if attachments else arguments
 
 
-def connect_message(namespace: str, sid: str) -> Message:
+def build_connect(namespace: str, sid: str) -> Message:
     """Return the reply to a CONNECT that was accepted."""
-    return Message.of(b"40" + prefix(namespace) + msgspec.json.encode({"sid": sid}))
+    return Message.from_packet(b"40" + build_prefix(namespace) + msgspec.json.encode({"sid": sid}))
 
 
-def connect_error_message(namespace: str, message: str, data: Any = None) -> Message:
+def build_connect_error(namespace: str, message: str, data: Any = None) -> Message:
     """Return the reply to a CONNECT that was refused; `data` is left out where it is `None`."""
     error = {"message": message} if data is None else {"message": message, "data": data}
-    return Message.of(b"44" + prefix(namespace) + msgspec.json.encode(error))
+    return Message.from_packet(b"44" + build_prefix(namespace) + msgspec.json.encode(error))
 
 
-def disconnect_message(namespace: str) -> Message:
-    """Return the packet by which the server ends a namespace."""
-    return Message.of(b"41" + prefix(namespace))
+def build_disconnect(namespace: str) -> Message:
+    """Return the packet with which the server ends a namespace."""
+    return Message.from_packet(b"41" + build_prefix(namespace))
 
 
-def event_message(namespace: str, *event: Any) -> Message:
-    """Return an EVENT of a name and arguments, bytes among them as attachments.
+def build_event(namespace: str, *event: Any) -> Message:
+    """Return an EVENT with a name and arguments; bytes among these become attachments.
 
     Raises:
         ValueError: the name is reserved.
     """
     if event[0] in RESERVED:
         raise ValueError(f"`{event[0]}` is a reserved event name")
-    return _message(b"2", b"5", prefix(namespace), event)
+    return _encode(b"2", b"5", build_prefix(namespace), event)
 
 
-def ack_message(namespace: str, ack_id: bytes, arguments: Sequence[Any]) -> Message:
+def build_ack(namespace: str, ack_id: bytes, arguments: Sequence[Any]) -> Message:
     """Return the answer to an event that asked for one."""
-    return _message(b"3", b"6", prefix(namespace) + ack_id, arguments)
+    return _encode(b"3", b"6", build_prefix(namespace) + ack_id, arguments)
 
 
-def prefix(namespace: str) -> bytes:
-    """Return what stands before ack id and payload, for those who build packets of JSON they have as text."""
+def build_prefix(namespace: str) -> bytes:
+    """Return the part before ack id and payload, for packets that are built of JSON text."""
     return b"" if namespace == "/" else namespace.encode() + b","
 
 
-def _message(text: bytes, binary: bytes, head: bytes, values: Sequence[Any]) -> Message:
+def _encode(text: bytes, binary: bytes, head: bytes, values: Sequence[Any]) -> Message:
     found: list[bytes] = []
     payload = msgspec.json.encode(take_out(values, found))
     if found:
-        return Message.of(b"4" + binary + b"%d-" % len(found) + head + payload, tuple(found))
-    return Message.of(b"4" + text + head + payload)
+        return Message.from_packet(b"4" + binary + b"%d-" % len(found) + head + payload, tuple(found))
+    return Message.from_packet(b"4" + text + head + payload)
 
 
 def _attachment_count(packet: bytes) -> tuple[int, int]:
-    """Return where the count ends, and the count; 0 would wedge decoders that wait for the first."""
+    """Return the end of the count, and the count; decoders would wait for ever if it were 0."""
     dash = packet.find(b"-", 2, 6)
     digits = packet[2:dash]
     if dash < 0 or not digits.isdigit() or not 1 <= int(digits) <= MAX_ATTACHMENTS:

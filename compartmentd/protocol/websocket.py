@@ -1,8 +1,8 @@
-"""WebSocket framing (RFC 6455) for a server: bytes of frames in, whole messages out, and the frames to send.
+"""WebSocket framing (RFC 6455) for a server: bytes of frames in, whole messages out, and frames to send.
 
-Two rules of this file. Nothing waits for more bytes than it needs to refuse: mask, reserved bits, opcode and
-length are judged as soon as they have arrived, before the payload they announce. And no input costs more than
-its length: an incomplete frame is kept in one growing buffer and looked at again only once it is complete.
+Two rules hold here. A violation is found with the fewest bytes: mask, reserved bits, opcode and length are checked
+as soon as they have arrived, before the payload that they announce. And no input costs more than its length: an
+incomplete frame is kept in one growing buffer and looked at again only once it is complete.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Data = tuple[int, bytes]
 """A whole message: `TEXT` (checked to be UTF-8) or `BINARY`, and its bytes."""
 
 
-def frame(opcode: int, payload: bytes) -> bytes:
+def encode_frame(opcode: int, payload: bytes) -> bytes:
     """Return one final frame, unmasked as a server's must be (5.1)."""
     length = len(payload)
     if length <= _SHORT:
@@ -48,21 +48,21 @@ def frame(opcode: int, payload: bytes) -> bytes:
     return struct.pack("!BBQ", _FIN | opcode, 127, length) + payload
 
 
-def text_frame(payload: bytes) -> bytes:
+def encode_text_frame(payload: bytes) -> bytes:
     """Return a text message, `payload` being UTF-8, as one frame."""
     length = len(payload)
     if length <= _SHORT:
         return _SHORT_TEXT[length] + payload
-    return frame(TEXT, payload)
+    return encode_frame(TEXT, payload)
 
 
-def text_head(length: int) -> bytes:
-    """Return what stands before a text message of so many bytes."""
-    return _SHORT_TEXT[length] if length <= _SHORT else frame(TEXT, bytes(length))[:-length]
+def encode_text_head(length: int) -> bytes:
+    """Return the head of a text frame whose payload has `length` bytes."""
+    return _SHORT_TEXT[length] if length <= _SHORT else encode_frame(TEXT, bytes(length))[:-length]
 
 
-def payload_of(frames: bytes) -> bytes:
-    """Return what is in the first of these frames, one that `frame` made."""
+def read_payload(frames: bytes) -> bytes:
+    """Return the payload of the first of these frames, which `encode_frame` made."""
     length = frames[1]
     if length <= _SHORT:
         return frames[2 : 2 + length]
@@ -70,18 +70,18 @@ def payload_of(frames: bytes) -> bytes:
     return frames[start : start + int.from_bytes(frames[2:start], "big")]
 
 
-def binary_frame(payload: bytes) -> bytes:
+def encode_binary_frame(payload: bytes) -> bytes:
     """Return a binary message as one frame."""
-    return frame(BINARY, payload)
+    return encode_frame(BINARY, payload)
 
 
-def close_frame(code: int | None = None) -> bytes:
-    """Return a close frame, with a code where there is one to tell."""
-    return frame(CLOSE, b"" if code is None else code.to_bytes(2, "big"))
+def encode_close_frame(code: int | None = None) -> bytes:
+    """Return a close frame, with a code if there is one."""
+    return encode_frame(CLOSE, b"" if code is None else code.to_bytes(2, "big"))
 
 
 def xor(mask: bytes, payload: bytes) -> bytes:
-    """Unmask in plain Python (5.3), in linear time; an edge may bring a faster one."""
+    """Unmask in plain Python (5.3), in linear time; see `net.websocket_mask` for a faster function."""
     length = len(payload)
     key = mask * (length // 4 + 1)
     masked = int.from_bytes(payload, "big") ^ int.from_bytes(key[:length], "big")
@@ -89,19 +89,19 @@ def xor(mask: bytes, payload: bytes) -> bytes:
 
 
 def is_close_code(code: int) -> bool:
-    """Tell whether a peer may send this code in a close frame (7.4)."""
+    """Return whether a peer may send this code in a close frame (7.4)."""
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
 
 
 class MessageReader:
-    """The frames of one client, as whole messages.
+    """Reads the frames of one client as whole messages.
 
-    A violation is not raised but kept in `failure`: what was whole before it is still returned, so that it
-    makes no difference how the bytes were cut. After a failure or a close frame (`closed` is its code) no
+    A violation is not raised but kept in `failure`: messages that were complete before it are still returned, so
+    that it makes no difference how the bytes were cut. After a failure or a close frame (`closed` is its code) no
     more is read. Pings are answered by frames in `replies`, for the caller to take and send. `notable` is set with
-    any of the three, so that one look tells that there is nothing but messages.
+    any of the three, so that one look shows whether there is anything but messages.
 
-    An idle one holds no list or buffer: there are as many of them as connections.
+    An idle reader holds no list or buffer, since there is one for each connection.
     """
 
     __slots__ = (
@@ -119,7 +119,7 @@ class MessageReader:
     )
 
     def __init__(self, limit: int, unmask: Unmask = xor) -> None:
-        """Take messages of up to `limit` bytes each, whatever number of fragments they come in."""
+        """Take messages of up to `limit` bytes each, in any number of fragments."""
         self.closed: int | None = None
         self.failure: WireError | None = None
         self.replies: list[bytes] | None = None
@@ -129,9 +129,9 @@ class MessageReader:
         # The second byte of the longest frame that the fast path takes: masked, short, within the limit.
         self._longest_short = _MASKED + min(_SHORT, limit)
         self._tail: bytearray | None = None  # the start of an incomplete frame, none while idle
-        self._need = 0  # bytes that `_tail` must hold before it is worth another look
+        self._need = 0  # bytes that `_tail` must hold before it is looked at again
         self._opcode = 0  # of the fragmented message under way
-        self._fragments: bytearray | None = None  # what has come of it
+        self._fragments: bytearray | None = None  # its payload so far
 
     def take_replies(self) -> Sequence[bytes]:
         """Return the frames that answer pings, once."""
@@ -151,8 +151,8 @@ class MessageReader:
             data = bytes(tail)
             self._tail = None
         elif len(data) > _MASK_END and data[0] == _TEXT_FRAME and not self._opcode:
-            # One short text message and nothing else: what a client sends that waits for each answer. 0.3 µs
-            # instead of 0.6.
+            # One short text message and nothing else, as from a client that waits for each answer: 0.3 µs instead
+            # of 0.6.
             size = data[1] - _MASKED
             if size == len(data) - _MASK_END and data[1] <= self._longest_short:
                 payload = self._unmask(data[2:_MASK_END], data[_MASK_END:])
@@ -162,7 +162,7 @@ class MessageReader:
         try:
             position = self._parse(data, messages)
         except WireError as error:
-            # Without its traceback, whose frames hold this reader: the two would wait for the collector of cycles.
+            # Without its traceback, whose frames refer to this reader: the cycle would wait for the collector.
             self.failure, self.notable = error.with_traceback(None), True
             return messages
         if position < len(data) and self.closed is None:
@@ -251,7 +251,7 @@ class MessageReader:
         if opcode == PING:
             if self.replies is None:
                 self.replies = []
-            self.replies.append(frame(PONG, payload))
+            self.replies.append(encode_frame(PONG, payload))
             self.notable = True
         elif opcode == CLOSE:
             self.closed, self.notable = _close_code(payload), True

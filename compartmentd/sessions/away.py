@@ -14,7 +14,7 @@ class Away:
 
     handshake = Handshake(address="", headers={}, query={})
     memo: Any = None
-    clear = False
+    is_writable = False
 
     def accept(self, namespace: str, sid: str, session: Any) -> None:
         """Do nothing."""

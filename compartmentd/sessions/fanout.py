@@ -108,7 +108,7 @@ class Fanout:
                 if session.unjudged is None:
                     session.unjudged = []
                 session.unjudged.append((room, message, volatile))
-            elif volatile and not session.peer.clear:
+            elif volatile and not session.peer.is_writable:
                 counters.volatile_dropped += 1
             else:
                 session.peer.send(message)
@@ -120,7 +120,7 @@ class Fanout:
         for room, message, volatile in waiting or ():
             if room is not None and room not in session.memberships:
                 continue
-            if volatile and not session.peer.clear:
+            if volatile and not session.peer.is_writable:
                 self._counters.volatile_dropped += 1
             else:
                 session.send(message)

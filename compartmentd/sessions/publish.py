@@ -165,7 +165,7 @@ class Publisher:
             # One message is no burst yet, and a run of one ack would cost 0.4 µs more.
             self._acks, self._acks_of = None, session
             session.peer.send(replies.ok(session.namespace.prefix, ack))
-        elif run is not None and run.takes(ack):
+        elif run is not None and run.accepts(ack):
             run.parts.append(ack)
         else:
             self._acks = replies.oks(session.namespace.prefix, ack)

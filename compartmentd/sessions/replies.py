@@ -15,7 +15,7 @@ import msgspec
 
 from compartmentd.policy.codes import MEANINGS, Code
 from compartmentd.protocol.message import Message, Run
-from compartmentd.protocol.websocket import text_frame
+from compartmentd.protocol.websocket import encode_text_frame
 
 encode = msgspec.json.Encoder().encode
 
@@ -47,12 +47,12 @@ def refusal(code: Code, after: float | None = None, ref: str = "") -> bytes:
 
 def ack(prefix: bytes, ack_id: bytes, body: bytes) -> Message:
     """Build an ACK with one argument, given as JSON; `prefix` is the namespace with its comma, if not `/`."""
-    return Message.of(b"43%b%b[%b]" % (prefix, ack_id, body))
+    return Message.from_packet(b"43%b%b[%b]" % (prefix, ack_id, body))
 
 
 def ok(prefix: bytes, ack_id: bytes) -> Message:
     """Build the ACK that most requests get, in half the time."""
-    return Message(text_frame(b"".join((b"43", prefix, ack_id, _OK_END))))
+    return Message(encode_text_frame(b"".join((b"43", prefix, ack_id, _OK_END))))
 
 
 def oks(prefix: bytes, ack_id: bytes) -> Run:
@@ -78,7 +78,7 @@ def refused_connect(code: Code) -> tuple[str, dict[str, Any]]:
 
 def notice(prefix: bytes, event: str, data: dict[str, Any]) -> Message:
     """Build one of the server's own events."""
-    return Message.of(b"42%b%b" % (prefix, encode([event, data])))
+    return Message.from_packet(b"42%b%b" % (prefix, encode([event, data])))
 
 
 def joined(prefix: bytes, room: str) -> Message:
@@ -125,11 +125,11 @@ def event_tail(
 
 def relayed(head: bytes, data: bytes | msgspec.Raw, tail: bytes) -> Message:
     """Build an EVENT around the sender's own bytes."""
-    return Message(text_frame(b"".join((head, data, tail))))
+    return Message(encode_text_frame(b"".join((head, data, tail))))
 
 
 def relayed_with(head: bytes, data: bytes, tail: bytes, attachments: Sequence[bytes]) -> Message:
     """Build an EVENT, or a BINARY_EVENT where there are attachments."""
     if not attachments:
         return relayed(head, data, tail)
-    return Message.of(b"".join((b"45%d-" % len(attachments), head[2:], data, tail)), attachments)
+    return Message.from_packet(b"".join((b"45%d-" % len(attachments), head[2:], data, tail)), attachments)

@@ -1,20 +1,19 @@
-"""The connections of one server: found by sid, flushed once a loop turn, woken by one wheel."""
+"""The connections of one server: found by session id, flushed once a loop turn, woken by one timer wheel."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from math import inf
 from typing import Protocol, TypeAlias
 
-from compartmentd.net.poller import Readiness
-from compartmentd.net.timer_wheel import Timer, TimerWheel
+from compartmentd.net.poller import Poller
+from compartmentd.net.timer_wheel import Timer, Timers
 from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.counters import Counters
 from compartmentd.protocol.forwarded import TrustedProxies
-from compartmentd.protocol.http1 import request_line
+from compartmentd.protocol.http1 import compile_request_line
 from compartmentd.protocol.message import Batch, Message
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.origins import OriginPolicy
@@ -24,7 +23,7 @@ from compartmentd.transport.broadcast import Broadcast
 from compartmentd.transport.options import ServerOptions
 
 MakeConnection: TypeAlias = Callable[[Host, str, Handshake, ConnectionOptions], EngineConnection]
-"""Make a connection: Socket.IO's, or another that speaks Engine.IO alone."""
+"""Makes a connection: Socket.IO's, or another that speaks Engine.IO alone."""
 
 
 class Flushable(Protocol):
@@ -33,45 +32,43 @@ class Flushable(Protocol):
     def flush(self) -> None:
         """Send it."""
 
-    def broken(self) -> None:
-        """Give up: an error of ours left the transport in an unknown state."""
+    def abandon(self) -> None:
+        """Close the transport, since an error of ours left it in an unknown state."""
 
 
 class SocketHolder(Protocol):
-    """What holds a socket and carries no connection.
+    """A socket that is not, or not yet, an Engine.IO connection: an upgrade probe, or a keep-alive HTTP socket.
 
-    A WebSocket that probes one or came too late for it, and HTTP whose requests may be for any (`keepalive`).
+    It is registered only so that a shutdown can abort it.
     """
 
     def abort(self) -> None:
-        """Close it at once."""
+        """Close the socket at once."""
 
 
 class Connections:
-    """All connections, and what they share; `protocol.connection.Host` to each."""
+    """All connections, and what they share; the `protocol.connection.Host` of each."""
 
     def __init__(self, make: MakeConnection, options: ServerOptions) -> None:
-        """Begin empty, on the running loop."""
+        """Begin with none, on the running loop."""
         self.counters = Counters()
         self.admission = Admission(self.counters)
         self.loop = asyncio.get_running_loop()
-        self.sockets = Readiness(self.loop, self.counters)
+        self.poller = Poller(self.loop, self.counters)
+        self.timers = Timers(self.loop)
         self.make = make
         self.options = options
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
         self.proxies = TrustedProxies(options.trusted_proxies)
-        self.request_line = request_line(options.path)  # of what `keepalive` serves
-        self.guests: set[SocketHolder] = set()
+        self.request_line = compile_request_line(options.path)  # of the requests that `polling_http` serves
+        self.holders: set[SocketHolder] = set()
         self._by_sid: dict[str, EngineConnection] = {}
         self.dirty: list[Flushable] = []
-        """What has something to send at the end of this turn; `schedule` adds to it."""
-        self._wheel = TimerWheel()
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = inf
+        """The transports with something to send at the end of this turn; `schedule` adds to it."""
         self._empty: asyncio.Future[None] | None = None
 
     def configure(self, options: ServerOptions) -> None:
-        """Use other options from now on; connections keep those that they began with."""
+        """Use other options for new connections and requests; connections keep those that they began with."""
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
         self.proxies = TrustedProxies(options.trusted_proxies)
         self.options = options
@@ -79,27 +76,24 @@ class Connections:
     # The table
 
     def add(self, connection: EngineConnection) -> None:
-        """Enter a connection that has its link, and start its clock; its place was taken before."""
+        """Register a connection that has its link, and start its heartbeat; its place was taken before."""
         self._by_sid[connection.sid] = connection
         self.counters.opened += 1
-        connection.opened()
+        connection.start_heartbeat()
 
     def find(self, sid: str) -> EngineConnection | None:
-        """Return the connection of this sid, what is due for it done: the wheel may be a little late."""
+        """Return the connection with this session id, unless its time is over by now."""
         connection = self._by_sid.get(sid)
-        if connection is not None:
-            now = self.now()
-            if connection.due <= now:
-                self._wheel.wake(connection, now)
-                self._set_alarm()
-                connection = self._by_sid.get(sid)
-        return connection
+        if connection is None:
+            return None
+        self.timers.wake_overdue(connection, self.now())
+        return self._by_sid.get(sid)
 
     def forget(self, connection: EngineConnection) -> None:
-        """Take a connection out whose transport is gone, and give its place back; once or more often."""
+        """Remove a connection whose transport is gone, and free its place; may be called more than once."""
         if self._by_sid.pop(connection.sid, None) is not None:
             self.counters.closed += 1
-            self._wheel.disarm(connection)
+            self.timers.disarm(connection)
             self.admission.leave(connection.handshake.address)
             if not self._by_sid and self._empty is not None and not self._empty.done():
                 self._empty.set_result(None)
@@ -108,11 +102,11 @@ class Connections:
         return len(self._by_sid)
 
     def __iter__(self) -> Iterator[EngineConnection]:
-        """Iterate over those that are there now, whatever happens to them meanwhile."""
+        """Iterate over the connections of this moment, even if some end meanwhile."""
         return iter(list(self._by_sid.values()))
 
-    async def emptied(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not an error
-        """Wait until the last connection is gone, but not longer than this."""
+    async def wait_until_empty(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not an error
+        """Wait until the last connection is gone, for `timeout` seconds at most."""
         if self._by_sid:
             self._empty = self.loop.create_future()
             await asyncio.wait([self._empty], timeout=timeout)
@@ -120,7 +114,7 @@ class Connections:
     # The turn
 
     def schedule(self, link: Flushable) -> None:
-        """Flush the link when the sockets that are ready now have been read: their answers leave together."""
+        """Flush the link once the sockets that are ready now have been read: their answers leave together."""
         if not self.dirty:
             self.loop.call_soon(self._flush)
         self.dirty.append(link)
@@ -128,7 +122,7 @@ class Connections:
     def share(
         self, message: Message, to: Sequence[EngineConnection], besides: EngineConnection | None
     ) -> Batch:
-        """Send a message to many, `besides` left out, as one thing to which others may be added."""
+        """Queue a message on many connections but `besides`; return the batch, to which messages may be added."""
         dirty = self.dirty
         if not dirty:
             broadcast = Broadcast(message, to, besides, dirty, self)
@@ -145,12 +139,12 @@ class Connections:
         for link in dirty:
             try:
                 link.flush()
-            except Exception as error:  # noqa: BLE001 - must not cost all others their output
-                self.failed("a connection is closed for an error while it was written to", error)
-                link.broken()
+            except Exception as error:  # noqa: BLE001 - all others must have their output
+                self.report_error("a connection is closed for an error while it was written to", error)
+                link.abandon()
 
-    def failed(self, what: str, error: Exception) -> None:
-        """Report and count an error that is ours, or the application's."""
+    def report_error(self, what: str, error: Exception) -> None:
+        """Log and count an error of ours or of the application."""
         self.counters.errors += 1
         log(logging.ERROR, "connection_failed", what, exc=error)
 
@@ -161,36 +155,18 @@ class Connections:
         return self.loop.time()
 
     def arm(self, timer: Timer, at: float) -> None:
-        """Wake the timer at this time, or earlier if that was asked for before."""
-        self._wheel.arm(timer, at)
-        self._set_alarm()
+        """Wake the timer at this time, or earlier if it was armed for an earlier time."""
+        self.timers.arm(timer, at)
 
     def disarm(self, timer: Timer) -> None:
-        """Wake the timer no more: it is over, and would be kept until then."""
-        self._wheel.disarm(timer)
-
-    def _set_alarm(self) -> None:
-        at = self._wheel.next
-        if at is None or (self._alarm is not None and self._alarm_at <= at):
-            return
-        if self._alarm is not None:
-            self._alarm.cancel()
-        # Its time is kept here: uvloop's handle of a call that is due already does not know it.
-        self._alarm_at = at
-        self._alarm = self.loop.call_at(at, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        self._wheel.turn(self.now())
-        self._set_alarm()
+        """Forget the timer, which would be kept alive until its time otherwise."""
+        self.timers.disarm(timer)
 
     def stop(self) -> None:
-        """Close what is left, and stop the clock."""
+        """Close all connections and other sockets, and stop the timers."""
         for connection in self:
             connection.link.abort()
-        for guest in list(self.guests):
-            guest.abort()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        self.sockets.close()
+        for holder in list(self.holders):
+            holder.abort()
+        self.timers.close()
+        self.poller.close()

@@ -1,4 +1,4 @@
-"""Closing all connections little by little, so that not all of their clients come back elsewhere at once."""
+"""Closes all connections little by little, so that their clients do not all reconnect elsewhere at once."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from compartmentd.transport.connections import Connections
 SHUTTING_DOWN = "server shutting down"
 
 _AT_ONCE = 100
-"""Connections closed before others get their turn, where no time lies between."""
+"""Connections closed before other work has its turn, if there is no time between them."""
 
 
 class Draining:
-    """Closes the connections that there are in random order, each at a random moment of its own share of the time.
+    """Closes the connections in random order, each at a random moment of its own share of the time.
 
-    `part` is called right before a connection is closed, so that the application can say why.
+    `part` is called right before a connection is closed, so that the application can tell the client why.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class Draining:
         self._hurried = asyncio.Event()
 
     def hurry(self) -> None:
-        """Close those that are left at once."""
+        """Close the remaining connections at once."""
         self._hurried.set()
 
     async def run(self) -> None:
-        """Close all; returns once each is closed or has left by itself, at the latest when the time is over."""
+        """Close all connections; return once all have ended, at the latest when the time is over."""
         leaving = list(self._connections)
         random.shuffle(leaving)
         share = self._seconds / max(1, len(leaving))
@@ -43,7 +43,7 @@ class Draining:
         for index, connection in enumerate(leaving):
             if _has_ended(connection):
                 continue
-            # Evenly, with jitter: neither in step with the clients' own timers, nor in bunches.
+            # Evenly, with jitter: neither in step with the clients' timers, nor in bunches.
             due = started + share * (index + random.random())  # noqa: S311 - decides nothing
             await self._wait(due - self._connections.now())
             if not _has_ended(connection):
@@ -53,12 +53,12 @@ class Draining:
                 await asyncio.sleep(0)
 
     async def _wait(self, seconds: float) -> None:
-        """Wait, unless there is a hurry or nobody left."""
+        """Wait, unless `hurry` was called or no connection is left."""
         if seconds <= 0 or self._hurried.is_set():
             return
         ends = [
             asyncio.ensure_future(self._hurried.wait()),
-            asyncio.ensure_future(self._connections.emptied(seconds)),
+            asyncio.ensure_future(self._connections.wait_until_empty(seconds)),
         ]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:

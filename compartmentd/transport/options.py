@@ -1,4 +1,4 @@
-"""What the Socket.IO server may be told, each with its default."""
+"""The options of the Socket.IO server, each with its default."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from compartmentd.protocol.options import ConnectionOptions
 class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
     """Durations in seconds, sizes in bytes, rates per second; `None` means unlimited.
 
-    `origins` holds patterns as `protocol.origins` reads them, `None` being the default policy;
-    `strict_origins` is for servers that take tokens from cookies. `send_buffer` bounds what waits for one
-    client. `trusted_proxies` is what `protocol.forwarded` reads. `connect_rate` counts handshakes of the whole
-    server. `kept_headers` are those of a handshake that the application reads; Engine.IO's own parameters are
-    not kept, either, where these are given.
+    `origins` holds patterns as `protocol.origins` reads them, `None` is the default policy; `strict_origins` is for
+    servers that take tokens from cookies. `send_buffer` is the most that may wait for one client. `trusted_proxies`
+    are networks as `protocol.forwarded` reads them. `connect_rate` counts handshakes of the whole server.
+    `kept_headers` are the headers of a handshake that the application reads, `None` for all; where they are given,
+    Engine.IO's own query parameters are dropped, too.
     """
 
     path: str = "/socket.io/"

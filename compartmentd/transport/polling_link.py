@@ -1,4 +1,4 @@
-"""HTTP long-polling: the link of a connection whose client asks for its packets."""
+"""The link of a connection on HTTP long-polling, whose client asks for its packets."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from compartmentd.transport.connections import Connections
 from compartmentd.transport.options import ServerOptions
 
 VOLATILE_LIMIT = 64 * 1024
-"""Bytes queued beyond which volatile messages are dropped: polls come and go, so some are always queued."""
+"""Bytes in the queue from which on volatile messages are dropped; between two polls some are always queued."""
 
 FAREWELL = 10.0
 """Seconds that a closed session is kept for the poll that fetches its last packets."""
 
 _AT_ONCE = 256
-"""Packets of a POST that are taken before others have their turn: all 125,000 that fit into one hold the loop for
-0.6 s, and this many for 1.3 ms."""
+"""Packets of a POST that are taken before other work has its turn: this many hold the loop for 1.3 ms, and all
+125,000 that fit into one POST would hold it for 0.6 s."""
 
 Polled: TypeAlias = Callable[[bytes | None], None]
-"""Called once with what answers a GET; `None` if that GET was out of place."""
+"""Called once with the payload that answers a GET; `None` if the GET was out of place."""
 
 
 class Probe(Protocol):
@@ -39,7 +39,7 @@ class Probe(Protocol):
     answered: bool
 
     def cancel(self) -> None:
-        """Close it: the connection has ended meanwhile."""
+        """Close the WebSocket, since the connection has ended meanwhile."""
 
 
 # By names of this module: on Python 3.11 a look-up in an Enum costs more than taking a payload.
@@ -47,9 +47,9 @@ _PROBING, _CLOSED = Phase.PROBING, Phase.CLOSED
 
 
 class PollingLink:
-    """The polling side of a connection, as `protocol.connection.Link`.
+    """The polling side of a connection, as `protocol.link.Link`.
 
-    INVARIANT: while a poll is held the queue is empty between loop turns: what is queued answers it.
+    INVARIANT: while a poll waits, the queue is empty between loop turns: what is queued answers the poll.
     """
 
     __slots__ = (
@@ -73,43 +73,43 @@ class PollingLink:
     ) -> None:
         self.connection = connection
         self.due = inf
-        self.posting = False  # a POST is under way; there may be one
+        self.posting = False  # a POST is under way; there may be one at a time
         self.failed = False  # the client broke the protocol
         self.probe: Probe | None = None  # the WebSocket that is about to take over
         self._connections = connections
         self._limit = options.send_buffer
         self._queue: list[Outgoing] = []
         self._bytes = 0
-        self._poll: Polled | None = None  # the GET that is held
+        self._poll: Polled | None = None  # the GET that waits for packets
         self._consumed: Callable[[], None] | None = None  # the POST that waits for a decision
         self._leaving = False  # closed; the last packets may still be fetched
         self._scheduled = False
 
     # Out
 
-    plain = False
+    is_direct = False
 
     @property
-    def clear(self) -> bool:
+    def is_writable(self) -> bool:
         """Whether little enough is queued for volatile messages."""
         return self._bytes <= VOLATILE_LIMIT
 
     @property
     def unsent(self) -> int:
-        """How many bytes wait for the next poll."""
+        """The number of bytes that wait for the next poll."""
         return self._bytes
 
     def wake(self) -> None:
-        """Answer the held poll at the end of this turn."""
+        """Answer the waiting poll at the end of this turn."""
         if not self._scheduled:
             self._scheduled = True
             self._connections.schedule(self)
 
     def flush(self) -> None:
-        """Answer the held poll with what was sent in this turn, or keep it for the next."""
+        """Answer the waiting poll with what was sent in this turn, or keep that for the next poll."""
         self._scheduled = False
         if self.connection.link is not self:
-            return  # upgraded in this very turn; the WebSocket has it
+            return  # upgraded in this very turn: the WebSocket has the packets
         if self._poll is not None:
             if self.connection.out:
                 self._answer()
@@ -117,18 +117,18 @@ class PollingLink:
         self._collect()
         if self._bytes > self._limit:
             self._connections.counters.slow += 1
-            self.connection.lost(SLOW)
+            self.connection.note_lost(SLOW)
             self._drop()
 
     def _collect(self) -> None:
-        """Keep what was sent for the poll that will fetch it."""
+        """Queue what was sent for the next poll."""
         out = self.connection.out
         self._bytes += sum(len(message.payload) + 1 for message in out)
         self._queue += out
         out.clear()
 
     def take_queue(self) -> list[Outgoing]:
-        """Hand over what was not fetched, to the WebSocket that takes this link's place."""
+        """Return the packets that were not fetched, for the WebSocket that takes this link's place."""
         queue, self._queue, self._bytes = self._queue, [], 0
         return queue
 
@@ -137,10 +137,10 @@ class PollingLink:
     def poll(self, polled: Polled) -> None:
         """Answer with the next payload, now or once there is one.
 
-        A poll that is out of place is told so; where another is held already, that is the end of the session.
+        A poll that is out of place gets `None`; a second one while another waits ends the session.
         """
         if self.connection.link is not self:
-            polled(None)  # it ended or moved after this request was let in
+            polled(None)  # the session ended or moved after this request was accepted
         elif self._poll is not None:
             self.cut()
             polled(None)
@@ -152,9 +152,9 @@ class PollingLink:
             self._poll = polled
 
     def post(self, body: bytes, consumed: Callable[[], None]) -> None:
-        """Take the packets of a POST, and say when they were: the client sends no further one before that.
+        """Take the packets of a POST, and call `consumed` then: the client sends no further POST before.
 
-        Of a session that we closed they are dropped: its next poll tells it so.
+        Packets of a session that we have closed are dropped; its next poll tells the client.
         """
         self._connections.counters.bytes_in += len(body)
         packets: Sequence[Data] = ()
@@ -165,18 +165,18 @@ class PollingLink:
         self._take(packets, 0, consumed)
 
     def _take(self, packets: Sequence[Data], start: int, consumed: Callable[[], None]) -> None:
-        """Take the packets from `start` on, the others' turn coming between each `_AT_ONCE`."""
+        """Take the packets from `start` on; other work has its turn after each `_AT_ONCE`."""
         connection, stop = self.connection, start + _AT_ONCE
         connection.receive(packets[start:stop])
         if stop < len(packets) and connection.phase is not _CLOSED:
             self._connections.loop.call_soon(self._take, packets, stop, consumed)
-        elif connection.held and connection.link is self:
+        elif connection.is_on_hold and connection.link is self:
             self._consumed = consumed
         else:
             consumed()
 
-    def probed(self) -> None:
-        """A WebSocket probes: no poll may stay held from now on."""
+    def release_poll(self) -> None:
+        """Answer the waiting poll: while a WebSocket probes, no poll may wait."""
         if self._poll is not None:
             self._answer()
 
@@ -188,21 +188,21 @@ class PollingLink:
         return last
 
     def retire(self) -> None:
-        """The WebSocket has taken over, with all that there was to send: end what is still under way here."""
+        """End the requests that are under way, since a WebSocket has taken over with everything that is queued."""
         self._end_poll(NOOP)
         self.resume()
 
     def cut(self) -> None:
-        """A request was cut off by its client, and nobody knows what arrived: the connection is over."""
+        """End the connection, since a client has cut off a request of which it is unknown how much arrived."""
         if self.connection.link is not self:
-            return  # a WebSocket carries it now, or it has ended; what was late here is of no account
-        self.connection.lost(TRANSPORT_ERROR)
+            return  # a WebSocket carries the connection, or it has ended
+        self.connection.note_lost(TRANSPORT_ERROR)
         self._drop()
 
     def _answer(self) -> None:
         poll = self._poll
         if poll is not None:
-            payload = self._take_payload()  # if this fails, the poll is still there for `broken` to end
+            payload = self._take_payload()  # if this fails, the poll is still there for `abandon` to end
             self._poll = None
             self._take_leave()
             poll(payload)
@@ -218,21 +218,22 @@ class PollingLink:
         return payload
 
     def _take_leave(self) -> None:
-        """The last packets are fetched: forget the session, if that was all that it waited for."""
+        """Forget a closed session, since its last packets are fetched."""
         if self._leaving:
             self._drop()
 
     # The end
 
     @property
-    def leaving(self) -> bool:
+    def is_leaving(self) -> bool:
         """Whether the connection is closed, and its last packets wait for the client."""
         return self._leaving
 
     def finish(self) -> None:
         """Let the client fetch what is queued, and `1` behind it.
 
-        In the middle of an upgrade the client may not poll again: whichever it does first has the last packets.
+        In the middle of an upgrade the client may not poll again: its next poll or `5`, whichever comes first, gets
+        the last packets.
         """
         self._collect()
         if self.probe is not None and not self.probe.answered:
@@ -245,12 +246,12 @@ class PollingLink:
             self._connections.arm(self, self._connections.now() + FAREWELL)
 
     def farewell(self) -> None:
-        """The client said that it closes: end its held poll with nothing in it (Engine.IO v4, "Closing")."""
+        """Close, since the client has announced its end: answer its poll with nothing (Engine.IO v4, "Closing")."""
         self._queue.clear()
         self._drop(NOOP)
 
     def fail(self, code: int) -> None:
-        """Forget the session; its next request is told that it is unknown."""
+        """Forget the session; its next request is refused as unknown."""
         del code
         self.failed = True
         self._drop()
@@ -259,12 +260,12 @@ class PollingLink:
         """Forget the session at once."""
         self._drop()
 
-    def broken(self) -> None:
-        """Forget the session, for an error of ours."""
+    def abandon(self) -> None:
+        """Forget the session, since an error of ours left it in an unknown state."""
         self.cut()
 
     def tick(self, now: float) -> float | None:
-        """Nobody came for the last packets."""
+        """Forget the session: no poll came for its last packets."""
         del now
         self._drop()
         return None
@@ -274,7 +275,7 @@ class PollingLink:
         self._end_probe()
         self.take_queue()
         self.connection.out.clear()
-        self.connection.released(self)
+        self.connection.note_released(self)
         self.resume()
         self._end_poll(last)
 
@@ -289,10 +290,10 @@ class PollingLink:
             probe.cancel()
 
     def pause(self) -> None:
-        """Packets that come while the connection is held are kept by it; the POST waits, see `post`."""
+        """Do nothing: a connection on hold keeps the packets that come, and the POST waits, see `post`."""
 
     def resume(self) -> None:
-        """Let the POST that waits be answered."""
+        """Let the waiting POST be answered."""
         consumed, self._consumed = self._consumed, None
         if consumed is not None:
             consumed()

@@ -1,4 +1,4 @@
-"""The HTTP side of Engine.IO on Tornado's handlers: preflights, and what `keepalive` leaves to Tornado."""
+"""Long-polling on a Tornado handler: CORS preflights, and every request that `polling_http` does not serve."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from compartmentd.errors import WireError
 from compartmentd.net.quiet_handler import QuietHandler
 from compartmentd.protocol import engineio
 from compartmentd.protocol.engineio import FORBIDDEN, Refusal
-from compartmentd.transport.admission import TooMany
+from compartmentd.transport.admission import AdmissionRefusal
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.polling_link import PollingLink
-from compartmentd.transport.polling_requests import SMALL_BODY, begin, judge
-from compartmentd.transport.requests import handshake_of, read_headers, read_query
+from compartmentd.transport.polling_requests import SMALL_BODY, open_session, route_request
+from compartmentd.transport.requests import build_handshake, read_headers, read_query
 
 _T = TypeVar("_T")
 
 _BODY_SLACK = 1 << 16
-"""What Tornado may read beyond our limit, so that the answer to more is ours."""
+"""Bytes that Tornado may read beyond our limit, so that the answer to a longer body is ours."""
 
 
 @stream_request_body
 class PollingHandler(QuietHandler):
-    """Requests to the Engine.IO path that do not ask for a WebSocket.
+    """Serves requests to the Engine.IO path that do not ask for a WebSocket.
 
-    Everything that can be refused is refused before the body is read.
+    A request that has to be refused is refused before its body is read.
     """
 
     def initialize(self, connections: Connections) -> None:
-        """Take what the server's rule gives every handler."""
+        """Take the arguments of the server's rule."""
         self.connections = connections
         self.refusal: Refusal | None = None
         self.link: PollingLink | None = None
@@ -41,7 +41,7 @@ class PollingHandler(QuietHandler):
         self.posting = False
 
     def prepare(self) -> None:
-        """Judge the request by its head."""
+        """Check the request by its head."""
         self.set_header("Cache-Control", "no-store")
         refusal = self._origin_refusal() or self._refusal()
         if refusal is not None:
@@ -95,7 +95,7 @@ class PollingHandler(QuietHandler):
                 self._bad()
 
     async def options(self) -> None:
-        """Answer a preflight (Fetch, "CORS-preflight request"); anything else is no request of ours."""
+        """Answer a preflight (Fetch, "CORS-preflight request")."""
         if self.refusal is not None:
             self._refuse(self.refusal)
             return
@@ -108,28 +108,28 @@ class PollingHandler(QuietHandler):
         self.finish()
 
     async def head(self) -> None:
-        """Refuse: only GET polls."""
+        """Refuse: only GET may poll."""
         self._refuse(self.refusal or engineio.BAD_METHOD)
 
     put = patch = delete = head
 
     def on_connection_close(self) -> None:
-        """The client went away before it had its answer."""
+        """End the session: the client left before it had its answer."""
         super().on_connection_close()
         if self.link is not None and (self.request.method == "GET" or self.posting):
             self._posted()
             self.link.cut()
 
-    # Judging
+    # Checking
 
     def _origin_refusal(self) -> Refusal | None:
-        """Judge the Origin at every request, and let the pages of an allowed one read the answer."""
+        """Check the Origin header of every request, and let the pages of an allowed one read the answer."""
         headers = self.request.headers
         origin, policy = headers.get("Origin"), self.connections.origins
         if not policy.allows(origin, headers.get("Host"), headers.get("Sec-Fetch-Site")):
             self.connections.counters.refused_origin += 1
             return FORBIDDEN
-        for name, value in policy.shared_with(origin):
+        for name, value in policy.build_headers(origin):
             self.add_header(name, value)
         return None
 
@@ -137,14 +137,14 @@ class PollingHandler(QuietHandler):
         method = self.request.method or ""
         if method == "OPTIONS":
             return None if "Origin" in self.request.headers else engineio.BAD_METHOD
-        judged = judge(self.connections, method, self.request.query)
-        if isinstance(judged, Refusal):
-            return judged
-        self.link = judged
+        found = route_request(self.connections, method, self.request.query)
+        if isinstance(found, Refusal):
+            return found
+        self.link = found
         return None
 
     def _refuse_or_read(self, refusal: Refusal) -> None:
-        """Refuse at once what brings a long body, else when its short one has been read."""
+        """Refuse at once if the body is long, else when it has been read."""
         length = self._content_length()
         if length is None or length > SMALL_BODY:
             self._leave_unread()
@@ -153,7 +153,7 @@ class PollingHandler(QuietHandler):
             self.refusal = refusal
 
     def _content_length(self) -> int | None:
-        """Return the announced length of the body, `None` where it is not announced."""
+        """Return the announced length of the body, `None` if it is not announced."""
         if "Transfer-Encoding" in self.request.headers:
             return None
         text = self.request.headers.get("Content-Length", "0")
@@ -167,7 +167,7 @@ class PollingHandler(QuietHandler):
         if (self._content_length() or 0) > limit:
             self._too_long()
         elif link.posting:
-            # The reference ends a session whose client posts twice at once: packets would lose their order.
+            # Two POSTs at once end the session, as in the reference implementation: packets would lose their order.
             link.cut()
             self._leave_unread()
             self._bad()
@@ -182,21 +182,23 @@ class PollingHandler(QuietHandler):
     # Answering
 
     def _leave_unread(self) -> None:
-        """Say that the connection ends with this answer, as Tornado does where the body was not read to its end.
+        """Announce that the socket closes after this answer, as Tornado does if the body was not read to its end.
 
-        A proxy that is not told sends the next client's request into a connection that is gone.
+        A proxy that is not told would send the next client's request into a closed socket.
         """
         self.set_header("Connection", "close")
 
     @property
     def _http(self) -> HTTP1Connection:
-        return cast(HTTP1Connection, self.request.connection)  # there is no other in Tornado's server
+        return cast(HTTP1Connection, self.request.connection)  # Tornado's server has no other kind
 
     def _handshake(self) -> None:
         context = self._http.context
-        handshake = handshake_of(context, read_headers(self.request.headers), read_query(self.request.query))
-        packet = begin(self.connections, handshake)
-        if isinstance(packet, TooMany):
+        handshake = build_handshake(
+            context, read_headers(self.request.headers), read_query(self.request.query)
+        )
+        packet = open_session(self.connections, handshake)
+        if isinstance(packet, AdmissionRefusal):
             self._unavailable(packet)
         else:
             self._answer(packet)
@@ -226,7 +228,7 @@ class PollingHandler(QuietHandler):
         self.set_header("Content-Type", "text/html")
         self.finish()
 
-    def _unavailable(self, refused: TooMany) -> None:
+    def _unavailable(self, refused: AdmissionRefusal) -> None:
         self.set_status(503)
         self.set_header("Retry-After", str(refused.retry_after))
         self.set_header("Content-Type", "text/plain")
@@ -234,6 +236,6 @@ class PollingHandler(QuietHandler):
 
 
 def _settle(future: Future[_T], value: _T) -> None:
-    """Give a handler that waits what it waits for; its client may have left meanwhile."""
+    """Give a waiting handler its result; its client may have left meanwhile."""
     if not future.done():
         future.set_result(value)

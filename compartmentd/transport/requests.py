@@ -1,4 +1,4 @@
-"""What a request to the Engine.IO path asks for, and whether it can be served, for both transports."""
+"""Reads requests to the Engine.IO path, and checks them as far as both transports need it."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ MAX_FIELDS = 100
 """Query parameters, and header lines, of one request."""
 
 
-class Asked(NamedTuple):
-    """The query's own part; each is `None` where it is absent, and empty where it was given twice."""
+class EngineQuery(NamedTuple):
+    """Engine.IO's parameters of a query; each is `None` if it is absent, and empty if it was given twice."""
 
     transport: str | None
     sid: str | None
     version: str | None
 
     @classmethod
-    def of(cls, query: Mapping[str, tuple[str, ...]]) -> Asked:
-        """Read the query."""
+    def from_parameters(cls, query: Mapping[str, tuple[str, ...]]) -> EngineQuery:
+        """Take the parameters from a query that was read."""
         return cls(_single(query, "transport"), _single(query, "sid"), _single(query, "EIO"))
 
     @classmethod
-    def read(cls, query: str) -> Asked:
-        """Read a query string; the same as `of(read_query(query))`, but each poll has one: no table of it is made.
+    def parse(cls, query: str) -> EngineQuery:
+        """Parse a query string: `from_parameters(read_query(query))` without a table, since each poll has a query.
 
         Raises:
             ValueError: there are more than `MAX_FIELDS` parameters.
@@ -53,8 +53,8 @@ class Asked(NamedTuple):
                 version = value if version is None else ""
         return cls(transport, sid, version)
 
-    def refusal(self, transports: tuple[str, ...], method: str, *, upgrade: bool) -> Refusal | None:
-        """Judge what can be judged without knowing the session, in the reference's order."""
+    def check(self, transports: tuple[str, ...], method: str, *, upgrade: bool) -> Refusal | None:
+        """Return the refusal that does not depend on the session, in the reference implementation's order."""
         if self.transport not in transports:
             return UNKNOWN_TRANSPORT
         if self.sid is None:
@@ -66,8 +66,8 @@ class Asked(NamedTuple):
                 return BAD_VERSION
         return None
 
-    def refusal_for(self, transport: str | None) -> Refusal | None:
-        """Judge a request with a sid, whose session is on this transport; `None` is no session."""
+    def check_transport(self, transport: str | None) -> Refusal | None:
+        """Return the refusal of a request with a sid whose session is on this transport; `None` is no session."""
         if transport is None:
             return UNKNOWN_SID
         if self.transport != transport or self.version != VERSION:
@@ -102,10 +102,10 @@ def read_headers(headers: HTTPHeaders) -> dict[str, tuple[str, ...]]:
     return {name.lower(): tuple(headers.get_list(name)) for name in headers}
 
 
-def peer_address(address: object) -> str:
-    """Return the peer's IP address from what `accept` told; empty for a unix socket.
+def find_peer_address(address: object) -> str:
+    """Return the peer's IP address from the address that `accept` returned; empty for a unix socket.
 
-    IPv4 that comes in by an IPv6 listener is told as IPv4, so that one peer has one address.
+    An IPv4 peer of an IPv6 listener has its IPv4 address, so that one peer has one address.
     """
     if not isinstance(address, tuple):
         return ""
@@ -113,29 +113,29 @@ def peer_address(address: object) -> str:
     return host.removeprefix("::ffff:") if "." in host else host
 
 
-def client_address(context: Any) -> str:
-    """Return the client's address, where the edge noted it as it took the request; empty for a unix socket's."""
+def find_client_address(context: Any) -> str:
+    """Return the client's address, which `tornado_edge` has noted; empty for the peer of a unix socket."""
     address: str = context.remote_ip
     return address
 
 
-def handshake_of(
+def build_handshake(
     context: Any, headers: Mapping[str, tuple[str, ...]], query: Mapping[str, tuple[str, ...]]
 ) -> Handshake:
     """Return a first request as applications may read it."""
     return Handshake(
-        address=client_address(context), headers=headers, query=query, secure=context.protocol == "https"
+        address=find_client_address(context), headers=headers, query=query, secure=context.protocol == "https"
     )
 
 
 _OWN = frozenset({"EIO", "transport", "sid", "t", "b64"})
-"""Parameters of Engine.IO's own."""
+"""Engine.IO's own parameters."""
 
 
-def trimmed(handshake: Handshake, kept: Collection[str] | None) -> Handshake:
-    """Return what is kept of a first request as long as its connection lives: these header fields, or all.
+def trim_handshake(handshake: Handshake, kept: Collection[str] | None) -> Handshake:
+    """Return the part of a first request that is kept with its connection: these header fields, or all.
 
-    A browser sends 2 KiB of them, which is as much as everything else that an idle connection takes.
+    A browser sends 2 KiB of header fields, as much as everything else that an idle connection takes.
     """
     if kept is None:
         return handshake

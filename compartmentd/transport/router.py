@@ -1,77 +1,102 @@
-"""Accepted sockets: who only wants a WebSocket gets it here, who polls goes on to `keepalive`, others to Tornado.
+"""Routes an accepted socket by its first request, without consuming it (`MSG_PEEK`).
 
-What a client has sent is looked at and left in the kernel (`MSG_PEEK`) until it is sure that it is served here:
-the whole head in one piece, plain (`protocol.http1`), acceptable, and with a place for it. Otherwise Tornado gets
-the socket with every byte of it, and answers as it would have: it alone refuses, serves other paths and second
-requests, and bounds slow and long heads. What is checked is checked by the same code (`openings.judge`). Under TLS
-there is nothing to peek at, so what was read goes along with the socket.
+WebSocket upgrades are served here, polling goes to `polling_http`, everything else to Tornado. A request is left in
+the kernel until it is certain that it is served here: its whole head came in one piece, is plain (`protocol.http1`)
+and acceptable, and there is a place for the connection. Otherwise Tornado gets the socket with every byte and
+answers as it would have: it alone refuses, serves other paths and second requests, and limits slow and long heads.
+Both judge a request by the same code (`websocket_requests.check_request`). TLS leaves nothing to peek at, so what
+was read goes along with the socket.
 
-It is worth this module: of the 330 µs of CPU that a connection cost, from its acceptance to its session, half
-went into Tornado's stream, parser and coroutines, where all of Node's set-up took 300. Without them, and with what
-else was saved since, it is 150; under TLS 760 instead of 1,040, of which the handshake is most.
+The module pays for itself: of the 330 µs of CPU that a connection cost, from its acceptance to its session, half
+went into Tornado's stream, parser and coroutines, while all of Node's set-up took 300. Without them, and with what
+else was saved since, it is 150; under TLS 760 instead of 1,040, most of it the handshake.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from math import inf
 from typing import Any, TypeAlias
 
-from compartmentd.net.deadlines import Waiting
-from compartmentd.net.sock import Sock
 from compartmentd.net.tls_socket import RECORD, SecureSocket
 from compartmentd.protocol.http1 import LONGEST, Head, read_head
-from compartmentd.protocol.opening import switching_protocols, wants_websocket
+from compartmentd.protocol.opening import build_switching_response, wants_websocket
 from compartmentd.transport.connections import Connections
-from compartmentd.transport.polling_requests import new_sid
-from compartmentd.transport.requests import peer_address
-from compartmentd.transport.websocket_requests import Request, Wanted, begin, greeting, judge, probe
+from compartmentd.transport.handover import HttpServers
+from compartmentd.transport.requests import find_peer_address
+from compartmentd.transport.websocket_requests import (
+    AcceptedRequest,
+    NewConnection,
+    WebSocketRequest,
+    check_request,
+    open_connection,
+    start_probe,
+)
 
-Accepted: TypeAlias = socket.socket | SecureSocket
+AcceptedSocket: TypeAlias = socket.socket | SecureSocket
 
 _BUFFER = bytearray(RECORD)
 _VIEW = memoryview(_BUFFER)
 
 
-class Reception:
-    """Takes non-blocking sockets as they are accepted, those under TLS when their handshake is done.
+class SocketRouter:
+    """Takes non-blocking sockets as they are accepted, those under TLS when their handshake is done."""
 
-    `keep` serves those whose first request begins as one to our path does, `refer` all others; both are told the
-    peer's address, and what was read.
-    """
+    def __init__(self, connections: Connections, http: HttpServers, timeout: float) -> None:
+        """Give each client `timeout` seconds to send its first bytes; others limit the time for the rest."""
+        self.connections = connections
+        self.http = http
+        self.waiting: set[_Arrival] = set()
+        self._timeout = timeout
 
-    def __init__(
-        self,
-        connections: Connections,
-        keep: Callable[[Sock, Any, bytes], None],
-        refer: Callable[[Sock, Any, bytes], None],
-        patience: float,
-    ) -> None:
-        """Wait `patience` seconds for a client's first bytes; whoever begins by then is bounded by others."""
-        self._connections = connections
-        self._keep = keep
-        self._refer = refer
-        self._waiting = Waiting(connections.loop, connections.sockets, patience)
-
-    @property
-    def waiting(self) -> int:
-        """How many have said nothing yet."""
-        return len(self._waiting)
-
-    def take(self, sock: Accepted, address: Any) -> None:
-        """Wait until a socket's peer says what it wants."""
-        self._waiting.add(sock)
-        self._connections.sockets.add_reader(sock, partial(self._look, sock, address))
+    def take(self, sock: AcceptedSocket, address: Any, /) -> None:
+        """Wait until a client sends its first request."""
+        arrival = _Arrival(self, sock, address)
+        self.waiting.add(arrival)
+        connections = self.connections
+        connections.arm(arrival, connections.now() + self._timeout)
+        connections.poller.add_reader(sock, arrival.look)
         if isinstance(sock, SecureSocket):
-            self._look(sock, address)  # a request comes right behind the end of the handshake
+            arrival.look()  # a request comes right behind the end of the handshake
 
     def close(self) -> None:
-        """Close what still waits."""
-        self._waiting.close()
+        """Close the sockets that have not sent anything."""
+        for arrival in list(self.waiting):
+            arrival.drop()
 
-    def _look(self, sock: Accepted, address: Any) -> None:
+
+class _Arrival:
+    """A socket that has not sent anything yet, as a timer that closes it."""
+
+    __slots__ = ("_address", "_router", "_sock", "due")
+
+    def __init__(self, router: SocketRouter, sock: AcceptedSocket, address: Any) -> None:
+        self.due = inf
+        self._router = router
+        self._sock = sock
+        self._address = address
+
+    def tick(self, now: float) -> float | None:
+        """Close the socket: the client sent nothing in time."""
+        del now
+        self.drop()
+        return None
+
+    def drop(self) -> None:
+        """Close the socket."""
+        self._forget()
+        # Before the socket is closed: its number may be another's at once.
+        self._router.connections.poller.remove_reader(self._sock)
+        self._sock.close()
+
+    def _forget(self) -> None:
+        self._router.waiting.discard(self)
+        self._router.connections.disarm(self)
+
+    def look(self) -> None:
+        """Look at what the client has sent, and choose its server."""
+        sock = self._sock
         try:
             if isinstance(sock, SecureSocket):
                 data = bytes(_VIEW[: sock.recv_into(_BUFFER)])
@@ -82,73 +107,75 @@ class Reception:
         except OSError:
             data = b""
         if not data:
-            self._waiting.drop(sock)  # gone before it said anything
+            self.drop()  # the client left before it sent anything
             return
-        self._waiting.remove(sock)
+        self._forget()
+        connections = self._router.connections
         try:
-            self._show_in(sock, address, data)
+            self._route(data)
         except Exception as error:  # noqa: BLE001 - the loop would call again at once, and for ever
-            self._connections.failed("a connection is closed for an error while it was received", error)
-            self._connections.sockets.remove_reader(sock)
+            connections.report_error("a connection is closed for an error while it was received", error)
+            connections.poller.remove_reader(sock)
             sock.close()
 
-    def _show_in(self, sock: Accepted, address: Any, data: bytes) -> None:
-        """Find out who serves a client by what it sent first."""
+    def _route(self, data: bytes) -> None:
         head = read_head(data)
         wants = head is not None and wants_websocket(head.headers)
-        if head is not None and wants and self._serve(sock, address, head, data):
+        if head is not None and wants and self._serve(head, data):
             return
-        self._connections.sockets.remove_reader(sock)
+        router, sock, address = self._router, self._sock, self._address
+        router.connections.poller.remove_reader(sock)
         early = data if isinstance(sock, SecureSocket) else b""
-        if not wants and self._connections.request_line.match(data):
-            if peer_address(address):
-                with suppress(OSError):  # it is gone, which whoever reads it will find
+        if not wants and router.connections.request_line.match(data):
+            if find_peer_address(address):
+                with suppress(OSError):  # the client is gone, as the next read will show
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._keep(sock, address, early)
+            router.http.serve_polling(sock, address, early)
         else:
-            self._refer(sock, address, early)
+            router.http.serve_other(sock, address, early)
 
-    def _serve(self, sock: Accepted, address: Any, head: Head, data: bytes) -> bool:
-        """Begin a connection if that is what is asked for, and nothing speaks against it."""
-        connections = self._connections
+    def _serve(self, head: Head, data: bytes) -> bool:
+        """Open a WebSocket if the request is acceptable; return whether it is served here."""
+        connections, sock = self._router.connections, self._sock
         options = connections.options
         if head.path != options.path:
             return False
-        peer = peer_address(address)
-        client = connections.proxies.client(peer, head.headers.get("x-forwarded-for", ()))
-        request = Request(
+        peer = find_peer_address(self._address)
+        client = connections.proxies.find_client(peer, head.headers.get("x-forwarded-for", ()))
+        request = WebSocketRequest(
             "GET", "HTTP/1.1", head.query, head.headers, client, secure=isinstance(sock, SecureSocket)
         )
-        wanted = judge(connections, request)
-        if not isinstance(wanted, Wanted):
+        accepted = check_request(connections, request)
+        if not isinstance(accepted, AcceptedRequest):
             return False
-        if wanted.probed is not None:
-            early = self._answer(sock, peer, data, head.size, switching_protocols(wanted.opening))
+        if accepted.probed is not None:
+            early = self._answer(peer, data, head.size, build_switching_response(accepted.opening))
             if early is not None:
-                probe(connections, wanted.probed, sock, early, text_only=wanted.text_only)
+                start_probe(connections, accepted.probed, sock, early, text_only=accepted.text_only)
             return True
         now = connections.now()
-        if connections.admission.refusal(client, options, now) is not None:
+        if connections.admission.find_refusal(client, options, now) is not None:
             return False
         connections.admission.take(client, now)
-        sid = new_sid()
-        early = self._answer(sock, peer, data, head.size, greeting(sid, wanted, options))
+        new = NewConnection.prepare(request, accepted, options)
+        early = self._answer(peer, data, head.size, new.greeting)
         if early is not None:
-            begin(connections, sid, request.handshake(wanted), options, sock, early)
+            open_connection(connections, new, sock, early)
         else:
             connections.admission.leave(client)
         return True
 
-    def _answer(self, sock: Accepted, peer: str, data: bytes, size: int, answer: bytes) -> bytes | None:
-        """Answer a request of this size; return what was read behind it, or close and return `None`."""
+    def _answer(self, peer: str, data: bytes, size: int, answer: bytes) -> bytes | None:
+        """Answer a request of `size` bytes; return what was read behind it, or `None` if that failed."""
+        sock, poller = self._sock, self._router.connections.poller
         early = b""
         try:
             if peer:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if isinstance(sock, SecureSocket):
-                # It may end by what was read behind the request, before anybody else watches it.
+                # What was read behind the request may end the connection before another reader is registered.
                 early = data[size:]
-                self._connections.sockets.remove_reader(sock)
+                poller.remove_reader(sock)
             else:
                 sock.recv(size)  # out of the kernel; what came behind it stays there
             # A new socket has room for a few hundred bytes, or something is wrong with it.
@@ -157,6 +184,6 @@ class Reception:
             taken = False
         if taken:
             return early
-        self._connections.sockets.remove_reader(sock)
+        poller.remove_reader(sock)
         sock.close()
         return None

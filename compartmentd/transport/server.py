@@ -1,4 +1,4 @@
-"""The Socket.IO server: an application served on listening sockets."""
+"""The Socket.IO server: serves an application on listening sockets."""
 
 from __future__ import annotations
 
@@ -6,44 +6,35 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import msgspec
-from tornado.httpserver import HTTPServer
 from tornado.web import Application as WebApplication, url
 
-from compartmentd.net.acceptor import Acceptor, all_but_reserve
+from compartmentd.net.acceptor import Acceptor, compute_client_descriptors
 from compartmentd.net.quiet_handler import NotFoundHandler, log_request
-from compartmentd.net.sock import Sock
-from compartmentd.net.tls_handshake import HANDSHAKE_TIMEOUT, Handshakes
-from compartmentd.net.tls_socket import SecureSocket
-from compartmentd.net.tornado_streams import Streams, wrapped
 from compartmentd.protocol.application import Application, Handshake
 from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.counters import Counters
-from compartmentd.protocol.http1 import MAX_HEAD
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.transport.connections import Connections, MakeConnection
 from compartmentd.transport.draining import SHUTTING_DOWN, Draining
+from compartmentd.transport.entrance import Entrance
 from compartmentd.transport.options import ServerOptions
-from compartmentd.transport.polling_http import BODY_TIMEOUT, HEAD_TIMEOUT, KeptAlive
+from compartmentd.transport.polling_http import HEAD_TIMEOUT
 from compartmentd.transport.polling_link import PollingLink
 from compartmentd.transport.polling_tornado import PollingHandler
-from compartmentd.transport.requests import trimmed
-from compartmentd.transport.router import Reception
-from compartmentd.transport.tornado_edge import Edge
+from compartmentd.transport.requests import trim_handshake
+from compartmentd.transport.router import SocketRouter
+from compartmentd.transport.tornado_edge import TornadoEdge
 from compartmentd.transport.websocket_link import LINGER
-
-_BODY_BYTES = 64 * 1024
-"""The longest body where a handler does not allow more for itself."""
 
 
 class Load(msgspec.Struct, frozen=True):
-    """How the connections are at a moment.
+    """The connections at a moment, by transport, and the bytes that their clients have not taken.
 
-    `behind` counts those with unsent bytes; `unsent` is the sum of these, `most_unsent` of the connection that
-    has most.
+    `behind` counts the connections with unsent bytes; `unsent` is the sum of these bytes, and `most_unsent` the
+    number of the connection that has most.
     """
 
     websocket: int
@@ -54,7 +45,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class EngineServer:
-    """A server of Engine.IO connections, which `make` makes. Built, used and closed on one running loop."""
+    """A server of Engine.IO connections. Built, used and closed on one running loop."""
 
     def __init__(
         self,
@@ -63,7 +54,13 @@ class EngineServer:
         *,
         handlers: Sequence[object] = (),
     ) -> None:
-        """Make a server that listens nowhere yet; `handlers` are Tornado's rules for other paths."""
+        """Make a server that listens nowhere yet.
+
+        Args:
+            make: makes a connection for each handshake that is accepted.
+            options: what connections and requests are bound by; `configure` changes them.
+            handlers: Tornado's rules for other paths.
+        """
         self._connections = Connections(make, options)
         rule = url(re.escape(options.path), PollingHandler, {"connections": self._connections})
         web = WebApplication(
@@ -71,36 +68,25 @@ class EngineServer:
             log_function=log_request,
             default_handler_class=NotFoundHandler,
         )
-        # Who comes back is told that it is too many if it is still counted as the one that left.
-        self._acceptor = Acceptor(
-            self._accepted, all_but_reserve(), lambda: self._connections.sockets.parting
+        self._tornado = TornadoEdge(self._connections, web)
+        self._entrance = Entrance(
+            self._connections, SocketRouter(self._connections, self._tornado, HEAD_TIMEOUT)
         )
-        self._reception = Reception(self._connections, self._keep, self._refer, HEAD_TIMEOUT)
-        self._streams = Streams()
-        self._handshakes = Handshakes(
-            self._connections.loop, self._connections.sockets, self._reception.take, HANDSHAKE_TIMEOUT
-        )
-        self._http = HTTPServer(
-            Edge(self._connections, web, self._keep),
-            max_header_size=MAX_HEAD,
-            idle_connection_timeout=HEAD_TIMEOUT,
-            body_timeout=BODY_TIMEOUT,
-            max_body_size=_BODY_BYTES,
-        )
+        self._acceptor = Acceptor(self._entrance, compute_client_descriptors())
 
     @property
     def options(self) -> ServerOptions:
-        """What new connections and requests are bound by."""
+        """The options of new connections and requests."""
         return self._connections.options
 
     @property
     def connections(self) -> int:
-        """How many connections there are."""
+        """The number of connections."""
         return len(self._connections)
 
     def load(self) -> Load:
-        """Count the connections by transport, and what they have not taken yet."""
-        # Pass by pass, which takes a quarter of the time for 16,000 connections: nothing else runs meanwhile.
+        """Return the connections by transport, and the bytes that wait for them."""
+        # In passes, a quarter of the time of one loop over 16,000 connections: nothing else runs meanwhile.
         links = [connection.link for connection in self._connections]
         unsent = [link.unsent for link in links]
         polling = sum(isinstance(link, PollingLink) for link in links)
@@ -114,65 +100,52 @@ class EngineServer:
 
     @property
     def counters(self) -> Counters:
-        """What happened since the start."""
+        """The counts since the start."""
         return self._connections.counters
 
     def configure(self, options: ServerOptions) -> None:
-        """Use other options for new connections and requests; `path` stays as it was."""
+        """Use other options for new connections and requests.
+
+        Raises:
+            ValueError: the path is another.
+        """
         if options.path != self._connections.options.path:
             raise ValueError("the path of a running server does not change")
         self._connections.configure(options)
 
     def secure(self, context: ssl.SSLContext | None) -> None:
-        """Use TLS by this context on connections that are accepted from now on, those of unix sockets aside."""
-        self._streams.context = context
+        """Use TLS with this context for connections that are accepted from now on, except on unix sockets."""
+        self._entrance.tls.context = context
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on sockets that are listening already."""
+        """Accept connections on sockets that are listening; the server closes them."""
         self._acceptor.add(sockets)
 
-    def _accepted(self, sock: socket.socket, address: Any) -> None:
-        context = self._streams.context_for(sock)
-        if context is None:
-            sock.setblocking(False)
-            self._reception.take(sock, address)
-        elif (secured := wrapped(sock, context)) is not None:
-            self._handshakes.begin(SecureSocket(secured), address)
-
-    def _refer(self, sock: Sock, address: Any, early: bytes) -> None:
-        """Let Tornado serve a socket; `early` was read already."""
-        self._http.handle_stream(self._streams.resumed(sock, early), address)
-
-    def _keep(self, sock: Sock, address: Any, early: bytes) -> None:
-        """Serve a socket by ourselves while its requests are those of polling; `early` was read already."""
-        KeptAlive(self._connections, sock, address, self._refer).start(early)
-
     def stop_accepting(self) -> None:
-        """Accept no more connections, and close the listening sockets; who was accepted is served on."""
+        """Accept no more sockets, and close the listening ones; accepted sockets are served on."""
         self._acceptor.close()
 
     def stop(self) -> None:
-        """Accept nobody any more, also not by requests on what Tornado holds; close the listening sockets."""
+        """Accept no more sockets, and no more connections on accepted sockets; close the listening ones."""
         self._acceptor.close()
         self._connections.admission.closed = True
 
-    def draining(self, seconds: float, part: Callable[[EngineConnection], None]) -> Draining:
-        """Return what closes the connections over so many seconds, when it is run; see `Draining`."""
+    def drain(self, seconds: float, part: Callable[[EngineConnection], None]) -> Draining:
+        """Return an object that closes the connections over so many seconds when it is run; see `Draining`."""
         return Draining(self._connections, seconds, part)
 
     def close_all(self, reason: str = SHUTTING_DOWN) -> None:
-        """Send every connection what is queued, and close it; stock clients come back by themselves."""
+        """Send every connection what is queued, and close it; stock clients reconnect by themselves."""
         for connection in self._connections:
             connection.close(reason)
 
     async def close(self, grace: float = LINGER) -> None:
-        """Stop; close every connection, giving clients this many seconds to take what is theirs."""
+        """Stop, and close every connection; clients have `grace` seconds to take what is queued for them."""
         self.stop()
         self.close_all()
-        await self._connections.emptied(grace)
-        self._handshakes.close()
-        self._reception.close()
-        await self._http.close_all_connections()
+        await self._connections.wait_until_empty(grace)
+        self._entrance.close()
+        await self._tornado.close()
         self._connections.stop()
 
 
@@ -189,7 +162,7 @@ class SocketServer(EngineServer):
         """Serve the application; see `EngineServer`."""
 
         def make(host: Host, sid: str, handshake: Handshake, options: ConnectionOptions) -> EngineConnection:
-            kept = trimmed(handshake, self.options.kept_headers)
+            kept = trim_handshake(handshake, self.options.kept_headers)
             return SocketConnection(host, sid, kept, options, application)
 
         super().__init__(make, options, handlers=handlers)

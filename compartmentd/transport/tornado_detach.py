@@ -1,4 +1,4 @@
-"""Taking a socket over from Tornado, once its request has been answered by 101 or to serve it ourselves."""
+"""Takes a socket over from Tornado: after the answer 101, or to serve its requests ourselves."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from compartmentd.net.sock import Sock
 from compartmentd.net.tls_socket import SecureSocket
 
 _MAX_EARLY = 1 << 20
-"""Bytes that a client may have sent behind its request by the time its answer is written."""
+"""Bytes that a client may have sent behind its request when the answer is written."""
 
 
 async def take_over(stream: IOStream, greeting: bytes) -> tuple[Sock, bytes]:
-    """Send the answer, if any, and return the socket, non-blocking, with the bytes that came behind the request.
+    """Send the answer, if any; return the socket, non-blocking, and the bytes that came behind the request.
 
     Raises:
-        StreamClosedError: the client is gone, or sent more than anyone would before being answered.
+        StreamClosedError: the client is gone, or sent more than `_MAX_EARLY`.
     """
     stream.set_nodelay(True)
     if greeting:
@@ -29,11 +29,11 @@ async def take_over(stream: IOStream, greeting: bytes) -> tuple[Sock, bytes]:
         if stream.writing():
             await written
     # No await from here on: the idle stream would go on listening, and swallow bytes.
-    early = _buffered(stream)
+    early = _read_buffered(stream)
     theirs = stream.socket
     IOLoop.current().remove_handler(theirs)
     if isinstance(theirs, ssl.SSLSocket):
-        # Its TLS layer cannot go to another object, so the stream is what is left behind, with its read pending.
+        # The TLS layer cannot move to another object, so the stream is left behind, with its read pending.
         return SecureSocket(theirs), early
     sock = socket.socket(fileno=theirs.detach())
     stream.close()  # its descriptor is -1 by now: this only ends the pending read
@@ -41,8 +41,8 @@ async def take_over(stream: IOStream, greeting: bytes) -> tuple[Sock, bytes]:
     return sock, early
 
 
-def _buffered(stream: IOStream) -> bytes:
-    """Return what the stream has read, and what it can read now; a pending read proves that this is all."""
+def _read_buffered(stream: IOStream) -> bytes:
+    """Return all that the stream has read and can read now; a pending read proves that there is no more."""
     early = bytearray()
     while True:
         # Declared as an awaitable, and a future always: Tornado's own HTTP code relies on it in the same way.

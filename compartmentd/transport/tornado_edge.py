@@ -1,17 +1,18 @@
-"""The edge: Tornado's HTTP server, and the requests that leave it as WebSockets.
+"""Tornado's HTTP server: every request that is not served by our own code, and the ones that lead back to it.
 
-`Edge` sees the head of every request that Tornado reads (see `reception` for those that it need not read). One
-for a WebSocket on our path is judged, detached from Tornado and handed over; all others go on to Tornado's
-application as if nothing had been between.
+`TornadoEdge` sees the head of every request that Tornado reads (see `router` for those that it need not read). A
+request for a WebSocket on our path is checked, detached from Tornado and opened here; a plain polling request
+leaves Tornado, too. All others go on to Tornado's application as if nothing had been between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from http.client import responses
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from tornado.http1connection import HTTP1Connection
+from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
@@ -24,53 +25,80 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError
 from tornado.web import Application
 
-from compartmentd.net.quiet_handler import tell_request
+from compartmentd.net.quiet_handler import log_answer
 from compartmentd.net.sock import Sock
-from compartmentd.net.tornado_streams import Resumed
+from compartmentd.net.tornado_streams import ResumedStream, resume_stream
 from compartmentd.protocol.connection import EngineConnection
-from compartmentd.protocol.http1 import is_plain
-from compartmentd.protocol.opening import Headers, switching_protocols, wants_websocket
+from compartmentd.protocol.http1 import MAX_HEAD, is_plain
+from compartmentd.protocol.opening import Headers, build_switching_response, wants_websocket
 from compartmentd.transport.connections import Connections
-from compartmentd.transport.polling_requests import SMALL_BODY, new_sid
-from compartmentd.transport.requests import MAX_FIELDS, client_address, peer_address, read_headers
+from compartmentd.transport.polling_http import BODY_TIMEOUT, HEAD_TIMEOUT, PollingHttpConnection
+from compartmentd.transport.polling_requests import SMALL_BODY
+from compartmentd.transport.requests import (
+    MAX_FIELDS,
+    find_client_address,
+    find_peer_address,
+    read_headers,
+)
 from compartmentd.transport.tornado_detach import take_over
 from compartmentd.transport.websocket_requests import (
-    FOREIGN,
-    Refused,
-    Request,
-    Wanted,
-    begin,
-    greeting,
-    judge,
-    probe,
+    FOREIGN_ORIGIN,
+    AcceptedRequest,
+    HttpRefusal,
+    NewConnection,
+    WebSocketRequest,
+    check_request,
+    open_connection,
+    start_probe,
 )
 
-Keep: TypeAlias = Callable[[Sock, Any, bytes], None]
-"""Serve a socket of this address from here on; the bytes were read of it."""
+_BODY_BYTES = 64 * 1024
+"""The longest body, unless a handler allows more for itself."""
 
 
-class Edge(HTTPServerConnectionDelegate):
-    """Every request of the public listeners."""
+class TornadoEdge(HTTPServerConnectionDelegate):
+    """Tornado's HTTP server on the public listeners, as `handover.HttpServers`."""
 
-    def __init__(self, connections: Connections, application: Application, keep: Keep) -> None:
+    def __init__(self, connections: Connections, application: Application) -> None:
+        """Serve no socket yet."""
         self.connections = connections
         self.application = application
-        self.keep = keep
+        self._http = HTTPServer(
+            self,
+            max_header_size=MAX_HEAD,
+            idle_connection_timeout=HEAD_TIMEOUT,
+            body_timeout=BODY_TIMEOUT,
+            max_body_size=_BODY_BYTES,
+        )
+
+    def serve_polling(self, sock: Sock, address: Any, early: bytes, /) -> None:
+        """Serve a socket without Tornado while its requests are plain ones of polling."""
+        PollingHttpConnection(self.connections, sock, address, self).start(early)
+
+    def serve_other(self, sock: Sock, address: Any, early: bytes, /) -> None:
+        """Let Tornado serve a socket."""
+        self._http.handle_stream(resume_stream(sock, early), address)
+
+    async def close(self) -> None:
+        """Close the sockets that Tornado serves."""
+        await self._http.close_all_connections()
+
+    # HTTPServerConnectionDelegate
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Return who takes the request."""
+        """Return the delegate for one request."""
         inner = self.application.start_request(server_conn, request_conn)
-        return _Request(self, inner, cast(HTTP1Connection, request_conn))
+        return _EdgeRequest(self, inner, cast(HTTP1Connection, request_conn))
 
     def on_close(self, server_conn: object) -> None:
         """Pass on that Tornado's connection has ended."""
         self.application.on_close(server_conn)
 
 
-class _Request(HTTPMessageDelegate):
-    """One request: looked at once, then either ours or passed through."""
+class _EdgeRequest(HTTPMessageDelegate):
+    """One request: looked at once, then either served here or passed on to Tornado's application."""
 
-    def __init__(self, edge: Edge, inner: HTTPMessageDelegate, connection: HTTP1Connection) -> None:
+    def __init__(self, edge: TornadoEdge, inner: HTTPMessageDelegate, connection: HTTP1Connection) -> None:
         self._edge = edge
         self._connections = edge.connections
         self._inner = inner
@@ -84,31 +112,31 @@ class _Request(HTTPMessageDelegate):
         if sum(1 for _ in headers.get_all()) > MAX_FIELDS:
             raise HTTPInputError("too many headers")
         context: Any = self._connection.context
-        context.remote_ip = self._connections.proxies.client(
-            peer_address(context.address), headers.get_list("X-Forwarded-For")
+        context.remote_ip = self._connections.proxies.find_client(
+            find_peer_address(context.address), headers.get_list("X-Forwarded-For")
         )
         path, _, query = line.path.partition("?")
         if path == self._connections.options.path:
             values = read_headers(headers)
             if wants_websocket(values):
                 self._ours = True
-                return _WebSocketRequest(self._connections, self._connection, values).serve(line, query)
-            # A long body is read where its request was: whatever has come of it would have to be handed over.
+                return _TornadoUpgrade(self._connections, self._connection, values).serve(line, query)
+            # A long body is read by Tornado, since the part that it has read would have to be handed over.
             if not self._is_returned() and is_plain(line.method, line.version, values, SMALL_BODY):
                 self._ours = True
-                return self._keep(line, headers)
+                return self._serve_polling(line, headers)
         return self._inner.headers_received(start_line, headers)
 
     def _is_returned(self) -> bool:
-        """Tell whether this request was given to Tornado by `keepalive`, which must not get it once more."""
+        """Return whether `polling_http` gave this request to Tornado, and so must not get it again."""
         stream = self._connection.stream
-        returned = isinstance(stream, Resumed) and stream.fresh
+        returned = isinstance(stream, ResumedStream) and stream.fresh
         if returned:
-            cast(Resumed, stream).fresh = False
+            cast(ResumedStream, stream).fresh = False
         return returned
 
-    async def _keep(self, line: RequestStartLine, headers: HTTPHeaders) -> None:
-        """Let `keepalive` serve the connection, from this request on."""
+    async def _serve_polling(self, line: RequestStartLine, headers: HTTPHeaders) -> None:
+        """Let `polling_http` serve the socket, from this request on."""
         address = cast(Any, self._connection.context).address
         lines = [f"{line.method} {line.path} {line.version}"]
         lines += [f"{name}: {value}" for name, value in headers.get_all()]
@@ -117,7 +145,7 @@ class _Request(HTTPMessageDelegate):
             sock, early = await take_over(self._connection.detach(), b"")
         except (StreamClosedError, OSError):
             return
-        self._edge.keep(sock, address, head + early)
+        self._edge.serve_polling(sock, address, head + early)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return None if self._ours else self._inner.data_received(chunk)
@@ -131,8 +159,8 @@ class _Request(HTTPMessageDelegate):
             self._inner.on_connection_close()
 
 
-class _WebSocketRequest:
-    """A request for a WebSocket that Tornado read."""
+class _TornadoUpgrade:
+    """A request for a WebSocket that Tornado has read."""
 
     def __init__(self, connections: Connections, connection: HTTP1Connection, headers: Headers) -> None:
         self._connections = connections
@@ -141,54 +169,54 @@ class _WebSocketRequest:
         self._line = RequestStartLine("", "", "")
 
     async def serve(self, line: RequestStartLine, query: str) -> None:
-        """Refuse, or answer by 101 and hand the socket over."""
+        """Refuse, or answer by 101 and take the socket over."""
         self._line = line
         context: Any = self._http.context
-        address, secure = client_address(context), context.protocol == "https"
-        request = Request(line.method, line.version, query, self._headers, address, secure)
-        found = judge(self._connections, request)
-        if isinstance(found, Refused):
-            if found is FOREIGN:
+        address, secure = find_client_address(context), context.protocol == "https"
+        request = WebSocketRequest(line.method, line.version, query, self._headers, address, secure)
+        checked = check_request(self._connections, request)
+        if isinstance(checked, HttpRefusal):
+            if checked is FOREIGN_ORIGIN:
                 self._connections.counters.refused_origin += 1
-            version = {"Sec-WebSocket-Version": "13"} if found.status == 426 else {}
-            self._answer(found, **version)
-        elif found.probed is None:
-            await self._open(request, found)
+            version = {"Sec-WebSocket-Version": "13"} if checked.status == 426 else {}
+            self._answer(checked, **version)
+        elif checked.probed is None:
+            await self._open(request, checked)
         else:
-            await self._probe(found, found.probed)
+            await self._probe(checked, checked.probed)
 
-    async def _open(self, request: Request, wanted: Wanted) -> None:
+    async def _open(self, request: WebSocketRequest, accepted: AcceptedRequest) -> None:
         """Begin a connection; its place is taken before anything is promised."""
         connections, options = self._connections, self._connections.options
         refused = connections.admission.enter(request.address, options, connections.now())
         if refused is not None:
-            full = Refused(503, "text/plain", refused.message.encode())
+            full = HttpRefusal(503, "text/plain", refused.message.encode())
             self._answer(full, **{"Retry-After": str(refused.retry_after)})
             return
-        sid = new_sid()
+        new = NewConnection.prepare(request, accepted, options)
         try:
-            sock, early = await take_over(self._http.detach(), greeting(sid, wanted, options))
+            sock, early = await take_over(self._http.detach(), new.greeting)
         except (StreamClosedError, OSError):
             connections.admission.leave(request.address)
             return
-        begin(connections, sid, request.handshake(wanted), options, sock, early)
+        open_connection(connections, new, sock, early)
 
-    async def _probe(self, wanted: Wanted, probed: EngineConnection) -> None:
+    async def _probe(self, accepted: AcceptedRequest, probed: EngineConnection) -> None:
         try:
-            sock, early = await take_over(self._http.detach(), switching_protocols(wanted.opening))
+            sock, early = await take_over(self._http.detach(), build_switching_response(accepted.opening))
         except (StreamClosedError, OSError):
             return
-        probe(self._connections, probed, sock, early, text_only=wanted.text_only)
+        start_probe(self._connections, probed, sock, early, text_only=accepted.text_only)
 
-    def _answer(self, refused: Refused, **more: str) -> None:
+    def _answer(self, refused: HttpRefusal, **more: str) -> None:
         # Tornado closes after an answer that comes before the request was read to its end; a proxy must know, or
         # it sends its next client's request into a connection that is gone.
         size = str(len(refused.body))
         headers = HTTPHeaders(
-            {"Content-Type": refused.kind, "Content-Length": size, "Connection": "close", **more}
+            {"Content-Type": refused.media_type, "Content-Length": size, "Connection": "close", **more}
         )
         line = ResponseStartLine("HTTP/1.1", refused.status, responses[refused.status])
-        address = client_address(self._http.context)
-        tell_request(self._line.method, self._line.path.partition("?")[0], refused.status, address)
+        address = find_client_address(self._http.context)
+        log_answer(self._line.method, self._line.path.partition("?")[0], refused.status, address)
         self._http.write_headers(line, headers, refused.body)
         self._http.finish()

@@ -1,4 +1,4 @@
-"""The upgrade of a polling connection (Engine.IO v4, "Upgrade"), from the side of the WebSocket."""
+"""The upgrade of a polling connection to a WebSocket (Engine.IO v4, "Upgrade"), on the side of the WebSocket."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from math import inf
 
 from compartmentd.errors import WireError
 from compartmentd.protocol.connection import EngineConnection
-from compartmentd.protocol.engineio import PROBE, PROBE_ANSWER, UPGRADE, Control, Outgoing
+from compartmentd.protocol.engineio import PROBE, PROBE_ANSWER, UPGRADE, ControlPacket, Outgoing
 from compartmentd.protocol.lifecycle import Move, Phase
+from compartmentd.protocol.link import Link
 from compartmentd.protocol.websocket import NORMAL, Data
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.polling_link import PollingLink
 from compartmentd.transport.websocket_link import WebSocketLink
 
-_ANSWER = Control(PROBE_ANSWER)
+_ANSWER = ControlPacket(PROBE_ANSWER)
 
 
 class UpgradeProbe:
-    """The owner of a WebSocket until it takes over a connection, or is given up and leaves it as it was."""
+    """The endpoint of a WebSocket until it takes over a connection, or gives up and leaves it as it was."""
 
-    __slots__ = ("_connection", "_connections", "_link", "_polling", "answered", "due", "held", "out")
+    __slots__ = ("_connection", "_connections", "_link", "_polling", "answered", "due", "is_on_hold", "out")
 
     def __init__(
         self, connections: Connections, connection: EngineConnection, polling: PollingLink | None
     ) -> None:
-        """Probe a connection; `polling` is its link, `None` where it has a WebSocket already."""
+        """Probe a connection; `polling` is its link, `None` if it has a WebSocket already."""
         self.answered = False
         self.due = inf
-        self.held = False
+        self.is_on_hold = False
         self.out: list[Outgoing] = []
         self._connections = connections
         self._connection = connection
@@ -36,9 +37,9 @@ class UpgradeProbe:
         self._link: WebSocketLink | None = None
 
     def begin(self, link: WebSocketLink) -> None:
-        """Watch this WebSocket; it has `upgrade_timeout` to take over, and is closed if it came too late."""
+        """Begin with this WebSocket, which has `upgrade_timeout` to take over; one that came too late is closed."""
         self._link = link
-        self._connections.guests.add(self)
+        self._connections.holders.add(self)
         polling = self._polling
         if polling is None or polling.probe is not None or self._connection.phase is not Phase.POLLING:
             link.fail(NORMAL)
@@ -47,46 +48,46 @@ class UpgradeProbe:
         self._connections.arm(self, self._connections.now() + self._connections.options.upgrade_timeout)
 
     def receive(self, packets: Iterable[Data], /) -> None:
-        """Take `2probe`, then `5`; what follows belongs to the connection."""
+        """Take `2probe`, then `5`; the packets that follow belong to the connection."""
         polling, link = self._polling, self._link
         if polling is None or link is None or polling.probe is not self:
-            return  # given up; what still arrives is nobody's
+            return  # given up: what still arrives is dropped
         coming = iter(packets)
         for _, data in coming:
             if data == PROBE and self._connection.move(Move.PROBE):
                 self.out.append(_ANSWER)
                 self.answered = True
                 link.wake()
-                polling.probed()
+                polling.release_poll()
             elif data == UPGRADE and self._connection.move(Move.UPGRADE):
                 self._take_over(polling, link)
                 self._connection.receive(coming)
                 return
-            elif data == UPGRADE and self.answered and polling.leaving:
-                self._say_last(polling, link)
+            elif data == UPGRADE and self.answered and polling.is_leaving:
+                self._send_last(polling, link)
                 return
             else:
                 self._give_up()
                 return
 
     def fail(self, error: WireError) -> None:
-        """Close the WebSocket; the connection goes on by polling."""
+        """Close the WebSocket; the connection stays on polling."""
         del error
         self._give_up()
 
-    def lost(self, reason: str) -> None:
-        """The WebSocket is gone; the connection goes on by polling."""
+    def note_lost(self, reason: str) -> None:
+        """Take note that the WebSocket is gone; the connection stays on polling."""
         del reason
-        self._back_to_polling()
+        self._return_to_polling()
 
-    def released(self, link: WebSocketLink) -> None:
-        """The WebSocket is closed; the connection's place is its own."""
+    def note_released(self, link: Link) -> None:
+        """Forget the WebSocket, which is closed."""
         del link
-        self._connections.guests.discard(self)
+        self._connections.holders.discard(self)
         self._link = None
 
     def cancel(self) -> None:
-        """Close the WebSocket: the connection has ended meanwhile."""
+        """Close the WebSocket, since the connection has ended meanwhile."""
         if self._link is not None:
             self._link.finish()
 
@@ -96,39 +97,39 @@ class UpgradeProbe:
             self._link.abort()
 
     def tick(self, now: float) -> float | None:
-        """The client did not finish the upgrade in time."""
+        """Give up: the client did not finish the upgrade in time."""
         del now
         if self._polling is not None and self._polling.probe is self:
             self._give_up()
         return None
 
     def _give_up(self) -> None:
-        self._back_to_polling()
+        self._return_to_polling()
         if self._link is not None:
             self._link.fail(NORMAL)
 
-    def _back_to_polling(self) -> None:
+    def _return_to_polling(self) -> None:
         if self._polling is not None and self._polling.probe is self:
             self._polling.probe = None
             self._connection.move(Move.PROBE_LOST)
 
-    def _say_last(self, polling: PollingLink, link: WebSocketLink) -> None:
-        """The connection was closed between `3probe` and `5`: its last packets go where the client listens now."""
+    def _send_last(self, polling: PollingLink, link: WebSocketLink) -> None:
+        """Send the last packets of a connection that was closed after `3probe`: its client polls no more."""
         self.out += polling.hand_over_last()
         link.finish()
 
     def _take_over(self, polling: PollingLink, link: WebSocketLink) -> None:
-        """Hand the connection to the WebSocket, with everything that no poll has fetched, in order."""
+        """Move the connection to the WebSocket, with everything that no poll has fetched, in order."""
         connection = self._connection
         polling.probe = None
         connection.out[:0] = [*self.out, *polling.take_queue()]
         self.out.clear()
         connection.link = link
         link.owner = connection
-        self._connections.guests.discard(self)
+        self._connections.holders.discard(self)
         self._link = None
         polling.retire()
-        link.resume()  # or stay paused, if the connection is held
+        link.resume()  # or stay paused, if the connection is on hold
         if connection.out:
             link.wake()
         self._connections.counters.upgraded += 1

@@ -17,15 +17,13 @@ import socket
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from compartmentd.protocol.application import Handshake, Peer
 from compartmentd.protocol.connection import EngineConnection, Host
-from compartmentd.protocol.engineio import Blob
+from compartmentd.protocol.engineio import BinaryPacket
 from compartmentd.protocol.message import Message
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.payload_json import decode
-from compartmentd.protocol.socketio import ack_message, decode_event, event_message
-from compartmentd.transport.options import ServerOptions
-from compartmentd.transport.server import EngineServer, SocketServer
+from compartmentd.protocol.socketio import build_ack, build_event, decode_event
+from compartmentd.transport import EngineServer, Handshake, Peer, ServerOptions, SocketServer
 
 NAMESPACES = ("/", "/custom")
 
@@ -43,16 +41,16 @@ class Echo:
             peer.refuse(namespace, "Invalid namespace")
             return
         peer.accept(namespace, secrets.token_urlsafe(12), Session(peer, namespace))
-        peer.send(event_message(namespace, "auth", decode(auth or b"{}")))
+        peer.send(build_event(namespace, "auth", decode(auth or b"{}")))
 
     def event(
         self, session: Session, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]
     ) -> None:
         name, *arguments = decode_event(payload, attachments)
         if name == "message":
-            session.peer.send(event_message(session.namespace, "message-back", *arguments))
+            session.peer.send(build_event(session.namespace, "message-back", *arguments))
         elif name == "message-with-ack" and ack is not None:
-            session.peer.send(ack_message(session.namespace, ack, arguments))
+            session.peer.send(build_ack(session.namespace, ack, arguments))
 
     def left(self, session: Session) -> None:
         """Nothing is kept."""
@@ -66,16 +64,16 @@ class BareEcho(EngineConnection):
 
     __slots__ = ()
 
-    def _message(self, packet: bytes) -> None:
-        self.send(Message.of(packet))
+    def _take_message(self, packet: bytes) -> None:
+        self.send(Message.from_packet(packet))
 
-    def _binary(self, data: bytes) -> None:
-        self.send(Blob(data))
+    def _take_binary(self, data: bytes) -> None:
+        self.send(BinaryPacket(data))
 
-    def _overdue(self, now: float) -> None:
+    def _meet_deadline(self, now: float) -> None:
         """Nothing has a deadline."""
 
-    def _left(self, reason: str) -> None:
+    def _take_end(self, reason: str) -> None:
         """Nothing is kept."""
 
 

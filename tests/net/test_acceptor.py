@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from compartmentd.net.acceptor import Acceptor, all_but_reserve
+from compartmentd.net.acceptor import Acceptor, compute_client_descriptors
 from tests.support.timing import eventually
 from tests.support.wire import port_of
 
@@ -26,6 +26,19 @@ class Exhausted(socket.socket):
         if self.failures:
             raise OSError(self.failures.pop(0), "no")
         return super().accept()
+
+
+class Recording:
+    """Accepted sockets, recorded."""
+
+    is_busy = False
+
+    def __init__(self) -> None:
+        self.taken: list[socket.socket] = []
+
+    def take(self, sock: socket.socket, address: Any) -> None:
+        del address
+        self.taken.append(sock)
 
 
 def listening(failures: list[int]) -> Exhausted:
@@ -42,55 +55,59 @@ async def test_a_failure_to_accept_is_waited_out(
     number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setattr("compartmentd.net.acceptor._PAUSE", 0.05)
-    accepted: list[socket.socket] = []
-    acceptor = Acceptor(lambda sock, _: accepted.append(sock))
+    recording = Recording()
+    acceptor = Acceptor(recording)
     sock = listening([number] * 3)
     acceptor.add([sock])
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
-    await eventually(lambda: accepted, "the connection is accepted in the end")
+    await eventually(lambda: recording.taken, "the connection is accepted in the end")
     assert len(caplog.records) == 3, "once for each pause, not for each turn of the loop"
     writer.close()
-    accepted[0].close()
+    recording.taken[0].close()
     acceptor.close()
 
 
 async def test_an_aborted_connection_is_passed_over(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG, "compartmentd")
-    accepted: list[socket.socket] = []
-    acceptor = Acceptor(lambda sock, _: accepted.append(sock))
+    recording = Recording()
+    acceptor = Acceptor(recording)
     sock = listening([errno.ECONNABORTED, errno.EINTR])
     acceptor.add([sock])
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
-    await eventually(lambda: accepted, "the next one is accepted")
+    await eventually(lambda: recording.taken, "the next one is accepted")
     assert not caplog.records
     writer.close()
-    accepted[0].close()
+    recording.taken[0].close()
     acceptor.close()
 
 
-async def test_nobody_is_accepted_while_it_is_said_to_wait():
-    accepted: list[socket.socket] = []
-    asked, leaving = [0], True
+async def test_no_socket_is_accepted_while_the_server_is_busy():
+    class Busy(Recording):
+        """Sockets that are busy until the test says otherwise."""
 
-    def waits() -> bool:
-        asked[0] += 1
-        return leaving
+        asked, leaving = 0, True
 
-    acceptor = Acceptor(lambda sock, _: accepted.append(sock), waits=waits)
+        @property
+        def is_busy(self) -> bool:
+            self.asked += 1
+            return self.leaving
+
+    recording = Busy()
+    acceptor = Acceptor(recording)
     sock = listening([])
     acceptor.add([sock])
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
-    await eventually(lambda: asked[0] > 3, "it is asked in each turn")
-    assert not accepted
-    leaving = False
-    await eventually(lambda: accepted, "the connection has waited in the kernel")
+    await eventually(lambda: recording.asked > 3, "it is asked in each turn")
+    assert not recording.taken
+    recording.leaving = False
+    await eventually(lambda: recording.taken, "the connection has waited in the kernel")
     writer.close()
-    accepted[0].close()
+    recording.taken[0].close()
     acceptor.close()
 
 
 async def test_closing_while_paused_ends_the_pause():
-    acceptor = Acceptor(lambda _, __: None)
+    acceptor = Acceptor(Recording())
     sock = listening([errno.EMFILE])
     acceptor.add([sock])
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
@@ -101,19 +118,21 @@ async def test_closing_while_paused_ends_the_pause():
 
 
 async def test_what_is_accepted_may_close_the_acceptor():
-    accepted: list[socket.socket] = []
+    class Closing(Recording):
+        """Sockets of which the first closes the acceptor."""
 
-    def take(sock: socket.socket, _: Any) -> None:
-        accepted.append(sock)
-        acceptor.close()
+        def take(self, sock: socket.socket, address: Any) -> None:
+            super().take(sock, address)
+            acceptor.close()
 
-    acceptor = Acceptor(take)
+    recording = Closing()
+    acceptor = Acceptor(recording)
     sock = listening([])
     writers = [(await asyncio.open_connection("127.0.0.1", port_of(sock)))[1] for _ in range(2)]
     acceptor.add([sock])
-    await eventually(lambda: accepted, "one connection")
-    assert len(accepted) == 1
-    accepted[0].close()
+    await eventually(lambda: recording.taken, "one connection")
+    assert len(recording.taken) == 1
+    recording.taken[0].close()
     for writer in writers:
         writer.close()
 
@@ -122,21 +141,21 @@ async def test_some_descriptors_are_kept_from_strangers(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setattr("compartmentd.net.acceptor._PAUSE", 0.05)
-    accepted: list[socket.socket] = []
-    acceptor = Acceptor(lambda sock, _: accepted.append(sock), below=0)
+    recording = Recording()
+    acceptor = Acceptor(recording, below=0)
     sock = listening([])
     acceptor.add([sock])
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
     async with asyncio.timeout(20):
         assert await reader.read() == b""  # refused at once, so that it does not wait for nothing
-    assert not accepted
+    assert not recording.taken
     assert [record.event for record in caplog.records] == ["cannot_accept"]  # type: ignore[attr-defined]
     writer.close()
     acceptor._below = 1 << 20
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
-    await eventually(lambda: accepted, "the next one is accepted")
+    await eventually(lambda: recording.taken, "the next one is accepted")
     writer.close()
-    accepted[0].close()
+    recording.taken[0].close()
     acceptor.close()
 
 
@@ -146,4 +165,4 @@ async def test_some_descriptors_are_kept_from_strangers(
 )
 def test_how_many_are_kept(limit: int, below: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
-    assert all_but_reserve() == below
+    assert compute_client_descriptors() == below

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.net.addresses import network_of
+from compartmentd.net.addresses import find_network
 
 
 @pytest.mark.parametrize(
@@ -29,16 +29,16 @@ from compartmentd.net.addresses import network_of
     ],
 )
 def test_whom_it_stands_for(one: str, other: str, *, same: bool) -> None:
-    assert (network_of(one) == network_of(other)) is same
+    assert (find_network(one) == find_network(other)) is same
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_whoever_has_a_network_is_one(network: int, first: int, second: int) -> None:
     addresses = [IPv6Address(network << 64 | host) for host in (first, second)]
     if not any(address.ipv4_mapped for address in addresses):
-        assert len({network_of(text) for at in addresses for text in (at.compressed, at.exploded)}) == 1
+        assert len({find_network(text) for at in addresses for text in (at.compressed, at.exploded)}) == 1
 
 
 @given(st.ip_addresses(v=4), st.ip_addresses(v=6))
 def test_ipv4_and_ipv6_are_never_taken_for_each_other(four: IPv4Address, six: IPv6Address) -> None:
-    assert six.ipv4_mapped or network_of(str(four)) != network_of(str(six))
+    assert six.ipv4_mapped or find_network(str(four)) != find_network(str(six))

@@ -20,11 +20,18 @@ from compartmentd.daemon.listeners import bind_admin
 from compartmentd.errors import UsageError
 from compartmentd.net.admin_socket import (
     admin_socket_path,
+    find_temporary_directory,
     prepare_private,
     require_private,
-    temporary_directory,
 )
-from compartmentd.net.bind import _peer_of, bind, bind_unix, is_loopback, passed_sockets, unlink
+from compartmentd.net.bind import (
+    _describe_peer,
+    bind,
+    bind_unix,
+    is_loopback,
+    remove_socket_file,
+    take_passed_sockets,
+)
 from compartmentd.util.listen_address import ListenAddress, SystemdAddress, TcpAddress, UnixAddress
 
 # --- the path of the admin socket ---------------------------------------------------------------------------
@@ -53,7 +60,7 @@ def test_no_writable_directory_is_needed_where_the_socket_lies_elsewhere(monkeyp
         raise FileNotFoundError
 
     monkeypatch.setattr("tempfile.gettempdir", none)
-    assert temporary_directory() == "/tmp"
+    assert find_temporary_directory() == "/tmp"
 
 
 def own_path(tmp_path: Path) -> str:
@@ -149,7 +156,7 @@ def test_a_holder_that_cannot_be_seen_is_told_by_its_user() -> None:
             return struct.pack("iII", 0, 4711, 4711)
 
     with OfAnotherNamespace() as sock:
-        assert _peer_of(sock) == "of the user with id 4711"
+        assert _describe_peer(sock) == "of the user with id 4711"
 
 
 def test_a_second_daemon_of_a_user_is_told_what_to_declare(tmp_path: Path) -> None:
@@ -187,7 +194,7 @@ def test_a_socket_whose_backlog_is_full_is_in_use(tmp_path: Path) -> None:
 def test_a_file_is_never_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     path.write_text("precious")
-    with pytest.raises(UsageError, match="something else than a socket"):
+    with pytest.raises(UsageError, match="the file is no socket"):
         bind_unix(str(path))
     assert path.read_text() == "precious"
 
@@ -201,12 +208,12 @@ def test_a_path_that_cannot_be_is_told(tmp_path: Path, name: str) -> None:
 def test_unlink_removes_the_file_of_a_unix_socket_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     with bind_unix(str(path)) as sock:
-        unlink(sock)
-        unlink(sock)
+        remove_socket_file(sock)
+        remove_socket_file(sock)
     assert not path.exists()
     with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as unnamed:
-        unlink(tcp)
-        unlink(unnamed)
+        remove_socket_file(tcp)
+        remove_socket_file(unnamed)
 
 
 # --- TCP ----------------------------------------------------------------------------------------------------
@@ -298,7 +305,7 @@ def closing(passed: dict[str, tuple[socket.socket, ...]]) -> dict[str, int]:
 
 def test_passed_sockets_are_taken_by_name(handed: Handed) -> None:
     environ = {"LISTEN_PID": "7", "LISTEN_FDS": "3", "LISTEN_FDNAMES": "http:admin:http", "OTHER": "x"}
-    passed = dict(passed_sockets(environ, 7, handed.first))
+    passed = dict(take_passed_sockets(environ, 7, handed.first))
     for sock in [*passed["http"], *passed["admin"]]:
         assert (sock.family, sock.getblocking(), sock.get_inheritable()) == (socket.AF_INET, False, False)
     assert bind(SystemdAddress("http"), passed) == list(passed["http"])
@@ -308,7 +315,7 @@ def test_passed_sockets_are_taken_by_name(handed: Handed) -> None:
 
 @pytest.mark.parametrize("names", [{}, {"LISTEN_FDNAMES": ""}, {"LISTEN_FDNAMES": "::"}])
 def test_sockets_without_a_name_are_unknown(handed: Handed, names: dict[str, str]) -> None:
-    passed = passed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": "3", **names}, 7, handed.first)
+    passed = take_passed_sockets({"LISTEN_PID": "7", "LISTEN_FDS": "3", **names}, 7, handed.first)
     assert closing(dict(passed)) == {"unknown": 3}
 
 
@@ -324,7 +331,7 @@ def test_sockets_without_a_name_are_unknown(handed: Handed, names: dict[str, str
     ],
 )
 def test_nothing_is_taken_that_is_meant_for_another_process(environ: dict[str, str]) -> None:
-    assert passed_sockets(environ, 7) == {}
+    assert take_passed_sockets(environ, 7) == {}
     assert environ == {}
 
 

@@ -8,10 +8,10 @@ from functools import partial
 
 import pytest
 
-from compartmentd.net.poller import PARTING, TURN, Readiness
+from compartmentd.net.poller import CLOSING_TIME, SERVING_TIME, Poller
 from compartmentd.protocol.counters import Counters
 
-FIFTIETH = TURN / 49.5
+FIFTIETH = SERVING_TIME / 49.5
 """What each may take for fifty to fill a turn, whatever rounding does."""
 
 
@@ -24,7 +24,7 @@ class World:
         self._soon: list[Callable[[], None]] = []
         self._turn: Callable[[], None] = lambda: None
         self._sockets: list[socket.socket] = []
-        self.ready = Readiness(self, self.counters, lambda: self.time)  # type: ignore[arg-type]
+        self.ready = Poller(self, self.counters, lambda: self.time)  # type: ignore[arg-type]
 
     def add_reader(self, _: int, callback: Callable[[], None]) -> None:
         self._turn = callback
@@ -98,7 +98,7 @@ def test_a_turn_ends_in_time_and_the_next_one_begins_with_whoever_was_not_reache
         reader.client.send(b"x")
     served = []
     for _ in range(6):
-        assert TURN <= world.turn() <= TURN + FIFTIETH
+        assert SERVING_TIME <= world.turn() <= SERVING_TIME + FIFTIETH
         served.append([bool(reader.got) for reader in crowd].count(True))
     assert served == [50, 100, 150, 200, 250, 300]
     assert all(reader.got == [b"x"] for reader in crowd)
@@ -121,32 +121,32 @@ def test_one_that_always_has_more_is_read_once_in_a_turn(world: World):
 
 
 def test_who_is_there_is_served_before_all_who_left_and_those_leave_in_parts(world: World):
-    leaving = readers(world, 30, cost=PARTING / 10)
-    [talking] = readers(world, 1, cost=PARTING / 10)
+    leaving = readers(world, 30, cost=CLOSING_TIME / 10)
+    [talking] = readers(world, 1, cost=CLOSING_TIME / 10)
     for reader in leaving:
         reader.client.close()
     talking.client.send(b"x")
     order: list[Reader] = []
     left = []
     for _ in range(5):
-        assert world.ready.parting is (0 < len(left) < 5)
-        assert world.turn() <= 2 * PARTING
+        assert world.ready.has_ended_sockets is (0 < len(left) < 5)
+        assert world.turn() <= 2 * CLOSING_TIME
         left.append(sum(reader.got == [b""] for reader in leaving))
         order += [reader for reader in leaving if reader.got and reader not in order]
         assert talking.got == [b"x"]
     assert left == [10, 10, 20, 20, 30], "others are answered between two parts"
     assert order == leaving, "as they left"
-    assert not world.ready.parting
+    assert not world.ready.has_ended_sockets
 
 
 def test_who_leaves_is_served_also_while_others_take_every_turn_to_its_end(world: World):
-    talking, leaving = readers(world, 200, cost=FIFTIETH, size=1), readers(world, 30, cost=PARTING / 10)
+    talking, leaving = readers(world, 200, cost=FIFTIETH, size=1), readers(world, 30, cost=CLOSING_TIME / 10)
     for reader in leaving:
         reader.client.close()
     for reader in talking:
         reader.client.send(b"x" * 100)
     for _ in range(15):
-        assert world.turn() <= (TURN + FIFTIETH) + (PARTING + PARTING / 10)
+        assert world.turn() <= (SERVING_TIME + FIFTIETH) + (CLOSING_TIME + CLOSING_TIME / 10)
     assert all(reader.got for reader in leaving)
 
 
@@ -157,7 +157,7 @@ def test_what_somebody_sent_before_leaving_is_read_to_its_end(world: World):
     for _ in range(10):
         world.turn()
     assert reader.got == [b"ab", b"cd", b"e", b""]
-    assert not world.ready.parting
+    assert not world.ready.has_ended_sockets
 
 
 def test_who_has_only_closed_its_own_side_still_takes_what_is_queued(world: World):
@@ -198,11 +198,11 @@ def test_what_is_removed_is_not_called_though_it_was_ready_or_had_left(world: Wo
     for _ in range(3):
         world.turn()
     assert [reader.got for reader in crowd] == [[]] * 4
-    assert not world.ready.parting
+    assert not world.ready.has_ended_sockets
 
 
 def test_a_descriptor_that_has_another_owner_is_watched_anew(world: World):
-    leaving = readers(world, 2, cost=PARTING)
+    leaving = readers(world, 2, cost=CLOSING_TIME)
     for reader in leaving:
         reader.client.close()
     world.turn()
@@ -210,7 +210,7 @@ def test_a_descriptor_that_has_another_owner_is_watched_anew(world: World):
     assert not leaving[1].got
     number = leaving[1].ours.fileno()
     leaving[1].stop()
-    assert not world.ready.parting
+    assert not world.ready.has_ended_sockets
     taken = [Reader(world, cost=0) for _ in range(2)]
     assert number in {reader.ours.fileno() for reader in taken}, "the kernel gives the lowest that is free"
     for reader in taken:
@@ -287,7 +287,7 @@ def test_one_that_is_closed_while_it_is_watched_keeps_nobody_waiting(world: Worl
     for _ in range(3):
         world.turn()
     assert [reader.got for reader in others] == [[b""], [b""]]
-    assert not world.ready.parting
+    assert not world.ready.has_ended_sockets
     assert world.counters.errors == 1
     again = Reader(world, cost=0.0)  # gets the number
     again.client.send(b"x")

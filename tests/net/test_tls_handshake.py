@@ -12,8 +12,9 @@ from typing import Any, cast
 import pytest
 import uvloop
 
-from compartmentd.net.poller import Readiness
-from compartmentd.net.tls_handshake import Handshakes
+from compartmentd.net.poller import Poller
+from compartmentd.net.timer_wheel import Timers
+from compartmentd.net.tls_handshake import TlsHandshakes
 from compartmentd.net.tls_socket import SecureSocket
 from compartmentd.protocol.counters import Counters
 from tests.support.timing import eventually
@@ -33,9 +34,19 @@ class Scripted:
             raise step
 
 
-def watching() -> tuple[asyncio.AbstractEventLoop, Readiness]:
+class Recording:
+    """A handler that records the sockets that it is given."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[SecureSocket, Any]] = []
+
+    def take(self, sock: SecureSocket, address: Any) -> None:
+        self.taken.append((sock, address))
+
+
+def make_handshakes(handler: Recording, timeout: float = 10.0) -> TlsHandshakes:
     loop = asyncio.get_running_loop()
-    return loop, Readiness(loop, Counters())
+    return TlsHandshakes(loop, Poller(loop, Counters()), Timers(loop), handler, timeout)
 
 
 READ, WRITE = ssl.SSLWantReadError(), ssl.SSLWantWriteError()
@@ -58,8 +69,8 @@ def test_one_that_cannot_write_waits_for_that_alone(
     ours, theirs = ends
 
     async def run() -> None:
-        done: list[Any] = []
-        handshakes = Handshakes(*watching(), lambda *each: done.append(each), 10.0)
+        handler = Recording()
+        handshakes = make_handshakes(handler)
         while True:  # until its peer must read before anything more can be written
             try:
                 ours.send(bytes(1 << 16))
@@ -75,9 +86,9 @@ def test_one_that_cannot_write_waits_for_that_alone(
         with suppress(BlockingIOError):
             while theirs.recv(1 << 20):
                 pass
-        await eventually(lambda: bool(done), "the end of the handshake")
-        assert done == [(sock, "somebody")]
-        assert len(handshakes.waiting) == 0
+        await eventually(lambda: bool(handler.taken), "the end of the handshake")
+        assert handler.taken == [(sock, "somebody")]
+        assert len(handshakes.running) == 0
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(run())
@@ -88,17 +99,28 @@ async def test_one_that_fails_is_closed_and_goes_nowhere(
     ends: tuple[socket.socket, socket.socket], error: Exception
 ) -> None:
     ours, theirs = ends
-    done: list[Any] = []
-    handshakes = Handshakes(*watching(), lambda *each: done.append(each), 10.0)
+    handler = Recording()
+    handshakes = make_handshakes(handler)
     handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours, error))), "somebody")
     theirs.send(b"x")
     await eventually(lambda: ours.fileno() == -1, "the socket is closed")
-    assert (done, len(handshakes.waiting)) == ([], 0)
+    assert (handler.taken, len(handshakes.running)) == ([], 0)
 
 
 async def test_closing_ends_what_is_under_way(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, _ = ends
-    handshakes = Handshakes(*watching(), lambda *_: None, 10.0)
+    handshakes = make_handshakes(Recording())
     handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours))), "somebody")
     handshakes.close()
     assert ours.fileno() == -1
+
+
+async def test_a_client_that_takes_too_long_is_disconnected(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, _ = ends
+    handler = Recording()
+    handshakes = make_handshakes(handler, timeout=0.05)
+    handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours))), "somebody")
+    await eventually(lambda: ours.fileno() == -1, "the socket is closed")
+    assert (handler.taken, len(handshakes.running), len(handshakes.timers)) == ([], 0, 0)

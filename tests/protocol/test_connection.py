@@ -11,7 +11,7 @@ from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.options import ConnectionOptions
-from compartmentd.protocol.socketio import event_message
+from compartmentd.protocol.socketio import build_event
 from compartmentd.protocol.websocket import BINARY, TEXT
 from tests.support.fakes import FakeHost, FakeLink
 from tests.support.recorder import Recorder
@@ -27,7 +27,7 @@ class Fixture:
         self.connection = SocketConnection(self.host, "secret", Handshake("", {}, {}), options, self.app)
         self.connection.link = self.link
         self.connection.phase = Phase.WEBSOCKET
-        self.connection.opened()
+        self.connection.start_heartbeat()
 
     def receive(self, *packets: str | bytes) -> None:
         self.connection.receive([(TEXT, p.encode()) if isinstance(p, str) else (BINARY, p) for p in packets])
@@ -50,7 +50,7 @@ def test_a_flush_is_asked_for_once_for_everything_queued():
     fixture = connected()
     fixture.link.calls.clear()
     for _ in range(5):
-        fixture.connection.send(event_message("/", "x"))
+        fixture.connection.send(build_event("/", "x"))
     assert fixture.link.calls == ["wake"]
     assert len(fixture.sent()) == 5
 
@@ -138,7 +138,7 @@ def test_the_end_is_told_once_whatever_comes_after():
     fixture = connected()
     fixture.connection.close("one")
     fixture.connection.close("two")
-    fixture.connection.lost("three")
+    fixture.connection.note_lost("three")
     fixture.host.advance(fixture.connection, 1000)
     assert fixture.app.named("closed") == [("closed", ["/"], "one")]
     assert fixture.link.calls.count("finish") == 1
@@ -146,12 +146,12 @@ def test_the_end_is_told_once_whatever_comes_after():
 
 def test_only_the_link_of_now_releases_the_connection():
     fixture = connected()
-    fixture.connection.released(FakeLink())
+    fixture.connection.note_released(FakeLink())
     assert fixture.host.forgotten == 0
-    fixture.connection.released(fixture.link)
-    fixture.connection.released(fixture.link)
+    fixture.connection.note_released(fixture.link)
+    fixture.connection.note_released(fixture.link)
     assert fixture.host.forgotten == 1
-    assert not fixture.connection.clear
+    assert not fixture.connection.is_writable
     fixture.connection.hold()
     fixture.connection.close("x")
 
@@ -198,7 +198,7 @@ def test_what_was_kept_is_gone_with_the_connection():
     fixture = connected()
     fixture.connection.hold()
     fixture.receive('42["a"]')
-    fixture.connection.lost("transport close")
+    fixture.connection.note_lost("transport close")
     fixture.connection.resume()
     assert fixture.app.named("event") == []
 
@@ -262,7 +262,7 @@ def test_answers_that_come_too_late_have_no_effect():
     assert fixture.sent() == ["41"]
     peer.close("x")
     peer.end("/")
-    peer.send(event_message("/", "x"))
+    peer.send(build_event("/", "x"))
     assert fixture.sent() == []
 
 
@@ -294,7 +294,7 @@ def test_whatever_happens_the_application_sees_a_consistent_story(script: list[A
         elif step[0].startswith("end"):
             fixture.connection.end(step[0][4:] or "/")
         elif step[0] == "send":
-            fixture.connection.send(event_message("/", "x"))
+            fixture.connection.send(build_event("/", "x"))
         elif step[0] == "close":
             fixture.connection.close("forced close")
         else:
@@ -302,7 +302,7 @@ def test_whatever_happens_the_application_sees_a_consistent_story(script: list[A
         connection = fixture.connection
         assert connection._sessions.keys().isdisjoint(connection._others)
         assert {state.name for state in connection._others.values()} <= {"CONNECTING", "ENDED"}
-    fixture.connection.lost("transport close")
+    fixture.connection.note_lost("transport close")
     assert fixture.host.counters.errors == 0
     assert len(fixture.app.named("closed")) == 1
     assert fixture.app.calls[-1][0] == "closed"

@@ -9,13 +9,19 @@ from hypothesis import given, strategies as st
 
 from compartmentd.errors import WireError
 from compartmentd.protocol import engineio
-from compartmentd.protocol.engineio import Blob, Control, binary_packet, decode_payload, open_packet
+from compartmentd.protocol.engineio import (
+    BinaryPacket,
+    ControlPacket,
+    build_open_packet,
+    decode_binary_packet,
+    decode_payload,
+)
 from compartmentd.protocol.message import Message
 from compartmentd.protocol.websocket import BINARY, TEXT
 
 
 def test_the_open_packet_has_exactly_its_five_members():
-    packet = open_packet(
+    packet = build_open_packet(
         "abc", upgrades=("websocket",), ping_interval=25, ping_timeout=0.2, max_payload=1_000_000
     )
     assert packet == (
@@ -57,7 +63,7 @@ def test_any_body_is_a_payload_or_an_error(body: bytes):
 
 
 messages = st.builds(
-    Message.of,
+    Message.from_packet,
     st.text(st.characters(exclude_characters="\x1e", exclude_categories=["Cs"])).map(
         lambda s: b"4" + s.encode()
     ),
@@ -72,9 +78,12 @@ def test_what_is_sent_as_a_payload_reads_as_what_was_sent(sent: list[Message]):
 
 
 def test_both_forms_of_packets_that_are_no_messages():
-    assert (Control(b"2").frames, Control(b"2").payload) == (b"\x81\x012", b"2")
-    assert (Blob(b"\x01\x02").frames, Blob(b"\x01\x02").payload) == (b"\x82\x02\x01\x02", b"bAQI=")
-    assert binary_packet(b"bAQI=") == (BINARY, b"\x01\x02")
+    assert (ControlPacket(b"2").frames, ControlPacket(b"2").payload) == (b"\x81\x012", b"2")
+    assert (BinaryPacket(b"\x01\x02").frames, BinaryPacket(b"\x01\x02").payload) == (
+        b"\x82\x02\x01\x02",
+        b"bAQI=",
+    )
+    assert decode_binary_packet(b"bAQI=") == (BINARY, b"\x01\x02")
 
 
 def test_refusals_are_as_the_reference_words_them():

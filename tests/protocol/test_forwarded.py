@@ -55,7 +55,7 @@ CLIENT = "203.0.113.9"
     ],
 )
 def test_the_client(trusted: tuple[str, ...], peer: str, forwarded: list[str], client: str) -> None:
-    assert TrustedProxies(trusted).client(peer, forwarded) == client
+    assert TrustedProxies(trusted).find_client(peer, forwarded) == client
 
 
 def test_what_is_no_network_is_refused() -> None:
@@ -72,9 +72,9 @@ _OURS = {ip_address(f"10.0.0.{index}") for index in range(256)}
 def test_nothing_that_a_client_sends_changes_who_it_is(sent: list[str], client: str, hops: list[int]) -> None:
     proxies = TrustedProxies(["10.0.0.0/24"])
     appended = [client, *(f"10.0.0.{hop}" for hop in hops)]
-    assert proxies.client("10.0.0.1", [*sent, ", ".join(appended)]) == client
+    assert proxies.find_client("10.0.0.1", [*sent, ", ".join(appended)]) == client
 
 
 @given(st.lists(st.text(max_size=40), max_size=5), addresses)
 def test_it_never_fails(forwarded: list[str], peer: str) -> None:
-    assert TrustedProxies(["0.0.0.0/0", "::/0", "unix"]).client(peer, forwarded)
+    assert TrustedProxies(["0.0.0.0/0", "::/0", "unix"]).find_client(peer, forwarded)

@@ -9,12 +9,12 @@ from tornado.httputil import HTTPHeaders, parse_request_start_line
 from compartmentd.protocol.http1 import (
     MAX_HEAD,
     Fields,
-    Request,
+    NotPlain,
+    PlainRequest,
     RequestReader,
-    Unusual,
+    compile_request_line,
     is_plain,
     read_block,
-    request_line,
 )
 
 PATH = "/socket.io/"
@@ -31,16 +31,16 @@ BROWSER = (
 
 
 def reader() -> RequestReader:
-    return RequestReader(request_line(PATH))
+    return RequestReader(compile_request_line(PATH))
 
 
-def read(data: bytes) -> Request | None:
+def read(data: bytes) -> PlainRequest | None:
     return reader().read(data)
 
 
 def test_a_request_is_read():
     data = LINE + BROWSER + b"\r\n"
-    assert read(data + b"behind") == Request(
+    assert read(data + b"behind") == PlainRequest(
         "GET",
         "EIO=4&transport=polling&t=a1&sid=x",
         False,
@@ -150,13 +150,13 @@ UNUSUAL = {
 
 @pytest.mark.parametrize(("line", "fields"), UNUSUAL.values(), ids=UNUSUAL)
 def test_what_is_not_plain_is_for_others(line: bytes, fields: bytes):
-    with pytest.raises(Unusual):
+    with pytest.raises(NotPlain):
         read(line + fields + b"\r\n")
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\n\n", LINE + b"X: y\n\r\n", b"x" * (MAX_HEAD + 1)])
 def test_nobody_waits_for_an_end_that_others_see_already(data: bytes):
-    with pytest.raises(Unusual):
+    with pytest.raises(NotPlain):
         read(data)
 
 
@@ -177,7 +177,7 @@ def test_the_same_fields_are_unusual_on_another_method():
     one = reader()
     fields = HOST + b"Content-Length: 3\r\n"
     assert one.read(POST + fields + b"\r\n") is not None
-    with pytest.raises(Unusual):
+    with pytest.raises(NotPlain):
         one.read(LINE + fields + b"\r\n")
 
 
@@ -207,7 +207,7 @@ def test_what_is_plain_is_what_a_whole_server_reads(
     head = whole[:position] + b"".join(pieces) + whole[position + removed :]
     try:
         request = read(head)
-    except Unusual:
+    except NotPlain:
         return
     if request is None:
         assert b"\r\n\r\n" not in head

@@ -6,10 +6,10 @@ import pytest
 
 from compartmentd.protocol.opening import (
     Opening,
-    Unacceptable,
-    accept_value,
+    OpeningRefusal,
+    build_switching_response,
+    compute_accept_value,
     read_opening,
-    switching_protocols,
     wants_websocket,
 )
 
@@ -25,15 +25,15 @@ SOUND = {
 
 def test_the_example_of_the_specification():
     """RFC 6455, 1.3."""
-    assert accept_value(KEY) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert compute_accept_value(KEY) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
 def test_the_answer():
-    assert switching_protocols(Opening(KEY, None)) == (
+    assert build_switching_response(Opening(KEY, None)) == (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
     )
-    assert b"\r\nSec-WebSocket-Protocol: chat\r\n\r\n" in switching_protocols(Opening(KEY, "chat"))
+    assert b"\r\nSec-WebSocket-Protocol: chat\r\n\r\n" in build_switching_response(Opening(KEY, "chat"))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_answer():
 )
 def test_heads(changes: dict[str, tuple[str, ...]], expected: Opening | int):
     found = read_opening("GET", "HTTP/1.1", {**SOUND, **changes})
-    if isinstance(found, Unacceptable):
+    if isinstance(found, OpeningRefusal):
         assert found.status == expected
     else:
         assert found == expected
@@ -73,7 +73,7 @@ def test_heads(changes: dict[str, tuple[str, ...]], expected: Opening | int):
 
 @pytest.mark.parametrize(("method", "version"), [("POST", "HTTP/1.1"), ("GET", "HTTP/1.0")])
 def test_only_get_and_http_1_1(method: str, version: str):
-    assert isinstance(read_opening(method, version, SOUND), Unacceptable)
+    assert isinstance(read_opening(method, version, SOUND), OpeningRefusal)
 
 
 @pytest.mark.parametrize(

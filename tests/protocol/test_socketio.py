@@ -17,13 +17,13 @@ from compartmentd.protocol.socketio import (
     EVENT,
     RESERVED,
     Packet,
-    ack_message,
-    connect_error_message,
-    connect_message,
+    build_ack,
+    build_connect,
+    build_connect_error,
+    build_disconnect,
+    build_event,
     decode_ack,
     decode_event,
-    disconnect_message,
-    event_message,
     parse,
 )
 
@@ -100,7 +100,7 @@ arguments = st.lists(
 
 @given(namespaces, st.text(min_size=1).filter(lambda name: name not in RESERVED), arguments)
 def test_an_event_that_is_built_reads_as_what_it_was_built_of(namespace: str, name: str, values: list[Any]):
-    message = event_message(namespace, name, *values)
+    message = build_event(namespace, name, *values)
     kind, where, ack, payload, count = parse_any(message.packet)
     assert where == namespace.encode()
     assert ack is None
@@ -111,7 +111,7 @@ def test_an_event_that_is_built_reads_as_what_it_was_built_of(namespace: str, na
 
 @given(namespaces, st.integers(0, 1 << 53).map(lambda number: b"%d" % number), arguments)
 def test_an_ack_that_is_built_reads_as_what_it_was_built_of(namespace: str, number: bytes, values: list[Any]):
-    message = ack_message(namespace, number, values)
+    message = build_ack(namespace, number, values)
     kind, where, ack, payload, count = parse_any(message.packet)
     assert (where, ack) == (namespace.encode(), number)
     assert kind == (BINARY_ACK if count else ACK)
@@ -128,24 +128,24 @@ def parse_any(packet: bytes) -> Packet:
 
 
 def test_the_bytes_that_clients_compare():
-    assert connect_message("/", "abc").packet == b'40{"sid":"abc"}'
-    assert connect_message("/a", "abc").packet == b'40/a,{"sid":"abc"}'
-    error = connect_error_message("/random", "Invalid namespace")
+    assert build_connect("/", "abc").packet == b'40{"sid":"abc"}'
+    assert build_connect("/a", "abc").packet == b'40/a,{"sid":"abc"}'
+    error = build_connect_error("/random", "Invalid namespace")
     assert error.packet == b'44/random,{"message":"Invalid namespace"}'
-    assert connect_error_message("/", "x", {"code": 1}).packet == b'44{"message":"x","data":{"code":1}}'
-    assert disconnect_message("/").packet == b"41"
-    assert disconnect_message("/a").packet == b"41/a,"
-    assert event_message("/", "auth", {}).packet == b'42["auth",{}]'
-    assert ack_message("/", b"456", [1, "2", {"3": [False]}]).packet == b'43456[1,"2",{"3":[false]}]'
-    assert event_message("/a", "x", b"1").packet == b'451-/a,["x",{"_placeholder":true,"num":0}]'
-    assert ack_message("/a", b"7", [b"1"]).packet == b'461-/a,7[{"_placeholder":true,"num":0}]'
-    assert event_message("/", "x", float("nan")).packet == b'42["x",null]'
+    assert build_connect_error("/", "x", {"code": 1}).packet == b'44{"message":"x","data":{"code":1}}'
+    assert build_disconnect("/").packet == b"41"
+    assert build_disconnect("/a").packet == b"41/a,"
+    assert build_event("/", "auth", {}).packet == b'42["auth",{}]'
+    assert build_ack("/", b"456", [1, "2", {"3": [False]}]).packet == b'43456[1,"2",{"3":[false]}]'
+    assert build_event("/a", "x", b"1").packet == b'451-/a,["x",{"_placeholder":true,"num":0}]'
+    assert build_ack("/a", b"7", [b"1"]).packet == b'461-/a,7[{"_placeholder":true,"num":0}]'
+    assert build_event("/", "x", float("nan")).packet == b'42["x",null]'
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_reserved_names_go_neither_way(name: str):
     with pytest.raises(ValueError, match=name):
-        event_message("/", name)
+        build_event("/", name)
     with pytest.raises(WireError):
         decode_event(f'["{name}"]'.encode())
 

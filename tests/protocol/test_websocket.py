@@ -16,11 +16,11 @@ from compartmentd.protocol.websocket import (
     TEXT,
     Data,
     MessageReader,
-    binary_frame,
-    close_frame,
-    frame,
+    encode_binary_frame,
+    encode_close_frame,
+    encode_frame,
+    encode_text_frame,
     is_close_code,
-    text_frame,
     xor,
 )
 from tests.support import wire
@@ -59,14 +59,14 @@ def outcome(chunks: Iterator[bytes] | list[bytes]) -> tuple[list[Data], int | No
     ],
 )
 def test_the_length_of_a_frame(size: int, head: bytes):
-    assert text_frame(b"x" * size) == head + b"x" * size
+    assert encode_text_frame(b"x" * size) == head + b"x" * size
 
 
 def test_other_frames():
-    assert binary_frame(b"\x00") == b"\x82\x01\x00"
-    assert close_frame() == b"\x88\x00"
-    assert close_frame(1002) == b"\x88\x02\x03\xea"
-    assert frame(PING, b"") == b"\x89\x00"
+    assert encode_binary_frame(b"\x00") == b"\x82\x01\x00"
+    assert encode_close_frame() == b"\x88\x00"
+    assert encode_close_frame(1002) == b"\x88\x02\x03\xea"
+    assert encode_frame(PING, b"") == b"\x89\x00"
 
 
 @given(st.binary(min_size=4, max_size=4), st.binary(max_size=300))

@@ -97,7 +97,7 @@ def test_everyone_who_is_to_have_a_message_gets_it_once_and_in_order(
 ) -> None:
     crowd = Crowd(members)
     for number in behind:
-        crowd.peers[number].clear = False
+        crowd.peers[number].is_writable = False
     for number in unjudged:
         crowd.sessions[number].generation = BEFORE
     crowd.fanout.judging = NOW if unjudged else None

@@ -439,7 +439,7 @@ def test_without_an_ack_id_a_refusal_is_dropped_and_counted(world: World) -> Non
 
 def test_a_volatile_message_is_dropped_for_whoever_is_behind(world: World) -> None:
     ann, bob, eve = room_of(world, "lobby", "ann", "bob", "eve")
-    bob.peer.clear = False
+    bob.peer.is_writable = False
     ann.emit("publish", "lobby", "typing", True)
     ann.emit("publish", "lobby", "message", 1)
     assert [item[0] for item in bob.take()] == ["message"]

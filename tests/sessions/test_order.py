@@ -80,7 +80,7 @@ class Person(ABC):
         self.received = b""
         self._ids = itertools.count()
         self.begin()
-        self.connection.opened()
+        self.connection.start_heartbeat()
         self.say("40")
 
     @abstractmethod
@@ -147,7 +147,7 @@ class Listener(Person):
                 self.received += data
 
     def end(self) -> None:
-        self.connection.lost("transport close")
+        self.connection.note_lost("transport close")
         self.link.abort()
         self.far.close()
 
@@ -185,7 +185,7 @@ class Poller(Person):
         self._polls = False
 
     def end(self) -> None:
-        self.connection.lost("transport close")
+        self.connection.note_lost("transport close")
         self.link.abort()
 
 
@@ -356,7 +356,7 @@ async def test_whoever_is_let_go_in_the_turn_of_a_message_has_it_before_the_good
         await context.turn()
         leaver.received = b""
         sender.ask("publish", "room:a", "message", 1)
-        leaver.connection.send(socketio.disconnect_message("/"))
+        leaver.connection.send(socketio.build_disconnect("/"))
         leaver.connection.close("server shutting down")
         await context.turn()
         assert re.findall(rb"message\",1|41|\x88\x00|1$", leaver.received) == [

@@ -28,7 +28,7 @@ class FakeHost:
         assert connection.phase is not Phase.POLLING
         self.forgotten += 1
 
-    def failed(self, what: str, error: Exception) -> None:
+    def report_error(self, what: str, error: Exception) -> None:
         assert what
         assert error
         self.counters.errors += 1

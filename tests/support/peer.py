@@ -23,7 +23,7 @@ class RecordingPeer:
         self.sessions: dict[str, Any] = {}
         self.sent: list[Any] = []
         self.closed_for: str | None = None
-        self.clear = True
+        self.is_writable = True
 
     # --- what the application calls ----------------------------------------------------------------------------
 
@@ -38,7 +38,7 @@ class RecordingPeer:
         if isinstance(message, Batch):
             self.sent += map(decoded, message.close())
         elif isinstance(message, Run):
-            self.sent += [decoded(Message.of(packet)) for packet in message.payload.split(SEPARATOR)]
+            self.sent += [decoded(Message.from_packet(packet)) for packet in message.payload.split(SEPARATOR)]
         else:
             self.sent.append(decoded(message))
 

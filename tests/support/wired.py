@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from compartmentd.protocol.application import Peer
-from compartmentd.protocol.socketio import event_message
+from compartmentd.protocol.socketio import build_event
 from compartmentd.transport.options import ServerOptions
 from compartmentd.transport.server import EngineServer
 from tests.support.recorder import Recorder
@@ -111,7 +111,7 @@ class Wired:
 
     def emit(self, name: str, *arguments: Any) -> None:
         """Send the first peer an event in `/`."""
-        self.peer.send(event_message("/", name, *arguments))
+        self.peer.send(build_event("/", name, *arguments))
 
     @property
     def events(self) -> list[Any]:

@@ -74,7 +74,7 @@ def test_without_a_limit_addresses_are_not_taken_apart(monkeypatch: pytest.Monke
     def refuse(address: str) -> str:
         pytest.fail(f"{address} was taken apart")
 
-    monkeypatch.setattr(module, "network_of", refuse)
+    monkeypatch.setattr(module, "find_network", refuse)
     admission = Admission(Counters())
     assert admission.enter("2001:db8::1", FREE, 0) is None
     admission.leave("2001:db8::1")

@@ -9,7 +9,7 @@ import pytest
 
 from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.multiplex import SocketConnection
-from compartmentd.protocol.socketio import event_message
+from compartmentd.protocol.socketio import build_event
 from tests.support.recorder import Recorder
 from tests.support.timing import eventually, within
 from tests.support.wire import Closed, Refused, Serving, WebSocket, request, serving
@@ -22,7 +22,7 @@ def part(connection: EngineConnection) -> None:
     """Tell every session, as an application would."""
     assert isinstance(connection, SocketConnection)
     for peer, namespace in connection.sessions:
-        peer.send(event_message(namespace, "closing"))
+        peer.send(build_event(namespace, "closing"))
 
 
 async def connected(served: Serving) -> WebSocket:
@@ -48,7 +48,7 @@ async def test_the_ends_are_spread_over_the_time_with_jitter() -> None:
         ends = [asyncio.ensure_future(end_of(client)) for client in clients]
         started = asyncio.get_running_loop().time()
         await within(
-            4, served.server.draining(1.0, part).run(), "the drain, in a second and what a busy machine adds"
+            4, served.server.drain(1.0, part).run(), "the drain, in a second and what a busy machine adds"
         )
         order = [await end for end in ends]
         times = sorted(at - started for at in order)
@@ -63,7 +63,7 @@ async def test_the_ends_are_spread_over_the_time_with_jitter() -> None:
 async def test_without_time_or_in_a_hurry_all_end_at_once(hurried: bool) -> None:
     async with serving(Recorder()) as served:
         clients = [await connected(served) for _ in range(5)]
-        draining = served.server.draining(3600.0 if hurried else 0.0, part)
+        draining = served.server.drain(3600.0 if hurried else 0.0, part)
         run = asyncio.ensure_future(draining.run())
         await asyncio.sleep(0.01)
         draining.hurry()
@@ -75,7 +75,7 @@ async def test_without_time_or_in_a_hurry_all_end_at_once(hurried: bool) -> None
 async def test_it_is_over_when_everybody_has_left() -> None:
     async with serving(Recorder()) as served:
         clients = [await connected(served) for _ in range(3)]
-        run = asyncio.ensure_future(served.server.draining(3600.0, part).run())
+        run = asyncio.ensure_future(served.server.drain(3600.0, part).run())
         for client in clients:
             client.close()
         await within(5, run, "the drain")
@@ -83,7 +83,7 @@ async def test_it_is_over_when_everybody_has_left() -> None:
 
 async def test_with_nobody_there_is_nothing_to_wait_for() -> None:
     async with serving(Recorder()) as served:
-        await within(1, served.server.draining(3600.0, part).run(), "the drain")
+        await within(1, served.server.drain(3600.0, part).run(), "the drain")
 
 
 async def test_a_stopped_server_serves_whom_it_has_and_takes_nobody() -> None:
@@ -115,7 +115,7 @@ async def test_a_poll_that_is_held_brings_the_goodbye() -> None:
             lambda: all(connection.link._poll for connection in served.server._connections),  # type: ignore[attr-defined]
             "the poll is held",
         )
-        await served.server.draining(0.0, part).run()
+        await served.server.drain(0.0, part).run()
         assert (await poll).text == '42["closing"]\x1e1'
 
 

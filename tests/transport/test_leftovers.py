@@ -13,7 +13,7 @@ from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.websocket import MessageReader
 from compartmentd.sessions.session import Membership, Room, Session
 from compartmentd.transport.options import ServerOptions
-from compartmentd.transport.polling_http import KeptAlive
+from compartmentd.transport.polling_http import PollingHttpConnection
 from compartmentd.transport.polling_link import PollingLink
 from compartmentd.transport.websocket_link import WebSocketLink
 from tests.support.timing import eventually
@@ -25,7 +25,7 @@ KINDS = (
     WebSocketLink,
     MessageReader,
     PollingLink,
-    KeptAlive,
+    PollingHttpConnection,
     Session,
     Membership,
     Room,

@@ -16,7 +16,7 @@ import pytest
 import uvloop
 from tornado.web import RequestHandler
 
-from compartmentd.protocol.socketio import event_message
+from compartmentd.protocol.socketio import build_event
 from compartmentd.transport import polling_http
 from compartmentd.transport.options import ServerOptions
 from tests.support import certificates
@@ -91,12 +91,15 @@ class Line:
 
 
 def say(recorder: Recorder, *event: Any) -> None:
-    recorder.peers[-1].send(event_message("/", *event))
+    recorder.peers[-1].send(build_event("/", *event))
 
 
 def kept(served: Serving) -> int:
     """Return how many connections are served here, and not by Tornado."""
-    return sum(isinstance(guest, polling_http.KeptAlive) for guest in served.server._connections.guests)
+    return sum(
+        isinstance(holder, polling_http.PollingHttpConnection)
+        for holder in served.server._connections.holders
+    )
 
 
 @asynccontextmanager
@@ -604,7 +607,7 @@ async def test_an_error_of_ours_ends_one_connection(
     recorder = Recorder()
     async with serving(recorder) as served:
         line, other = await Line.begin(served), await Line.begin(served)
-        monkeypatch.setattr(polling_http, "judge", fail)
+        monkeypatch.setattr(polling_http, "route_request", fail)
         line.send("GET", line.target)
         assert await line.ended() == b""
         monkeypatch.undo()

@@ -16,7 +16,7 @@ from compartmentd.protocol.engineio import (
     UNKNOWN_TRANSPORT,
     Refusal,
 )
-from compartmentd.transport.requests import Asked, peer_address, read_headers, read_query
+from compartmentd.transport.requests import EngineQuery, find_peer_address, read_headers, read_query
 
 BOTH = ("polling", "websocket")
 
@@ -40,7 +40,7 @@ BOTH = ("polling", "websocket")
     ],
 )
 def test_what_is_judged_without_a_session(query: str, method: str, upgrade: bool, expected: Refusal | None):
-    assert Asked.of(read_query(query)).refusal(BOTH, method, upgrade=upgrade) == expected
+    assert EngineQuery.from_parameters(read_query(query)).check(BOTH, method, upgrade=upgrade) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_is_judged_without_a_session(query: str, method: str, upgrade: bool
     ],
 )
 def test_what_is_judged_of_a_session(query: str, transport: str | None, expected: Refusal | None):
-    assert Asked.of(read_query(query)).refusal_for(transport) == expected
+    assert EngineQuery.from_parameters(read_query(query)).check_transport(transport) == expected
 
 
 @given(
@@ -96,7 +96,7 @@ def test_headers_keep_every_value_under_one_name():
     ],
 )
 def test_addresses(address: object, expected: str):
-    assert peer_address(address) == expected
+    assert find_peer_address(address) == expected
 
 
 @given(
@@ -108,7 +108,7 @@ def test_addresses(address: object, expected: str):
     ).map("".join)
 )
 def test_the_short_way_asks_for_the_same(query: str):
-    assert Asked.read(query) == Asked.of(read_query(query))
+    assert EngineQuery.parse(query) == EngineQuery.from_parameters(read_query(query))
 
 
 @pytest.mark.parametrize("count", [100, 101])
@@ -116,8 +116,12 @@ def test_the_short_way_asks_for_the_same(query: str):
 def test_both_ways_take_as_many_parameters(first: str, count: int):
     query = first + "&a=b" * (count - 1)
     if count > 100:
-        for read in (Asked.read, read_query):
+        for read in (EngineQuery.parse, read_query):
             with pytest.raises(ValueError, match=r"fields|parameters"):
                 read(query)
     else:
-        assert Asked.read(query) == Asked.of(read_query(query)) == Asked(None, "x", None)
+        assert (
+            EngineQuery.parse(query)
+            == EngineQuery.from_parameters(read_query(query))
+            == EngineQuery(None, "x", None)
+        )

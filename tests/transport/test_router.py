@@ -1,4 +1,4 @@
-"""Who is served at the reception, who is sent where, and that everybody else leaves it as they came."""
+"""Sockets that are served at once, sockets that are passed on, and that all others leave nothing behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from compartmentd.net.tls_socket import SecureSocket
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.options import ServerOptions
-from compartmentd.transport.router import Reception
+from compartmentd.transport.router import SocketRouter
 from tests.support import certificates
 from tests.support.recorder import Recorder
 from tests.support.timing import eventually
@@ -26,10 +26,24 @@ WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
 REQUEST = head("GET", WEBSOCKET, UPGRADE)
 
 
-class Desk:
-    """A reception, what it kept or referred, and the clients' ends of the sockets that it was given."""
+class RecordingServers:
+    """Two HTTP servers that record the sockets that they are given."""
 
-    def __init__(self, options: ServerOptions, patience: float = 20.0) -> None:
+    def __init__(self) -> None:
+        self.polling: list[tuple[Any, ...]] = []
+        self.other: list[tuple[Any, ...]] = []
+
+    def serve_polling(self, *passed: Any) -> None:
+        self.polling.append(passed)
+
+    def serve_other(self, *passed: Any) -> None:
+        self.other.append(passed)
+
+
+class Desk:
+    """A router, the sockets that it passed on, and the clients' ends of those that it was given."""
+
+    def __init__(self, options: ServerOptions, timeout: float = 20.0) -> None:
         self.recorder = Recorder()
         self.connections = Connections(
             lambda host, sid, handshake, options: SocketConnection(
@@ -37,22 +51,17 @@ class Desk:
             ),
             options,
         )
-        self.kept: list[tuple[Any, ...]] = []
-        self.referred: list[tuple[Any, ...]] = []
-        self.reception = Reception(
-            self.connections,
-            lambda *passed: self.kept.append(passed),
-            lambda *passed: self.referred.append(passed),
-            patience,
-        )
+        servers = RecordingServers()
+        self.kept, self.referred = servers.polling, servers.other
+        self.router = SocketRouter(self.connections, servers, timeout)
         self._sockets: list[socket.socket] = []
         self.last: socket.socket
 
     def client(self, address: Any = ("127.0.0.1", 1)) -> socket.socket:
-        """Give the reception one end of a connection; return the other, which blocks for ten seconds at most."""
+        """Give the router one end of a connection; return the other, which blocks for ten seconds at most."""
         ours, theirs = self._pair()
         theirs.setblocking(False)
-        self.reception.take(theirs, address)
+        self.router.take(theirs, address)
         return ours
 
     async def secure_client(self, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> ssl.SSLSocket:
@@ -66,7 +75,7 @@ class Desk:
         self._sockets += [client, server]
         self.last = server
         server.setblocking(False)
-        self.reception.take(SecureSocket(server), ("127.0.0.1", 1))
+        self.router.take(SecureSocket(server), ("127.0.0.1", 1))
         return client
 
     def _pair(self) -> tuple[socket.socket, socket.socket]:
@@ -79,7 +88,7 @@ class Desk:
         return ours, theirs
 
     def close(self) -> None:
-        self.reception.close()
+        self.router.close()
         self.connections.stop()
         for sock in self._sockets:
             sock.close()
@@ -211,7 +220,7 @@ async def test_who_leaves_without_a_word_leaves_nothing():
         staying = desk.client()
         staying.sendall(REQUEST)
         await eventually(lambda: len(desk.connections) == 1, "a connection")
-        await eventually(lambda: desk.reception.waiting == 0, "nobody waiting")
+        await eventually(lambda: not desk.router.waiting, "no socket waiting")
         assert desk.referred == []
 
 
@@ -233,7 +242,7 @@ async def test_an_error_of_ours_costs_its_connection_and_no_more():
 async def test_closing_sends_those_away_who_wait():
     async with opened() as desk:
         client = desk.client()
-        desk.reception.close()
+        desk.router.close()
         assert await asyncio.to_thread(client.recv, 1) == b""
 
 
@@ -288,7 +297,7 @@ async def test_an_error_of_ours_in_what_was_read_under_tls_leaves_no_watch(
         number = desk.last.fileno()
         client.sendall(REQUEST + text("40"))
         await eventually(lambda: desk.last.fileno() == -1, "the end")
-        assert number not in desk.connections.sockets._readers
+        assert number not in desk.connections.poller._readers
         assert desk.connections.counters.errors == 1
         assert (len(desk.connections), desk.connections.admission.open) == (0, 0)
 
@@ -333,5 +342,5 @@ async def test_who_leaves_after_the_handshake_leaves_nothing(
         reset = await desk.secure_client(contexts)
         reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         reset.close()
-        await eventually(lambda: desk.reception.waiting == 0, "nobody waiting")
+        await eventually(lambda: not desk.router.waiting, "no socket waiting")
         assert (desk.kept, desk.referred) == ([], [])

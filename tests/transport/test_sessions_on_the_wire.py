@@ -11,7 +11,7 @@ import pytest
 
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.connection import EngineConnection
-from compartmentd.protocol.socketio import event_message
+from compartmentd.protocol.socketio import build_event
 from compartmentd.transport.options import ServerOptions
 from compartmentd.transport.polling_link import PollingLink
 from compartmentd.transport.server import Load
@@ -121,7 +121,7 @@ async def test_everything_of_a_turn_leaves_in_one_send():
 
         def burst(peer: Peer, _: str, __: list[Any]) -> None:
             for number in range(50):
-                peer.send(event_message("/", "n", number))
+                peer.send(build_event("/", "n", number))
             assert here.counters.bytes_out == before
 
         here.app.on_event = burst
@@ -306,13 +306,13 @@ async def test_a_client_too_far_behind_on_polling_is_dropped_as_slow():
 async def test_clear_tells_whether_volatile_messages_would_leave():
     async with wired() as here:
         client = await here.polling(read=False)
-        assert here.peer.clear
+        assert here.peer.is_writable
         for _ in range(7):
             here.emit("news", NEWS)
         await asyncio.sleep(0.01)
-        assert not here.peer.clear
+        assert not here.peer.is_writable
         await client.poll()
-        assert here.peer.clear
+        assert here.peer.is_writable
 
 
 async def test_the_load_tells_who_is_behind_and_how_far():
@@ -320,7 +320,7 @@ async def test_the_load_tells_who_is_behind_and_how_far():
         assert here.server.load() == Load(websocket=0, polling=0, behind=0, unsent=0, most_unsent=0)
         polling, websocket = await here.polling(read=False), await here.websocket()
         for peer in here.app.peers:
-            peer.send(event_message("/", "news", NEWS))
+            peer.send(build_event("/", "news", NEWS))
         await websocket.receive()
         load = here.server.load()
         assert (load.websocket, load.polling, load.behind) == (1, 1, 1)

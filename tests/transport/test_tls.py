@@ -55,7 +55,7 @@ async def test_polling_and_websocket_and_the_upgrade_between_them(contexts: Cont
         assert str(await client.event()).startswith("40")
         handshakes: list[Handshake] = [peer.handshake for peer in recorder.peers]
         assert [handshake.secure for handshake in handshakes] == [True, True]
-        assert not served.server._http._connections, "none of this needs Tornado"
+        assert not served.server._tornado._http._connections, "none of this needs Tornado"
         upgrade.close()
         client.close()
 
@@ -118,14 +118,14 @@ async def test_what_is_no_tls_is_closed_and_no_news_for_the_log(
 async def test_a_handshake_that_is_not_finished_in_time_ends(contexts: Contexts) -> None:
     server = SocketServer(Recorder(), ServerOptions())
     async with serving(server, tls=contexts) as served:
-        server._handshakes.waiting.patience = 0.1
+        server._entrance.handshakes.timeout = 0.1
         for beginning in (b"", b"\x16\x03\x01"):
             reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
             writer.write(beginning)
             assert await within(5, reader.read(), "the end of the connection") == b""
             writer.close()
         # The time is for the handshake alone: who finished it may think.
-        server._handshakes.waiting.patience = 1.0
+        server._entrance.handshakes.timeout = 1.0
         client = await WebSocket.open(served.port, WEBSOCKET, tls=served.tls)
         await asyncio.sleep(1.2)
         client.send("40")
@@ -225,5 +225,5 @@ async def test_a_peer_that_is_gone_before_its_turn_is_no_error(contexts: Context
         for _ in range(20):
             _, writer = await asyncio.open_connection("127.0.0.1", served.port)
             writer.transport.abort()
-        await eventually(lambda: not served.server._handshakes.waiting, "all are let go of")
+        await eventually(lambda: not served.server._entrance.handshakes.running, "all are let go of")
         assert (await request(served.port, "GET", POLLING, tls=served.tls)).status == 200

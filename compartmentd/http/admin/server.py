@@ -18,7 +18,7 @@ from compartmentd.http.admin.interface import Administration, Development, Metri
 from compartmentd.http.admin.pages import Front, PlaygroundFile, page_files
 from compartmentd.http.admin.subscribers import Audience
 from compartmentd.net.acceptor import Acceptor
-from compartmentd.net.tornado_streams import Streams
+from compartmentd.net.tornado_streams import TlsChoice
 from compartmentd.telemetry.tracing import NoTracing, Tracing
 
 # A slow or silent peer is given up: nobody here needs longer to ask (seconds, bytes).
@@ -50,13 +50,12 @@ class AdminServer:
             files=page_files("playground", "vendor"),
             tracing=tracing or NoTracing(),
         )
-        self._streams = Streams()
-        self._servers = _Servers(site, self._streams)
-        self._acceptor = Acceptor(self._servers.serve)
+        self._servers = _Servers(site)
+        self._acceptor = Acceptor(self._servers)
 
     def secure(self, context: ssl.SSLContext | None) -> None:
         """Use TLS by this context on connections that are accepted from now on, those of unix sockets aside."""
-        self._streams.context = context
+        self._servers.tls.context = context
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Serve these listening sockets; the peers of unix sockets are administrators."""
@@ -72,16 +71,18 @@ class AdminServer:
 class _Servers:
     """A server for unix sockets, whose peers are administrators, and one for all others."""
 
-    def __init__(self, site: Site, streams: Streams) -> None:
-        self._streams = streams
+    is_busy = False
+
+    def __init__(self, site: Site) -> None:
+        self.tls = TlsChoice()
         self._by_trust = {
             trusted: HTTPServer(make_application(replace(site, trusted=trusted)), **_HTTP_LIMITS)
             for trusted in (True, False)
         }
 
-    def serve(self, sock: socket.socket, address: Any) -> None:
+    def take(self, sock: socket.socket, address: Any, /) -> None:
         """Serve an accepted connection."""
-        stream = self._streams.of(sock)
+        stream = self.tls.make_stream(sock)
         if stream is not None:
             self._by_trust[sock.family == socket.AF_UNIX].handle_stream(stream, address)
 

@@ -1,0 +1,45 @@
+"""What happens to an accepted socket first: the TLS handshake where there is a certificate, then the router."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from compartmentd.net.tls_handshake import TlsHandshakes
+from compartmentd.net.tls_socket import SecureSocket
+from compartmentd.net.tornado_streams import TlsChoice, wrap_in_tls
+from compartmentd.transport.connections import Connections
+from compartmentd.transport.router import SocketRouter
+
+
+class Entrance:
+    """Takes accepted sockets, as `net.acceptor.AcceptedSockets`."""
+
+    def __init__(self, connections: Connections, router: SocketRouter) -> None:
+        """Begin without TLS; `tls.context` changes that."""
+        self.tls = TlsChoice()
+        self._poller = connections.poller
+        self._router = router
+        self.handshakes = TlsHandshakes(connections.loop, connections.poller, connections.timers, router)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether clients that have left still hold places.
+
+        A client that reconnects would be refused as one too many if it is still counted as the one that left.
+        """
+        return self._poller.has_ended_sockets
+
+    def take(self, sock: socket.socket, address: Any, /) -> None:
+        """Begin to serve a socket."""
+        context = self.tls.find_context(sock)
+        if context is None:
+            sock.setblocking(False)
+            self._router.take(sock, address)
+        elif (secured := wrap_in_tls(sock, context)) is not None:
+            self.handshakes.begin(SecureSocket(secured), address)
+
+    def close(self) -> None:
+        """Close the sockets that have not sent a request yet."""
+        self.handshakes.close()
+        self._router.close()
