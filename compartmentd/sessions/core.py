@@ -14,7 +14,16 @@ from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import NamespaceName, RoomName, Subject
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
-from compartmentd.policy.decision import Administer, Decision, Facts, Join, Publish
+from compartmentd.policy.decision import (
+    NO_ANSWERS,
+    Administer,
+    Answers,
+    Decision,
+    Facts,
+    Join,
+    Pending,
+    Publish,
+)
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.reconcile import (
     Held,
@@ -33,6 +42,7 @@ from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import ADMINISTRATION, Counters
 from compartmentd.sessions.fanout import Fanout
 from compartmentd.sessions.flood import Flood
+from compartmentd.sessions.pending import PendingEvents
 from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
 from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.revocations import Revocation, Revocations
@@ -73,6 +83,7 @@ class Core:
         self.registry = Registry(MemoryRoomStore(clock.monotonic), self.census)
         self.agenda = Agenda()
         self.counters = Counters()
+        self.pending: PendingEvents
         self.fanout = Fanout(self.counters)
         self.revocations = Revocations()
         self.unjudged: deque[Session] = deque()
@@ -88,6 +99,8 @@ class Core:
         session: Session,
         arrival: Arrival,
         payload_holds: Callable[[], bool] = _fits,
+        *,
+        answers: Answers = NO_ANSWERS,
     ) -> tuple[Decision, str]:
         """Decide a session's request: gather the facts of this moment, decide, count, write the audit record.
 
@@ -101,9 +114,11 @@ class Core:
             session: The session that asks.
             arrival: The facts that were established when the request arrived.
             payload_holds: Returns whether the data fits the event's schema; called where all earlier checks passed.
+            answers: The answers to the questions of an earlier decision that was pending.
 
         Returns:
-            The decision, and the reference that a refusal's answer carries.
+            The decision, and the reference that a refusal's answer carries. A decision that is pending is neither
+            counted nor recorded: the one that follows is.
         """
         if isinstance(request, Join):
             occasion: Occasion = "join"
@@ -118,8 +133,11 @@ class Core:
             size=arrival.size,
             payload_holds=payload_holds,
             occupancy=occupancy,
+            answers=answers,
         )
         decision = decide(snapshot.rules, session.principal, request, facts, self.clock.wall())
+        if isinstance(decision.outcome, Pending):
+            return decision, ""
         ref = self.record(
             occasion,
             snapshot,
@@ -385,6 +403,7 @@ class Core:
         session.ended = True
         session.unjudged = None
         self.agenda.move(session, None)
+        self.pending.forget(session)
         self.registry.remove(session, code)
         if session.peer.memo is not None:
             self._rates_of(session.peer).keep(session)

@@ -29,6 +29,7 @@ from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.join import Joiner
 from compartmentd.sessions.key_wait import KeyFinder
+from compartmentd.sessions.pending import Asker, PendingEvents
 from compartmentd.sessions.publish import Publisher
 from compartmentd.sessions.reevaluate import Evictions, Reevaluation
 from compartmentd.sessions.registry import Registry
@@ -53,6 +54,7 @@ class Hub:
         failed: Is called with an error of ours that ended a session.
         journal: Reads the decisions.
         keys: Knows the keys that are fetched.
+        asker: Gets the answers that rules ask for; without one they are asked in vain.
         parking: Seconds for which a session outlives its connection; 0 ends it with that.
     """
 
@@ -65,6 +67,7 @@ class Hub:
         failed: Callable[[Exception], None],
         journal: AuditLog | None = None,
         keys: KeyFinder | None = None,
+        asker: Asker | None = None,
         parking: float = 0.0,
     ) -> None:
         self._core = core = Core(snapshot, clock, journal or NullAuditLog())
@@ -73,6 +76,7 @@ class Hub:
         self._standing = Reevaluation(core, self._joiner, failed)
         self._connector = Connector(core, self._standing, new_sid, keys)
         self._sweep = Sweep(core)
+        core.pending = PendingEvents(asker, clock.monotonic, lambda: core.snapshot, self._admit)
         self._keep_revocations()
         self._leaving = False
         self._parking = parking
@@ -129,9 +133,7 @@ class Hub:
         publishes = payload.startswith(PUBLISH)
         if publishes and not attachments and self._publisher.remembered(session, snapshot, ack, payload):
             return
-        ends_at = session.principal.ends_at
-        if ends_at is not None and ends_at <= core.clock.wall():
-            core.end(session, snapshot, Code.TOKEN_EXPIRED)
+        self._end_if_expired(session, snapshot)
         if session.ended:
             return
         if publishes:
@@ -151,6 +153,20 @@ class Hub:
             self._refuse_message(session, snapshot, ack, Code.UNKNOWN_EVENT, event)
         else:
             request(session, snapshot, ack, arguments)
+
+    def _admit(self, session: Session, snapshot: Snapshot) -> bool:
+        """Make the checks that come before every event, of one that waited; return whether its session goes on."""
+        if not session.ended and session.generation != snapshot.generation:
+            self._standing.rejudge(session, snapshot, Code.POLICY_CHANGED)
+        if self._sweep.pending and not session.ended:
+            self._sweep.look_at(session, snapshot)
+        self._end_if_expired(session, snapshot)
+        return not session.ended
+
+    def _end_if_expired(self, session: Session, snapshot: Snapshot) -> None:
+        ends_at = session.principal.ends_at
+        if ends_at is not None and ends_at <= self._core.clock.wall():
+            self._core.end(session, snapshot, Code.TOKEN_EXPIRED)
 
     def _refuse_message(
         self,
@@ -187,6 +203,7 @@ class Hub:
             if session.ended:
                 continue
             if parks:
+                self._core.pending.forget(session)
                 self._core.registry.park(session, until)
             else:
                 self._core.forget(session, code)
@@ -243,6 +260,7 @@ class Hub:
         """Let nobody in any more, neither into a namespace nor into a room: what comes belongs elsewhere."""
         self._leaving = True
         self._connector.leave()
+        self._core.pending.refuse_all(self._core.snapshot)
         self._requests["join"] = self._refuse_join
 
     def _refuse_join(
@@ -306,6 +324,7 @@ class Hub:
         """Do what time asks for, for at most `budget` seconds; tell whether something is left to do."""
         core = self._core
         self._core.fanout.rest()
+        self._core.pending.expire()
         self._core.registry.store.expire()
         self._publisher.rest()
         snapshot = core.snapshot

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import RoomName
 from compartmentd.policy.autojoin import would_auto_join
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decision import Allow, Decision, Join
+from compartmentd.policy.decision import NO_ANSWERS, Allow, Answers, Join, Pending, Question
 from compartmentd.policy.model import RoomTemplate
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Arrival, Core
@@ -17,6 +19,9 @@ from compartmentd.sessions.session import Membership, Session
 from compartmentd.util.ratelimit import longest_wait, retune_bucket
 
 ACCEPTED = b'{"ok":true'
+
+NO_ROOM = RoomName("")
+"""The name of no room: stands in a request that names none."""
 
 REQUEST_CODES = frozenset({Code.INVALID_PAYLOAD, Code.RATE_LIMITED})
 """Refusals of the request as such; they say nothing about a membership that exists."""
@@ -33,56 +38,77 @@ class Joiner:
         rooms = _rooms(arguments)
         most = session.limits.rooms_per_session
         if isinstance(rooms, list) and (most is None or len(rooms) <= most):
-            results = []
-            for room in rooms:
-                results.append(self._join(session, snapshot, room))
-                if session.ended:
-                    return  # closed for its rate: it must neither enter the rooms that are left nor count again
-            self._core.answer(session, ack, b"[" + b",".join(results) + b"]")
-            return
-        result = self._join(session, snapshot, rooms if isinstance(rooms, str) else None)
-        if ack is None and not result.startswith(ACCEPTED):
-            self._core.counters.unanswered += 1
-        if not session.ended:
-            self._core.answer(session, ack, result)
+            event = _JoinEvent(self, session, ack, [RoomName(room) for room in rooms], is_list=True)
+        elif isinstance(rooms, str):
+            event = _JoinEvent(self, session, ack, [RoomName(rooms)])
+        else:
+            event = _JoinEvent(self, session, ack, [NO_ROOM], is_well_formed=False)
+        pending = self._core.pending
+        if pending.is_behind(session, *event.rooms):
+            event.arrive(snapshot)
+        pending.handle(event, snapshot)
 
-    def _join(self, session: Session, snapshot: Snapshot, room: str | None) -> bytes:
-        """Decide on one room (`None`: the request had another form) and return the body of its answer."""
-        decision, ref = self._decide(session, snapshot, room)
-        if room is None or not isinstance(decision.outcome, Allow) or decision.outcome.template is None:
-            code = decision.code or Code.UNAVAILABLE
-            self._core.counters.refused[code] += 1
-            membership = session.memberships.get(room or "")
-            if membership is not None and code not in REQUEST_CODES:
-                self.lose(session, snapshot, [membership], Code.RULE_DENIED)
-            after = self._wait(session, snapshot, room) if code is Code.RATE_LIMITED else None
-            return replies.refusal(code, after, ref)
-        if room not in session.memberships:
-            self.enter(session, RoomName(room), decision.outcome.template, by_server=False)
-        self._attend(session, decision.valid_until)
-        return replies.joined_ack(room)
-
-    def _decide(self, session: Session, snapshot: Snapshot, room: str | None) -> tuple[Decision, str]:
+    def arrive(
+        self, session: Session, snapshot: Snapshot, room: RoomName, *, is_well_formed: bool
+    ) -> Arrival:
+        """Take a room's join from the rates, once."""
         core = self._core
         now = core.clock.monotonic()
-        name = RoomName(room or "")
         within_rate = session.joins is None or session.joins.take(now)
         core.note_rate(session, held=within_rate)
-        found = snapshot.rules.find(session.namespace.name, name) if room is not None else None
-        arrival = Arrival(
+        found = snapshot.rules.find(session.namespace.name, room) if is_well_formed else None
+        return Arrival(
             since=now,
-            well_formed=room is not None,
+            well_formed=is_well_formed,
             within_rate=within_rate,
             within_room_rate=not within_rate
             or found is None
             or self._within_own_rate(session, found.template, now),
         )
-        # A client's request is never the operator's side, also not for a room that it was auto-joined to.
-        request = Join(session.namespace.name, name, by_server=False)
-        return core.decide(request, snapshot, session, arrival)
 
-    def _wait(self, session: Session, snapshot: Snapshot, room: str | None) -> float:
-        found = None if room is None else snapshot.rules.find(session.namespace.name, room)
+    def join_room(
+        self, session: Session, snapshot: Snapshot, room: RoomName, arrival: Arrival, answers: Answers
+    ) -> bytes | Sequence[Question]:
+        """Decide on one room; return the body of its answer, or the questions that are open."""
+        # A client's request is never the operator's side, also not for a room that it was auto-joined to.
+        request = Join(session.namespace.name, room, by_server=False)
+        decision, ref = self._core.decide(request, snapshot, session, arrival, answers=answers)
+        outcome = decision.outcome
+        if isinstance(outcome, Pending):
+            return outcome.questions
+        if not isinstance(outcome, Allow) or outcome.template is None:
+            code = decision.code or Code.UNAVAILABLE
+            self._core.counters.refused[code] += 1
+            membership = session.memberships.get(room)
+            if membership is not None and code not in REQUEST_CODES:
+                self.lose(session, snapshot, [membership], Code.RULE_DENIED)
+            after = self._wait(session, snapshot, room) if code is Code.RATE_LIMITED else None
+            return replies.refusal(code, after, ref)
+        if room not in session.memberships:
+            self.enter(session, room, outcome.template, by_server=False)
+        self._attend(session, decision.valid_until)
+        return replies.joined_ack(room)
+
+    def refuse_room(self, session: Session, snapshot: Snapshot, room: RoomName, code: Code) -> bytes:
+        """Refuse a join that is not decided; return the body of its answer."""
+        name = session.namespace.name
+        ref = self._core.record("join", snapshot, name, session=session, room=room, code=code)
+        self._core.counters.refused[code] += 1
+        return replies.refusal(code, None, ref)
+
+    def answer(self, session: Session, ack: bytes | None, results: list[bytes], *, is_list: bool) -> None:
+        """Answer a join: by its one result, or by the list of them."""
+        if is_list:
+            self._core.answer(session, ack, b"[" + b",".join(results) + b"]")
+            return
+        (result,) = results
+        if ack is None and not result.startswith(ACCEPTED):
+            self._core.counters.unanswered += 1
+        if not session.ended:
+            self._core.answer(session, ack, result)
+
+    def _wait(self, session: Session, snapshot: Snapshot, room: RoomName) -> float:
+        found = snapshot.rules.find(session.namespace.name, room)
         own = (
             None if found is None or session.own_joins is None else session.own_joins.get(found.template.name)
         )
@@ -113,12 +139,24 @@ class Joiner:
             wait = longest_wait([(session.messages, 1.0)])
             core.turn_down("leave", snapshot, session, ack, Code.RATE_LIMITED, after=wait)
             return
-        membership = session.memberships.get(arguments[0])
+        core.pending.handle(_LeaveEvent(self, session, ack, [RoomName(arguments[0])]), snapshot)
+
+    def leave_room(self, session: Session, snapshot: Snapshot, room: RoomName) -> None:
+        """Let a session leave a room, if it is in it."""
+        membership = session.memberships.get(room)
         if membership is not None:
             self._decline(session, membership)
             self.leave_quietly(session, membership)
             self.cascade(session, snapshot, Code.RULE_DENIED)
-        core.answer(session, ack, replies.OK)
+
+    def answer_leave(
+        self, session: Session, snapshot: Snapshot, ack: bytes | None, code: Code | None = None
+    ) -> None:
+        """Answer a leave, by a code where it is refused."""
+        if code is None:
+            self._core.answer(session, ack, replies.OK)
+        else:
+            self._core.turn_down("leave", snapshot, session, ack, code)
 
     def _decline(self, session: Session, membership: Membership) -> None:
         """Remember that the session left a room that would be auto-joined, so that it is not again."""
@@ -167,6 +205,87 @@ class Joiner:
         if valid_until is not None and (session.valid_until is None or valid_until < session.valid_until):
             session.valid_until = valid_until
             self._core.schedule(session)
+
+
+class _JoinEvent(msgspec.Struct, eq=False):
+    """A `join`. As many of its rooms are decided as there are `results`, and as many have arrived as `arrivals`.
+
+    `asking` is the index of the room that questions are about: their answers are about no other room.
+    """
+
+    joiner: Joiner
+    session: Session
+    ack: bytes | None
+    rooms: Sequence[RoomName]
+    is_list: bool = False
+    is_well_formed: bool = True
+    arrivals: list[Arrival] = []
+    results: list[bytes] = []
+    asking: int = -1
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes while it waits."""
+        return sum(len(room.encode()) for room in self.rooms)
+
+    def _arrive(self, snapshot: Snapshot, index: int) -> Arrival:
+        if index == len(self.arrivals):
+            arrival = self.joiner.arrive(
+                self.session, snapshot, self.rooms[index], is_well_formed=self.is_well_formed
+            )
+            self.arrivals.append(arrival)
+        return self.arrivals[index]
+
+    def attempt(self, snapshot: Snapshot, answers: Answers) -> Sequence[Question]:
+        """Decide on the rooms that are left, until one needs answers."""
+        for index in range(len(self.results), len(self.rooms)):
+            arrival = self._arrive(snapshot, index)
+            about = answers if index == self.asking else NO_ANSWERS
+            result = self.joiner.join_room(self.session, snapshot, self.rooms[index], arrival, about)
+            if not isinstance(result, bytes):
+                self.asking = index
+                self.arrive(snapshot)
+                return result
+            self.results.append(result)
+            if self.session.ended and self.is_list:
+                return ()  # closed for its rate: it must neither enter the rooms that are left nor count again
+        self.joiner.answer(self.session, self.ack, self.results, is_list=self.is_list)
+        return ()
+
+    def arrive(self, snapshot: Snapshot) -> None:
+        """Take all rooms from the rates, before any of them waits."""
+        for index in range(len(self.arrivals), len(self.rooms)):
+            self._arrive(snapshot, index)
+
+    def refuse(self, snapshot: Snapshot, code: Code) -> None:
+        """Refuse the rooms that are left."""
+        left = self.rooms[len(self.results) :]
+        self.results += [self.joiner.refuse_room(self.session, snapshot, room, code) for room in left]
+        self.joiner.answer(self.session, self.ack, self.results, is_list=self.is_list)
+
+
+class _LeaveEvent(msgspec.Struct, eq=False):
+    """A `leave`, which needs no decision, and keeps its place among the events for its room."""
+
+    joiner: Joiner
+    session: Session
+    ack: bytes | None
+    rooms: Sequence[RoomName]
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes while it waits."""
+        return len(self.rooms[0].encode())
+
+    def attempt(self, snapshot: Snapshot, _answers: Answers) -> Sequence[Question]:
+        """Leave."""
+        self.joiner.leave_room(self.session, snapshot, self.rooms[0])
+        self.joiner.answer_leave(self.session, snapshot, self.ack)
+        return ()
+
+    def refuse(self, snapshot: Snapshot, code: Code) -> None:
+        """Refuse to leave."""
+        self.joiner.answer_leave(self.session, snapshot, self.ack, code)
 
 
 def _rooms(arguments: list[Any]) -> str | list[str] | None:

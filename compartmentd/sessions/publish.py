@@ -45,7 +45,7 @@ from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.errors import PayloadRefused
 from compartmentd.names import RoomName
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decision import Allow, Publish
+from compartmentd.policy.decision import Allow, Answers, Pending, Publish, Question
 from compartmentd.policy.model import Event
 from compartmentd.protocol.message import Run
 from compartmentd.protocol.socketio import decode_event
@@ -195,16 +195,12 @@ class Publisher:
         shape = _shape(payload, attachments)
         within_rate = verdict is not None or session.messages is None or session.messages.take(now)
         room = None if shape is None else shape.room
-        event = "" if shape is None else shape.event
-        data = NULL if shape is None else shape.data
-        size = len(data) + sum(map(len, attachments))
+        size = (len(NULL) if shape is None else len(shape.data)) + sum(map(len, attachments))
         if within_rate and session.bytes is not None:
             within_rate = session.bytes.take(now, size)
         if verdict is None:
             core.note_rate(session, held=within_rate)
         membership = None if room is None else session.memberships.get(room)
-        request = Publish(session.namespace.name, room, event)
-        declared = _find_event(session, snapshot, membership, room, event)
         arrival = Arrival(
             since=now,
             well_formed=shape is not None,
@@ -214,21 +210,35 @@ class Publisher:
             or _within_own_rates(membership, now, size),
             size=size,
         )
+        rooms = () if room is None else (room,)
+        event = _PublishEvent(self, session, ack, shape or _NO_SHAPE, arrival, rooms, attachments, verdict)
+        core.pending.handle(event, snapshot)
+
+    def decide(self, publish: _PublishEvent, snapshot: Snapshot, answers: Answers) -> Sequence[Question]:
+        """Decide on a message and send it if it is allowed; return the open questions if there are any."""
+        core, session, shape, attachments = self._core, publish.session, publish.shape, publish.attachments
+        room, data, verdict = shape.room, shape.data, publish.verdict
+        membership = None if room is None else session.memberships.get(room)
+        declared = _find_event(session, snapshot, membership, room, shape.event)
         decision, ref = core.decide(
-            request,
+            Publish(session.namespace.name, room, shape.event),
             snapshot,
             session,
-            arrival,
+            publish.arrival,
             lambda: self._fits(verdict or _validate(declared, snapshot, data, attachments)),
+            answers=answers,
         )
+        if isinstance(decision.outcome, Pending):
+            return decision.outcome.questions
         if not isinstance(decision.outcome, Allow) or declared is None:
             code = decision.code or Code.UNAVAILABLE
+            size = publish.size
             buckets = [(session.messages, 1.0), (session.bytes, size)]
             if membership is not None:
                 buckets += [(membership.own_messages, 1.0), (membership.own_bytes, size)]
             after = longest_wait(buckets) if code is Code.RATE_LIMITED else None
-            core.refuse(session, ack, code, after, ref)
-            return
+            core.refuse(session, publish.ack, code, after, ref)
+            return ()
         moments = [
             moment for moment in (decision.valid_until, session.principal.ends_at) if moment is not None
         ]
@@ -238,12 +248,49 @@ class Publisher:
         to = session.namespace if membership is None else membership.room
         send = self._send_volatile if grant.volatile else self._send
         send(to, replies.relayed_with(grant.head, data, grant.tail, attachments), session, excluded)
-        core.answer(session, ack, replies.OK)
+        core.answer(session, publish.ack, replies.OK)
+        return ()
+
+    def refuse(self, publish: _PublishEvent, snapshot: Snapshot, code: Code) -> None:
+        """Refuse a message without deciding on it."""
+        self._core.turn_down(
+            "publish", snapshot, publish.session, publish.ack, code, event=publish.shape.event
+        )
 
     def _fits(self, verdict: PayloadVerdict) -> bool:
         if verdict is PayloadVerdict.TOO_COSTLY:
             self._core.counters.payloads_too_costly += 1
         return verdict is PayloadVerdict.VALID
+
+
+class _PublishEvent(msgspec.Struct, frozen=True, eq=False):
+    """A `publish`, whose rates have been taken."""
+
+    publisher: Publisher
+    session: Session
+    ack: bytes | None
+    shape: _Shape
+    arrival: Arrival
+    rooms: Sequence[RoomName]
+    attachments: Sequence[bytes]
+    verdict: PayloadVerdict | None
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes while it waits."""
+        return self.arrival.size or 0
+
+    def attempt(self, snapshot: Snapshot, answers: Answers) -> Sequence[Question]:
+        """Decide on the message and send it."""
+        return self.publisher.decide(self, snapshot, answers)
+
+    def refuse(self, snapshot: Snapshot, code: Code) -> None:
+        """Refuse the message."""
+        self.publisher.refuse(self, snapshot, code)
+
+
+_NO_SHAPE = _Shape(None, "", NULL)
+"""Stands for the arguments of a request that has another form."""
 
 
 def _find_event(

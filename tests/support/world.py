@@ -17,6 +17,7 @@ from compartmentd.problems import has_errors
 from compartmentd.sessions.audit import Record
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.key_wait import KeyFinder
+from compartmentd.sessions.pending import Asker
 from compartmentd.storage.files import Disk
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import KeySet
@@ -116,6 +117,7 @@ class World:
         text: str,
         *,
         keys: KeyFinder | None = None,
+        asker: Asker | None = None,
         parking: float = 0.0,
         **files: str,
     ) -> None:
@@ -136,6 +138,7 @@ class World:
             failed=self.failures.append,
             journal=self,
             keys=keys,
+            asker=asker,
             parking=parking,
         )
 

@@ -1,0 +1,227 @@
+"""Events that wait: for answers without which they cannot be decided, and behind such an event, for their order.
+
+An event whose decision is `Pending` is asked about and decided again when the answers are there: by the snapshot,
+the time, the token and the memberships of that moment, in the same turn in which it takes effect. Its rates were
+taken when it arrived, and are not taken again. Until then later events of that session for the same room wait
+behind it; those for other rooms go on.
+
+Bounds: an event waits `LONGEST_WAIT` seconds from its arrival. Its questions have been asked in vain then; one that
+still waits behind another is `unavailable`. At most `MOST_BEHIND` events and `MOST_BYTES` bytes of a session wait
+behind others, more are `rate_limited`. When the session or its connection is gone, its events end without an ack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from compartmentd.configuration.snapshot import Snapshot
+from compartmentd.names import RoomName
+from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import NO_ANSWERS, Answers, Question
+from compartmentd.sessions.session import Session
+
+LONGEST_WAIT = 5.0
+"""Seconds for which an event waits at most."""
+
+MOST_BEHIND = 32
+"""Events of a session that wait behind others."""
+
+MOST_BYTES = 256 * 1024
+"""Bytes of a session's events that wait behind others, as received."""
+
+
+class Asker(Protocol):
+    """Gets answers from outside."""
+
+    def ask(self, question: Question, session: Session, answered: Callable[[bool | None], None]) -> None:
+        """Ask a question about a session's request.
+
+        Args:
+            question: The question.
+            session: The session whose request depends on it.
+            answered: Is to be called once, not before this returns: with the answer, or `None` if there is none.
+        """
+
+
+class Event(Protocol):
+    """A client's event that may have to wait; its rates were taken when it arrived."""
+
+    @property
+    def session(self) -> Session:
+        """The session whose event it is."""
+
+    @property
+    def rooms(self) -> Sequence[RoomName]:
+        """The rooms that it is about; events that share one keep their order."""
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes while it waits."""
+
+    def attempt(self, snapshot: Snapshot, answers: Answers) -> Sequence[Question]:
+        """Decide the event by this snapshot and let it take effect; return the open questions if there are any."""
+
+    def refuse(self, snapshot: Snapshot, code: Code) -> None:
+        """Refuse the event without deciding it."""
+
+
+class _Waiting:
+    """An event that waits. `open` are the questions that are being asked; `None` while it is behind, or may go on.
+
+    `deadline` is in monotonic seconds.
+    """
+
+    __slots__ = ("answers", "deadline", "event", "open")
+
+    def __init__(self, event: Event, deadline: float) -> None:
+        self.event = event
+        self.deadline = deadline
+        self.open: set[Question] | None = None
+        self.answers: dict[Question, bool | None] = {}
+
+
+class PendingEvents:
+    """The events that wait, by session in the order in which they came.
+
+    INVARIANT: an event that is being asked about shares no room with an earlier one of its session.
+    """
+
+    def __init__(
+        self,
+        asker: Asker | None,
+        monotonic: Callable[[], float],
+        current: Callable[[], Snapshot],
+        admit: Callable[[Session, Snapshot], bool],
+    ) -> None:
+        """Make an empty queue.
+
+        Args:
+            asker: Gets the answers; without one every question is asked in vain.
+            monotonic: Returns seconds since an arbitrary moment.
+            current: Returns the snapshot that is in force.
+            admit: Makes the checks that come before every event; returns whether the session goes on.
+        """
+        self._asker = asker
+        self._monotonic = monotonic
+        self._current = current
+        self._admit = admit
+        self._waiting: dict[Session, list[_Waiting]] = {}
+
+    def __len__(self) -> int:
+        """Return how many events wait."""
+        return sum(map(len, self._waiting.values()))
+
+    def is_behind(self, session: Session, *rooms: RoomName) -> bool:
+        """Return whether an event for these rooms has to wait behind one that came earlier."""
+        if not self._waiting:  # as nearly always
+            return False
+        return any(not set(rooms).isdisjoint(one.event.rooms) for one in self._waiting.get(session, ()))
+
+    def handle(self, event: Event, snapshot: Snapshot) -> None:
+        """Decide an event that has just arrived, or let it wait."""
+        session = event.session
+        if self.is_behind(session, *event.rooms):
+            self._queue(event, snapshot)
+        elif questions := event.attempt(snapshot, NO_ANSWERS):
+            waiting = _Waiting(event, self._monotonic() + LONGEST_WAIT)
+            self._waiting.setdefault(session, []).append(waiting)
+            self._ask(waiting, questions, snapshot)
+            self._advance(session)
+
+    def _queue(self, event: Event, snapshot: Snapshot) -> None:
+        waiting = self._waiting[event.session]
+        behind = [one.event.size for one in waiting if one.open is None]
+        if len(behind) >= MOST_BEHIND or sum(behind) + event.size > MOST_BYTES:
+            event.refuse(snapshot, Code.RATE_LIMITED)
+        else:
+            waiting.append(_Waiting(event, self._monotonic() + LONGEST_WAIT))
+
+    def forget(self, session: Session) -> None:
+        """Drop the events of a session that has ended or lost its connection."""
+        if self._waiting:
+            self._waiting.pop(session, None)
+
+    def refuse_all(self, snapshot: Snapshot) -> None:
+        """Refuse everything that waits: the server ends."""
+        waiting, self._waiting = self._waiting, {}
+        for one in [one for ones in waiting.values() for one in ones]:
+            one.event.refuse(snapshot, Code.UNAVAILABLE)
+
+    def expire(self) -> None:
+        """End the waits that have lasted for too long."""
+        if not self._waiting:
+            return
+        now = self._monotonic()
+        for session in tuple(self._waiting):
+            late = [one for one in self._waiting.get(session, ()) if one.deadline <= now]
+            for one in late:
+                if one.open is not None:
+                    one.answers |= dict.fromkeys(one.open)
+                    one.open = None
+            if late:
+                self._advance(session)
+            for one in late:
+                if one.open is None and self._is_there(one):
+                    self._waiting[session].remove(one)
+                    one.event.refuse(self._current(), Code.UNAVAILABLE)
+            self._advance(session)
+
+    # --- asking ----------------------------------------------------------------------------------------------
+
+    def _attempt(self, waiting: _Waiting, snapshot: Snapshot) -> None:
+        """Decide an event by what is known by now."""
+        questions = waiting.event.attempt(snapshot, waiting.answers)
+        self._ask(waiting, questions, snapshot)
+
+    def _ask(self, waiting: _Waiting, questions: Sequence[Question], snapshot: Snapshot) -> None:
+        """Ask what is open; where nobody can be asked, or no time is left, the questions were asked in vain."""
+        asker, event = self._asker, waiting.event
+        while questions and (asker is None or waiting.deadline <= self._monotonic()):
+            waiting.answers |= dict.fromkeys(questions)
+            questions = event.attempt(snapshot, waiting.answers)
+        if not questions or asker is None:
+            if self._is_there(waiting):
+                self._waiting[event.session].remove(waiting)
+            return
+        for room in event.rooms:
+            # A remembered permission would let a message overtake what waits.
+            if (membership := event.session.memberships.get(room)) is not None:
+                membership.forget_grants()
+        waiting.open = set(questions)
+        for question in questions:
+            asker.ask(question, event.session, partial(self._take_answer, waiting, question))
+
+    def _take_answer(self, waiting: _Waiting, question: Question, answer: bool | None) -> None:
+        if not self._is_there(waiting) or waiting.open is None or question not in waiting.open:
+            return  # the time was over, or the session is gone
+        waiting.answers[question] = answer
+        waiting.open.discard(question)
+        if not waiting.open:
+            waiting.open = None
+            self._advance(waiting.event.session)
+
+    # --- the order -------------------------------------------------------------------------------------------
+
+    def _advance(self, session: Session) -> None:
+        """Go on with the events of a session that have their answers, or wait behind none any more, in order."""
+        while (waiting := self._find_ready(session)) is not None:
+            snapshot = self._current()
+            if not self._admit(session, snapshot):
+                return  # the session has ended, and its events with it
+            self._attempt(waiting, snapshot)
+        if session in self._waiting and not self._waiting[session]:
+            del self._waiting[session]
+
+    def _find_ready(self, session: Session) -> _Waiting | None:
+        """Return the first event that is not being asked about and shares no room with an earlier one."""
+        taken: set[RoomName] = set()
+        for waiting in self._waiting.get(session, ()):
+            if waiting.open is None and taken.isdisjoint(waiting.event.rooms):
+                return waiting
+            taken.update(waiting.event.rooms)
+        return None
+
+    def _is_there(self, waiting: _Waiting) -> bool:
+        return waiting in self._waiting.get(waiting.event.session, ())

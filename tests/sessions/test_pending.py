@@ -1,0 +1,390 @@
+"""Events that wait for answers: their order, their bounds, and by what they are decided in the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import Question
+from compartmentd.sessions.pending import LONGEST_WAIT, MOST_BEHIND, MOST_BYTES
+from compartmentd.sessions.revocations import Revocation
+from compartmentd.sessions.session import Session
+from tests.support.questions import install
+from tests.support.world import ISSUERS, START, World
+
+POLICY = (
+    ISSUERS
+    + """
+namespaces:
+  /chat:
+    connect: authenticated
+    publish: authenticated
+    events: [message]
+    limits: {message_rate: unlimited, join_rate: 4/s, rooms_per_session: 40, message_size: 256KiB}
+    rooms:
+      plain: {join: authenticated, publish: members, events: [message]}
+      "asked:{name}": {join: {scope: "ask:a"}, publish: members, events: [message]}
+      small: {join: {scope: "ask:a"}, capacity: 1}
+      twice: {join: {all: [{scope: "ask:a"}, {scope: "ask:b"}]}}
+"""
+)
+OPEN = POLICY.replace('"asked:{name}": {join: {scope: "ask:a"}', '"asked:{name}": {join: authenticated')
+CLOSED = POLICY.replace('"asked:{name}": {join: {scope: "ask:a"}', '"asked:{name}": {join: nobody')
+
+
+class HandAsker:
+    """Keeps what is asked until the test answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Question, Session, Callable[[bool | None], None]]] = []
+
+    def ask(self, about: Question, session: Session, answered: Callable[[bool | None], None]) -> None:
+        self.asked.append((about, session, answered))
+
+    @property
+    def names(self) -> list[str]:
+        return [about.name for about, _, _ in self.asked]
+
+    def answer(self, value: bool | None, index: int = 0) -> None:
+        self.asked.pop(index)[2](value)
+
+
+@pytest.fixture(autouse=True)
+def _asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch)
+
+
+@pytest.fixture
+def asker() -> HandAsker:
+    return HandAsker()
+
+
+@pytest.fixture
+def world(tmp_path: Path, asker: HandAsker) -> World:
+    return World(tmp_path, POLICY, asker=asker)
+
+
+class Sender:
+    """A session that sends events, and reads the acks as they come."""
+
+    def __init__(self, world: World, sub: str = "ann", **claims: Any) -> None:
+        self.client = world.connect("/chat", sub, **claims)
+        self._world = world
+        self._ids = count()
+
+    @property
+    def session(self) -> Any:
+        return self.client.session
+
+    def send(self, *event: Any) -> int:
+        """Send an event and return the id of its ack."""
+        ack = next(self._ids)
+        self._world.hub.event(
+            self.session, b"%d" % ack, json.dumps(event, separators=(",", ":")).encode(), ()
+        )
+        return ack
+
+    def acks(self) -> list[Any]:
+        """Return what was acked since the last look: id and true, a code, or a list of them."""
+        return [(item[2], _result(item[3])) for item in self.client.peer.take() if item[0] == "ack"]
+
+
+def _result(body: Any) -> Any:
+    if isinstance(body, list):
+        return [_result(each) for each in body]
+    return True if body["ok"] else body["error"]["code"]
+
+
+@pytest.mark.parametrize(("answer", "result"), [(True, True), (False, "rule_denied"), (None, "unavailable")])
+def test_a_join_waits_for_its_answer(
+    world: World, asker: HandAsker, answer: bool | None, result: Any
+) -> None:
+    ann = Sender(world)
+    ann.send("join", "asked:x")
+    assert ann.acks() == []
+    assert asker.names == ["a"]
+    assert not world.records[1:], "what is not decided is not told"
+    asker.answer(answer)
+    assert ann.acks() == [(0, result)]
+    assert ("asked:x" in ann.session.memberships) == (answer is True)
+    code = None if result is True else Code(result)
+    assert world.hub.counters.decided["join", "/chat", code] == 1
+    assert len(world.hub._core.pending) == 0
+
+
+def test_without_anybody_to_ask_it_is_unavailable_at_once(tmp_path: Path) -> None:
+    ann = Sender(World(tmp_path, POLICY))
+    ann.send("join", "twice")
+    assert ann.acks() == [(0, "unavailable")]
+
+
+def test_all_questions_are_asked_at_once_and_the_last_answer_decides(world: World, asker: HandAsker) -> None:
+    ann = Sender(world)
+    ann.send("join", "twice")
+    assert asker.names == ["a", "b"]
+    asker.answer(True, index=1)
+    assert ann.acks() == []
+    asker.answer(True)
+    assert ann.acks() == [(0, True)]
+
+
+def test_later_events_for_the_room_wait_and_others_go_on(world: World, asker: HandAsker) -> None:
+    ann = Sender(world)
+    ann.send("join", "asked:x")
+    ann.send("publish", "asked:x", "message", 1)
+    ann.send("leave", "asked:x")
+    ann.send("join", "asked:x")
+    ann.send("publish", None, "message", 1)
+    ann.send("join", "plain")
+    assert ann.acks() == [(4, True), (5, True)]
+    asker.answer(True)
+    assert ann.acks() == [(1 - 1, True), (1, True), (2, True)]
+    assert asker.names == ["a"]  # the second join asks when it is its turn
+    asker.answer(False)
+    assert ann.acks() == [(3, "rule_denied")]
+
+
+def test_another_session_is_not_kept_waiting(world: World, asker: HandAsker) -> None:
+    ann, bob = Sender(world), Sender(world, "bob")
+    ann.send("join", "asked:x")
+    bob.send("leave", "asked:x")
+    assert bob.acks() == [(0, True)]
+    assert asker.names == ["a"]
+
+
+def test_a_remembered_permission_does_not_overtake_what_waits(world: World, asker: HandAsker) -> None:
+    ann = Sender(world)
+    ann.send("join", "asked:x")
+    asker.answer(True)
+    for _ in range(2):
+        ann.send("publish", "asked:x", "message", 1)
+    ann.acks()
+    ann.send("join", "asked:x")  # again, which is decided again
+    ann.send("publish", "asked:x", "message", 2)
+    assert ann.acks() == []
+    asker.answer(False)
+    assert ann.acks() == [(3, "rule_denied"), (4, "not_a_member")]
+
+
+def test_a_list_waits_as_a_whole_and_each_room_is_asked_about_by_itself(
+    world: World, asker: HandAsker
+) -> None:
+    ann = Sender(world)
+    ann.send("join", ["plain", "asked:x", "asked:y"])
+    ann.send("publish", "asked:y", "message", "behind the list")
+    assert asker.names == ["a"]
+    asker.answer(True)
+    assert ann.acks() == []
+    asker.answer(False)
+    assert ann.acks() == [(0, [True, True, "rule_denied"]), (1, "not_a_member")]
+
+
+def test_rates_are_taken_once_and_on_arrival(world: World, asker: HandAsker) -> None:
+    ann = Sender(world)
+    level = ann.session.joins.level
+    ann.send("join", ["asked:x", "asked:y"])
+    ann.send("join", "asked:x")
+    assert ann.session.joins.level == level - 3
+    for _ in range(3):
+        asker.answer(True)
+    assert ann.acks() == [(0, [True, True]), (1, True)]
+    assert ann.session.joins.level == level - 3
+
+
+def test_the_place_in_a_room_is_free_until_somebody_takes_it(world: World, asker: HandAsker) -> None:
+    ann, bob = Sender(world), Sender(world, "bob")
+    ann.send("join", "small")
+    bob.send("join", "small")
+    asker.answer(True, index=1)
+    asker.answer(True)
+    assert bob.acks() == [(0, True)]
+    assert ann.acks() == [(0, "room_full")]
+
+
+def test_so_many_wait_behind_and_no_more(world: World, asker: HandAsker) -> None:
+    ann = Sender(world)
+    ann.send("join", "asked:x")
+    for _ in range(MOST_BEHIND + 1):
+        ann.send("publish", "asked:x", "message", 1)
+    assert ann.acks() == [(MOST_BEHIND + 1, "rate_limited")]
+    asker.answer(True)
+    assert ann.acks() == [(number, True) for number in range(MOST_BEHIND + 1)]
+
+
+def test_so_many_bytes_wait_behind_and_no_more(world: World, asker: HandAsker) -> None:
+    ann = Sender(world)
+    ann.send("join", "asked:x")
+    half = "x" * (MOST_BYTES // 2 - 2)  # with its quotes
+    for _ in range(2):
+        ann.send("publish", "asked:x", "message", half)
+    ann.send("publish", "asked:x", "message", 1)
+    assert ann.acks() == [(3, "rate_limited")]
+    asker.answer(True)
+    assert ann.acks() == [(0, True), (1, True), (2, True)]
+
+
+def test_what_waits_for_too_long_is_unavailable(world: World, asker: HandAsker) -> None:
+    ann = Sender(world)
+    ann.send("join", "asked:x")
+    world.tick(1.0)
+    ann.send("publish", "asked:x", "message", 1)
+    world.tick(LONGEST_WAIT - 1.1)
+    assert ann.acks() == []
+    world.tick(0.1)
+    assert ann.acks() == [(0, "unavailable"), (1, "not_a_member")]
+    asker.answer(True)  # too late
+    assert "asked:x" not in ann.session.memberships
+    assert ann.acks() == []
+
+
+def test_what_waits_behind_one_that_waits_again_has_its_own_time(world: World, asker: HandAsker) -> None:
+    ann = Sender(world)
+    ann.send("join", "asked:x")
+    ann.send("join", "asked:x")
+    world.tick(LONGEST_WAIT - 1.0)
+    asker.answer(True)
+    world.tick(1.0)
+    assert ann.acks() == [(0, True), (1, "unavailable")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "answer", "expected"),
+    [
+        (OPEN, False, True),
+        (CLOSED, True, "rule_denied"),
+        (POLICY + "# changed\n", True, True),
+        (POLICY.replace("asked:{name}", "other:{name}"), True, "unknown_room"),
+    ],
+)
+@pytest.mark.parametrize("is_judged", [True, False])
+def test_a_reload_meanwhile_counts(
+    world: World, asker: HandAsker, policy: str, answer: bool, expected: Any, *, is_judged: bool
+) -> None:
+    ann = Sender(world)
+    ann.send("join", "asked:x")
+    (world.reload if is_judged else world.swap)(policy)
+    asker.answer(answer)
+    assert ann.acks() == [(0, expected)]
+    assert ann.session.generation == 2
+
+
+def test_a_session_that_the_reload_denies_gets_no_answer(world: World, asker: HandAsker) -> None:
+    ann = Sender(world)
+    session = ann.session
+    ann.send("join", "asked:x")
+    world.swap(POLICY.replace("connect: authenticated", "connect: nobody"))
+    asker.answer(True)
+    assert ann.client.take()[0] == ["closing", {"code": "policy_changed", "retry": False}]
+    assert session.ended
+    assert not session.memberships
+
+
+def test_a_revocation_and_an_expiry_meanwhile_count(world: World, asker: HandAsker) -> None:
+    ann, bob = Sender(world), Sender(world, "bob", exp=int(START) + 3)
+    sessions = [ann.session, bob.session]
+    for each in (ann, bob):
+        each.send("join", "asked:x")
+        each.acks()
+    world.hub.revoke(
+        Revocation(
+            issuer="https://id.example.com",
+            kind="sub",
+            value="ann",
+            before=START,
+            code=Code.REVOKED,
+            at=START,
+        )
+    )
+    world.clock.advance(3.0)
+    for _ in sessions:
+        asker.answer(True)
+    assert [session.ended for session in sessions] == [True, True]
+    assert [each.client.take()[0][1]["code"] for each in (ann, bob)] == ["revoked", "token_expired"]
+    assert len(world.hub._core.pending) == 0
+
+
+@pytest.mark.parametrize("end", ["left", "closed"])
+@pytest.mark.parametrize("parking", [0.0, 30.0])
+def test_without_its_session_or_connection_an_event_ends_without_an_ack(
+    tmp_path: Path, asker: HandAsker, end: str, parking: float
+) -> None:
+    world = World(tmp_path, POLICY, asker=asker, parking=parking)
+    ann = Sender(world)
+    session = ann.session
+    ann.send("join", "asked:x")
+    ann.send("publish", "asked:x", "message", 1)
+    if end == "left":
+        world.hub.left(session)
+    else:
+        ann.client.lose_connection()
+    asker.answer(True)
+    world.tick(LONGEST_WAIT)
+    assert ann.acks() == []
+    assert not session.memberships
+    assert len(world.hub._core.pending) == 0
+
+
+def test_when_the_server_ends_what_waits_is_refused(world: World, asker: HandAsker) -> None:
+    ann = Sender(world)
+    ann.send("join", ["plain", "asked:x"])
+    ann.send("leave", "asked:x")
+    world.hub.leave()
+    assert ann.acks() == [(0, [True, "unavailable"]), (1, "unavailable")]
+    asker.answer(True)
+    assert ann.acks() == []
+
+
+events = st.lists(
+    st.one_of(
+        st.tuples(
+            st.sampled_from(["join", "leave", "publish"]),
+            st.sampled_from(["asked:x", "asked:y", "plain"]),
+        ),
+        st.tuples(st.just("join list"), st.sampled_from([["asked:x", "asked:y"], ["plain", "asked:y"]])),
+        st.tuples(st.just("answer"), st.sampled_from([True, False, None]), st.integers(0, 3)),
+        st.tuples(st.just("time"), st.sampled_from([1.0, 5.0])),
+        st.tuples(st.just("reload"), st.sampled_from([POLICY, OPEN, CLOSED])),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60)
+@given(events)
+def test_each_event_is_answered_once_and_for_each_room_in_order(history: list[tuple[Any, ...]]) -> None:
+    with TemporaryDirectory() as directory:
+        asker = HandAsker()
+        world = World(Path(directory), POLICY.replace("4/s", "unlimited"), asker=asker)
+        ann = Sender(world)
+        sent: dict[int, set[str]] = {}
+        acked: list[int] = []
+        for what, *more in history:
+            if what == "answer":
+                if len(asker.asked) > more[1]:
+                    asker.answer(more[0], more[1])
+            elif what == "time":
+                world.tick(more[0])
+            elif what == "reload":
+                world.reload(more[0].replace("4/s", "unlimited"))
+            elif what == "publish":
+                sent[ann.send("publish", more[0], "message", 1)] = {more[0]}
+            elif what == "join list":
+                sent[ann.send("join", more[0])] = set(more[0])
+            else:
+                sent[ann.send(what, more[0])] = {more[0]}
+            acked += [ack for ack, _ in ann.acks()]
+        world.tick(LONGEST_WAIT)
+        acked += [ack for ack, _ in ann.acks()]
+        assert sorted(acked) == sorted(sent), "everything is answered, once"
+        for room in ("asked:x", "asked:y", "plain"):
+            about = [ack for ack in acked if room in sent[ack]]
+            assert about == sorted(about), "and of each room in the order in which it was sent"
+        assert len(world.hub._core.pending) == 0
