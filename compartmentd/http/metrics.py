@@ -151,6 +151,8 @@ def _connections(server: SocketServer) -> Iterator[Metric]:
             (("connections",), counters.refused_full),
             (("connections_per_address",), counters.refused_address),
             (("connect_rate",), counters.refused_rate),
+            (("head_size",), counters.refused_head),
+            (("request_timeout",), counters.request_timeouts),
         ],
     )
     yield _samples(

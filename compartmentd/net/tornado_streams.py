@@ -5,23 +5,94 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import cast
+from typing import Literal, Protocol, TypeAlias, cast
 
-from tornado.iostream import IOStream, SSLIOStream
+from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
 
 from compartmentd.net.sock import Sock
 from compartmentd.net.tls_handshake import HANDSHAKE_TIMEOUT
 from compartmentd.net.tls_socket import SecureSocket
 
+Overdue: TypeAlias = Literal["nothing", "head_too_long", "too_slow"]
+"""What a client still has to be told when its socket closes."""
+
+
+class SocketCloser(Protocol):
+    """Closes sockets on which a request is, or was, under way."""
+
+    def close_socket(self, sock: Sock, overdue: Overdue, /) -> None:
+        """Tell the client what is overdue, and close the socket so that it can read its answer."""
+
 
 class ResumedStream(IOStream):
-    """The stream of a socket that was read before, and of which these bytes were read."""
+    """The stream of a socket that was read before, and of which these bytes were read.
 
-    def __init__(self, sock: socket.socket, early: bytes) -> None:
+    Tornado closes its streams without an answer where a head is too long or a request too slow, and with unread
+    input where an answer came early. This one leaves such an end to the closer.
+    """
+
+    def __init__(self, sock: socket.socket, early: bytes, closer: SocketCloser) -> None:
         """Read `early` first; `fresh` stays true until a request has been read."""
         self._early = early
+        self._closer = closer
         self.fresh = True
+        self._begun = False  # a head was read whose answer has not begun
+        self._answered = False
+        self._complete = False
         super().__init__(sock)
+
+    def await_request(self) -> None:
+        """Take note that the next request may come."""
+        self._begun = self._answered = self._complete = False
+
+    def note_head(self) -> None:
+        """Take note that a head was read: the client is owed an answer."""
+        self._begun = True
+
+    def note_complete(self) -> None:
+        """Take note that a request was read to its end."""
+        self._complete = True
+
+    def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
+        """Write a part of an answer."""
+        self._answered = True
+        return super().write(data)
+
+    def close_fd(self) -> None:
+        """Close the socket, at once where nothing is owed or unread."""
+        if self.socket.fileno() == -1:  # it was taken over
+            super().close_fd()
+            return
+        overdue = self._find_overdue()
+        is_left_over = overdue != "nothing" or (self._answered and not self._complete) or self._has_input()
+        if (self.error is not None and overdue == "nothing") or not is_left_over:
+            super().close_fd()
+            return
+        sock = self.socket
+        self.socket = None  # type: ignore[assignment]  # as Tornado's own `close_fd` leaves it
+        self._closer.close_socket(SecureSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock, overdue)
+
+    def _find_overdue(self) -> Overdue:
+        if isinstance(self.error, UnsatisfiableReadError):
+            return "head_too_long"
+        if (
+            self.error is None
+            and not self._answered
+            and (self._begun or self._read_buffer_size or self._early)
+        ):
+            return "too_slow"
+        return "nothing"
+
+    def _has_input(self) -> bool:
+        """Return whether closing at once would reset the connection."""
+        if self._early or self._read_buffer_size:
+            return True
+        if isinstance(self.socket, ssl.SSLSocket):
+            return False  # what there is cannot be told from the end
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Read into the buffer, as streams do."""
@@ -36,11 +107,11 @@ class _SecureResumedStream(ResumedStream, SSLIOStream):
     """The same under TLS, with the handshake done before."""
 
 
-def resume_stream(sock: Sock, early: bytes) -> IOStream:
+def resume_stream(sock: Sock, early: bytes, closer: SocketCloser) -> ResumedStream:
     """Return the stream of a socket that was read before; `early` was read of it."""
     if isinstance(sock, SecureSocket):
-        return _SecureResumedStream(sock.bare, early)
-    return ResumedStream(cast(socket.socket, sock), early)  # there is no third kind of socket
+        return _SecureResumedStream(sock.bare, early, closer)
+    return ResumedStream(cast(socket.socket, sock), early, closer)  # there is no third kind of socket
 
 
 def wrap_in_tls(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket | None:

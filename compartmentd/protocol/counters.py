@@ -18,8 +18,10 @@ class Counters:
         "ping_timeouts",
         "refused_address",
         "refused_full",
+        "refused_head",
         "refused_origin",
         "refused_rate",
+        "request_timeouts",
         "slow",
         "upgraded",
     )
@@ -40,6 +42,9 @@ class Counters:
         self.connect_timeouts = 0
         self.slow = 0
         self.errors = 0
+        # Requests whose head was too long, and those that did not come to their end in time.
+        self.refused_head = 0
+        self.request_timeouts = 0
         # Requests refused for their origin; handshakes refused because all places were taken, or all of the
         # address, or because of the rate.
         self.refused_origin = 0

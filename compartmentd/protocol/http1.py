@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from compartmentd.protocol.opening import Headers
 
-MAX_HEAD = 16 * 1024
-"""Bytes of the head of a request."""
+MAX_HEAD = 32 * 1024
+"""Bytes of the head of a request: nginx passes on as many (`large_client_header_buffers`, 4 of 8 KiB)."""
 
 LONGEST = 4096
 """Bytes of a first request that are looked at: more than browsers send with a few cookies."""

@@ -56,8 +56,8 @@ METRICS: Mapping[str, Description] = {
     "connections_upgraded": Description("counter", "Connections that moved from polling to WebSocket."),
     "connections_refused": Description(
         "counter",
-        "Requests refused before there is a session, by cause: origin, or a limit (connections, "
-        "connections_per_address, connect_rate).",
+        "Requests refused before there is a session, by cause: origin, a limit (connections, "
+        "connections_per_address, connect_rate), head_size (over 32 KiB) or request_timeout.",
         ("cause",),
     ),
     "connections_cut": Description(

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeAlias
 
+from compartmentd.net.lingering import Lingerers
 from compartmentd.net.poller import Poller
 from compartmentd.net.timer_wheel import Timer, Timers
 from compartmentd.protocol.application import Handshake
@@ -56,6 +57,7 @@ class Connections:
         self.loop = asyncio.get_running_loop()
         self.poller = Poller(self.loop, self.counters)
         self.timers = Timers(self.loop)
+        self.lingerers = Lingerers(self.poller, self.timers, self.loop.time)
         self.make = make
         self.options = options
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
@@ -168,5 +170,6 @@ class Connections:
             connection.link.abort()
         for holder in list(self.holders):
             holder.abort()
+        self.lingerers.abort()
         self.timers.close()
         self.poller.close()

@@ -26,7 +26,14 @@ from compartmentd.protocol.origins import OriginPolicy
 from compartmentd.transport.admission import AdmissionRefusal
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.handover import HttpServers
-from compartmentd.transport.http_answers import HTML, JSON, PAYLOAD, TEXT, encode_answer
+from compartmentd.transport.http_answers import (
+    HTML,
+    JSON,
+    PAYLOAD,
+    TEXT,
+    encode_answer,
+    encode_last_answer,
+)
 from compartmentd.transport.polling_link import PollingLink
 from compartmentd.transport.polling_requests import SMALL_BODY, open_session, route_request
 from compartmentd.transport.requests import find_peer_address, read_query
@@ -322,7 +329,11 @@ class PollingHttpConnection:
             return None
         if now < self._deadline:
             return self._deadline
-        self._drop()
+        if self._pending is None and (self._data or self._request is not None):
+            self._connections.counters.request_timeouts += 1
+            self._drop(encode_last_answer(408, "the request did not come in time"))
+        else:
+            self._drop()
         return None
 
     # The end
@@ -331,12 +342,15 @@ class PollingHttpConnection:
         """Close at once."""
         self._drop()
 
-    def _drop(self) -> None:
-        """Close the socket, and cut off the request that is under way."""
+    def _drop(self, answer: bytes = b"") -> None:
+        """Close the socket, with a last answer if any, and cut off the request that is under way."""
         if self._closed:
             return
         self._release()
-        self._sock.close()
+        if answer:
+            self._connections.lingerers.close(self._sock, answer)
+        else:
+            self._sock.close()
         link, request = self._target, self._request
         if isinstance(link, PollingLink) and request is not None:
             if request.method == "POST":

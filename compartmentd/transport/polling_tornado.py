@@ -24,6 +24,9 @@ _T = TypeVar("_T")
 _BODY_SLACK = 1 << 16
 """Bytes that Tornado may read beyond our limit, so that the answer to a longer body is ours."""
 
+_ANY_SIZE = 1 << 40
+"""The same for a body in chunks, one of which may announce any size: Tornado would answer without CORS headers."""
+
 
 @stream_request_body
 class PollingHandler(QuietHandler):
@@ -120,6 +123,11 @@ class PollingHandler(QuietHandler):
             self._posted()
             self.link.cut()
 
+    def write_error(self, status_code: int, **kwargs: object) -> None:
+        """Answer a method that is unknown, or an error of ours, before the body was read."""
+        self._leave_unread()
+        super().write_error(status_code, **kwargs)
+
     # Checking
 
     def _origin_refusal(self) -> Refusal | None:
@@ -177,7 +185,9 @@ class PollingHandler(QuietHandler):
             self._bad()
         else:
             link.posting = self.posting = True
-            self._http.set_max_body_size(limit + _BODY_SLACK)
+            self._http.set_max_body_size(
+                limit + _BODY_SLACK if self._content_length() is not None else _ANY_SIZE
+            )
 
     # Answering
 

@@ -27,11 +27,12 @@ from tornado.web import Application
 
 from compartmentd.net.quiet_handler import log_answer
 from compartmentd.net.sock import Sock
-from compartmentd.net.tornado_streams import ResumedStream, resume_stream
+from compartmentd.net.tornado_streams import Overdue, ResumedStream, resume_stream
 from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.http1 import MAX_HEAD, is_plain
 from compartmentd.protocol.opening import Headers, build_switching_response, wants_websocket
 from compartmentd.transport.connections import Connections
+from compartmentd.transport.http_answers import encode_last_answer
 from compartmentd.transport.polling_http import BODY_TIMEOUT, HEAD_TIMEOUT, PollingHttpConnection
 from compartmentd.transport.polling_requests import SMALL_BODY
 from compartmentd.transport.requests import (
@@ -77,7 +78,18 @@ class TornadoEdge(HTTPServerConnectionDelegate):
 
     def serve_other(self, sock: Sock, address: Any, early: bytes, /) -> None:
         """Let Tornado serve a socket."""
-        self._http.handle_stream(resume_stream(sock, early), address)
+        self._http.handle_stream(resume_stream(sock, early, self), address)
+
+    def close_socket(self, sock: Sock, overdue: Overdue, /) -> None:
+        """Close a socket of Tornado's with the answer that Tornado does not give; see `SocketCloser`."""
+        answer = b""
+        if overdue == "head_too_long":
+            self.connections.counters.refused_head += 1
+            answer = encode_last_answer(431, f"the head of a request has at most {MAX_HEAD} bytes")
+        elif overdue == "too_slow":
+            self.connections.counters.request_timeouts += 1
+            answer = encode_last_answer(408, "the request did not come in time")
+        self.connections.lingerers.close(sock, answer)
 
     async def close(self) -> None:
         """Close the sockets that Tornado serves."""
@@ -88,7 +100,9 @@ class TornadoEdge(HTTPServerConnectionDelegate):
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Return the delegate for one request."""
         inner = self.application.start_request(server_conn, request_conn)
-        return _EdgeRequest(self, inner, cast(HTTP1Connection, request_conn))
+        connection = cast(HTTP1Connection, request_conn)
+        cast(ResumedStream, connection.stream).await_request()
+        return _EdgeRequest(self, inner, connection)
 
     def on_close(self, server_conn: object) -> None:
         """Pass on that Tornado's connection has ended."""
@@ -103,12 +117,14 @@ class _EdgeRequest(HTTPMessageDelegate):
         self._connections = edge.connections
         self._inner = inner
         self._connection = connection
+        self._stream = cast(ResumedStream, connection.stream)  # the edge serves no other kind
         self._ours = False
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         line = cast(RequestStartLine, start_line)
+        self._stream.note_head()
         if sum(1 for _ in headers.get_all()) > MAX_FIELDS:
             raise HTTPInputError("too many headers")
         context: Any = self._connection.context
@@ -129,10 +145,7 @@ class _EdgeRequest(HTTPMessageDelegate):
 
     def _is_returned(self) -> bool:
         """Return whether `polling_http` gave this request to Tornado, and so must not get it again."""
-        stream = self._connection.stream
-        returned = isinstance(stream, ResumedStream) and stream.fresh
-        if returned:
-            cast(ResumedStream, stream).fresh = False
+        returned, self._stream.fresh = self._stream.fresh, False
         return returned
 
     async def _serve_polling(self, line: RequestStartLine, headers: HTTPHeaders) -> None:
@@ -151,6 +164,7 @@ class _EdgeRequest(HTTPMessageDelegate):
         return None if self._ours else self._inner.data_received(chunk)
 
     def finish(self) -> None:
+        self._stream.note_complete()
         if not self._ours:
             self._inner.finish()
 
@@ -218,5 +232,7 @@ class _TornadoUpgrade:
         line = ResponseStartLine("HTTP/1.1", refused.status, responses[refused.status])
         address = find_client_address(self._http.context)
         log_answer(self._line.method, self._line.path.partition("?")[0], refused.status, address)
-        self._http.write_headers(line, headers, refused.body)
+        # An answer to HEAD has the fields of one to GET, and no body (RFC 9110, 9.3.2).
+        body = None if self._line.method == "HEAD" else refused.body
+        self._http.write_headers(line, headers, body)
         self._http.finish()

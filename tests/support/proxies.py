@@ -118,7 +118,7 @@ def nginx_before(upstream: str, directory: Path) -> Iterator[str]:
     """Run nginx by its file, but in front of this one upstream; yield its URL."""
     place = Place.own()
     text = (FILES / "nginx.conf").read_text()
-    text = _swap(text, "server 127.0.0.1:8000;", f"server {upstream};")
+    text = _swap(text, "server 127.0.0.1:8000 max_fails=0;", f"server {upstream};")
     with _serving("nginx", _nginx(text, place, directory), place, directory) as url:
         yield url
 

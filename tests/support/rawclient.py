@@ -12,6 +12,7 @@ import base64
 import itertools
 import json
 import os
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -161,22 +162,32 @@ class RawClient(SocketIo, asyncio.Protocol):
 
     @classmethod
     async def open(
-        cls, url: str, query: str = "", headers: dict[str, str] | None = None, source: str | None = None
+        cls,
+        url: str,
+        query: str = "",
+        headers: dict[str, str] | None = None,
+        source: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> RawClient:
         """Open a connection of its own, from the address `source` where one is given."""
-        client = await cls.dial(url, query, headers, source)
+        client = await cls.dial(url, query, headers, source, tls)
         await client.until(lambda: client.handshake or client.closed, "the Engine.IO handshake")
         return client
 
     @classmethod
     async def dial(
-        cls, url: str, query: str = "", headers: dict[str, str] | None = None, source: str | None = None
+        cls,
+        url: str,
+        query: str = "",
+        headers: dict[str, str] | None = None,
+        source: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> RawClient:
         """Send the upgrade request and await its answer; `query` holds the `sid` for a probe."""
         parts = urlsplit(url)
         loop = asyncio.get_running_loop()
         _, client = await loop.create_connection(
-            cls, parts.hostname, parts.port, local_addr=source and (source, 0)
+            cls, parts.hostname, parts.port, local_addr=source and (source, 0), ssl=tls
         )
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
@@ -254,10 +265,11 @@ class RawClient(SocketIo, asyncio.Protocol):
 class Polling(SocketIo):
     """A client on long polling: nothing is polled unless the test (or `keep_polling`) does."""
 
-    def __init__(self, url: str, source: str | None = None) -> None:
+    def __init__(self, url: str, source: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         super().__init__()
         self._parts = urlsplit(url)
         self._source = source
+        self._tls = tls
         self.sid = ""
         self.outgoing: list[str] = []
         self._polling = False
@@ -265,9 +277,9 @@ class Polling(SocketIo):
         self._sender: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, url: str, source: str | None = None) -> Polling:
+    async def open(cls, url: str, source: str | None = None, tls: ssl.SSLContext | None = None) -> Polling:
         """Do the handshake; every request comes from the address `source` where one is given."""
-        client = cls(url, source)
+        client = cls(url, source, tls)
         status, body = await client.http("GET", "")
         assert status == 200, (status, body)
         client.sid = json.loads(body[1:])["sid"]
@@ -276,7 +288,10 @@ class Polling(SocketIo):
     async def http(self, method: str, query: str, body: bytes | None = None) -> tuple[int, str]:
         """Do one request on a connection of its own, and return status and body."""
         reader, writer = await asyncio.open_connection(
-            self._parts.hostname, self._parts.port, local_addr=self._source and (self._source, 0)
+            self._parts.hostname,
+            self._parts.port,
+            local_addr=self._source and (self._source, 0),
+            ssl=self._tls,
         )
         try:
             lines = [

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from tornado.web import RequestHandler
 
+from compartmentd.transport import tornado_edge
 from compartmentd.transport.options import ServerOptions
 from compartmentd.transport.server import SocketServer
+from tests.support import certificates
 from tests.support.recorder import Recorder
-from tests.support.timing import eventually
+from tests.support.timing import eventually, within
 from tests.support.wire import UPGRADE, Refused, Reply, Serving, WebSocket, head, read_reply, request, serving
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
@@ -244,16 +246,94 @@ async def test_a_short_body_for_nobody_leaves_the_connection_usable():
         writer.close()
 
 
-@pytest.mark.parametrize("headers", [{"X-Long": "x" * 20_000}, {f"X-{n}": "x" for n in range(150)}])
-async def test_long_heads_are_refused(headers: dict[str, str]):
-    async with serving(Recorder()) as served:
-        for more in ({}, UPGRADE):
-            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-            writer.write(head("GET", WEBSOCKET if more else POLLING, {**more, **headers}))
-            answer = await reader.read()
-            assert answer in {b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"}
-            writer.close()
+LONG = {
+    "a long line": ({"X-Long": "x" * 40_000}, 431),
+    "many long lines": ({f"X-{n}": "x" * 7_000 for n in range(30)}, 431),
+    "many lines": ({f"X-{n}": "x" for n in range(150)}, 400),
+}
+
+
+@pytest.mark.parametrize(("headers", "status"), LONG.values(), ids=LONG)
+@pytest.mark.parametrize("path", ["/socket.io/", "/elsewhere"])
+@pytest.mark.parametrize("tls", [False, True])
+async def test_long_heads_are_answered(
+    headers: dict[str, str], status: int, path: str, tls: bool, tmp_path: Path
+):
+    pair = certificates.make()
+    contexts = (certificates.readable(tmp_path, pair).context, certificates.trusting(pair)) if tls else None
+    async with serving(Recorder(), tls=contexts) as served:
+        for more, transport in (({}, "polling"), (UPGRADE, "websocket")):
+            target = f"{path}?EIO=4&transport={transport}"
+            reply = await request(served.port, "GET", target, headers={**more, **headers}, tls=served.tls)
+            assert reply.status == status
         assert served.server.connections == 0
+        assert served.server.counters.refused_head == (2 if status == 431 else 0)
+
+
+async def test_heads_of_up_to_32_kib_are_taken():
+    async with serving(Recorder()) as served:
+        long = {f"X-{n}": "x" * 7_000 for n in range(4)}
+        assert (await request(served.port, "GET", POLLING, headers=long)).status == 200
+        assert await upgrade_status(served, WEBSOCKET, long) == 101
+
+
+ODD = ["HEAD", "POST", "PUT", "OPTIONS", "DELETE", "BREW"]
+
+
+@pytest.mark.parametrize("method", ODD)
+async def test_requests_for_a_websocket_by_another_method_are_answered(method: str):
+    async with serving(Recorder()) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(head(method, WEBSOCKET, UPGRADE))
+        raw = await within(5, reader.read(), "the answer")
+        top, _, body = raw.partition(b"\r\n\r\n")
+        assert top.startswith(b"HTTP/1.1 400 ")
+        assert bool(body) is (method != "HEAD"), "an answer to HEAD has no body"
+        writer.close()
+
+
+@pytest.mark.parametrize("method", [*ODD, "TRACE", "CONNECT", "PROPFIND"])
+async def test_a_connection_that_closes_after_an_answer_says_so(method: str):
+    """A proxy that is not told sends the next client's request into it, and answers 502."""
+    async with serving(Recorder()) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(head(method, POLLING, {}))
+        reply = await read_reply(reader, bodiless=method == "HEAD")
+        writer.write(head("GET", POLLING, {}))
+        if reply.headers.get("connection") == "close":
+            assert await within(5, reader.read(), "the end") == b""
+        else:
+            assert (await read_reply(reader)).status == 200
+        writer.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_that_is_too_long_is_answered_while_it_is_sent(chunked: bool):
+    """Closing with unread input would be a reset, which takes the answer away before it is read."""
+    body = b"4" * 3_000_000
+    async with serving(Recorder()) as served:
+        sid = await polling_sid(served)
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        origin = {"Origin": "http://localhost"}
+        length = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(body))}
+        writer.write(head("POST", f"{POLLING}&sid={sid}", {**length, **origin}))
+        writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
+        await within(10, writer.drain(), "the whole body is sent")
+        reply = await read_reply(reader)
+        assert reply.status == 413
+        assert reply.headers["access-control-allow-origin"] == "http://localhost"
+        assert await within(5, reader.read(), "the end") == b""
+        writer.close()
+
+
+async def test_a_slow_head_is_told_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tornado_edge, "HEAD_TIMEOUT", 0.1)
+    async with serving(Recorder()) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(head("GET", "/elsewhere", {})[:-2])
+        assert (await read_reply(reader)).status == 408
+        assert served.server.counters.request_timeouts == 1
+        writer.close()
 
 
 async def test_too_many_query_parameters_are_refused():

@@ -538,8 +538,8 @@ async def test_who_sends_no_further_request_is_sent_away(monkeypatch: pytest.Mon
         monkeypatch.setattr(polling_http, "HEAD_TIMEOUT", 0.1)
         assert (await line.post("3")).body == b"ok"  # and from now on it counts
         slow.writer.write(head("GET", POLLING, {})[:-2])
-        assert await line.ended() == b""
-        assert await slow.ended() == b""
+        assert await line.ended() == b"", "nothing was asked"
+        assert (await slow.ended()).startswith(b"HTTP/1.1 408 ")
         assert served.server.connections == 1, "a session is no connection of HTTP"
         for one in (line, slow):
             one.close()
@@ -550,7 +550,7 @@ async def test_who_does_not_finish_a_body_is_sent_away(monkeypatch: pytest.Monke
     async with at_work() as (_, served):
         line = await Line.begin(served)
         line.writer.write(head("POST", line.target, {"Content-Length": "100"}) + b"4")
-        assert await line.ended() == b""
+        assert (await line.ended()).startswith(b"HTTP/1.1 408 ")
         assert served.server.connections == 0
         line.close()
 
