@@ -193,11 +193,17 @@ def test_admin_access_is_asked_of_the_one_function_and_fails_closed(
     def fails(*_: object) -> object:
         raise RuntimeError("a fault that cannot be had otherwise")
 
-    monkeypatch.setattr(decide_module._Case, "ruled", fails)
+    monkeypatch.setattr(decide_module._Case, "_apply_rule", fails)
     assert not world.hub.decide(Administer(), world.hub.snapshot, ANONYMOUS).allowed
 
 
-DECIDING = {"decide", "judge", "judge_unchanged", "judge_memberships", "judge_dependents"}
+DECIDING = {
+    "decide",
+    "reconcile_session",
+    "reconcile_unchanged",
+    "reconcile_memberships",
+    "reconcile_dependents",
+}
 """The functions by which the policy is asked about a request, and about a session as a whole."""
 
 

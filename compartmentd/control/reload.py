@@ -88,7 +88,7 @@ class Reloader:
             # Anyone who asks from here on may have changed something that this reload no longer sees.
             del self._waiting[scope]
             started = time.monotonic()
-            with self._tell_subscribers(), self._tracing.reload(cause) as trace, without_collections():
+            with self._tell_subscribers(), self._tracing.trace_reload(cause) as trace, without_collections():
                 before = self.generation.number
                 report = await self._reload(cause, scope)
                 trace(ok=report.ok, changed=report.changed, generation=report.generation)

@@ -99,7 +99,7 @@ class DaemonStatus:
                 }
                 for name in generation.configuration.policy.namespaces
             },
-            "keys": self._remote.status(),
+            "keys": self._remote.build_status(),
         }
 
     def as_line(self) -> str:

@@ -246,7 +246,7 @@ def _keys(hub: Hub, remote: RemoteKeys) -> Iterator[Metric]:
     held = hub.snapshot.keys
     keys = [((name,), len(group)) for name, group in held.keys.items()]
     yield _samples("keys", keys)
-    fetched = remote.status()
+    fetched = remote.build_status()
     ages = [((name,), state["age"]) for name, state in fetched.items() if state["age"] is not None]
     yield _samples("keys_age_seconds", ages)
     for key, name in _KEY_COUNTS:

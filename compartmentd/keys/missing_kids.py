@@ -39,7 +39,7 @@ class MissingKids:
         self._missing.move_to_end(kid)
         return True
 
-    def want(self, kid: str | None) -> None:
+    def add(self, kid: str | None) -> None:
         """Request a name from the fetch that begins next."""
         self._wanted[kid] = None
         self._wanted.move_to_end(kid)

@@ -175,7 +175,7 @@ class RemoteKeys:
         await self._wait_until(lambda: not self.entries_without_keys, seconds)
         return self.entries_without_keys
 
-    def status(self) -> dict[str, dict[str, Any]]:
+    def build_status(self) -> dict[str, dict[str, Any]]:
         """Return the status of each entry in force, for administrators; it contains no URL, key or token."""
         now = self._monotonic()
         return {name: report.build_status(one.state, now) for name, one in self._in_force.items()}

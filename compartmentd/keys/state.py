@@ -37,7 +37,7 @@ class KeyState:
         self.unknown_kids += 1
         if self.missing_kids.is_missing(kid, now):
             return KeyStatus.ABSENT
-        self.missing_kids.want(kid)
+        self.missing_kids.add(kid)
         if not self.schedule.running:
             self.schedule.hasten(now)
         if self.schedule.running or self.schedule.seconds_left(now) == 0:

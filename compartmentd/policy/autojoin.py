@@ -1,7 +1,7 @@
-"""Auto-join: the rooms that a session's claims put it into.
+"""Auto-join: the rooms that a session joins because its claims name them.
 
-A template maps each of its parameters to a claim, of which at most one may be a list. Auto-join only ever
-adds, in the order of the claim, up to `rooms_per_session`; whatever gives no room is skipped and told.
+A template maps each of its parameters to a claim, of which at most one may be a list. Auto-join only adds rooms, in
+the order of the claim, up to `rooms_per_session`; values that give no room are skipped and reported.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from compartmentd.policy.ruleset import Ruleset
 from compartmentd.policy.templates.integers import LARGEST
 
 
-class Why(Enum):
+class SkipReason(Enum):
     """Why an auto-join value gave no room."""
 
     NOT_MATCHING = "not_matching"
@@ -37,30 +37,30 @@ class Why(Enum):
     UNDECIDED = "undecided"
 
 
-class Skipped(msgspec.Struct, frozen=True):
-    """A value that gave no room; `room` is `None` where the value has not the parameter's form."""
+class SkippedValue(msgspec.Struct, frozen=True):
+    """A claim's value that gave no room; `room` is `None` if the value does not have the parameter's form."""
 
     template: str
-    why: Why
+    why: SkipReason
     room: RoomName | None = None
     decision: Decision | None = None
 
 
-class Added(msgspec.Struct, frozen=True):
-    """The rooms joined, in order, and the values skipped."""
+class AutoJoins(msgspec.Struct, frozen=True):
+    """The rooms to join, in order, and the skipped values."""
 
     joined: tuple[tuple[RoomName, Decision], ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedValue, ...]
     valid_until: float | None
     questions: tuple[Question, ...] = ()
-    """What has to be answered before the rooms that are skipped as undecided can be joined."""
+    """The questions to answer before the rooms that are skipped as undecided can be joined."""
 
 
-_NOTHING = Added((), (), None)
+_NOTHING = AutoJoins((), (), None)
 
 
-def joins(
-    rules: Ruleset,
+def find_auto_joins(
+    ruleset: Ruleset,
     namespace: NamespaceName,
     who: Principal,
     kept: Collection[RoomName],
@@ -69,32 +69,45 @@ def joins(
     declined: Collection[str],
     occupancy: Callable[[str], int],
     answers: Answers = NO_ANSWERS,
-) -> Added:
-    """Find the rooms to join beside those that are `kept`; never one of `declined`."""
-    if not rules.list_auto_joined(namespace):
-        return _NOTHING  # as in most namespaces: 4 µs less for each session that is judged
-    candidates, skipped = _candidates(rules, namespace, who)
+) -> AutoJoins:
+    """Find the rooms that a session is auto-joined to.
+
+    Args:
+        ruleset: The policy in force.
+        namespace: The session's namespace.
+        who: The session's principal.
+        kept: The rooms that the session is in.
+        now: Wall time in seconds.
+        declined: Rooms that it is not auto-joined to.
+        occupancy: Returns the number of members of a room.
+        answers: The answers to earlier questions.
+    """
+    if not ruleset.list_auto_joined(namespace):
+        return _NOTHING  # the case in most namespaces: saves 4 µs a session
+    candidates, skipped = _find_candidates(ruleset, namespace, who)
     members = dict.fromkeys(kept)
     wanted = {}
     for room, template in candidates.items():
         if room in declined:
-            skipped.append(Skipped(template.name, Why.DECLINED, room))
+            skipped.append(SkippedValue(template.name, SkipReason.DECLINED, room))
         elif room not in members:
             wanted[room] = template
 
-    def ask(room: RoomName) -> Decision:
+    def decide_room(room: RoomName) -> Decision:
         facts = Facts(memberships=members.keys(), occupancy=occupancy(room), answers=answers)
-        return decide(rules, who, Join(namespace, room, by_server=True), facts, now)
+        return decide(ruleset, who, Join(namespace, room, by_server=True), facts, now)
 
-    behind = {room for room, template in wanted.items() if rules.depends_on_membership(namespace, template)}
-    decisions = _ask_all(list(wanted), behind, ask, members)
+    dependent = {
+        room for room, template in wanted.items() if ruleset.depends_on_membership(namespace, template)
+    }
+    decisions = _decide_all(list(wanted), dependent, decide_room, members)
     for room, decision in decisions.items():
         if not decision.allowed:
-            skipped.append(Skipped(wanted[room].name, _why(decision), room, decision))
+            skipped.append(SkippedValue(wanted[room].name, _explain_skip(decision), room, decision))
     joined = tuple((room, decisions[room]) for room in members if room in decisions)
     outcomes = [decision.outcome for decision in decisions.values()]
     questions = [each.questions for each in outcomes if isinstance(each, Pending)]
-    return Added(
+    return AutoJoins(
         joined,
         tuple(skipped),
         find_earliest(each.valid_until for each in decisions.values()),
@@ -102,74 +115,74 @@ def joins(
     )
 
 
-def _ask_all(
+def _decide_all(
     rooms: list[RoomName],
-    behind: Collection[RoomName],
-    ask: Callable[[RoomName], Decision],
+    dependent: Collection[RoomName],
+    decide_room: Callable[[RoomName], Decision],
     members: dict[RoomName, None],
 ) -> dict[RoomName, Decision]:
-    """Ask for each room, and add those that are allowed to the members.
+    """Decide each room, and add the allowed ones to the members.
 
-    What stands `behind` another room is asked again once a room was joined, so that neither the order of the
-    templates nor that of the claims keeps it out.
+    Rooms in `dependent`, which require membership in another room, are decided again after a room was joined,
+    so that they depend neither on the order of the templates nor on that of the claims.
     """
     decisions: dict[RoomName, Decision] = {}
     while rooms:
         before = len(members)
         for room in rooms:
-            decisions[room] = ask(room)
+            decisions[room] = decide_room(room)
             if decisions[room].allowed:
                 members[room] = None
         again = len(members) > before
-        rooms = [room for room in rooms if again and room in behind and room not in members]
+        rooms = [room for room in rooms if again and room in dependent and room not in members]
     return decisions
 
 
-def _why(decision: Decision) -> Why:
+def _explain_skip(decision: Decision) -> SkipReason:
     if isinstance(decision.outcome, Pending):
-        return Why.UNDECIDED
+        return SkipReason.UNDECIDED
     if decision.code is Code.ROOM_FULL:
-        return Why.FULL
-    return Why.SURPLUS if decision.code is Code.TOO_MANY else Why.DENIED
+        return SkipReason.FULL
+    return SkipReason.SURPLUS if decision.code is Code.TOO_MANY else SkipReason.DENIED
 
 
-def _candidates(
-    rules: Ruleset, namespace: NamespaceName, who: Principal
-) -> tuple[dict[RoomName, RoomTemplate], list[Skipped]]:
-    """Return the rooms that the claims name, once each, and the values that name none."""
+def _find_candidates(
+    ruleset: Ruleset, namespace: NamespaceName, who: Principal
+) -> tuple[dict[RoomName, RoomTemplate], list[SkippedValue]]:
+    """Return the rooms that the claims name, each once, and the values that name none."""
     found: dict[RoomName, RoomTemplate] = {}
     skipped = []
-    for template in rules.list_auto_joined(namespace):
-        for values in _forms(template, who):
-            room = None if values is None else RoomName(_named(template, values))
-            match = None if room is None else rules.find(namespace, room)
-            # All that was put into the name must be read out of it: a value may hold what another template,
-            # or another parameter of this one, takes for its own.
+    for template in ruleset.list_auto_joined(namespace):
+        for values in _read_values(template, who):
+            room = None if values is None else RoomName(_build_name(template, values))
+            match = None if room is None else ruleset.find(namespace, room)
+            # The name must match this template with the same values: a value may contain text that another
+            # template, or another parameter of this one, matches.
             if room is None or match is None or match.template is not template or match.values != values:
-                skipped.append(Skipped(template.name, Why.NOT_MATCHING, room))
+                skipped.append(SkippedValue(template.name, SkipReason.NOT_MATCHING, room))
             else:
                 found[room] = template
     return found, skipped
 
 
-def _named(template: RoomTemplate, values: tuple[str, ...]) -> str:
+def _build_name(template: RoomTemplate, values: tuple[str, ...]) -> str:
     return fill(template.pattern, dict(zip((param.name for param in template.params), values, strict=True)))
 
 
-def _forms(template: RoomTemplate, who: Principal) -> Iterator[tuple[str, ...] | None]:
-    """Yield the parameters' values for each room, or `None` where a claim's value can be no parameter's."""
+def _read_values(template: RoomTemplate, who: Principal) -> Iterator[tuple[str, ...] | None]:
+    """Yield the parameters' values of each room, or `None` if a claim's value cannot be one of a parameter."""
     claims = dict(template.auto_join.claims) if template.auto_join is not None else {}
     values = [who.claims.get(claims[param.name]) for param in template.params if param.name in claims]
     if len(values) < len(template.params) or None in values:
-        return  # a claim that is absent names no room at all
-    for each in _spread(values):
-        forms = tuple(map(_form, each, template.params))
+        return  # an absent claim names no room
+    for each in _spread_list(values):
+        forms = tuple(map(_format_value, each, template.params))
         known = tuple(form for form in forms if form is not None)
         yield known if len(known) == len(forms) else None
 
 
-def _spread(values: list[Any]) -> Iterator[list[Any]]:
-    """Yield the values once for each item of the one that is a list: two lists name nothing."""
+def _spread_list(values: list[Any]) -> Iterator[list[Any]]:
+    """Yield the values once for each item of the one that is a list; with two lists, as they are."""
     lists = [index for index, value in enumerate(values) if isinstance(value, list)]
     if len(lists) != 1:
         yield values
@@ -179,21 +192,21 @@ def _spread(values: list[Any]) -> Iterator[list[Any]]:
         yield [*values[:index], item, *values[index + 1 :]]
 
 
-def _form(value: Any, param: Param) -> str | None:
-    """Return the text of a claim's value in a room name, or `None` where it can have none.
+def _format_value(value: Any, param: Param) -> str | None:
+    """Return the text of a claim's value in a room name, or `None` if it has none.
 
-    A number stands only for an integer parameter: elsewhere 42 and "42" are two values.
+    A number is a value only of an integer parameter: elsewhere 42 and "42" are different values.
     """
     if isinstance(value, str):
         return value
     if not isinstance(param, IntegerParam) or get_json_type(value) is not JsonType.NUMBER:
         return None
-    # The bound comes first: spelling a number of thousands of digits is an error of its own.
+    # The bound is checked first: converting a number of thousands of digits to text raises an exception.
     return str(int(value)) if abs(value) <= LARGEST and value == int(value) else None
 
 
-def would_auto_join(template: RoomTemplate, who: Principal, room: RoomName) -> bool:
-    """Tell whether the claims name this room for auto-join; so leaving it is a wish to be remembered."""
+def is_auto_joined(template: RoomTemplate, who: Principal, room: RoomName) -> bool:
+    """Return whether the claims name this room for auto-join, so that leaving it has to be remembered."""
     return template.auto_join is not None and any(
-        values is not None and _named(template, values) == room for values in _forms(template, who)
+        values is not None and _build_name(template, values) == room for values in _read_values(template, who)
     )

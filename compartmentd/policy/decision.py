@@ -1,4 +1,4 @@
-"""What is asked of the decision core, and what it answers: the vocabulary of `decide`."""
+"""The requests to the decision core and its answers: the types of `decide`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Truth(Enum):
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):
-    """One step of the chain that led to a decision: a rule or check, what it came to, and where it stands.
+    """One step of the chain that led to a decision: a rule or check, its result, and its place in the file.
 
-    `text` names the rule as the operator wrote it (`scope chat:write`) and never a claim's value; `parts` are
-    the reasons below it that determined it.
+    `text` is the rule as the operator wrote it (`scope chat:write`); it never contains a claim's value. `parts` are
+    the reasons that determined this one.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Connect(msgspec.Struct, frozen=True):
 
 
 class Join(msgspec.Struct, frozen=True):
-    """May this session be in the room? `by_server`: the operator's side makes the join (API, auto-join)."""
+    """May this session be in the room? `by_server` marks a join by the operator's side (API, auto-join)."""
 
     namespace: NamespaceName
     room: RoomName
@@ -50,7 +50,7 @@ class Join(msgspec.Struct, frozen=True):
 
 
 class Publish(msgspec.Struct, frozen=True):
-    """May this session send the event to the room, or (room `None`) to everyone in the namespace?"""
+    """May this session send the event to the room, or (if `room` is `None`) to everyone in the namespace?"""
 
     namespace: NamespaceName
     room: RoomName | None
@@ -74,25 +74,30 @@ class CallApi(msgspec.Struct, frozen=True):
 Request: TypeAlias = Connect | Join | Publish | Administer | CallApi
 
 
-def _always() -> bool:
+def _return_true() -> bool:
     return True
 
 
 Answers: TypeAlias = Mapping["Question", bool | None]
-"""The answers to questions; `None` for one that was asked in vain. What is missing has not been asked."""
+"""The answers to questions; `None` for one that could not be answered. A missing question has not been asked."""
 
 NO_ANSWERS: Answers = {}
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the core cannot know by itself; each has the value that refuses nothing where it does not apply.
+    """What the decision core cannot know by itself. A fact that does not apply has a default that refuses nothing.
 
-    `size` is the payload's bytes as received, with attachments; `None` skips the check. `payload_holds` tells
-    whether the data fits the event's schema; it is called only where all earlier checks passed, and an
-    exception from it counts as not fitting. `within_room_rate` is of the room's own rates, which are checked
-    right after template and membership. `occupancy` counts the members of the asked room; `sessions` counts
-    the user's sessions in the namespace before this one. `answers` are those to the questions of a decision that
-    was `Pending`.
+    Attributes:
+        well_formed: Whether the request has the declared form.
+        within_rate: Whether the session is within its rates.
+        within_room_rate: Whether it is within the room's own rates; checked right after template and membership.
+        memberships: The rooms that the session is in.
+        size: The payload's bytes as received, with attachments; `None` skips the check.
+        payload_holds: Returns whether the data fits the event's schema. It is called only after all earlier checks
+            have passed; an exception from it counts as not fitting.
+        sessions: The number of the user's earlier sessions in the namespace.
+        occupancy: The number of members of the room.
+        answers: The answers to the questions of a decision that was `Pending`.
     """
 
     well_formed: bool = True
@@ -100,14 +105,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     within_room_rate: bool = True
     memberships: Collection[str] = frozenset()
     size: int | None = None
-    payload_holds: Callable[[], bool] = _always
+    payload_holds: Callable[[], bool] = _return_true
     sessions: int = 0
     occupancy: int = 0
     answers: Answers = NO_ANSWERS
 
 
 class Allow(msgspec.Struct, frozen=True, gc=False):
-    """The request is allowed; `template` and `values` say which room template, for a join or publish."""
+    """The request is allowed; for a join or publish, with the room's template and parameter values."""
 
     template: RoomTemplate | None = None
     values: tuple[str, ...] = ()
@@ -120,9 +125,9 @@ class Deny(msgspec.Struct, frozen=True, gc=False):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A question that has to be answered from outside before a request can be decided: a hook, a ticket, a count.
+    """A question that must be answered from outside before a request can be decided: a hook, a ticket, a count.
 
-    `name` tells one question of its kind from the others of the same decision.
+    `name` distinguishes questions of one kind within a decision.
     """
 
     kind: str
@@ -130,7 +135,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """The request cannot be decided before these are answered; the answers come back as facts."""
+    """The request cannot be decided before these questions are answered; the answers become facts."""
 
     questions: tuple[Question, ...]
 
@@ -139,10 +144,10 @@ Outcome: TypeAlias = Allow | Deny | Pending
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """An outcome with the chain of reasons, outermost first.
+    """An outcome with its reasons, outermost first.
 
-    `valid_until` is the first moment (wall time, seconds) at which time alone could change the outcome, or
-    `None` where none could.
+    `valid_until` is the first wall time, in seconds, at which time alone could change the outcome; `None` if it
+    never could.
     """
 
     outcome: Outcome
@@ -163,10 +168,10 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """The places in the configuration that decided: of each chain of reasons the innermost."""
-        return tuple(dict.fromkeys(span for reason in self.reasons for span in _deciding(reason)))
+        """The places in the configuration that decided: the innermost of each chain of reasons."""
+        return tuple(dict.fromkeys(span for reason in self.reasons for span in _find_deciding_spans(reason)))
 
 
-def _deciding(reason: Reason) -> tuple[Span, ...]:
-    inner = tuple(span for part in reason.parts for span in _deciding(part))
+def _find_deciding_spans(reason: Reason) -> tuple[Span, ...]:
+    inner = tuple(span for part in reason.parts for span in _find_deciding_spans(part))
     return inner or (() if reason.span is None else (reason.span,))

@@ -1,9 +1,9 @@
-"""Judging a session as a whole: what it keeps, what it loses, and which rooms it is put into.
+"""Reconciles a session with the policy: which memberships it keeps and loses, and which rooms it is auto-joined to.
 
-The order is that of the promises: connect rule, memberships, auto-join. A membership may stand on another one
-(`member_of`), so what is judged here is the largest set of memberships that hold while all of the set do:
-whatever is lost takes along what stood on it. `member_of` never stands under a `not`, so one more membership
-never makes another rule false, and the set does not depend on the order in which it is found.
+The order is fixed: connect rule, memberships, auto-join. A membership can depend on another one (`member_of`), so
+the result is the largest set of memberships that are allowed while the session has all of them: a lost membership
+takes those along that depended on it. `member_of` is never inside a `not`, so an additional membership never makes
+another rule false, and the set does not depend on the order in which it is found.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from compartmentd.names import NamespaceName, RoomName
-from compartmentd.policy.autojoin import Skipped, joins
+from compartmentd.policy.autojoin import SkippedValue, find_auto_joins
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import (
     NO_ANSWERS,
@@ -34,18 +34,22 @@ from compartmentd.policy.rules.combinators import find_earliest
 from compartmentd.policy.ruleset import Ruleset
 
 
-class Held(msgspec.Struct, frozen=True):
-    """A membership, and whether the operator's side made it, which every judgement uses for `server`."""
+class CurrentMembership(msgspec.Struct, frozen=True):
+    """A membership that a session has.
+
+    `by_server` is whether the operator's side made it, for the rule `server`.
+    """
 
     room: RoomName
     by_server: bool = False
 
 
-class Memberships(msgspec.Struct, frozen=True):
-    """The memberships of a session that it keeps, in the order given, and those that it loses, with the refusals.
+class ReconciledMemberships(msgspec.Struct, frozen=True):
+    """The memberships that a session keeps, in the order given, and those that it loses, with the refusals.
 
-    `undecided` are those that cannot be decided before `questions` are answered: they are neither kept nor lost,
-    and nothing that depends on them is lost by that. The session is judged again with the answers.
+    `undecided` are those that cannot be decided before `questions` are answered: they are neither kept nor
+    lost, and no membership that depends on them is lost for that. The session is reconciled again with the
+    answers.
     """
 
     kept: tuple[RoomName, ...]
@@ -55,63 +59,58 @@ class Memberships(msgspec.Struct, frozen=True):
     questions: tuple[Question, ...] = ()
 
 
-class Judgement(msgspec.Struct, frozen=True):
-    """The memberships that a session keeps, loses and gets; where `connect` is refused it ends, and has none.
+class Reconciliation(msgspec.Struct, frozen=True):
+    """The result for a session: the memberships that it keeps, loses and gets. If `connect` is refused, it ends.
 
-    `joined` are by the operator's side. `skipped` are the auto-join values that gave no room.
-    `valid_until` is the first moment (wall time, seconds) at which time alone could change any of it.
-    `undecided` are the memberships that wait for the answers to `questions`: all, where `connect` is pending.
+    `joined` are the auto-joined rooms. `skipped` are the auto-join values that gave no room. `valid_until` is
+    the first wall time, in seconds, at which time alone could change any of it. `undecided` are the memberships
+    that wait for the answers to `questions`: all of them if `connect` is pending.
     """
 
     connect: Decision
     kept: tuple[RoomName, ...] = ()
     lost: tuple[tuple[RoomName, Decision], ...] = ()
     joined: tuple[tuple[RoomName, Decision], ...] = ()
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedValue, ...] = ()
     valid_until: float | None = None
     undecided: tuple[RoomName, ...] = ()
     questions: tuple[Question, ...] = ()
 
 
-_NONE = Memberships((), (), None)
+_NONE = ReconciledMemberships((), (), None)
 
 
-def judge(
-    rules: Ruleset,
+def reconcile_session(
+    ruleset: Ruleset,
     namespace: NamespaceName,
     who: Principal,
-    held: Sequence[Held],
+    current: Sequence[CurrentMembership],
     *,
     now: float,
     sessions: int = 0,
     declined: Collection[str] = (),
     occupancy: Callable[[str], int] = lambda _room: 0,
     answers: Answers = NO_ANSWERS,
-) -> Judgement:
-    """Judge a session at connect, refresh, reload, recovery and `valid_until`.
+) -> Reconciliation:
+    """Reconcile a session at connect, refresh, reload, recovery and `valid_until`.
 
-    Args:
-        rules: The policy in force.
-        namespace: The session's namespace.
-        who: The session's principal.
-        held: Its memberships.
-        now: Wall time in seconds.
-        sessions: The user's other sessions in the namespace; only at connect, since limits evict nobody.
-        declined: Rooms that the session left, or that were taken from it: not to be auto-joined again.
-        occupancy: Counts the members of a room.
-        answers: The answers to the questions of an earlier judgement that was not complete.
+    Args: ruleset: The policy in force. namespace: The session's namespace. who: The session's principal.
+        current: Its memberships. now: Wall time in seconds. sessions: The number of the user's other sessions
+        in the namespace; only at connect, since limits evict nobody. declined: Rooms that the session left or
+        was removed from: it is not auto-joined to them again. occupancy: Returns the number of members of a
+        room. answers: The answers to the questions of an earlier, incomplete reconciliation.
     """
-    connect = decide(rules, who, Connect(namespace), Facts(sessions=sessions, answers=answers), now)
+    connect = decide(ruleset, who, Connect(namespace), Facts(sessions=sessions, answers=answers), now)
     if isinstance(connect.outcome, Pending):
-        rooms = tuple(each.room for each in held)
-        return Judgement(connect, undecided=rooms, questions=connect.outcome.questions)
+        rooms = tuple(each.room for each in current)
+        return Reconciliation(connect, undecided=rooms, questions=connect.outcome.questions)
     if not connect.allowed:
-        return Judgement(connect, valid_until=connect.valid_until)
+        return Reconciliation(connect, valid_until=connect.valid_until)
     memberships = _NONE
-    if held:
-        memberships = judge_memberships(rules, namespace, who, held, now=now, answers=answers)
-    added = joins(
-        rules,
+    if current:
+        memberships = reconcile_memberships(ruleset, namespace, who, current, now=now, answers=answers)
+    added = find_auto_joins(
+        ruleset,
         namespace,
         who,
         (*memberships.kept, *memberships.undecided),
@@ -120,7 +119,7 @@ def judge(
         occupancy=occupancy,
         answers=answers,
     )
-    return Judgement(
+    return Reconciliation(
         connect,
         memberships.kept,
         memberships.lost,
@@ -132,8 +131,8 @@ def judge(
     )
 
 
-def judge_unchanged(
-    rules: Ruleset,
+def reconcile_unchanged(
+    ruleset: Ruleset,
     namespace: NamespaceName,
     who: Principal,
     kept: Sequence[RoomName],
@@ -142,66 +141,87 @@ def judge_unchanged(
     valid_until: float | None,
     declined: Collection[str] = (),
     occupancy: Callable[[str], int] = lambda _room: 0,
-) -> Judgement:
-    """Judge a session of which nothing has changed that was decided before: only auto-join is asked again.
+) -> Reconciliation:
+    """Reconcile a session whose earlier decisions are all unchanged: only auto-join is decided again.
 
-    `valid_until` is that of the judgement before.
+    Args:
+        ruleset: The policy in force.
+        namespace: The session's namespace.
+        who: The session's principal.
+        kept: Its memberships.
+        now: Wall time in seconds.
+        valid_until: That of the earlier reconciliation.
+        declined: As in `reconcile_session`.
+        occupancy: As in `reconcile_session`.
     """
-    added = joins(rules, namespace, who, kept, now=now, declined=frozenset(declined), occupancy=occupancy)
+    added = find_auto_joins(
+        ruleset, namespace, who, kept, now=now, declined=frozenset(declined), occupancy=occupancy
+    )
     until = find_earliest((valid_until, added.valid_until))
-    return Judgement(_AS_BEFORE, tuple(kept), (), added.joined, added.skipped, until)
+    return Reconciliation(_AS_BEFORE, tuple(kept), (), added.joined, added.skipped, until)
 
 
 _AS_BEFORE = Decision(Allow(), (Reason("nothing has changed since it was allowed", Truth.TRUE),))
 
 
-def judge_memberships(
-    rules: Ruleset,
+def reconcile_memberships(
+    ruleset: Ruleset,
     namespace: NamespaceName,
     who: Principal,
-    held: Sequence[Held],
+    current: Sequence[CurrentMembership],
     *,
     now: float,
     answers: Answers = NO_ANSWERS,
-) -> Memberships:
-    """Judge memberships alone, as they stand on each other."""
-    return _Bench(rules, namespace, who, now, answers).largest(held, held)
+) -> ReconciledMemberships:
+    """Reconcile memberships alone, with their dependencies on each other.
+
+    The arguments are as in `reconcile_session`.
+    """
+    return _Reconciler(ruleset, namespace, who, now, answers).find_largest(current, current)
 
 
-def judge_dependents(
-    rules: Ruleset,
+def reconcile_dependents(
+    ruleset: Ruleset,
     namespace: NamespaceName,
     who: Principal,
-    held: Sequence[Held],
+    current: Sequence[CurrentMembership],
     *,
     now: float,
     answers: Answers = NO_ANSWERS,
-) -> Memberships:
-    """Judge only what stands on other memberships, after one was lost; `held` are those that are left."""
-    bench = _Bench(rules, namespace, who, now, answers)
-    return bench.largest(held, [each for each in held if bench.stands_on_another(each)])
+) -> ReconciledMemberships:
+    """Reconcile only the memberships that depend on others, after one was lost.
+
+    `current` are the remaining ones.
+    """
+    reconciler = _Reconciler(ruleset, namespace, who, now, answers)
+    return reconciler.find_largest(current, [each for each in current if reconciler.depends_on_another(each)])
 
 
-class _Bench:
-    """Judges memberships of one session, with the policy, answers and time of one moment."""
+class _Reconciler:
+    """Reconciles the memberships of one session, under one policy, at one time, with the same answers."""
 
     def __init__(
-        self, rules: Ruleset, namespace: NamespaceName, who: Principal, now: float, answers: Answers
+        self, ruleset: Ruleset, namespace: NamespaceName, who: Principal, now: float, answers: Answers
     ) -> None:
-        self.rules = rules
+        self.ruleset = ruleset
         self.namespace = namespace
         self.who = who
         self.now = now
         self.answers = answers
 
-    def stands_on_another(self, held: Held) -> bool:
-        """Return whether losing another membership could take this one along."""
-        match = self.rules.find(self.namespace, held.room)
-        return match is not None and self.rules.depends_on_membership(self.namespace, match.template)
+    def depends_on_another(self, membership: CurrentMembership) -> bool:
+        """Return whether this membership could be lost because another one is."""
+        match = self.ruleset.find(self.namespace, membership.room)
+        return match is not None and self.ruleset.depends_on_membership(self.namespace, match.template)
 
-    def largest(self, held: Sequence[Held], doubted: Sequence[Held]) -> Memberships:
-        """Take away what does not hold of the doubted, until all that is left does or cannot be decided yet."""
-        left = {each.room: None for each in held}
+    def find_largest(
+        self, current: Sequence[CurrentMembership], doubted: Sequence[CurrentMembership]
+    ) -> ReconciledMemberships:
+        """Remove refused memberships from `current` until none is left.
+
+        Only those in `doubted` are decided at first.
+        """
+        left = {each.room: None for each in current}
         decisions: dict[RoomName, Decision] = {}
         lost: list[tuple[RoomName, Decision]] = []
         while doubted:
@@ -210,14 +230,14 @@ class _Bench:
             for room in fallen:
                 lost.append((room, decisions.pop(room)))
                 del left[room]
-            # A loss changes nothing for what does not stand on another membership.
-            doubted = [e for e in doubted if fallen and e.room in left and self.stands_on_another(e)]
+            # A loss affects only memberships that depend on others.
+            doubted = [e for e in doubted if fallen and e.room in left and self.depends_on_another(e)]
         pending = {
             room: decision.outcome.questions
             for room, decision in decisions.items()
             if isinstance(decision.outcome, Pending)
         }
-        return Memberships(
+        return ReconciledMemberships(
             tuple(room for room in left if room not in pending),
             tuple(lost),
             find_earliest(each.valid_until for each in decisions.values()),
@@ -225,7 +245,7 @@ class _Bench:
             tuple(dict.fromkeys(question for questions in pending.values() for question in questions)),
         )
 
-    def _decide(self, held: Held, memberships: Collection[str]) -> Decision:
-        request = Join(self.namespace, held.room, by_server=held.by_server)
+    def _decide(self, membership: CurrentMembership, memberships: Collection[str]) -> Decision:
+        request = Join(self.namespace, membership.room, by_server=membership.by_server)
         facts = Facts(memberships=memberships, answers=self.answers)
-        return decide(self.rules, self.who, request, facts, self.now)
+        return decide(self.ruleset, self.who, request, facts, self.now)

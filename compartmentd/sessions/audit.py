@@ -68,7 +68,7 @@ class AuditLog(Protocol):
     def wants(self, code: Code | None) -> bool:
         """Tell whether anybody reads along what ends with this code; `None` where it is allowed."""
 
-    def decided(self, record: Record) -> str:
+    def write(self, record: Record) -> str:
         """Take one record; must not block and must not fail.
 
         Returns a reference by which an operator finds a refusal, empty where it was not kept.
@@ -83,7 +83,7 @@ class NullAuditLog:
         del code
         return False
 
-    def decided(self, record: Record) -> str:
+    def write(self, record: Record) -> str:
         """Take nothing."""
         del record
         return ""

@@ -26,12 +26,12 @@ from compartmentd.policy.decision import (
 )
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.reconcile import (
-    Held,
-    Judgement,
-    Memberships,
-    judge,
-    judge_dependents,
-    judge_unchanged,
+    CurrentMembership,
+    ReconciledMemberships,
+    Reconciliation,
+    reconcile_dependents,
+    reconcile_session,
+    reconcile_unchanged,
 )
 from compartmentd.protocol.application import Peer
 from compartmentd.sessions import replies
@@ -165,7 +165,7 @@ class Core:
         principal: Principal | None = None,
         address: str | None = None,
         since: float | None = None,
-    ) -> tuple[Judgement, str]:
+    ) -> tuple[Reconciliation, str]:
         """Judge a session as a whole: connect rule, memberships, auto-join; nothing of it takes effect here.
 
         Args:
@@ -182,7 +182,7 @@ class Core:
         namespace = session.namespace
         # Limits bind the next connect and evict nobody: a session that exists is not counted against its user.
         others = namespace.sessions_of(session.user) if occasion == "connect" else 0
-        judgement = judge(
+        judgement = reconcile_session(
             snapshot.rules,
             namespace.name,
             principal or session.principal,
@@ -206,10 +206,10 @@ class Core:
         self._record_rooms(session, snapshot, judgement)
         return judgement, ref
 
-    def judge_unchanged(self, session: Session, snapshot: Snapshot) -> Judgement:
+    def judge_unchanged(self, session: Session, snapshot: Snapshot) -> Reconciliation:
         """Judge a session for which a reload changed nothing that was decided before: only auto-join is asked."""
         namespace = session.namespace
-        judgement = judge_unchanged(
+        judgement = reconcile_unchanged(
             snapshot.rules,
             namespace.name,
             session.principal,
@@ -222,10 +222,10 @@ class Core:
         self._record_rooms(session, snapshot, judgement)
         return judgement
 
-    def judge_dependents(self, session: Session, snapshot: Snapshot) -> Memberships:
+    def judge_dependents(self, session: Session, snapshot: Snapshot) -> ReconciledMemberships:
         """Judge the memberships that depend on others (`member_of`), after one was lost."""
         name = session.namespace.name
-        left = judge_dependents(
+        left = reconcile_dependents(
             snapshot.rules,
             name,
             session.principal,
@@ -236,7 +236,7 @@ class Core:
             self.record("judge", snapshot, name, session=session, room=room, decision=decision)
         return left
 
-    def _record_rooms(self, session: Session, snapshot: Snapshot, judgement: Judgement) -> None:
+    def _record_rooms(self, session: Session, snapshot: Snapshot, judgement: Reconciliation) -> None:
         if not (judgement.lost or judgement.joined or judgement.skipped):
             return
         name = session.namespace.name
@@ -319,7 +319,7 @@ class Core:
         if not self.journal.wants(code):
             return ""
         claims = snapshot.configuration.log.claims
-        return self.journal.decided(
+        return self.journal.write(
             Record(
                 at=self.clock.wall(),
                 generation=snapshot.generation,
@@ -424,12 +424,12 @@ _REVOKED = {
 }
 
 
-def list_memberships(session: Session) -> tuple[Held, ...]:
+def list_memberships(session: Session) -> tuple[CurrentMembership, ...]:
     """Return the session's memberships as the decision core takes them."""
     if not session.memberships:  # as of every new session; 0.25 µs less
         return ()
     return tuple(
-        Held(room=membership.room.name, by_server=membership.by_server)
+        CurrentMembership(room=membership.room.name, by_server=membership.by_server)
         for membership in session.memberships.values()
     )
 

@@ -9,7 +9,7 @@ import msgspec
 
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import RoomName
-from compartmentd.policy.autojoin import would_auto_join
+from compartmentd.policy.autojoin import is_auto_joined
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import NO_ANSWERS, Allow, Answers, Join, Pending, Question
 from compartmentd.policy.model import RoomTemplate
@@ -160,7 +160,7 @@ class Joiner:
 
     def _decline(self, session: Session, membership: Membership) -> None:
         """Remember that the session left a room that would be auto-joined, so that it is not again."""
-        if would_auto_join(membership.template, session.principal, membership.room.name):
+        if is_auto_joined(membership.template, session.principal, membership.room.name):
             if session.declined is None:
                 session.declined = set()
             session.declined.add(membership.room.name)

@@ -14,7 +14,7 @@ from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.policy.codes import Code
 from compartmentd.policy.model import Namespace, RoomTemplate
 from compartmentd.policy.principal import Principal
-from compartmentd.policy.reconcile import Judgement
+from compartmentd.policy.reconcile import Reconciliation
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.join import Joiner, bucket_size
@@ -121,7 +121,7 @@ class Reevaluation:
         self,
         session: Session,
         snapshot: Snapshot,
-        judgement: Judgement,
+        judgement: Reconciliation,
         lost_code: Code,
         templates: Sequence[RoomTemplate] | None = None,
     ) -> Evictions:
@@ -171,7 +171,7 @@ class Reevaluation:
                 name: bucket for name, bucket in session.own_joins.items() if not bucket.is_full(now)
             } or None
 
-    def auto_join(self, session: Session, snapshot: Snapshot, judgement: Judgement) -> None:
+    def auto_join(self, session: Session, snapshot: Snapshot, judgement: Reconciliation) -> None:
         """Put a session into the rooms that a judgement found for it."""
         for room, decision in judgement.joined:
             found = snapshot.rules.find(session.namespace.name, room)

@@ -38,7 +38,7 @@ class DecisionFeed:
 
         return unsubscribe
 
-    def decided(self, record: Record) -> str:
+    def write(self, record: Record) -> str:
         """Pass one record to all subscribers; a subscriber that raises is removed, without effect on the others."""
         data = record_as_json(record)
         for key, subscriber in tuple(self._subscribers.items()):

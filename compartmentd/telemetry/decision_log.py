@@ -67,16 +67,16 @@ class DecisionLog:
         wanted = self.settings.decisions
         return wanted == "all" or (wanted == "refused" and code is not None)
 
-    def decided(self, record: Record) -> str:
+    def write(self, record: Record) -> str:
         """Log the decision, if it is wanted and the rate allows it, and pass it on."""
         if self._wants_line(record.code) and _is_admitted(record):
             if record.code is not None and record.occasion != "end":
                 record = msgspec.structs.replace(record, ref=self._ref())
             log(logging.INFO, get_event_name(record), _format_sentence(record), **_build_fields(record))
         if self._tracing.on:
-            self._tracing.decided(record)
+            self._tracing.write(record)
         if self._feed.wants(record.code):
-            self._feed.decided(record)
+            self._feed.write(record)
         return record.ref
 
 

@@ -27,22 +27,22 @@ class Tracing(Protocol):
     def on(self) -> bool:
         """Whether spans are exported."""
 
-    def decided(self, record: Record) -> None:
+    def write(self, record: Record) -> None:
         """Export the span of a decision that has been made."""
 
-    def request(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
+    def begin_request(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
         """Begin the span of an administrator's request, within the trace of its `traceparent` header.
 
         Spans that the same task begins from now on are its children.
 
         Returns:
-            The span, for `answered`.
+            The span, for `end_request`.
         """
 
-    def answered(self, span: Any, status: int) -> None:
+    def end_request(self, span: Any, status: int) -> None:
         """End the span of a request."""
 
-    def reload(self, cause: str) -> Any:
+    def trace_reload(self, cause: str) -> Any:
         """Return a context manager for the span of a reload; it gives a function that adds attributes."""
 
     def close(self) -> None:
@@ -54,17 +54,17 @@ class NoTracing:
 
     on = False
 
-    def decided(self, record: Record) -> None:
+    def write(self, record: Record) -> None:
         """Do nothing."""
 
-    def request(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
+    def begin_request(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
         """Do nothing."""
 
-    def answered(self, span: Any, status: int) -> None:
+    def end_request(self, span: Any, status: int) -> None:
         """Do nothing."""
 
     @contextmanager
-    def reload(self, cause: str) -> Iterator[Any]:
+    def trace_reload(self, cause: str) -> Iterator[Any]:
         """Do nothing around the reload."""
         del cause
         yield lambda **_: None
@@ -89,7 +89,7 @@ class OpenTelemetry:
         self._trace = trace
         self._propagator = tracecontext.TraceContextTextMapPropagator()
 
-    def decided(self, record: Record) -> None:
+    def write(self, record: Record) -> None:
         """Export a span at the time of the decision; a decision that was not timed has no duration."""
         end = int(record.at * 1e9)
         span = self._tracer.start_span(
@@ -99,7 +99,7 @@ class OpenTelemetry:
         )
         span.end(end)
 
-    def request(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
+    def begin_request(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
         """Begin the span of a request; `path` is one of our own resources, not a client's text."""
         parent = self._propagator.extract({name.lower(): value for name, value in headers.items()})
         span = self._tracer.start_span(
@@ -112,7 +112,7 @@ class OpenTelemetry:
         self._context.attach(self._trace.set_span_in_context(span))
         return span
 
-    def answered(self, span: Any, status: int) -> None:
+    def end_request(self, span: Any, status: int) -> None:
         """End the span of a request."""
         span.set_attribute("http.response.status_code", status)
         if status >= 500:
@@ -120,7 +120,7 @@ class OpenTelemetry:
         span.end()
 
     @contextmanager
-    def reload(self, cause: str) -> Iterator[Any]:
+    def trace_reload(self, cause: str) -> Iterator[Any]:
         """Put a span around a reload, as a child of the request that caused it."""
         with self._tracer.start_as_current_span("reload", attributes={"compartmentd.cause": cause}) as span:
             yield lambda **fields: span.set_attributes(

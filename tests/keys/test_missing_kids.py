@@ -11,7 +11,7 @@ NOW = 5000.0
 
 def looked_for(unknown: MissingKids, *kids: str | None, brought: tuple[str, ...] = ()) -> None:
     for kid in kids:
-        unknown.want(kid)
+        unknown.add(kid)
     unknown.note_start()
     unknown.note_success(NOW, brought)
 
@@ -37,7 +37,7 @@ def test_what_a_fetch_did_not_bring_is_missing_for_a_while(
 def test_a_fetch_on_its_way_proves_nothing_of_what_is_asked_for_meanwhile() -> None:
     unknown = MissingKids()
     unknown.note_start()
-    unknown.want("late")
+    unknown.add("late")
     unknown.note_success(NOW, ("a",))
     assert not unknown.is_missing("late", NOW)
     unknown.note_start()
@@ -47,7 +47,7 @@ def test_a_fetch_on_its_way_proves_nothing_of_what_is_asked_for_meanwhile() -> N
 
 def test_a_fetch_that_failed_proves_nothing() -> None:
     unknown = MissingKids()
-    unknown.want("kid")
+    unknown.add("kid")
     unknown.note_start()
     unknown.note_failure()
     unknown.note_start()
@@ -67,7 +67,7 @@ def test_a_flood_of_names_is_bounded_and_the_latest_used_stay() -> None:
 def test_what_is_wanted_is_bounded_too() -> None:
     unknown = MissingKids()
     for number in range(3 * REMEMBERED):
-        unknown.want(f"invented {number}")
+        unknown.add(f"invented {number}")
     assert len(unknown) == REMEMBERED
     unknown.note_start()
     unknown.note_success(NOW, ())

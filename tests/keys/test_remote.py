@@ -205,13 +205,13 @@ async def test_no_fault_replaces_a_good_set(fault: str) -> None:
             await now.fetch()
             assert now.kids() == ["a"]
             assert now.changes == [CORP]
-            status = now.remote.status()[CORP]
+            status = now.remote.build_status()[CORP]
             assert why in status["error"]
             assert (status["stale"], status["failures"], status["fetches"]) == (True, 1, 2)
             idp.publish("b")
             await now.fetch()
             assert now.kids() == ["b"]
-            assert now.remote.status()[CORP]["error"] is None
+            assert now.remote.build_status()[CORP]["error"] is None
             assert "/elsewhere" not in idp.asked
 
 
@@ -225,7 +225,7 @@ async def test_an_issuer_that_is_another_now_replaces_nothing_either() -> None:
             await now.fetch()
             await now.fetch()
             assert now.kids() == ["a"]
-            assert "as issuer instead of" in now.remote.status()[CORP]["error"]
+            assert "as issuer instead of" in now.remote.build_status()[CORP]["error"]
 
 
 async def test_a_bad_key_is_left_out_and_the_good_ones_count(caplog: pytest.LogCaptureFixture) -> None:
@@ -305,7 +305,7 @@ async def test_an_entry_without_remote_keys_is_none_of_our_business() -> None:
     async with following(forge.entry()) as now:
         assert now.remote.request_key(CORP, "a") is KeyStatus.ABSENT
         assert await now.remote.wait_for_keys(1) == ()
-        assert now.remote.status() == {}
+        assert now.remote.build_status() == {}
         await now.answered()
 
 
@@ -417,7 +417,7 @@ async def test_status_shows_no_address() -> None:
         async with following(idp.entry(kind="discovery")) as now:
             await now.remote.wait_for_keys(10)
             now.clock.advance(5)
-            assert now.remote.status() == {
+            assert now.remote.build_status() == {
                 "corp": {
                     "keys": 1,
                     "age": 5.0,

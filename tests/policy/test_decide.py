@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
-from msgspec import structs
+from msgspec import Struct, structs
 
 from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import MEANINGS, Code
@@ -406,6 +406,18 @@ def test_the_api_is_open_by_the_rule_of_its_use_and_to_nobody_without_one(use: A
 
 
 # --- totality ---
+
+
+class Leave(Struct):
+    """A request that the core does not know, in a namespace that it does."""
+
+    namespace: NamespaceName
+
+
+def test_a_request_of_an_unknown_kind_is_refused() -> None:
+    decision = decide(ruleset(connect="public"), ANN, Leave(HALL), Facts(), NOW)
+    assert decision.outcome == Deny(Code.RULE_DENIED)
+    assert [reason.text for reason in decision.reasons] == ["the request could not be decided"]
 
 
 def test_a_namespace_that_is_not_declared_is_refused() -> None:

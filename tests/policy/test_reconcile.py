@@ -6,11 +6,19 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.policy.autojoin import Why
+from compartmentd.names import RoomName
+from compartmentd.policy.autojoin import SkipReason, is_auto_joined
 from compartmentd.policy.codes import Code
 from compartmentd.policy.model import Limits, RoomTemplate
 from compartmentd.policy.principal import ANONYMOUS, Principal
-from compartmentd.policy.reconcile import Held, Judgement, judge, judge_dependents, judge_memberships
+from compartmentd.policy.reconcile import (
+    CurrentMembership,
+    Reconciliation,
+    reconcile_dependents,
+    reconcile_memberships,
+    reconcile_session,
+    reconcile_unchanged,
+)
 from compartmentd.policy.ruleset import Ruleset
 from tests.support.policies import HALL, NOW, join, person, ruleset, template
 from tests.support.questions import install, question
@@ -18,12 +26,12 @@ from tests.support.questions import install, question
 ANN = person("ann", scope="read", teams=["red", "blue"], n=7)
 
 
-def held(*rooms: str, by_server: bool = False) -> list[Held]:
-    return [Held(room, by_server=by_server) for room in rooms]
+def held(*rooms: str, by_server: bool = False) -> list[CurrentMembership]:
+    return [CurrentMembership(room, by_server=by_server) for room in rooms]
 
 
-def judged(rules: Ruleset, who: Principal, *rooms: Held, **of_judge: Any) -> Judgement:
-    return judge(rules, HALL, who, rooms, now=NOW, **of_judge)
+def judged(rules: Ruleset, who: Principal, *rooms: CurrentMembership, **of_judge: Any) -> Reconciliation:
+    return reconcile_session(rules, HALL, who, rooms, now=NOW, **of_judge)
 
 
 def rooms_of(pairs: Any) -> list[str]:
@@ -44,6 +52,30 @@ def test_other_sessions_count_where_the_caller_says_so() -> None:
     rules = ruleset(limits=Limits(sessions_per_user=1))
     assert judged(rules, ANN, sessions=1).connect.code is Code.TOO_MANY
     assert judged(rules, ANN).connect.allowed
+
+
+def test_an_unchanged_session_keeps_its_memberships_and_is_only_auto_joined() -> None:
+    """Its rules are not asked again, so what they would say now does not matter."""
+    rules = ruleset(
+        template("closed:{x}", join={"scope": "owner"}),
+        template("team:{t}", {"t": "[a-z]{1,8}"}, auto_join={"t": "teams"}),
+        connect={"scope": "owner"},
+    )
+    kept = [RoomName("closed:a"), RoomName("team:blue")]
+    result = reconcile_unchanged(
+        rules, HALL, ANN, kept, now=NOW, valid_until=NOW + 60, declined=[], occupancy=lambda _room: 0
+    )
+    assert result.connect.allowed
+    assert result.kept == tuple(kept)
+    assert (result.lost, result.skipped) == ((), ())
+    assert rooms_of(result.joined) == ["team:red"]
+    assert result.valid_until == NOW + 60
+    again = reconcile_unchanged(
+        rules, HALL, person("bob", ends_at=NOW + 5, teams=["red"]), [], now=NOW, valid_until=NOW + 60
+    )
+    assert again.valid_until == NOW + 5, "the new membership is decided by the token, too"
+    declined = reconcile_unchanged(rules, HALL, ANN, kept, now=NOW, valid_until=None, declined=["team:red"])
+    assert (declined.joined, declined.valid_until) == ((), None)
 
 
 # --- memberships ---
@@ -67,8 +99,8 @@ def test_limits_and_capacity_evict_nobody() -> None:
 
 def test_a_membership_remembers_who_made_it() -> None:
     rules = ruleset(template("desk", join={"all": ["server", {"scope": "read"}]}))
-    assert judged(rules, ANN, Held("desk", by_server=True)).kept == ("desk",)
-    assert judged(rules, ANN, Held("desk", by_server=False)).kept == ()
+    assert judged(rules, ANN, CurrentMembership("desk", by_server=True)).kept == ("desk",)
+    assert judged(rules, ANN, CurrentMembership("desk", by_server=False)).kept == ()
 
 
 CHAIN = [template("a"), template("b", join={"member_of": "a"}), template("c", join={"rule": "in_b"})]
@@ -86,16 +118,16 @@ def test_what_stands_on_a_lost_membership_is_lost_with_it() -> None:
 
 def test_a_membership_beside_the_lost_one_is_kept_for_its_other_reason() -> None:
     rules = ruleset(template("a"), template("b", join={"any": [{"member_of": "a"}, {"scope": "read"}]}))
-    assert judge_dependents(rules, HALL, ANN, held("b"), now=NOW).kept == ("b",)
-    assert judge_dependents(rules, HALL, person("bob"), held("b"), now=NOW).kept == ()
+    assert reconcile_dependents(rules, HALL, ANN, held("b"), now=NOW).kept == ("b",)
+    assert reconcile_dependents(rules, HALL, person("bob"), held("b"), now=NOW).kept == ()
 
 
 def test_after_a_loss_only_what_stands_on_another_room_is_judged() -> None:
     rules = ruleset(*CHAIN, template("d", join={"scope": "owner"}), rules=CHAIN_RULES)
-    left = judge_dependents(rules, HALL, ANN, held("b", "c", "d"), now=NOW)
+    left = reconcile_dependents(rules, HALL, ANN, held("b", "c", "d"), now=NOW)
     assert left.kept == ("d",)  # it would not hold, but it is not asked here
     assert rooms_of(left.lost) == ["b", "c"]
-    whole = judge_memberships(rules, HALL, ANN, held("a", "b", "c", "d"), now=NOW)
+    whole = reconcile_memberships(rules, HALL, ANN, held("a", "b", "c", "d"), now=NOW)
     assert whole.kept == ("a", "b", "c")
 
 
@@ -328,7 +360,7 @@ def test_auto_join_waits_for_answers() -> None:
     rules = ruleset(template("x", join={"scope": "ask:a"}, auto_join={}))
     judgement = judged(rules, ANN)
     assert judgement.joined == ()
-    assert [(each.room, each.why) for each in judgement.skipped] == [("x", Why.UNDECIDED)]
+    assert [(each.room, each.why) for each in judgement.skipped] == [("x", SkipReason.UNDECIDED)]
     assert judgement.questions == (A,)
     assert rooms_of(judged(rules, ANN, answers={A: True}).joined) == ["x"]
 
@@ -340,7 +372,27 @@ def test_what_depends_on_an_undecided_membership_is_kept_with_it() -> None:
         template("z", join={"member_of": "x"}),
         template("root"),
     )
-    left = judge_dependents(rules, HALL, ANN, held("root", "x", "z"), now=NOW)
+    left = reconcile_dependents(rules, HALL, ANN, held("root", "x", "z"), now=NOW)
     assert (left.kept, left.undecided, left.lost) == (("root", "z"), ("x",), ())
-    left = judge_dependents(rules, HALL, ANN, held("root", "x", "z"), now=NOW, answers={A: False})
+    left = reconcile_dependents(rules, HALL, ANN, held("root", "x", "z"), now=NOW, answers={A: False})
     assert rooms_of(left.lost) == ["x", "z"]
+
+
+@pytest.mark.parametrize(
+    ("form", "room", "named"),
+    [
+        (TEAM, "team:red", True),
+        (TEAM, "team:green", False),
+        (TEAM, "n:7", False),
+        (NUMBER, "n:7", True),
+        (NUMBER, "n:07", False),
+        (template("team:{t}"), "team:red", False),
+        (template("lobby", auto_join={}), "lobby", True),
+        (template("of:{t}", auto_join={"t": "absent"}), "of:", False),
+        (template("n:{n}", auto_join={"n": "n"}), "n:7", False),
+    ],
+)
+def test_leaving_a_room_is_remembered_if_the_claims_name_it(
+    form: RoomTemplate, room: str, named: bool
+) -> None:
+    assert is_auto_joined(form, ANN, RoomName(room)) is named

@@ -17,7 +17,7 @@ from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Connect, Decision, Facts, Join, Publish
 from compartmentd.policy.model import Event
 from compartmentd.policy.principal import ANONYMOUS, Principal, collect_scopes
-from compartmentd.policy.reconcile import Held, judge
+from compartmentd.policy.reconcile import CurrentMembership, reconcile_session
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.storage.files import Disk
 from tests.support.policies import NOW
@@ -59,8 +59,8 @@ class Session:
         self.namespace = NamespaceName(case.get("connect") or case["in"])
         [entry] = self.rules.policy.namespaces[self.namespace].issuers
         self.who = who(config, case["as"], entry)
-        start = [Held(RoomName(room)) for room in case.get("member", ())]
-        self.judgement = judge(self.rules, self.namespace, self.who, start, now=NOW)
+        start = [CurrentMembership(RoomName(room)) for room in case.get("member", ())]
+        self.judgement = reconcile_session(self.rules, self.namespace, self.who, start, now=NOW)
         assert self.judgement.kept == tuple(each.room for each in start)
         self.joined = [room for room, _ in self.judgement.joined]
         self.rooms = {*self.judgement.kept, *self.joined}

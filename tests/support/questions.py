@@ -10,7 +10,7 @@ from compartmentd.policy.decision import Question, Reason, Truth
 from compartmentd.policy.model import Scopes
 from compartmentd.policy.rules import combinators
 from compartmentd.policy.rules.context import CompiledRule, EvaluationContext, Verdict
-from compartmentd.policy.rules.questions import ASKED_IN_VAIN, ask
+from compartmentd.policy.rules.questions import UNANSWERED, build_pendency
 
 PREFIX = "ask:"
 
@@ -29,9 +29,9 @@ class Asking:
     def evaluate(self, context: EvaluationContext) -> Verdict:
         pendency = None
         if self.question not in context.answers:
-            truth, pendency = Truth.UNKNOWN, ask(self.question)
+            truth, pendency = Truth.UNKNOWN, build_pendency(self.question)
         elif (answer := context.answers[self.question]) is None:
-            truth, pendency = Truth.UNKNOWN, ASKED_IN_VAIN
+            truth, pendency = Truth.UNKNOWN, UNANSWERED
         else:
             truth = Truth.TRUE if answer else Truth.FALSE
         return Verdict(truth, Reason(f"ask {self.question.name}", truth, self.rule.span), pendency=pendency)

@@ -147,7 +147,7 @@ class World:
         del code
         return self.wanted
 
-    def decided(self, record: Record) -> str:
+    def write(self, record: Record) -> str:
         """Be the hub's journal; the reference is the record's number."""
         self.records.append(record)
         return self.refs and f"ref{len(self.records)}"

@@ -85,7 +85,7 @@ async def test_a_reload_belongs_to_the_trace_of_the_request_that_asked_for_it(tr
 
     class Administration(FakeAdministration):
         async def reload(self) -> Any:
-            with traced.tracing.reload("request") as tell:
+            with traced.tracing.trace_reload("request") as tell:
                 tell(ok=True, generation=2)
                 return await super().reload()
 

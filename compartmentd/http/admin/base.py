@@ -100,7 +100,7 @@ class AdminHandler(RequestHandler):
         """Refuse whoever may not ask, before the body is looked at."""
         if self.site.tracing.on and not self.open_to_all:
             request = self.request
-            self.span = self.site.tracing.request(request.method or "", request.path, request.headers)
+            self.span = self.site.tracing.begin_request(request.method or "", request.path, request.headers)
         if not self.site.trusted:
             self._check_host()
             if not self.open_to_all:
@@ -185,7 +185,7 @@ class AdminHandler(RequestHandler):
         """
         request, status = self.request, self.get_status()
         if self.span is not None:
-            self.site.tracing.answered(self.span, status)
+            self.site.tracing.end_request(self.span, status)
         level = logging.DEBUG if self.open_to_all and status < 400 else logging.INFO
         if not logger.isEnabledFor(level) or (
             status >= 400 and not admits(f"admin request answered {status}")

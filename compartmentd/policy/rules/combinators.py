@@ -18,7 +18,7 @@ from compartmentd.policy.decision import Reason, Truth
 from compartmentd.policy.model import All, AnyOf, Named, Not, Rule
 from compartmentd.policy.rules.conditions import CONDITIONS
 from compartmentd.policy.rules.context import CompiledRule, EvaluationContext, Verdict, build_unknown_verdict
-from compartmentd.policy.rules.questions import of_all, of_any
+from compartmentd.policy.rules.questions import combine_pendencies_of_all, combine_pendencies_of_any
 from compartmentd.problems import Span
 
 TRUE, FALSE, UNKNOWN = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
@@ -107,7 +107,7 @@ def combine_all(verdicts: Sequence[Verdict], text: str, span: Span) -> Verdict:
         _find_latest(verdict.until for verdict in false)
         if false
         else find_earliest([v.until for v in verdicts]),
-        None if false else of_all(verdict.pendency for verdict in to_blame),
+        None if false else combine_pendencies_of_all(verdict.pendency for verdict in to_blame),
     )
 
 
@@ -224,7 +224,7 @@ class _Any:
             Reason("any", truth, self.rule.span, tuple([verdict.reason for verdict in verdicts])),
             bool(truths) and False not in [verdict.scopes_alone for verdict in verdicts],
             find_earliest([verdict.until for verdict in verdicts]),
-            of_any(verdict.pendency for verdict in verdicts if verdict.truth is UNKNOWN),
+            combine_pendencies_of_any(verdict.pendency for verdict in verdicts if verdict.truth is UNKNOWN),
         )
 
 
@@ -242,7 +242,7 @@ class _Not:
         part = self.part.evaluate(context)
         truth = _NEGATED[part.truth]
         reason = Reason("not", truth, self.rule.span, (part.reason,))
-        pendency = None if part.pendency is None else part.pendency.negated()
+        pendency = None if part.pendency is None else part.pendency.negate()
         return Verdict(truth, reason, until=part.until, pendency=pendency)
 
 

@@ -1,8 +1,8 @@
-"""Questions in rules: a condition that needs an answer from outside is unknown, and says what to ask.
+"""Questions in rules: a condition that needs an answer from outside is unknown, and names its question.
 
-A question is asked only where its answer can matter: `all` of a question and of something false needs none, and
-neither does `any` of a question and of something true. What matters depends on the direction, since `not` turns it
-round, so both are followed: the answers that could make a rule true, and those that could make it false.
+A question is asked only if its answer can matter: `all` of a question and a false condition needs no answer,
+nor does `any` of a question and a true one. Which answers matter depends on the direction, which `not`
+reverses, so both are tracked: the answers that could make a rule true, and those that could make it false.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from compartmentd.policy.decision import Question
 
 
 class Pendency(msgspec.Struct, frozen=True, gc=False):
-    """How a rule that is unknown depends on questions.
+    """How an unknown rule depends on questions.
 
-    `to_hold` are the questions that are not answered yet and could make the rule true, `to_fail` those that could
-    make it false; empty where no answers could. `could_hold` and `could_fail` say the same of all questions, those
-    too that were asked in vain: a rule that could hold is unknown because of an outage, and not for good.
+    `to_hold` are the unanswered questions that could make the rule true, `to_fail` those that could make it false;
+    empty if no answers could. `could_hold` and `could_fail` also take the questions into account that could not be
+    answered: a rule that could hold is unknown only because of an outage.
     """
 
     to_hold: tuple[Question, ...]
@@ -27,24 +27,24 @@ class Pendency(msgspec.Struct, frozen=True, gc=False):
     could_hold: bool
     could_fail: bool
 
-    def negated(self) -> Pendency:
-        """Return the same for `not`."""
+    def negate(self) -> Pendency:
+        """Return the pendency of the negated rule."""
         return Pendency(self.to_fail, self.to_hold, self.could_fail, self.could_hold)
 
 
-def ask(question: Question) -> Pendency:
-    """Return the pendency of a condition whose answer is not there yet."""
+def build_pendency(question: Question) -> Pendency:
+    """Return the pendency of a condition whose question has not been asked yet."""
     return Pendency((question,), (question,), could_hold=True, could_fail=True)
 
 
-ASKED_IN_VAIN = Pendency((), (), could_hold=True, could_fail=True)
-"""The pendency of a condition whose question could not be answered: the hook fails, the time is over."""
+UNANSWERED = Pendency((), (), could_hold=True, could_fail=True)
+"""The pendency of a condition whose question could not be answered: the hook failed or timed out."""
 
 
-def of_all(undecided: Iterable[Pendency | None]) -> Pendency | None:
-    """Return the pendency of an `all`, given those of its parts that are unknown; no part is false.
+def combine_pendencies_of_all(undecided: Iterable[Pendency | None]) -> Pendency | None:
+    """Return the pendency of an `all` without false parts, given the pendencies of its unknown parts.
 
-    All of them have to become true for the whole to be true, one of them false for it to be false.
+    The whole becomes true if all of them become true, and false if one of them becomes false.
     """
     parts = list(undecided)
     known = [part for part in parts if part is not None]
@@ -60,10 +60,10 @@ def of_all(undecided: Iterable[Pendency | None]) -> Pendency | None:
     )
 
 
-def of_any(undecided: Iterable[Pendency | None]) -> Pendency | None:
-    """Return the pendency of an `any`, given those of its parts that are unknown; no part is true."""
-    negated = of_all(None if part is None else part.negated() for part in undecided)
-    return None if negated is None else negated.negated()
+def combine_pendencies_of_any(undecided: Iterable[Pendency | None]) -> Pendency | None:
+    """Return the pendency of an `any` without true parts, given the pendencies of its unknown parts."""
+    negated = combine_pendencies_of_all(None if part is None else part.negate() for part in undecided)
+    return None if negated is None else negated.negate()
 
 
 def _union(groups: Iterable[tuple[Question, ...]]) -> tuple[Question, ...]:

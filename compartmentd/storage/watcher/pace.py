@@ -17,7 +17,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     longest: float = 1.0
     poll: float = 3.0
 
-    def next_look(self, looked: float, first_hint: float | None, last_hint: float) -> float:
+    def compute_next(self, looked: float, first_hint: float | None, last_hint: float) -> float:
         """Return the time of the next check, given that of the last one and of the first and last hint since."""
         if first_hint is None:
             return looked + self.poll

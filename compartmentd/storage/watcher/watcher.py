@@ -137,7 +137,7 @@ class Watcher:
         """Sleep until the next check is due; return whether to continue."""
         with self._signal:
             while not self._stopping and not self._news:
-                due = self._pace.next_look(self._looked, self._first_hint, self._last_hint)
+                due = self._pace.compute_next(self._looked, self._first_hint, self._last_hint)
                 left = due - time.monotonic()
                 if left <= 0:
                     break

@@ -650,7 +650,7 @@ async def test_the_loop_is_not_held_while_files_are_hashed(tmp_path: Path) -> No
     ],
 )
 def test_when_to_look(first: float | None, last: float, due: float) -> None:
-    assert Pace().next_look(10.0, first, last) == pytest.approx(due)
+    assert Pace().compute_next(10.0, first, last) == pytest.approx(due)
 
 
 def test_what_a_path_holds(tmp_path: Path) -> None:
