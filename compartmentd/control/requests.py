@@ -1,4 +1,4 @@
-"""What administrators ask and are told: the values between the admin resources and the control plane."""
+"""The requests of administrators and their answers: values between the admin resources and the control plane."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Subscriber: TypeAlias = Callable[[Record], None]
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Why a bearer token gives no access.
+    """The reason why a bearer token gives no access.
 
-    `known` tells a good token without the rights (403) from a bad one (401). `message` names what must
-    change, and nothing of the token.
+    `known` is set for a good token without the rights (403), and not for a bad one (401). `message` says what must
+    change, and shows nothing of the token.
     """
 
     message: str
@@ -25,10 +25,10 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class RevokeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose tokens shall no longer count: of an issuer, named as entry or by its `iss`, exactly one of the three.
+    """The tokens to revoke: those of an issuer (its entry or `iss`) with the one of three values that is given.
 
-    `before` is the latest time of issue that is meant, in milliseconds since the epoch, by default now. A number
-    that would lie before 1974 is taken for seconds, as in the `iat` of a token.
+    `before` is the latest time of issue that is revoked, in milliseconds since the epoch, by default now. A number
+    that would lie before 1974 is read as seconds, like the `iat` of a token.
     """
 
     issuer: str

@@ -1,4 +1,4 @@
-"""The listeners of a configuration: bound, named, and with the options that the server gets for them."""
+"""Binds the listeners of a configuration, and derives their names and the options of the server."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Listeners:
         """Bind all addresses of a configuration.
 
         Raises:
-            UsageError: an address or the admin socket cannot be had.
+            UsageError: an address or the admin socket cannot be bound.
         """
         return cls(bind_all(settings.listen, passed), bind_admin(settings, passed, environ), passed)
 
     def find_tcp_url(self, sockets: Iterable[socket.socket], scheme: str) -> str | None:
         """Return the URL of the first of these sockets that a browser can reach."""
-        return next((url_of(sock, scheme) for sock in sockets if sock.family != socket.AF_UNIX), None)
+        return next((format_url(sock, scheme) for sock in sockets if sock.family != socket.AF_UNIX), None)
 
     def list_page_origins(self, scheme: str) -> tuple[str, ...]:
         """Return the origins of all pages that these listeners serve."""
-        return tuple(page_origins((*self.public, *self.admin), scheme))
+        return tuple(iter_page_origins((*self.public, *self.admin), scheme))
 
     def unlink_public(self) -> None:
         """Remove the files of the public unix sockets, so that nobody comes to a daemon that ends."""
@@ -62,10 +62,10 @@ class Listeners:
 
 
 def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, str]) -> list[socket.socket]:
-    """Bind the admin listeners: the unix sockets of `server.admin`, or the one that there always is, and the rest.
+    """Bind the admin listeners: those of `server.admin`, and the default unix socket where it names none.
 
     Raises:
-        UsageError: an address or the socket cannot be had.
+        UsageError: an address or the socket cannot be bound.
     """
     declared = [bind_unix(address.path) for address in settings.admin if isinstance(address, UnixAddress)]
     others = [address for address in settings.admin if not isinstance(address, UnixAddress)]
@@ -73,7 +73,7 @@ def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, s
 
 
 def _bind_default(environ: Mapping[str, str]) -> socket.socket:
-    """Bind the admin socket that a user's daemons have where they declare none: room for one of them."""
+    """Bind the admin socket of a user's daemon that declares none; there is one such socket for each user."""
     path = admin_socket_path((), environ, os.getuid(), find_temporary_directory())
     prepare_private(path, os.getuid())
     other = Path(path).with_name("second.sock")
@@ -82,35 +82,39 @@ def _bind_default(environ: Mapping[str, str]) -> socket.socket:
 
 
 def bind_all(addresses: Iterable[ListenAddress], passed: Passed) -> list[socket.socket]:
-    """Bind addresses; raises UsageError where one cannot be had."""
+    """Bind addresses.
+
+    Raises:
+        UsageError: one cannot be bound.
+    """
     return [sock for address in addresses for sock in bind(address, passed)]
 
 
-def url_of(sock: socket.socket, scheme: str) -> str:
-    """Return where a listener is reached, as a browser or an operator writes it."""
+def format_url(sock: socket.socket, scheme: str) -> str:
+    """Return the URL of a listener, as a browser or an operator writes it."""
     if sock.family == socket.AF_UNIX:
         return f"unix:{sock.getsockname()}"
     host, port = sock.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def page_origins(sockets: Iterable[socket.socket], scheme: str) -> Iterator[str]:
-    """Yield the origins of pages that these listeners serve, under the names that browsers on this machine use."""
+def iter_page_origins(sockets: Iterable[socket.socket], scheme: str) -> Iterator[str]:
+    """Yield the origins of pages that these listeners serve, by each name that a browser here may use."""
     for sock in sockets:
         if sock.family != socket.AF_UNIX:
-            yield url_of(sock, scheme)
+            yield format_url(sock, scheme)
             yield f"{scheme}://localhost:{sock.getsockname()[1]}"
 
 
 _TOKEN_HEADERS = ("authorization", "cookie")
-"""Header fields that may hold a token, whatever `token_from` says when the connection begins: a reload may change
-it, and a later CONNECT looks again."""
+"""Header fields that may hold a token. All are kept whatever `token_from` says: a reload may change it, and a later
+CONNECT reads them again."""
 
 
-def server_options(configuration: Configuration, own_origins: tuple[str, ...] = ()) -> ServerOptions:
-    """Return what the Socket.IO server is told by a configuration.
+def build_server_options(configuration: Configuration, own_origins: tuple[str, ...] = ()) -> ServerOptions:
+    """Return the options of the Socket.IO server for a configuration.
 
-    `own_origins` are allowed besides: in development the playground comes from the admin listener. They hold
+    `own_origins` are allowed in addition: in development the playground comes from the admin listener. They include
     the public listener's own origin, which is the default where the configuration names none.
     """
     server = configuration.server

@@ -27,7 +27,7 @@ from compartmentd.control.revocation import Logouts, Revoker
 from compartmentd.control.status import DaemonStatus, Readiness
 from compartmentd.control.watch_scope import FileFollower
 from compartmentd.daemon.drain import drain
-from compartmentd.daemon.listeners import Listeners, server_options, url_of
+from compartmentd.daemon.listeners import Listeners, build_server_options, format_url
 from compartmentd.daemon.start import Options, Start, read_start
 from compartmentd.daemon.stop import Stop
 from compartmentd.daemon.subscribers import (
@@ -43,7 +43,7 @@ from compartmentd.daemon.ticker import Ticker
 from compartmentd.daemon.watchdog import Heartbeat, SelfCheck
 from compartmentd.http.admin import AdminServer
 from compartmentd.http.admin.development import DaemonDevelopment
-from compartmentd.http.logout import backchannel
+from compartmentd.http.logout import make_backchannel_route
 from compartmentd.http.metrics import Metrics, Sources
 from compartmentd.net.bind import take_passed_sockets
 from compartmentd.sessions.hub import Hub
@@ -147,7 +147,7 @@ class Daemon:
         self._revoker = Revoker(self._hub, start.state)
         logouts = Logouts(self._hub, self._revoker, start.remote)
         self._server = SocketServer(
-            self._hub, server_options(first.configuration), handlers=[backchannel(logouts)]
+            self._hub, build_server_options(first.configuration), handlers=[make_backchannel_route(logouts)]
         )
         self._readiness = Readiness()
         self._status = DaemonStatus(
@@ -255,8 +255,8 @@ class Daemon:
             logging.INFO,
             "ready",
             f"compartmentd {__version__} is ready",
-            listen=[url_of(sock, self._scheme) for sock in listeners.public],
-            admin=[url_of(sock, self._scheme) for sock in listeners.admin],
+            listen=[format_url(sock, self._scheme) for sock in listeners.public],
+            admin=[format_url(sock, self._scheme) for sock in listeners.admin],
         )
         page = listeners.find_tcp_url(listeners.admin, self._scheme)
         if self._start.options.development and page is not None:

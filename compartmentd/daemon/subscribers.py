@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compartmentd.control.generation import Generation, Subscriber
 from compartmentd.control.status import DaemonStatus
-from compartmentd.daemon.listeners import server_options
+from compartmentd.daemon.listeners import build_server_options
 from compartmentd.daemon.systemd import Notifier
 from compartmentd.http.admin import AdminServer
 from compartmentd.keys.remote import RemoteKeys
@@ -45,7 +45,7 @@ class ServerSettings(Subscriber):
 
     def adopt(self, generation: Generation) -> None:
         """Use the options for new connections and requests."""
-        self._server.configure(server_options(generation.configuration, self._page_origins))
+        self._server.configure(build_server_options(generation.configuration, self._page_origins))
 
 
 class ListenerCertificate(Subscriber):

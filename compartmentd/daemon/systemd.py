@@ -1,6 +1,6 @@
-"""What the daemon tells the service manager that started it: the datagrams of sd_notify(3).
+"""Reports the state of the daemon to the service manager that started it, by the datagrams of sd_notify(3).
 
-Without a manager (`$NOTIFY_SOCKET` is not set) every call does nothing, so nobody has to ask.
+Without a manager (`$NOTIFY_SOCKET` is not set) every call does nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from enum import Enum
 
 from compartmentd.telemetry.logs import log
 
-PATIENCE = 1.0
-"""Seconds that a change of state may wait for room in the manager's queue: lost, it would never be told again.
-What is repeated anyhow (status, watchdog) does not wait at all."""
+SEND_TIMEOUT = 1.0
+"""Seconds that a change of state may wait for room in the manager's queue, since it is sent only once. Status and
+watchdog are sent again anyway, and do not wait."""
 
 _LONGEST_STATUS = 1000
 """Characters; the manager shows one line of it."""
@@ -30,15 +30,14 @@ class _Phase(Enum):
 
 
 class Notifier:
-    """Tells the service manager how the daemon does.
+    """Sends the state of the daemon to the service manager.
 
-    `watchdog` is the number of seconds within which the manager must hear `alive`, or `None` where it does not
-    wait for that.
+    `watchdog` is the number of seconds within which the manager must hear `alive`; `None` if it need not.
     """
 
     def __init__(self, address: str | None, watchdog: float | None = None) -> None:
         self.watchdog = watchdog
-        self._socket = None if address is None else _towards(address)
+        self._socket = None if address is None else _connect(address)
         self._phase = _Phase.STARTING
         self._status = ""
         self._failing = False
@@ -48,7 +47,7 @@ class Notifier:
     def of(cls, environ: MutableMapping[str, str], pid: int) -> Notifier:
         """Return the notifier that the environment asks for (sd_notify(3), sd_watchdog_enabled(3)).
 
-        The variables are removed, so that no child speaks to the manager in our name.
+        The variables are removed, so that no child process speaks to the manager in our name.
         """
         address = environ.pop("NOTIFY_SOCKET", "")
         interval = environ.pop("WATCHDOG_USEC", "")
@@ -57,13 +56,17 @@ class Notifier:
         # systemd also has vsock addresses, for virtual machines as a whole; a service is given none.
         known = address[:1] in {"/", "@"}
         if address and not known:
-            log(logging.WARNING, "notify_failed", "NOTIFY_SOCKET is of no kind that is known here")
+            log(
+                logging.WARNING,
+                "notify_failed",
+                "NOTIFY_SOCKET is neither a path nor an abstract address, so the service manager is told nothing",
+            )
         return cls(address if known else None, int(interval) / _MICROSECONDS if watched else None)
 
     def ready(self, status: str) -> None:
-        """Say that clients are served from now on; before it the manager holds back whatever waits for us."""
+        """Say that clients are served from now on; until then the manager holds back units that wait for us."""
         self._phase = _Phase.READY
-        self._say("READY=1", self._status_line(status), patience=PATIENCE)
+        self._say("READY=1", self._status_line(status), timeout=SEND_TIMEOUT)
 
     def begin_reload(self) -> None:
         """Say that a reload has begun, unless the daemon is not ready yet, or is stopping."""
@@ -71,7 +74,7 @@ class Notifier:
             # The manager takes only what is newer than its own request for a reload, hence the time.
             now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
             self._reloading = True
-            self._say("RELOADING=1", f"MONOTONIC_USEC={now}", patience=PATIENCE)
+            self._say("RELOADING=1", f"MONOTONIC_USEC={now}", timeout=SEND_TIMEOUT)
 
     def end_reload(self, status: str) -> None:
         """Say that the reload has ended, if it was said that it began; a stopping daemon says nothing.
@@ -79,20 +82,20 @@ class Notifier:
         The end of a reload reads as `READY=1`, which would be wrong at any other time.
         """
         if self._reloading and self._phase is _Phase.READY:
-            self._say("READY=1", self._status_line(status), patience=PATIENCE)
+            self._say("READY=1", self._status_line(status), timeout=SEND_TIMEOUT)
         self._reloading = False
 
     def stopping(self, status: str, longest: float) -> None:
         """Say that the daemon is about to end, which may take `longest` seconds from now."""
         self._phase = _Phase.STOPPING
-        self._say("STOPPING=1", self._status_line(status), _extension(longest), patience=PATIENCE)
+        self._say("STOPPING=1", self._status_line(status), _extension(longest), timeout=SEND_TIMEOUT)
 
     def extend(self, longest: float) -> None:
-        """Ask for so many seconds from now before the manager takes starting or stopping for hung."""
-        self._say(_extension(longest), patience=PATIENCE)
+        """Ask the manager to wait so many seconds from now before it takes a start or a stop for hung."""
+        self._say(_extension(longest), timeout=SEND_TIMEOUT)
 
     def alive(self) -> None:
-        """Say that all is well; without this for `watchdog` seconds the manager ends the process."""
+        """Say that all is well; if that is missing for `watchdog` seconds, the manager ends the process."""
         if self.watchdog is not None:
             self._say("WATCHDOG=1")
 
@@ -109,19 +112,19 @@ class Notifier:
             self._socket = None
 
     def _status_line(self, status: str) -> str:
-        # One datagram holds one assignment a line: a status of several lines would make assignments of its own.
+        # A datagram holds one assignment on each line: a status of several lines would make more assignments.
         self._status = "STATUS=" + " ".join(status.split())[:_LONGEST_STATUS]
         return self._status
 
-    def _say(self, *lines: str, patience: float = 0.0) -> None:
+    def _say(self, *lines: str, timeout: float = 0.0) -> None:
         if self._socket is None:
             return
-        self._socket.settimeout(patience)
+        self._socket.settimeout(timeout)
         try:
             self._socket.send("\n".join(lines).encode("utf-8", "replace"))
             self._failing = False
         except OSError as error:
-            # The daemon serves on: whoever watches it notices the silence.
+            # The daemon goes on serving: a manager that watches it notices the silence.
             if not self._failing:
                 log(logging.WARNING, "notify_failed", f"the service manager was not told: {error}")
             self._failing = True
@@ -131,7 +134,7 @@ def _extension(seconds: float) -> str:
     return f"EXTEND_TIMEOUT_USEC={int(seconds * _MICROSECONDS)}"
 
 
-def _towards(address: str) -> socket.socket | None:
+def _connect(address: str) -> socket.socket | None:
     """Return a socket connected to the manager's; `@` stands for the zero byte of an abstract address."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:

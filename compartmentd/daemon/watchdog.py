@@ -1,6 +1,6 @@
-"""The sign of life that the service manager waits for, given by the loop itself after a look at itself.
+"""The sign of life that the service manager waits for, sent after a self-check.
 
-It is given from the loop and never from a thread: a thread goes on beating while the loop hangs.
+It is sent from the event loop and never from a thread: a thread would go on beating while the loop hangs.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry.logs import log
 
 LONGEST_PAUSE = 10.0
-"""Seconds between two beats where no watchdog wants them sooner; the status is as fresh as that."""
+"""Seconds between two beats where no watchdog needs them sooner; the status is at most so old."""
 
 LATE = 5.0
-"""Seconds without a tick after which something is wrong: sessions would outlive their tokens unnoticed."""
+"""Seconds without a tick after which the check fails: sessions would outlive their tokens unnoticed."""
 
 _UNDECLARED = NamespaceName("")
 """The name of a namespace that no configuration can declare."""
 
 
 class Heartbeat:
-    """Beats while `wrong` finds nothing; `status` is what the manager shows of the daemon."""
+    """Beats while `find_fault` finds nothing; `status` returns the line that the manager shows of the daemon."""
 
     def __init__(
-        self, notifier: Notifier, status: Callable[[], str], wrong: Callable[[], str | None]
+        self, notifier: Notifier, status: Callable[[], str], find_fault: Callable[[], str | None]
     ) -> None:
         self._notifier = notifier
         self._status = status
-        self._wrong = wrong
+        self._find_fault = find_fault
 
     @property
     def pause(self) -> float:
@@ -48,12 +48,12 @@ class Heartbeat:
         return LONGEST_PAUSE if watchdog is None else min(watchdog / 3, LONGEST_PAUSE)
 
     def beat(self) -> None:
-        """Look once; say that all is well, or keep silent and log why."""
-        wrong = self._wrong()
-        if wrong is None:
+        """Check once; say that all is well, or keep silent and log the fault."""
+        fault = self._find_fault()
+        if fault is None:
             self._notifier.alive()
         else:
-            log(logging.CRITICAL, "self_check_failed", f"the self-check failed: {wrong}")
+            log(logging.CRITICAL, "self_check_failed", f"the self-check failed: {fault}")
         self._notifier.tell(self._status())
 
     async def run(self) -> None:
@@ -64,7 +64,7 @@ class Heartbeat:
 
 
 class SelfCheck:
-    """Looks at what must never be wrong: time goes on for the sessions, and the rules refuse."""
+    """Checks what must always hold: time goes on for the sessions, and the rules refuse what is not declared."""
 
     def __init__(self, hub: Hub, ticker: Ticker) -> None:
         self._hub = hub
@@ -72,13 +72,16 @@ class SelfCheck:
 
     def find_fault(self) -> str | None:
         """Return what is wrong now, if anything."""
-        return look(self._ticker.age, self._hub.snapshot.rules, time.time())
+        return find_fault(self._ticker.age, self._hub.snapshot.rules, time.time())
 
 
-def look(since_tick: float, rules: Ruleset, now: float) -> str | None:
+def find_fault(since_tick: float, rules: Ruleset, now: float) -> str | None:
     """Return what is wrong, if anything.
 
-    `since_tick` is how many seconds ago the sessions were last looked at for what time brings; `now` is wall time.
+    Args:
+        since_tick: seconds since time last passed for the sessions.
+        rules: the rules in force.
+        now: wall time in seconds.
     """
     if since_tick > LATE:
         return "time stands still for the sessions"
@@ -88,7 +91,7 @@ def look(since_tick: float, rules: Ruleset, now: float) -> str | None:
 
 
 def refuses(rules: Ruleset, now: float) -> bool:
-    """Tell whether the rules in force still refuse what is not declared, by a decision and not by a failure."""
+    """Return whether the rules in force still refuse what is not declared, by a decision and not by a failure."""
     decision = decide(rules, ANONYMOUS, Connect(_UNDECLARED), Facts(), now)
-    # What fails while deciding is refused with the same code, but then nothing is known to be false.
+    # An error while deciding is refused with the same code, but then nothing is known to be false.
     return decision.code is Code.RULE_DENIED and any(r.truth is Truth.FALSE for r in decision.reasons)

@@ -1,7 +1,7 @@
 """`/backchannel-logout`: where identity providers report logouts (OpenID Connect Back-Channel Logout 1.0, 2.5-2.8).
 
-Open to everyone, since the logout token is the proof. So a stranger learns nothing here: whatever is wrong with a
-request, the answer is the same, and it is the same whether the user was here or not.
+It is open to everyone, since the logout token is the proof. A stranger learns nothing from it: every refused
+request gets the same answer, and an accepted one gets the same whether the user had a session or not.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ BODY_BYTES = 8 * 1024
 """The longest body; real ones stay under 2 KiB."""
 
 FIELDS = 20
-"""Form fields at most; the specification has one, and wants others to be ignored."""
+"""Form fields at most; the specification has one, and says to ignore others."""
 
 FAILURES, BURST = 20.0, 100.0
-"""Refused requests per second, and at once, after which an address is answered unheard: a signature costs some
-130 µs of CPU to check, so that strangers get 3 ms of it in a second. What counts costs nothing, however much."""
+"""Refused requests per second, and at once, after which the tokens of an address are not looked at: to check a
+signature costs some 130 µs of CPU, so that strangers get 3 ms of it in a second. Accepted requests do not count."""
 
 ADDRESSES = 1000
-"""Addresses that are remembered for their failures: the latest."""
+"""Addresses that are remembered for their refused requests: the latest."""
 
 _REFUSED = b'{"error":"invalid_request","error_description":"the logout request is not accepted"}'
 _TOO_MANY = b'{"error":"temporarily_unavailable","error_description":"too many refused requests"}'
@@ -46,7 +46,7 @@ class LogoutReceiver(Protocol):
         """Whether logouts are taken at all; otherwise the path does not exist."""
 
     async def logout(self, token: str) -> bool:
-        """Carry a logout out; tell whether it counted and is done."""
+        """Carry out a logout; return whether it was accepted and is done."""
 
 
 class Failures:
@@ -57,7 +57,7 @@ class Failures:
         self._buckets = KeyedBuckets(FAILURES, BURST, ADDRESSES)
 
     def too_many(self, address: str) -> bool:
-        """Tell whether requests of this address are to be refused unheard."""
+        """Return whether the tokens of this address are not looked at for now."""
         return not self._buckets.holds(find_network(address), self._now())
 
     def count(self, address: str) -> None:
@@ -67,10 +67,10 @@ class Failures:
 
 @stream_request_body
 class BackchannelLogout(QuietHandler):
-    """Takes the POST of a form with one `logout_token`: 200 once everything it ended has ended, else 400."""
+    """Takes the POST of a form with one `logout_token`: 200 once the sessions of the token have ended, else 400."""
 
     def initialize(self, receiver: LogoutReceiver, failures: Failures) -> None:
-        """Take what the server's rule gives every handler."""
+        """Take the arguments of the route."""
         self._receiver = receiver
         self._failures = failures
         self._body = bytearray()
@@ -80,7 +80,7 @@ class BackchannelLogout(QuietHandler):
         return find_client_address(cast(HTTP1Connection, self.request.connection).context)
 
     def prepare(self) -> None:
-        """Refuse by the head what can be."""
+        """Refuse by the head of the request, where that suffices."""
         self.set_header("Cache-Control", "no-store")
         self.set_header("Connection", "close")  # which it is after a refusal by the head; none comes often
         if not self._receiver.wanted:
@@ -103,7 +103,7 @@ class BackchannelLogout(QuietHandler):
         """Take the logout."""
         if self._finished:
             return
-        # Here and not by the head: an answer before the body's end would cost the connection.
+        # Here and not by the head: an answer before the end of the body would cost the connection.
         if self._failures.too_many(self._address):
             self.set_header("Retry-After", "1")
             self._answer(429, _TOO_MANY)
@@ -127,7 +127,7 @@ class BackchannelLogout(QuietHandler):
         return tokens[0] if len(tokens) == 1 else None
 
     def _content_length(self) -> int:
-        """Return the announced length; Tornado refuses what is none."""
+        """Return the announced length; Tornado refuses any that is not a number."""
         text = self.request.headers.get("Content-Length", "0")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
@@ -142,6 +142,8 @@ class BackchannelLogout(QuietHandler):
         self.finish(body)
 
 
-def backchannel(receiver: LogoutReceiver) -> tuple[str, type[BackchannelLogout], dict[str, object]]:
-    """Return the rule for Tornado that serves a receiver at the path, exactly."""
+def make_backchannel_route(
+    receiver: LogoutReceiver,
+) -> tuple[str, type[BackchannelLogout], dict[str, object]]:
+    """Return the route for Tornado that serves a receiver, at exactly this path."""
     return (PATH, BackchannelLogout, {"receiver": receiver, "failures": Failures()})

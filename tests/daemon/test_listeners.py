@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from compartmentd.configuration.settings import Configuration
-from compartmentd.daemon.listeners import server_options
+from compartmentd.daemon.listeners import build_server_options
 from compartmentd.transport.options import ServerOptions
 from tests.support.filled import filled, unfilled_fields
 
@@ -21,5 +21,5 @@ def test_every_option_is_set_by_the_configuration() -> None:
     limits = msgspec.structs.replace(namespace.limits, message_size=2_000_000)
     namespaces = {namespace.name: msgspec.structs.replace(namespace, limits=limits)}
     policy = msgspec.structs.replace(configuration.policy, namespaces=namespaces)
-    options = server_options(msgspec.structs.replace(configuration, server=server, policy=policy))
+    options = build_server_options(msgspec.structs.replace(configuration, server=server, policy=policy))
     assert set(unfilled_fields(options)) == WITHOUT_KEY

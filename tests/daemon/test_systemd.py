@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from compartmentd.daemon.systemd import Notifier
-from compartmentd.daemon.watchdog import Heartbeat, look, refuses
+from compartmentd.daemon.watchdog import Heartbeat, find_fault, refuses
 from tests.support.manager import Manager
 from tests.support.policies import NOW, ruleset
 
@@ -207,5 +207,5 @@ def test_the_canary_is_a_decision_and_not_a_failure_to_decide() -> None:
     ],
 )
 def test_the_self_check_finds_what_is_wrong(since_tick: float, rules: Any, expected: str | None) -> None:
-    found = look(since_tick, rules, NOW)
+    found = find_fault(since_tick, rules, NOW)
     assert found is None if expected is None else expected in (found or "")

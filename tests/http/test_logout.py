@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from compartmentd.http.logout import ADDRESSES, BODY_BYTES, BURST, FAILURES, Failures, backchannel
+from compartmentd.http.logout import ADDRESSES, BODY_BYTES, BURST, FAILURES, Failures, make_backchannel_route
 from tests.conformance.echo import Echo
 from tests.support.clock import FakeClock
 from tests.support.wire import Reply, head, read_reply, request, serving
@@ -35,7 +35,7 @@ class Receiver:
 
 @asynccontextmanager
 async def listening(receiver: Receiver) -> AsyncIterator[int]:
-    async with serving(Echo(), handlers=[backchannel(receiver)]) as served:
+    async with serving(Echo(), handlers=[make_backchannel_route(receiver)]) as served:
         yield served.port
 
 

@@ -1,4 +1,4 @@
-"""Who may ask the admin listeners what: hosts, origins and bearer tokens, as pure functions of headers."""
+"""Access to the admin listeners: hosts, origins and bearer tokens, as pure functions of header fields."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from urllib.parse import urlsplit
 _HOST = re.compile(r"(?P<name>\[[^\[\]]*\]|[^:\[\]]*)(?::[0-9]*)?")
 
 
-def host_name(host: str) -> str | None:
+def read_host_name(host: str) -> str | None:
     """Return the lower-cased name in a Host header, without port and brackets; `None` if it has none."""
     found = _HOST.fullmatch(host)
     return found["name"].strip("[]").lower() if found else None
 
 
 def is_own_host(host: str, admin_hosts: Collection[str]) -> bool:
-    """Tell whether the Host header names us: an IP literal, `localhost`, or one of `server.admin_hosts`.
+    """Return whether the Host header names this server: an IP literal, `localhost`, or one of `server.admin_hosts`.
 
-    An attacker's page, whose name was made to resolve to our address (DNS rebinding), names itself here: to
-    its browser we are of its own origin, so no other check would see it.
+    The page of an attacker whose name was made to resolve to our address (DNS rebinding) has that name here. Its
+    browser takes us for the page's own origin, so no other check would notice it.
     """
-    name = host_name(host)
+    name = read_host_name(host)
     if name is None:
         return False
     return name == "localhost" or name in {other.lower() for other in admin_hosts} or _is_ip(name)
 
 
 def is_own_origin(origin: str, host: str) -> bool:
-    """Tell whether the Origin header names the host that was asked; its scheme may differ behind a proxy."""
+    """Return whether the Origin header names the host of the request; its scheme may differ behind a proxy."""
     try:
         parts = urlsplit(origin)
     except ValueError:
@@ -37,7 +37,7 @@ def is_own_origin(origin: str, host: str) -> bool:
     return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
 
 
-def bearer_token(authorization: str) -> str | None:
+def read_bearer_token(authorization: str) -> str | None:
     """Return the token of an Authorization header (RFC 6750, 2.1), or `None` for any other scheme or form."""
     scheme, _, token = authorization.partition(" ")
     token = token.strip(" ")

@@ -1,4 +1,4 @@
-"""What all handlers of the admin listeners have in common: access, bodies, errors, headers and the log."""
+"""The base of all handlers of the admin listeners: access, bodies, errors, header fields and the log."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 import msgspec
 from tornado.web import HTTPError, RequestHandler
 
-from compartmentd.http.admin.access import bearer_token, is_own_host, is_own_origin
+from compartmentd.http.admin.access import is_own_host, is_own_origin, read_bearer_token
 from compartmentd.http.admin.interface import Administration, Development, MetricsSource
 from compartmentd.http.admin.subscribers import Audience
 from compartmentd.telemetry.logs import admits, log, logger
 from compartmentd.telemetry.tracing import Tracing
 
 _LONGEST = 200
-"""Characters that are written of a path, which is whatever was asked for."""
+"""Characters of a requested path that are logged; a client may send any path."""
 
 BODY_LIMIT = 64 * 1024
-"""Bytes of a request's body; no request has more to say."""
+"""Bytes of a request's body; no request needs more."""
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -43,7 +43,7 @@ _FAILED = ("failed", "this went wrong inside compartmentd; its log says more")
 
 
 class Refusal(HTTPError):
-    """A request that is answered by an error; `code` is stable, `message` is for the person who asked.
+    """An error that answers a request; `code` is stable, `message` is for a person.
 
     `challenge` is the WWW-Authenticate header of a 401 (RFC 6750, 3).
     """
@@ -57,9 +57,9 @@ class Refusal(HTTPError):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the handlers of a listener share.
+    """The objects that the handlers of a listener share.
 
-    `trusted` is set for unix listeners: who may open the socket is an administrator, and no browser can.
+    `trusted` is set for unix listeners: anyone who may open the socket is an administrator, and no browser can.
     `files` are the pages, by name.
     """
 
@@ -73,31 +73,31 @@ class Site:
 
 
 class AdminHandler(RequestHandler):
-    """A resource of the admin listeners. By default only administrators may ask for it."""
+    """A resource of the admin listeners. By default it is for administrators alone."""
 
     open_to_all = False
     socket_only = False
 
     def initialize(self, site: Site) -> None:
-        """Take what `make_application` hands to every handler."""
+        """Take the arguments of the route."""
         self.site = site
         self.span: Any = None
 
     @property
     def development(self) -> Development:
-        """What `serve --dev` adds; without it these resources do not exist."""
+        """The resources that `serve --dev` adds; without it they do not exist."""
         if self.site.development is None:
             raise Refusal(404, "not_found", "there is no such page without `serve --dev`")
         return self.site.development
 
     def set_default_headers(self) -> None:
-        """Forbid everything that a browser might do with an answer; pages allow themselves what they need."""
+        """Forbid everything that a browser might do with an answer; each page allows what it needs."""
         self.clear_header("Server")
         for name, value in HEADERS.items():
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        """Refuse whoever may not ask, before the body is looked at."""
+        """Refuse a request without access, before the body is looked at."""
         if self.site.tracing.on and not self.open_to_all:
             request = self.request
             self.span = self.site.tracing.begin_request(request.method or "", request.path, request.headers)
@@ -118,7 +118,7 @@ class AdminHandler(RequestHandler):
             raise Refusal(
                 401, "token_missing", "a token is needed: `compartmentd admin-token` prints one", "Bearer"
             )
-        token = bearer_token(header)
+        token = read_bearer_token(header)
         if token is None:
             raise Refusal(
                 401, "token_invalid", "the Authorization header must be `Bearer` and one token", "Bearer"
@@ -133,7 +133,7 @@ class AdminHandler(RequestHandler):
         """Return the request's JSON object; an absent body is an empty one."""
         if not self.request.body:
             return {}
-        # No page of another origin can send this type without asking first, which is always refused.
+        # A page of another origin must ask first to send this type (CORS preflight), and is always refused.
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise Refusal(415, "unsupported_type", "the body must be of type application/json")
@@ -143,7 +143,7 @@ class AdminHandler(RequestHandler):
             raise Refusal(400, "invalid_body", "the body must be a JSON object") from None
 
     def no_body(self) -> None:
-        """Refuse a request that says more than it may, instead of not listening."""
+        """Refuse a request that has a body, instead of ignoring it."""
         if self.json_body():
             raise Refusal(400, "invalid_body", "this request takes no body")
 
@@ -154,7 +154,7 @@ class AdminHandler(RequestHandler):
         self.finish(msgspec.json.encode(record))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer an error as JSON, without anything of the exception that was not meant for the person."""
+        """Answer an error as JSON; of an exception only the message that is meant for a person is shown."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, Refusal):
             code, message = error.code, error.message
@@ -172,16 +172,16 @@ class AdminHandler(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Log what we did wrong, without the query; what the client did wrong is in the access log."""
+        """Log our own failures, without the query; errors of the client are in the access log."""
         del typ, tb
         if value is not None and not isinstance(value, HTTPError):
             what = f"{self.request.method} {self.request.path[:_LONGEST]} failed"
             log(logging.ERROR, "admin_request_failed", what, exc=value)
 
     def log_access(self) -> None:
-        """Write the line of a request that was answered, without the query, which may say more than a log should.
+        """Log an answered request, without the query, which may hold secrets.
 
-        What everyone may ask for is asked all the time, so it is told only where it did not go well.
+        Resources that are open to all are requested all the time, so they are logged only where they fail.
         """
         request, status = self.request, self.get_status()
         if self.span is not None:
@@ -203,7 +203,7 @@ class AdminHandler(RequestHandler):
         )
 
     def _check_host(self) -> None:
-        # Requests of HTTP/1.0 may come without a Host header; no browser sends such.
+        # Requests of HTTP/1.0 may come without a Host header; no browser sends them.
         if not is_own_host(self.request.host, self.site.administration.admin_hosts):
             raise Refusal(
                 421,

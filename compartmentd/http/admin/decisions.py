@@ -1,4 +1,4 @@
-"""`/admin/decisions`: every decision as it is made, as server-sent events (WHATWG HTML, 9.2)."""
+"""`/admin/decisions`: a stream of every decision as it is made, as server-sent events (WHATWG HTML, 9.2)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from compartmentd.http.admin.base import AdminHandler, Refusal
 from compartmentd.http.admin.subscribers import SubscriberQueue
 
 HEARTBEAT = 10.0
-"""Seconds between signs of life, and at most between two looks at the listener's token."""
+"""Seconds between two comments that keep a stream open, and at most between two checks of its token."""
 
-PATIENCE = 30.0
-"""Seconds that a listener may take for what it was sent, before it is given up."""
+SEND_TIMEOUT = 30.0
+"""Seconds that a reader may take to receive what was sent, before its stream is closed."""
 
 
 class Decisions(AdminHandler):
@@ -22,9 +22,9 @@ class Decisions(AdminHandler):
     _following: asyncio.Task[None] | None = None
 
     async def get(self) -> None:
-        """Follow the decisions until the listener leaves, loses its right to listen, or the daemon stops."""
-        if not self.site.audience.enter(self):
-            raise Refusal(503, "too_many", "too many listeners follow the decisions already")
+        """Stream the decisions until the reader leaves, loses its access, or the daemon stops."""
+        if not self.site.audience.add(self):
+            raise Refusal(503, "too_many", "too many readers follow the decisions already")
         feed = SubscriberQueue()
         unsubscribe = self.site.administration.subscribe(feed.put)
         try:
@@ -36,22 +36,22 @@ class Decisions(AdminHandler):
             unsubscribe()
 
     def on_finish(self) -> None:
-        """Tell the audience, once the end of the stream is on its way."""
-        self.site.audience.left(self)
+        """Leave the audience, once the end of the stream is on its way."""
+        self.site.audience.remove(self)
 
     async def _follow(self, feed: SubscriberQueue) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
-        # The first bytes tell the listener that it misses nothing from here on.
+        # The first bytes tell the reader that it misses nothing from here on.
         events = b": the decisions from now on\n\n"
         while self._may_listen():
             self.write(events)
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(SEND_TIMEOUT):
                 await self.flush()
-            await feed.arrived(HEARTBEAT)
+            await feed.wait(HEARTBEAT)
             events = feed.take()
 
     def _may_listen(self) -> bool:
-        """Tell whether the token still gives access: no stream outlives it or a change of the rule."""
+        """Return whether the token still gives access: no stream outlives it or a change of the rule."""
         if self.site.trusted:
             return True
         try:
@@ -61,7 +61,7 @@ class Decisions(AdminHandler):
         return True
 
     def on_connection_close(self) -> None:
-        """Stop following when the listener is gone."""
+        """End the stream when the reader is gone."""
         self.leave()
 
     def leave(self) -> None:

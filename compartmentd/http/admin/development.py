@@ -9,7 +9,7 @@ from typing import Any
 
 from compartmentd.control.reload import Reloader
 from compartmentd.control.requests import Record
-from compartmentd.http.admin.outline import outline
+from compartmentd.http.admin.outline import build_outline
 from compartmentd.keys.development import mint_for
 
 _SHOWN = frozenset({"include", "schema"})
@@ -26,7 +26,7 @@ class DaemonDevelopment:
 
     def playground(self) -> Record:
         """Return the configuration in force as the page shows it."""
-        return outline(self._reloader.generation.configuration, self._path, self.public_url)
+        return build_outline(self._reloader.generation.configuration, self._path, self.public_url)
 
     def mint(self, entry: str | None, claims: Mapping[str, Any]) -> Record:
         """Return a token with these claims.

@@ -1,4 +1,4 @@
-"""The resources of the admin listeners that answer at once."""
+"""The resources of the admin listeners, apart from streams and pages."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Health(AdminHandler):
     open_to_all = True
 
     def get(self) -> None:
-        """Say so."""
+        """Answer 200."""
         self.answer({"ok": True})
 
     head = get
 
 
 class Readiness(AdminHandler):
-    """`/readyz`: clients may be sent here."""
+    """`/readyz`: whether clients should be sent here."""
 
     open_to_all = True
 
     def get(self) -> None:
-        """Answer 200, with the entries whose tokens are refused for want of keys, or 503 with the reason."""
+        """Answer 200, with the entries whose tokens are refused because their keys are missing, or 503 and why."""
         reason = self.site.administration.unready()
         lacking = sorted(self.site.administration.lacking_keys)
         if reason is None:
@@ -55,12 +55,12 @@ class Status(AdminHandler):
     """`/admin/status`."""
 
     def get(self) -> None:
-        """Answer what is in force and how much of it there is."""
+        """Answer what is in force, and how much of it is used."""
         self.answer(self.site.administration.status())
 
 
 class Metrics(AdminHandler):
-    """`/metrics`: open, since what scrapes it has no token; it names no room, no user and no address."""
+    """`/metrics`: open, since scrapers have no token; it names no room, no user and no address."""
 
     open_to_all = True
 
@@ -71,7 +71,7 @@ class Metrics(AdminHandler):
 
 
 class AdminToken(AdminHandler):
-    """`/admin/token`: from the socket alone, so that no token can prolong itself."""
+    """`/admin/token`: on the unix socket alone, so that no token can prolong itself."""
 
     socket_only = True
 
@@ -118,7 +118,7 @@ class Playground(AdminHandler):
     """`/admin/dev/playground`."""
 
     def get(self) -> None:
-        """Answer what the page needs to know of the configuration in force."""
+        """Answer the configuration in force as the page shows it."""
         self.answer(self.development.playground())
 
 
@@ -145,7 +145,7 @@ class Excerpt(AdminHandler):
 
 
 class Missing(AdminHandler):
-    """Everything else. Open, since it tells nothing: a 404 for the right name is as good as none."""
+    """Everything else. It is open, since a 404 tells nothing about the names that exist."""
 
     open_to_all = True
 

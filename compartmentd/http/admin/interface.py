@@ -1,4 +1,4 @@
-"""What the admin listeners serve: the border between HTTP and the daemon."""
+"""The interfaces between the admin listeners and the daemon; `control.requests` has their values."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from compartmentd.control.requests import Record, Refused, RevokeRequest, Subscr
 
 
 class Administration(Protocol):
-    """The daemon, as its administrators may use it."""
+    """The operations that administrators have on the daemon."""
 
     @property
     def admin_hosts(self) -> Collection[str]:
-        """Return the names under which TCP listeners may be asked, as `server.admin_hosts` lists them."""
+        """The host names of TCP listeners, as `server.admin_hosts` lists them."""
 
     def unready(self) -> str | None:
-        """Return why no traffic should be sent here, or `None` if all is well."""
+        """Return why no clients should be sent here, or `None`."""
 
     @property
     def lacking_keys(self) -> Collection[str]:
-        """Return the issuer entries whose keys cannot be had; everyone else's tokens are served all the same."""
+        """The issuer entries whose keys cannot be fetched; tokens of all others are accepted all the same."""
 
     @property
     def on_last_good(self) -> bool:
-        """Tell whether an earlier configuration is served, since the files on disk were refused at the start."""
+        """Whether an earlier configuration is served, since the files on disk were refused at the start."""
 
     def authorize(self, token: str) -> Refused | None:
-        """Judge a bearer token; asked again for as long as a stream is open."""
+        """Return why a bearer token gives no access, or `None`; called again for as long as a stream is open."""
 
     def reload(self) -> Awaitable[Record]:
         """Read the files again, and answer once the result is in force for every session.
@@ -37,7 +37,7 @@ class Administration(Protocol):
         """
 
     def status(self) -> Record:
-        """Return what is in force, and how much of it there is.
+        """Return what is in force, and how much of it is used.
 
         `{version, generation, digest, started, last_reload, last_good, connections, sessions, rooms, namespaces,
         keys}`, the last with the state of each entry whose keys are fetched.
@@ -47,19 +47,19 @@ class Administration(Protocol):
         """Return `{token, expires}`: a fresh token that `authorize` accepts until then (milliseconds)."""
 
     def revoke(self, request: RevokeRequest) -> Awaitable[Record]:
-        """Refuse tokens from now on, and answer once their sessions have ended and it is kept.
+        """Refuse tokens from now on; returns once their sessions have ended and the revocation is kept.
 
         `{ok: true, sessions, before, lasting}`: how many sessions had such a token, the time in milliseconds, and
         whether it outlasts the process. `{ok: false, error: {code, message}}` if it could not be kept.
 
         Raises:
-            UsageError: there is no such issuer, or what is named is not one thing of the past.
+            UsageError: the request names no issuer, not exactly one thing, or a time in the future.
         """
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Hand every decision from now on to the subscriber, as it is made; returns what ends that.
+        """Call the subscriber with every decision from now on, as it is made; return what ends that.
 
-        The subscriber is quick and raises nothing.
+        The subscriber must be quick and raise nothing.
         """
 
 
@@ -71,14 +71,14 @@ class MetricsSource(Protocol):
 
 
 class Development(Protocol):
-    """What `serve --dev` adds: the playground's view of the configuration, and tokens for the asking."""
+    """The resources that `serve --dev` adds: the playground's view of the configuration, and tokens on demand."""
 
     @property
     def public_url(self) -> str:
-        """Return the origin of the public listener, as a browser on this machine reaches it."""
+        """The origin of the public listener, as a browser on this machine reaches it."""
 
     def playground(self) -> Record:
-        """Return what the page shows of the configuration in force (`http.admin.outline` makes it)."""
+        """Return the configuration in force as the page shows it (`http.admin.outline`)."""
 
     def mint(self, entry: str | None, claims: Record) -> Record:
         """Return `{token, expires}` for these claims, of the entry or the only one with a development key.

@@ -1,6 +1,6 @@
-"""The configuration in force as the playground shows it: names, forms and descriptions, and no rules.
+"""The configuration in force as the playground shows it: names, forms and descriptions, without rules.
 
-The rules themselves the page quotes from the file, line by line, as they decide.
+The page quotes the rules from the file, by the lines that decided.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ from typing import Any
 
 from compartmentd.configuration.settings import Configuration
 from compartmentd.control.requests import Record
-from compartmentd.http.admin.people import people_beside
+from compartmentd.http.admin.people import find_people
 from compartmentd.policy.model import Event, IntegerParam, Namespace, OneOfParam, Param, RoomTemplate
 
 
-def outline(configuration: Configuration, path: str, public_url: str) -> Record:
-    """Return what the page needs to know to offer people, namespaces, rooms and events.
+def build_outline(configuration: Configuration, path: str, public_url: str) -> Record:
+    """Return the people, namespaces, rooms and events that the page offers.
 
-    `path` is the configuration's file; the people come from the tests beside it.
+    Args:
+        configuration: the configuration in force.
+        path: its main file; the people come from the policy tests beside it.
+        public_url: the origin of the public listener.
     """
-    people = people_beside(path)
+    people = find_people(path)
     server = configuration.server
     return {
         "file": path,

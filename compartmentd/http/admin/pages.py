@@ -17,8 +17,8 @@ TYPES = {
 INDEX = "index.html"
 
 
-def page_files(*folders: str) -> dict[str, Traversable]:
-    """Return the files of these folders of `http/pages` by name; nothing else can be asked for.
+def find_page_files(*folders: str) -> dict[str, Traversable]:
+    """Return the files of these folders of `http/pages` by name; no other file can be requested.
 
     Raises:
         ValueError: two folders have a file of one name.
@@ -34,7 +34,7 @@ def page_files(*folders: str) -> dict[str, Traversable]:
     return found
 
 
-def page_policy(public_url: str) -> str:
+def build_page_policy(public_url: str) -> str:
     """Return the Content-Security-Policy of a page that talks to this listener and to the public one.
 
     Scripts and styles come from our own files only, and text never becomes markup.
@@ -58,7 +58,7 @@ def page_policy(public_url: str) -> str:
 
 
 class PlaygroundFile(AdminHandler):
-    """`/playground` and the files beside it: open, since the page is nothing without an admin token."""
+    """`/playground` and its files: open, since the page can do nothing without an admin token."""
 
     open_to_all = True
 
@@ -70,18 +70,18 @@ class PlaygroundFile(AdminHandler):
             raise Refusal(404, "not_found", "there is no such page")
         self.set_header("Content-Type", TYPES[name.rpartition(".")[2]])
         if name.endswith(".html"):
-            self.set_header("Content-Security-Policy", page_policy(development.public_url))
+            self.set_header("Content-Security-Policy", build_page_policy(development.public_url))
         self.finish(file.read_bytes())
 
     head = get
 
 
 class Front(AdminHandler):
-    """`/`: in development the way to the playground."""
+    """`/`: redirects to the playground in development."""
 
     open_to_all = True
 
     def get(self) -> None:
-        """Send the browser on."""
+        """Redirect the browser."""
         _ = self.development
         self.redirect("/playground")

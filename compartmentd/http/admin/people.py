@@ -1,7 +1,7 @@
-"""The ready-made people of the playground: those whom the policy tests beside the configuration speak of.
+"""The ready-made people of the playground: those of the policy tests beside the configuration.
 
 `demo.test.yaml` says `config: demo.yaml`, has the claims of its people under `tokens`, and tries rooms in its
-`cases`. So whoever has written tests has a playground for the same people and rooms, and nothing is declared
+`cases`. So an operator who has written tests has a playground for the same people and rooms, and declares nothing
 twice.
 """
 
@@ -14,10 +14,10 @@ from compartmentd.analysis.cases import People, collect_people, read_cases
 PATTERN = "*.test.yaml"
 
 
-def people_beside(path: str) -> People:
+def find_people(path: str) -> People:
     """Return the people of the first test file, by name, that is for the configuration at `path`; else nobody.
 
-    A file that cannot be read as such a test is passed over: it is no part of the configuration.
+    A file that is not a policy test is skipped: it is no part of the configuration.
     """
     configuration = Path(path)
     for file in sorted(configuration.parent.glob(PATTERN)):

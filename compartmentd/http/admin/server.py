@@ -1,4 +1,4 @@
-"""The admin listeners: their resources, and the servers that carry them."""
+"""The servers of the admin listeners, and the routes of their resources."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from compartmentd.http.admin import handlers
 from compartmentd.http.admin.base import AdminHandler, Site
 from compartmentd.http.admin.decisions import Decisions
 from compartmentd.http.admin.interface import Administration, Development, MetricsSource
-from compartmentd.http.admin.pages import Front, PlaygroundFile, page_files
+from compartmentd.http.admin.pages import Front, PlaygroundFile, find_page_files
 from compartmentd.http.admin.subscribers import Audience
 from compartmentd.net.acceptor import Acceptor
 from compartmentd.net.tornado_streams import TlsChoice
 from compartmentd.telemetry.tracing import NoTracing, Tracing
 
-# A slow or silent peer is given up: nobody here needs longer to ask (seconds, bytes).
+# A slow or silent peer is closed: no request here takes longer (seconds) or is larger (bytes).
 _HTTP_LIMITS: dict[str, Any] = {
     "max_body_size": 1 << 20,
     "max_header_size": 16 << 10,
@@ -47,7 +47,7 @@ class AdminServer:
             development=development,
             trusted=False,
             audience=self._audience,
-            files=page_files("playground", "vendor"),
+            files=find_page_files("playground", "vendor"),
             tracing=tracing or NoTracing(),
         )
         self._servers = _Servers(site)
@@ -64,7 +64,7 @@ class AdminServer:
     async def close(self) -> None:
         """Stop listening, end the streams, and close what is open."""
         self._acceptor.close()
-        await self._audience.dismiss()
+        await self._audience.close()
         await self._servers.close()
 
 
@@ -119,6 +119,6 @@ def make_application(site: Site) -> Application:
 
 
 def _log(handler: RequestHandler) -> None:
-    """Write the access log; every handler here is one of ours."""
+    """Write the access log; every handler here is an `AdminHandler`."""
     if isinstance(handler, AdminHandler):
         handler.log_access()

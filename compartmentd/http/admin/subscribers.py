@@ -1,4 +1,4 @@
-"""Who follows the decisions, and what waits for each of them: bounded, and never in the way of who decides."""
+"""The readers of `/admin/decisions`, and a bounded queue for each, so that a slow one delays no decision."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import msgspec
 from compartmentd.control.requests import Record
 
 QUEUE = 1024
-"""Records that wait for one listener; more are dropped, and counted."""
+"""Records that wait for one reader; more are dropped, and counted."""
 
-LISTENERS = 32
-"""Listeners at the same time, over all admin listeners."""
+READERS = 32
+"""Readers at the same time, over all admin listeners."""
 
 
 class SubscriberQueue:
-    """What one listener has not been sent yet: bounded, and never in the way of who decides."""
+    """The records that one reader has not been sent yet."""
 
     def __init__(self, capacity: int = QUEUE) -> None:
         self._waiting: deque[Record] = deque()
@@ -27,23 +27,23 @@ class SubscriberQueue:
         self._arrived = asyncio.Event()
 
     def put(self, record: Record) -> None:
-        """Keep the record until the listener is ready for it, or count it as dropped."""
+        """Keep the record until the reader is ready for it, or count it as dropped."""
         if len(self._waiting) < self._capacity:
             self._waiting.append(record)
         else:
             self._dropped += 1
         self._arrived.set()
 
-    async def arrived(self, patience: float) -> None:
-        """Return when there is something to take, or after `patience` seconds."""
+    async def wait(self, seconds: float) -> None:
+        """Return when there is something to take, or after so many seconds."""
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 await self._arrived.wait()
         except TimeoutError:
             return
 
     def take(self) -> bytes:
-        """Return all that waits as events, then how many were dropped after them; without any, a comment."""
+        """Return all that waits as events, then how many were dropped after them; a comment if there is nothing."""
         events = [b"data: %b\n\n" % msgspec.json.encode(record) for record in self._waiting]
         if self._dropped:
             events.append(b'event: dropped\ndata: {"count":%d}\n\n' % self._dropped)
@@ -53,37 +53,37 @@ class SubscriberQueue:
         return b"".join(events) or b": still here\n\n"
 
 
-class Listener(Protocol):
-    """Somebody who follows the decisions."""
+class Reader(Protocol):
+    """A stream of decisions."""
 
     def leave(self) -> None:
         """End the stream, soon."""
 
 
 class Audience:
-    """Who listens now; it is asked to leave when the daemon stops."""
+    """The open streams, which are ended when the daemon stops."""
 
     def __init__(self) -> None:
-        self._listeners: set[Listener] = set()
+        self._readers: set[Reader] = set()
         self._empty = asyncio.Event()
 
-    def enter(self, listener: Listener) -> bool:
-        """Let a listener in, unless there are too many."""
-        if len(self._listeners) >= LISTENERS:
+    def add(self, reader: Reader) -> bool:
+        """Add a stream, unless there are too many; return whether it was added."""
+        if len(self._readers) >= READERS:
             return False
-        self._listeners.add(listener)
+        self._readers.add(reader)
         self._empty.clear()
         return True
 
-    def left(self, listener: Listener) -> None:
-        """Forget a listener; one that was not let in is none."""
-        self._listeners.discard(listener)
-        if not self._listeners:
+    def remove(self, reader: Reader) -> None:
+        """Remove a stream that has ended."""
+        self._readers.discard(reader)
+        if not self._readers:
             self._empty.set()
 
-    async def dismiss(self) -> None:
-        """Ask everyone to leave, and wait until their streams have been ended."""
-        for listener in self._listeners:
-            listener.leave()
-        if self._listeners:
+    async def close(self) -> None:
+        """End all streams, and wait until they have ended."""
+        for reader in self._readers:
+            reader.leave()
+        if self._readers:
             await self._empty.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compartmentd.http.admin.access import bearer_token, is_own_host, is_own_origin
+from compartmentd.http.admin.access import is_own_host, is_own_origin, read_bearer_token
 
 HOSTS = [
     ("127.0.0.1:8001", True),
@@ -81,4 +81,4 @@ AUTHORIZATIONS = [
 
 @pytest.mark.parametrize(("header", "token"), AUTHORIZATIONS)
 def test_only_one_bearer_token_is_read(header: str, token: str | None) -> None:
-    assert bearer_token(header) == token
+    assert read_bearer_token(header) == token

@@ -79,7 +79,7 @@ async def test_a_listener_that_leaves_is_forgotten() -> None:
 
 
 async def test_a_listener_that_leaves_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscribers, "LISTENERS", 1)
+    monkeypatch.setattr(subscribers, "READERS", 1)
     administration = FakeAdministration()
     async with serving(administration) as port:
         for _ in range(3):
@@ -123,7 +123,7 @@ async def test_a_stopping_server_ends_the_streams() -> None:
 
 
 async def test_too_many_listeners_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscribers, "LISTENERS", 1)
+    monkeypatch.setattr(subscribers, "READERS", 1)
     administration = FakeAdministration()
     async with serving(administration) as port, following(port):
         refused = await ask(port, "GET", "/admin/decisions", headers={"Authorization": f"Bearer {GOOD}"})
@@ -132,7 +132,7 @@ async def test_too_many_listeners_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_listener_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "PATIENCE", 0.05)
+    monkeypatch.setattr(decisions, "SEND_TIMEOUT", 0.05)
     administration = FakeAdministration()
     async with serving(administration) as port, following(port):
 

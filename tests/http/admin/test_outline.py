@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from compartmentd.configuration.compiler import load
-from compartmentd.http.admin.outline import outline
-from compartmentd.http.admin.people import People, collect_people, people_beside
+from compartmentd.http.admin.outline import build_outline
+from compartmentd.http.admin.people import People, collect_people, find_people
 from compartmentd.storage.files import Disk
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -18,7 +18,7 @@ CONFIG = Path(__file__).parents[3] / "config"
 def outlined(path: Path) -> dict[str, Any]:
     loaded = load(str(path), Disk())
     assert loaded.configuration is not None, loaded.problems
-    return dict(outline(loaded.configuration, str(path), "http://127.0.0.1:8000"))
+    return dict(build_outline(loaded.configuration, str(path), "http://127.0.0.1:8000"))
 
 
 def room(outline: dict[str, Any], namespace: str, template: str) -> dict[str, Any]:
@@ -86,13 +86,13 @@ namespaces:
 
 
 def test_a_configuration_without_tests_has_nobody_ready(tmp_path: Path) -> None:
-    assert people_beside(str(tmp_path / "a.yaml")) == People()
+    assert find_people(str(tmp_path / "a.yaml")) == People()
 
 
 def test_the_tests_of_another_file_are_not_taken(tmp_path: Path) -> None:
     (tmp_path / "a.test.yaml").write_text("config: b.yaml\ntokens: {ann: {sub: ann}}\n")
-    assert people_beside(str(tmp_path / "a.yaml")) == People()
-    assert people_beside(str(tmp_path / "b.yaml")) == People({"ann": {"sub": "ann"}})
+    assert find_people(str(tmp_path / "a.yaml")) == People()
+    assert find_people(str(tmp_path / "b.yaml")) == People({"ann": {"sub": "ann"}})
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_tests_of_another_file_are_not_taken(tmp_path: Path) -> None:
 def test_a_file_that_is_no_test_is_passed_over(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.test.yaml").write_bytes(content)
     (tmp_path / "z.test.yaml").mkdir()
-    assert people_beside(str(tmp_path / "a.yaml")) == People()
+    assert find_people(str(tmp_path / "a.yaml")) == People()
 
 
 def test_rooms_are_taken_from_every_kind_of_case_once_and_in_order() -> None:
