@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
 
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import NamespaceName, SessionId
 from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import NO_ANSWERS, Answers, Question
 from compartmentd.policy.model import Namespace
 from compartmentd.policy.principal import ANONYMOUS
 from compartmentd.protocol.application import Peer
@@ -54,7 +57,10 @@ class Connector:
                 self._connect(peer, name, auth)
 
         if self._connect(peer, name, auth, or_wait=again):
-            self._waiting.setdefault(id(peer), (peer, set()))[1].add(name)
+            self._wait(peer, name)
+
+    def _wait(self, peer: Peer, name: NamespaceName) -> None:
+        self._waiting.setdefault(id(peer), (peer, set()))[1].add(name)
 
     def _waited(self, peer: Peer, name: NamespaceName) -> bool:
         """Take a CONNECT from those that wait; tell whether its connection is still there."""
@@ -97,8 +103,39 @@ class Connector:
                 return True
             self._reject(peer, snapshot, name, verified, since)
         else:
-            self._let_in(peer, snapshot, namespace, verified, since)
+            undecided = self._let_in(peer, snapshot, namespace, verified, since=since)
+            if undecided is not None:
+                self._wait(peer, name)
+                event = _ConnectEvent(self, undecided.session, peer, name, auth)
+                self._core.pending.wait(event, undecided.questions, snapshot)
         return False
+
+    def attempt(
+        self, peer: Peer, snapshot: Snapshot, name: NamespaceName, auth: bytes | None, answers: Answers
+    ) -> Sequence[Question]:
+        """Decide a CONNECT again that waited for answers; return the open questions, if there are any."""
+        if not self._waited(peer, name):
+            return ()
+        namespace = snapshot.configuration.policy.namespaces.get(name)
+        if namespace is None:
+            self._turn_away(peer, snapshot, name)
+            return ()
+        since = self._core.clock.monotonic()
+        places = snapshot.configuration.server.token_from
+        verified = self._verified(credential(places, auth, peer.handshake), snapshot, namespace)
+        if isinstance(verified, Rejected):
+            self._reject(peer, snapshot, name, verified, since)
+            return ()
+        undecided = self._let_in(peer, snapshot, namespace, verified, since=since, answers=answers)
+        if undecided is None:
+            return ()
+        self._wait(peer, name)
+        return undecided.questions
+
+    def refuse_waiting(self, peer: Peer, name: NamespaceName, code: Code) -> None:
+        """Refuse a CONNECT that waited for answers, if it was not refused already."""
+        if self._waited(peer, name):
+            self._refuse(peer, name, code)
 
     def _turn_away(self, peer: Peer, snapshot: Snapshot, name: NamespaceName) -> None:
         """Refuse a CONNECT to a namespace that is not declared."""
@@ -129,17 +166,26 @@ class Connector:
         snapshot: Snapshot,
         namespace: Namespace,
         verified: Verified | None,
+        *,
         since: float,
-    ) -> None:
-        """Make a session for the holder of this token, or of none, if the policy allows it."""
+        answers: Answers = NO_ANSWERS,
+    ) -> _Undecided | None:
+        """Make a session for the holder of this token, or of none, if the policy allows it.
+
+        Where that cannot be decided without answers nothing happens, and the session that would be is returned.
+        """
         core, name = self._core, namespace.name
         live = core.registry.namespaces.get(name) or NamespaceState(name)
         principal = ANONYMOUS if verified is None else find_principal(verified, snapshot)
         session = Session(SessionId(self._new_sid()), peer, live, principal, verified)
-        judgement, _ = core.judge(session, snapshot, "connect", address=peer.handshake.address, since=since)
+        judgement, _ = core.judge(
+            session, snapshot, "connect", answers=answers, address=peer.handshake.address, since=since
+        )
+        if judgement.questions:
+            return _Undecided(session, judgement.questions)
         if not judgement.connect.allowed:
             self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE)
-            return
+            return None
         session.namespace = core.registry.namespace(name)
         session.generation = snapshot.generation
         core.registry.add(session)
@@ -151,6 +197,7 @@ class Connector:
         self._standing.remind(session)
         session.valid_until = judgement.valid_until
         core.schedule(session)
+        return None
 
     def refresh(self, session: Session, snapshot: Snapshot, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `refresh`: a newer token of the same entry and subject, in place; or nothing changes."""
@@ -180,42 +227,42 @@ class Connector:
             if not session.ended:
                 self._refresh(session, now, ack, token, patient=False)
 
-        if isinstance(verified, Rejected):
-            if patient and self._patience.waits(verified, again):
-                return
-            code: Code | None = self._patience.code(verified)
-            detail = f"{verified.reason}: {verified.detail}"
-            ref = core.record("refresh", snapshot, namespace.name, session=session, code=code, detail=detail)
-        else:
-            code, ref = self._refreshed(session, snapshot, verified)
-        if code is not None:
-            core.refuse(session, ack, code, ref=ref)
-        elif session.principal.ends_at is not None:
-            core.answer(session, ack, replies.refreshed(session.principal.ends_at))
+        if isinstance(verified, Rejected) and patient and self._patience.waits(verified, again):
+            return
+        core.pending.handle(_RefreshEvent(self, session, ack, token), snapshot)
 
-    def _refreshed(
-        self, session: Session, snapshot: Snapshot, verified: Verified | None
-    ) -> tuple[Code | None, str]:
-        """Take the token for the session and judge it by it, every room too; return why not, and its reference."""
+    def take_token(
+        self, session: Session, snapshot: Snapshot, ack: bytes | None, token: str, answers: Answers
+    ) -> Sequence[Question]:
+        """Decide a `refresh` and answer it; return the open questions, if there are any."""
         core = self._core
-        if verified is None or verified.subject != session.user:
-            detail = "the token is of another subject than the session's"
-            code = Code.TOKEN_INVALID
-            ref = core.record(
-                "refresh", snapshot, session.namespace.name, session=session, code=code, detail=detail
-            )
-            return code, ref
+        namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
+        verified = self._verified(Credential(token), snapshot, namespace)
+        if not isinstance(verified, Verified) or verified.subject != session.user:
+            code, detail = Code.TOKEN_INVALID, "the token is of another subject than the session's"
+            if isinstance(verified, Rejected):
+                code, detail = self._patience.code(verified), f"{verified.reason}: {verified.detail}"
+            ref = core.record("refresh", snapshot, namespace.name, session=session, code=code, detail=detail)
+            core.refuse(session, ack, code, ref=ref)
+            return ()
         principal = find_principal(verified, snapshot)
-        judgement, ref = core.judge(session, snapshot, "refresh", principal=principal)
-        if not judgement.connect.allowed:
-            return judgement.connect.code, ref
+        judgement, ref = core.judge(session, snapshot, "refresh", principal=principal, answers=answers)
+        if judgement.questions:
+            return judgement.questions
+        if judgement.connect.code is not None:
+            core.refuse(session, ack, judgement.connect.code, ref=ref)
+            return ()
         core.registry.replace_token(session, verified, principal)
         session.expiring_told = False
-        if principal.ends_at is not None:
-            # Told at once, a client of a provider with short tokens would refresh again at once, and for ever.
-            session.warning = min(EXPIRING, (principal.ends_at - core.clock.wall()) / 2)
+        # Told at once, a client of a provider with short tokens would refresh again at once, and for ever.
+        session.warning = min(EXPIRING, (verified.ends_at - core.clock.wall()) / 2)
         self._standing.settle(session, snapshot, judgement, Code.RULE_DENIED)
-        return None, ""
+        core.answer(session, ack, replies.refreshed(verified.ends_at))
+        return ()
+
+    def refuse_refresh(self, session: Session, snapshot: Snapshot, ack: bytes | None, code: Code) -> None:
+        """Refuse a `refresh` without deciding it."""
+        self._core.turn_down("refresh", snapshot, session, ack, code)
 
     def _verified(
         self, found: Credential, snapshot: Snapshot, namespace: Namespace
@@ -240,3 +287,53 @@ class Connector:
         self._core.counters.refused[code] += 1
         message, data = replies.refused_connect(code)
         peer.refuse(name, message, data)
+
+
+class _Undecided(NamedTuple):
+    """A session that would be, were its questions answered well."""
+
+    session: Session
+    questions: Sequence[Question]
+
+
+class _ConnectEvent(msgspec.Struct, frozen=True, eq=False):
+    """A CONNECT that waits for answers."""
+
+    connector: Connector
+    session: Session
+    peer: Peer
+    name: NamespaceName
+    auth: bytes | None
+    rooms: tuple[()] = ()
+    size: int = 0
+
+    def attempt(self, snapshot: Snapshot, answers: Answers) -> Sequence[Question]:
+        """Decide it again; nothing happens where its connection has ended."""
+        return self.connector.attempt(self.peer, snapshot, self.name, self.auth, answers)
+
+    def refuse(self, _snapshot: Snapshot, code: Code) -> None:
+        """Refuse it."""
+        self.connector.refuse_waiting(self.peer, self.name, code)
+
+
+class _RefreshEvent(msgspec.Struct, frozen=True, eq=False):
+    """A `refresh`; it waits behind a judgement of its session, and for answers of its own."""
+
+    connector: Connector
+    session: Session
+    ack: bytes | None
+    token: str
+    rooms: tuple[()] = ()
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes while it waits."""
+        return len(self.token)
+
+    def attempt(self, snapshot: Snapshot, answers: Answers) -> Sequence[Question]:
+        """Judge the session by the newer token."""
+        return self.connector.take_token(self.session, snapshot, self.ack, self.token, answers)
+
+    def refuse(self, snapshot: Snapshot, code: Code) -> None:
+        """Refuse the newer token; the session goes on with the one that it has."""
+        self.connector.refuse_refresh(self.session, snapshot, self.ack, code)

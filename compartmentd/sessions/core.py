@@ -163,6 +163,7 @@ class Core:
         occasion: Literal["connect", "refresh", "judge"],
         *,
         principal: Principal | None = None,
+        answers: Answers = NO_ANSWERS,
         address: str | None = None,
         since: float | None = None,
     ) -> tuple[Reconciliation, str]:
@@ -173,11 +174,13 @@ class Core:
             snapshot: The current snapshot.
             occasion: Why it is judged; that a live session may stay is no news, so `judge` records only losses.
             principal: Its holder by a newer token, if not the one that it has.
+            answers: The answers to the questions of an earlier judgement.
             address: The client's address, for the record of a CONNECT.
             since: The monotonic time (seconds) at which deciding began.
 
         Returns:
-            The judgement, and the reference that a refusal's answer carries.
+            The judgement, and the reference that a refusal's answer carries. A judgement with open questions is
+            neither counted nor recorded: the one that follows is.
         """
         namespace = session.namespace
         # Limits bind the next connect and evict nobody: a session that exists is not counted against its user.
@@ -191,8 +194,11 @@ class Core:
             occupancy=partial(self.registry.store.count, namespace.name),
             sessions=others,
             now=self.clock.wall(),
+            answers=answers,
         )
         ref = ""
+        if judgement.questions:
+            return judgement, ref
         if occasion != "judge" or not judgement.connect.allowed:
             ref = self.record(
                 occasion,

@@ -41,6 +41,9 @@ from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified
 
+NEVER_JUDGED = 0
+"""The generation of a session that is not let in yet."""
+
 PUBLISH = b'["publish",'
 
 
@@ -156,6 +159,8 @@ class Hub:
 
     def _admit(self, session: Session, snapshot: Snapshot) -> bool:
         """Make the checks that come before every event, of one that waited; return whether its session goes on."""
+        if session.generation == NEVER_JUDGED:
+            return True  # of a CONNECT, which is checked in full
         if not session.ended and session.generation != snapshot.generation:
             self._standing.rejudge(session, snapshot, Code.POLICY_CHANGED)
         if self._sweep.pending and not session.ended:
@@ -250,9 +255,10 @@ class Hub:
             core.unjudged.popleft()
             if core.clock.monotonic() >= until:
                 break
-        if not core.unjudged:
-            core.fanout.judging = None
-        return not core.unjudged
+        if core.unjudged or core.pending.judging:
+            return False
+        core.fanout.judging = None
+        return True
 
     # --- the end of the server -------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Joiner:
         else:
             event = _JoinEvent(self, session, ack, [NO_ROOM], is_well_formed=False)
         pending = self._core.pending
-        if pending.is_behind(session, *event.rooms):
+        if pending.is_behind(session, event.rooms):
             event.arrive(snapshot)
         pending.handle(event, snapshot)
 
@@ -199,7 +199,8 @@ class Joiner:
         for room, _ in left.lost:
             core.registry.leave(session, session.memberships[room], code)
             session.send(replies.left(session.namespace.prefix, room, code))
-        self._attend(session, left.valid_until)
+        # A membership that needs answers now is judged with the whole session, at its next moment.
+        self._attend(session, core.clock.wall() if left.undecided else left.valid_until)
 
     def _attend(self, session: Session, valid_until: float | None) -> None:
         if valid_until is not None and (session.valid_until is None or valid_until < session.valid_until):

@@ -53,8 +53,8 @@ class Event(Protocol):
         """The session whose event it is."""
 
     @property
-    def rooms(self) -> Sequence[RoomName]:
-        """The rooms that it is about; events that share one keep their order."""
+    def rooms(self) -> Sequence[RoomName] | None:
+        """The rooms that it is about, `None` for the whole session; events that share one keep their order."""
 
     @property
     def size(self) -> int:
@@ -85,7 +85,8 @@ class _Waiting:
 class PendingEvents:
     """The events that wait, by session in the order in which they came.
 
-    INVARIANT: an event that is being asked about shares no room with an earlier one of its session.
+    INVARIANT: an event that is being asked about shares no room with an earlier one of its session, but for a
+    judgement of the whole session, which goes before all: the others go on when it is complete.
     """
 
     def __init__(
@@ -113,22 +114,38 @@ class PendingEvents:
         """Return how many events wait."""
         return sum(map(len, self._waiting.values()))
 
-    def is_behind(self, session: Session, *rooms: RoomName) -> bool:
+    def is_behind(self, session: Session, rooms: Sequence[RoomName]) -> bool:
         """Return whether an event for these rooms has to wait behind one that came earlier."""
         if not self._waiting:  # as nearly always
             return False
-        return any(not set(rooms).isdisjoint(one.event.rooms) for one in self._waiting.get(session, ()))
+        return any(_is_shared(one.event.rooms, rooms) for one in self._waiting.get(session, ()))
+
+    def is_judging(self, session: Session) -> bool:
+        """Return whether a judgement of the whole session waits for answers."""
+        waiting = self._waiting.get(session)
+        return waiting is not None and waiting[0].event.rooms is None
+
+    @property
+    def judging(self) -> bool:
+        """Whether the judgement of any session waits for answers."""
+        return any(map(self.is_judging, self._waiting))
 
     def handle(self, event: Event, snapshot: Snapshot) -> None:
         """Decide an event that has just arrived, or let it wait."""
         session = event.session
-        if self.is_behind(session, *event.rooms):
+        if self.is_behind(session, event.rooms or ()):
             self._queue(event, snapshot)
         elif questions := event.attempt(snapshot, NO_ANSWERS):
-            waiting = _Waiting(event, self._monotonic() + LONGEST_WAIT)
-            self._waiting.setdefault(session, []).append(waiting)
-            self._ask(waiting, questions, snapshot)
-            self._advance(session)
+            self.wait(event, questions, snapshot)
+
+    def wait(self, event: Event, questions: Sequence[Question], snapshot: Snapshot) -> None:
+        """Let an event wait that has been attempted; one about the whole session goes before all others."""
+        session = event.session
+        waiting = _Waiting(event, self._monotonic() + LONGEST_WAIT)
+        others = self._waiting.setdefault(session, [])
+        others.insert(0 if event.rooms is None else len(others), waiting)
+        self._ask(waiting, questions, snapshot)
+        self._advance(session)
 
     def _queue(self, event: Event, snapshot: Snapshot) -> None:
         waiting = self._waiting[event.session]
@@ -185,9 +202,9 @@ class PendingEvents:
             if self._is_there(waiting):
                 self._waiting[event.session].remove(waiting)
             return
-        for room in event.rooms:
+        for membership in event.session.memberships.values():
             # A remembered permission would let a message overtake what waits.
-            if (membership := event.session.memberships.get(room)) is not None:
+            if event.rooms is None or membership.room.name in event.rooms:
                 membership.forget_grants()
         waiting.open = set(questions)
         for question in questions:
@@ -210,7 +227,8 @@ class PendingEvents:
             snapshot = self._current()
             if not self._admit(session, snapshot):
                 return  # the session has ended, and its events with it
-            self._attempt(waiting, snapshot)
+            if self._find_ready(session) is waiting:  # and is not to be judged first
+                self._attempt(waiting, snapshot)
         if session in self._waiting and not self._waiting[session]:
             del self._waiting[session]
 
@@ -218,10 +236,17 @@ class PendingEvents:
         """Return the first event that is not being asked about and shares no room with an earlier one."""
         taken: set[RoomName] = set()
         for waiting in self._waiting.get(session, ()):
-            if waiting.open is None and taken.isdisjoint(waiting.event.rooms):
+            rooms = waiting.event.rooms
+            if waiting.open is None and (rooms is None or taken.isdisjoint(rooms)):
                 return waiting
-            taken.update(waiting.event.rooms)
+            if rooms is None:
+                return None
+            taken.update(rooms)
         return None
 
     def _is_there(self, waiting: _Waiting) -> bool:
         return waiting in self._waiting.get(waiting.event.session, ())
+
+
+def _is_shared(first: Sequence[RoomName] | None, second: Sequence[RoomName] | None) -> bool:
+    return first is None or second is None or not set(first).isdisjoint(second)

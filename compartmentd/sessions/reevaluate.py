@@ -12,6 +12,7 @@ import msgspec
 
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import NO_ANSWERS, Answers, Decision, Question
 from compartmentd.policy.model import Namespace, RoomTemplate
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.reconcile import Reconciliation
@@ -74,23 +75,45 @@ class Reevaluation:
         """Judge a live session as a whole by the current snapshot and let the judgement take effect.
 
         `lost_code` is what `left` carries for a membership that no longer holds. A session that cannot be
-        judged is ended: an error while deciding must not leave it in (P1).
+        judged is ended: an error while deciding must not leave it in (P1). One that needs answers keeps all that it
+        has, and counts as not judged, until they are there: it loses nothing for a question on the way.
         """
-        self.judged += 1
+        if self._core.pending.is_judging(session):
+            return
+        questions = self.attempt(session, snapshot, lost_code, NO_ANSWERS)
+        if questions:
+            self._core.pending.wait(_JudgementEvent(self, session, lost_code), questions, snapshot)
+
+    def attempt(
+        self, session: Session, snapshot: Snapshot, lost_code: Code, answers: Answers
+    ) -> Sequence[Question]:
+        """Judge a session with the answers that there are; return the open questions, if there are any."""
         try:
-            self.evicted += self._take_effect(session, snapshot, lost_code)
+            result = self._take_effect(session, snapshot, lost_code, answers)
         except Exception as error:  # noqa: BLE001 - whatever it is, one session must not keep the others waiting
             self._failed(error)
-            self.evicted += self._end(session, snapshot, Code.UNAVAILABLE)
+            result = self._end(session, snapshot, Code.UNAVAILABLE)
+        if not isinstance(result, Evictions):
+            return result
+        self.judged += 1
+        self.evicted += result
+        return ()
 
-    def _take_effect(self, session: Session, snapshot: Snapshot, lost_code: Code) -> Evictions:
+    def end_undecided(self, session: Session, snapshot: Snapshot) -> None:
+        """End a session whose judgement will not come any more."""
+        self.judged += 1
+        self.evicted += self._end(session, snapshot, Code.UNAVAILABLE)
+
+    def _take_effect(
+        self, session: Session, snapshot: Snapshot, lost_code: Code, answers: Answers
+    ) -> Evictions | Sequence[Question]:
         core = self._core
         counts = self._counts_as_before(session, snapshot)
         templates = self.unchanged.templates(session) if counts and self.unchanged is not None else None
-        session.generation = snapshot.generation
         if session.namespace.name not in snapshot.configuration.policy.namespaces:
             return self._end(session, snapshot, Code.POLICY_CHANGED)
         if templates is not None:
+            session.generation = snapshot.generation
             judgement = core.judge_unchanged(session, snapshot)
             return self.settle(session, snapshot, judgement, lost_code, templates)
         if session.verified is not None and not counts:
@@ -100,9 +123,13 @@ class Reevaluation:
             if isinstance(again, Rejected):
                 return self._end(session, snapshot, again.code)
             core.registry.replace_token(session, again, find_principal(again, snapshot))
-        judgement, _ = core.judge(session, snapshot, "judge")
+        judgement, _ = core.judge(session, snapshot, "judge", answers=answers)
+        if judgement.questions:
+            return judgement.questions
+        session.generation = snapshot.generation
         if not judgement.connect.allowed:
-            return self._end(session, snapshot, Code.POLICY_CHANGED)
+            in_vain = judgement.connect.code is Code.UNAVAILABLE
+            return self._end(session, snapshot, Code.UNAVAILABLE if in_vain else Code.POLICY_CHANGED)
         return self.settle(session, snapshot, judgement, lost_code)
 
     def _counts_as_before(self, session: Session, snapshot: Snapshot) -> bool:
@@ -130,13 +157,14 @@ class Reevaluation:
         `templates` are those of its rooms, where they have been looked up already.
         """
         core = self._core
-        for room, _ in judgement.lost:
-            core.registry.leave(session, session.memberships[room], lost_code)
+        lost = [(room, _code_of_loss(decision, lost_code)) for room, decision in judgement.lost]
+        for room, code in lost:
+            core.registry.leave(session, session.memberships[room], code)
         self.apply_limits(session, snapshot.configuration.policy.namespaces[session.namespace.name])
         self._rebind(session, snapshot, templates)
         core.fanout.release(session)
-        for room, _ in judgement.lost:
-            session.send(replies.left(session.namespace.prefix, room, lost_code))
+        for room, code in lost:
+            session.send(replies.left(session.namespace.prefix, room, code))
         self.auto_join(session, snapshot, judgement)
         session.valid_until = judgement.valid_until
         self.remind(session)
@@ -179,6 +207,29 @@ class Reevaluation:
                 continue
             self._joiner.enter(session, room, found.template, by_server=True)
             session.send(replies.joined(session.namespace.prefix, room))
+
+
+def _code_of_loss(decision: Decision, code: Code) -> Code:
+    """Return what a lost membership is told: `unavailable` where its question was asked in vain, else the code."""
+    return Code.UNAVAILABLE if decision.code is Code.UNAVAILABLE else code
+
+
+class _JudgementEvent(msgspec.Struct, frozen=True, eq=False):
+    """A judgement of a whole session that waits for answers, before all that its client asks."""
+
+    reevaluation: Reevaluation
+    session: Session
+    lost_code: Code
+    rooms: None = None
+    size: int = 0
+
+    def attempt(self, snapshot: Snapshot, answers: Answers) -> Sequence[Question]:
+        """Judge the session."""
+        return self.reevaluation.attempt(self.session, snapshot, self.lost_code, answers)
+
+    def refuse(self, snapshot: Snapshot, _code: Code) -> None:
+        """End the session."""
+        self.reevaluation.end_undecided(self.session, snapshot)
 
 
 def find_principal(verified: Verified, snapshot: Snapshot) -> Principal:

@@ -388,3 +388,148 @@ def test_each_event_is_answered_once_and_for_each_room_in_order(history: list[tu
             about = [ack for ack in acked if room in sent[ack]]
             assert about == sorted(about), "and of each room in the order in which it was sent"
         assert len(world.hub._core.pending) == 0
+
+
+# --- sessions as a whole ---
+
+JUDGED = (
+    ISSUERS
+    + """
+namespaces:
+  /chat:
+    connect: CONNECT
+    publish: authenticated
+    events: [message]
+    rooms:
+      lobby: {join: LOBBY, publish: members, events: [message]}
+      attic: {join: {member_of: lobby}}
+"""
+)
+
+
+def judged_by(connect: str = "authenticated", lobby: str = "authenticated") -> str:
+    return JUDGED.replace("CONNECT", connect).replace("LOBBY", lobby)
+
+
+ASKS = '{scope: "ask:a"}'
+
+
+@pytest.mark.parametrize(("answer", "code"), [(True, None), (False, "rule_denied"), (None, "unavailable")])
+def test_a_connect_waits_for_its_answer(
+    tmp_path: Path, asker: HandAsker, answer: bool | None, code: str | None
+) -> None:
+    world = World(tmp_path, judged_by(connect=ASKS), asker=asker)
+    client = world.try_connect("/chat", "ann")
+    assert client.peer.sent == []
+    assert asker.names == ["a"]
+    assert asker.asked[0][1].user is not None
+    assert asker.asked[0][1].user.sub == "ann"
+    asker.answer(answer)
+    kind, *more = client.peer.sent[0]
+    assert (kind, code) == ("connected", None) or (kind, more[2]["code"]) == ("refused", code)
+    assert len(client.peer.sent) == 1
+    assert world.hub.registry.sessions == (answer is True)
+
+
+def test_a_connect_that_waits_ends_with_its_time_its_connection_and_the_server(
+    tmp_path: Path, asker: HandAsker
+) -> None:
+    world = World(tmp_path, judged_by(connect=ASKS), asker=asker)
+    late, gone = world.try_connect("/chat", "ann"), world.try_connect("/chat", "bob")
+    world.hub.closed(gone.peer, [], "transport close")
+    world.tick(LONGEST_WAIT)
+    assert late.peer.sent[0][3]["code"] == "unavailable"
+    assert gone.peer.sent == []
+    last = world.try_connect("/chat", "eve")
+    world.hub.leave()
+    assert [item[3]["code"] for item in last.peer.sent] == ["unavailable"]
+    while asker.asked:
+        asker.answer(True)
+    assert world.hub.registry.sessions == 0
+    assert len(world.hub._core.pending) == 0
+
+
+@pytest.mark.parametrize("asks", ["connect", "lobby"])
+@pytest.mark.parametrize(("answer", "code"), [(True, None), (False, "denied"), (None, "unavailable")])
+def test_a_reload_that_asks_takes_nothing_before_the_answer(
+    tmp_path: Path, asker: HandAsker, asks: str, answer: bool | None, code: str | None
+) -> None:
+    world = World(tmp_path, judged_by(), asker=asker)
+    ann, bob = Sender(world), Sender(world, "bob")
+    for each in (ann, bob):
+        for room in ("lobby", "attic"):
+            each.send("join", room)
+        each.acks()
+    session = ann.session
+    world.swap(judged_by(**{asks: ASKS}))
+    assert not world.hub.judge_some(1.0)
+    assert not world.hub.judge_some(1.0)
+    assert asker.names == ["a", "a"]
+    asker.answer(True, index=1)
+    bob.send("publish", "lobby", "message", "held for ann")
+    assert bob.acks() == [(2, True)]
+    ann.send("publish", "lobby", "message", "behind the judgement")
+    assert ann.client.peer.take() == []
+    assert sorted(session.memberships) == ["attic", "lobby"]
+    asker.answer(answer)
+    assert world.hub.judge_some(1.0)
+    assert world.hub.judged == 2
+    events = ann.client.take()
+    if code is None:
+        assert events[0][:2] == ["message", "held for ann"]
+        assert events[1][:3] == ("ack", "/chat", 2)
+        assert world.hub.evicted.memberships == 0
+    elif asks == "connect":
+        told = "unavailable" if code == "unavailable" else "policy_changed"
+        assert events[0] == ["closing", {"code": told, "retry": told == "unavailable"}]
+        assert session.ended
+    else:
+        told = "unavailable" if code == "unavailable" else "policy_changed"
+        assert events[0] == ["left", {"room": "lobby", "code": told}]
+        assert events[-1][3]["error"]["code"] == "not_a_member"
+        assert not session.memberships
+
+
+def test_a_reload_without_an_answer_is_over_after_its_time(tmp_path: Path, asker: HandAsker) -> None:
+    world = World(tmp_path, judged_by(), asker=asker)
+    ann = Sender(world)
+    session = ann.session
+    world.swap(judged_by(connect=ASKS))
+    assert not world.hub.judge_some(1.0)
+    world.tick(LONGEST_WAIT)
+    assert world.hub.judge_some(1.0)
+    assert session.ended
+    assert ann.client.take()[0] == ["closing", {"code": "unavailable", "retry": True}]
+
+
+def test_a_second_reload_meanwhile_is_the_one_that_counts(tmp_path: Path, asker: HandAsker) -> None:
+    world = World(tmp_path, judged_by(), asker=asker)
+    ann = Sender(world)
+    ann.send("join", "lobby")
+    world.swap(judged_by(lobby=ASKS))
+    assert not world.hub.judge_some(1.0)
+    world.swap(judged_by(lobby="{any: [authenticated, nobody]}"))
+    assert not world.hub.judge_some(1.0)
+    asker.answer(False)
+    assert world.hub.judge_some(1.0)
+    assert list(ann.session.memberships) == ["lobby"]
+    assert ann.session.generation == 3
+
+
+@pytest.mark.parametrize(("answer", "result"), [(True, True), (False, "rule_denied"), (None, "unavailable")])
+def test_a_refresh_waits_for_its_answer(
+    tmp_path: Path, asker: HandAsker, answer: bool | None, result: Any
+) -> None:
+    world = World(tmp_path, judged_by(connect=ASKS), asker=asker)
+    client = world.try_connect("/chat", "ann")
+    asker.answer(True)
+    client.peer.take()
+    ends_at = client.session.principal.ends_at
+    world.clock.advance(10)
+    token = world.token("ann")
+    world.hub.event(client.session, b"7", json.dumps(["refresh", token]).encode(), ())
+    assert client.peer.sent == []
+    asker.answer(answer)
+    ((_, _, ack, body),) = client.peer.take()
+    assert (ack, _result(body)) == (7, result)
+    assert client.session.principal.ends_at == ends_at + (10 if answer else 0)
