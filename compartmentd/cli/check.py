@@ -69,7 +69,7 @@ def _find_certificate_problems(loaded: Loaded) -> Iterator[Problem]:
         found = read_certificate(tls)
         if not isinstance(found, Problem):
             yield from check_validity(tls, found, time.time())
-        elif found.code != "file_unreadable":  # the compiler reports it, as a note
+        elif found.code != "file.unreadable":  # the compiler reports it, as a note
             yield found
 
 

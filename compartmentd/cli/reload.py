@@ -10,7 +10,7 @@ import click
 from compartmentd.cli.admin_socket import ask_daemon, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
-from compartmentd.problems import Problem, Span
+from compartmentd.problems import PROBLEM_CODES, Problem, Span
 from compartmentd.util.humanize import format_count, format_duration
 
 
@@ -66,4 +66,6 @@ def _describe_effect(reload: dict[str, Any]) -> str:
 
 def _read_problem(record: dict[str, Any]) -> Problem:
     place = Span(record["file"], record["line"], record["column"], record["line"], record["column"])
-    return Problem(record["severity"], record["code"], record["message"], place, record["help"])
+    # The daemon may be of a newer version than this command.
+    code = record["code"] if record["code"] in PROBLEM_CODES else "problem.other"
+    return Problem(record["severity"], code, record["message"], place, record["help"])

@@ -206,7 +206,7 @@ class GenerationBuilder:
         return tuple(
             Problem(
                 "warning",
-                "keys_unavailable",
+                "key.unavailable",
                 f"the keys of `{name}` could not be fetched yet",
                 spans[name],
                 "its tokens are refused until then; the log and `/admin/status` say why",
@@ -292,7 +292,7 @@ def find_restart_keys(old: ServerSettings, new: Configuration) -> tuple[Problem,
     return tuple(
         Problem(
             "error",
-            "needs_restart",
+            "reload.needs-restart",
             f"`server.{key}` has changed, which needs a restart",
             new.server_spans.get(key) or span_of_file(""),
             f"restart the daemon, or put `{key}` back to reload the rest",

@@ -247,7 +247,7 @@ def _fail(path: str, error: Exception) -> Loaded:
     too_long = isinstance(error, TimeoutError)
     problem = Problem(
         "error",
-        "compiler_failed",
+        "reload.compiler-failed",
         f"compiling took longer than {TIMEOUT:g} s" if too_long else "the compiling process ended early",
         span_of_file(path),
         "nothing was changed; the log has the last words of that process",

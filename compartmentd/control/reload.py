@@ -228,7 +228,7 @@ class Reloader:
         what = f"`{error.filename}`: " if isinstance(error.filename, str) else ""
         return Problem(
             "error",
-            "reload_failed",
+            "reload.failed",
             f"the reload failed: {what}{(error.strerror or 'unknown error').lower()}",
             span_of_file(self._builder.path),
             "nothing was changed; run `compartmentd reload` when that is mended",

@@ -74,7 +74,7 @@ def _read_source(source: KeySource) -> bytes | Problem:
             return value
         return Problem(
             "error",
-            "secret_unset",
+            "variable.unset",
             f"the environment variable `{source.name}` is not set",
             source.span,
             "set it for the daemon, or use `secret_file`",
@@ -84,7 +84,7 @@ def _read_source(source: KeySource) -> bytes | Problem:
     except OSError as error:
         return Problem(
             "error",
-            "file_unreadable",
+            "file.unreadable",
             f"cannot read `{source.name}`: {(error.strerror or 'unknown error').lower()}",
             source.span,
             "make the file readable for the user that runs the daemon",
@@ -94,7 +94,7 @@ def _read_source(source: KeySource) -> bytes | Problem:
 def _build_development_key_problem(source: KeySource) -> Problem:
     return Problem(
         "error",
-        "development_key",
+        "key.development",
         f"`{source.name}` is a development key, with which anyone with this checkout can mint tokens",
         source.span,
         "use a secret of your own (32 bytes or more), or start with `serve --dev`",

@@ -65,7 +65,7 @@ def check_validity(files: TlsFiles, certificate: Certificate, now: float) -> tup
         return ()
     what = "has expired" if now >= certificate.expires_at else "is not valid yet"
     message = f"the certificate in `{files.cert}` {what}, so clients reject it"
-    return (Problem("warning", "certificate_untimely", message, files.cert_span, "renew it"),)
+    return (Problem("warning", "certificate.untimely", message, files.cert_span, "renew it"),)
 
 
 def _read(path: str, span: Span) -> bytes | Problem:
@@ -75,7 +75,7 @@ def _read(path: str, span: Span) -> bytes | Problem:
         message = f"cannot read `{path}`: {(error.strerror or 'unknown error').lower()}"
         return Problem(
             "error",
-            "file_unreadable",
+            "file.unreadable",
             message,
             span,
             "make the file readable for the user that runs the daemon",
@@ -89,7 +89,7 @@ def _load_leaf(chain: bytes, files: TlsFiles) -> x509.Certificate | Problem:
     except ValueError:
         message = f"`{files.cert}` contains no certificate in PEM form"
         help_ = "put the server's certificate there, followed by the certificates that lead to the root"
-        return Problem("error", "certificate_unusable", message, files.cert_span, help_)
+        return Problem("error", "certificate.unusable", message, files.cert_span, help_)
 
 
 def _check_key(leaf: x509.Certificate, pem: bytes, files: TlsFiles) -> Problem | None:
@@ -98,18 +98,16 @@ def _check_key(leaf: x509.Certificate, pem: bytes, files: TlsFiles) -> Problem |
     except TypeError:
         message = f"the private key in `{files.key}` is encrypted"
         help_ = "decrypt it: at a restart nobody can enter the password"
-        return Problem("error", "certificate_key_unusable", message, files.key_span, help_)
+        return Problem("error", "certificate.key", message, files.key_span, help_)
     except (ValueError, UnsupportedAlgorithm):
         message = f"`{files.key}` contains no usable private key in PEM form"
-        return Problem(
-            "error", "certificate_key_unusable", message, files.key_span, "put the key there, in PEM form"
-        )
+        return Problem("error", "certificate.key", message, files.key_span, "put the key there, in PEM form")
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*form) == leaf.public_key().public_bytes(*form):
         return None
     message = f"the private key in `{files.key}` does not belong to the first certificate in `{files.cert}`"
     help_ = "use the key and certificate that were issued together, the server's own certificate first"
-    return Problem("error", "certificate_mismatch", message, files.key_span, help_)
+    return Problem("error", "certificate.mismatch", message, files.key_span, help_)
 
 
 def _build_context(files: TlsFiles) -> ssl.SSLContext | Problem:
@@ -123,5 +121,5 @@ def _build_context(files: TlsFiles) -> ssl.SSLContext | Problem:
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or "unknown error"
         message = f"`{files.cert}` and `{files.key}` cannot be used: {reason.lower().replace('_', ' ')}"
-        return Problem("error", "certificate_unusable", message, files.cert_span, "issue another pair")
+        return Problem("error", "certificate.unusable", message, files.cert_span, "issue another pair")
     return context

@@ -108,14 +108,14 @@ def _open_locked(path: str, directory: int, span: Span) -> RevocationStore | Pro
         state.save(kept)
     except BlockingIOError:
         message = f"another process uses the state directory `{path}`"
-        return Problem("error", "state_in_use", message, span, "give each daemon a directory of its own")
+        return Problem("error", "state.in-use", message, span, "give each daemon a directory of its own")
     except OSError as error:
         return _build_unusable_problem(path, error, span)
     except DamagedState as damage:
         message = f"`{os.path.join(path, FILE)}` cannot be read: {damage}"  # noqa: PTH118 - as the operator wrote it
         return Problem(
             "error",
-            "state_damaged",
+            "state.damaged",
             message,
             span,
             "restore the file; without it, users who logged out are let in again until their tokens expire",
@@ -136,7 +136,7 @@ def _read_file(directory: int) -> bytes:
 def _build_unusable_problem(path: str, error: OSError, span: Span) -> Problem:
     return Problem(
         "error",
-        "state_unusable",
+        "state.unusable",
         f"the state directory `{path}` cannot be used: {(error.strerror or 'unknown error').lower()}",
         span,
         "make the directory, readable and writable for the user that runs the daemon",

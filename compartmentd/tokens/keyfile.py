@@ -127,7 +127,7 @@ def _check_secret(secret: bytes, algorithms: Iterable[str]) -> None:
         least = SECRET_BYTES[algorithm]
         if len(secret) < least:
             raise _Unusable(
-                "secret_too_short",
+                "secret.too-short",
                 f"the secret has {len(secret)} bytes, and {algorithm} needs at least {least}",
                 f"make one with `openssl rand -base64 {least}`, here and at the issuer",
             )
@@ -136,7 +136,7 @@ def _check_secret(secret: bytes, algorithms: Iterable[str]) -> None:
     except InvalidKeyError:
         # A public key as HMAC secret lets everyone sign (RFC 8725, 2.1).
         raise _Unusable(
-            "secret_is_a_key",
+            "secret.is-a-key",
             "the secret is a PEM, DER, SSH or JSON Web Key, not a secret",
             "use `public_key_file` or `jwks_file` for keys",
         ) from None
@@ -152,13 +152,13 @@ def _read_public(entry: IssuerEntry, material: bytes) -> Key:
         key = load_pem_public_key(material)
     except (ValueError, UnsupportedAlgorithm):
         raise _Unusable(
-            "key_unreadable",
+            "key.unusable",
             "the file is not a public key in PEM form",
             "it must begin with `-----BEGIN PUBLIC KEY-----`; "
             "`openssl x509 -pubkey -noout` takes it from a certificate",
         ) from None
     if not isinstance(key, PublicKey) or not find_algorithms(key):
-        raise _Unusable("key_unreadable", "this kind of key cannot sign tokens", _FITTING_KINDS)
+        raise _Unusable("key.unusable", "this kind of key cannot sign tokens", _FITTING_KINDS)
     return _build_public_key(entry, key, kid=None, only=None)
 
 
@@ -179,13 +179,13 @@ def _build_public_key(entry: IssuerEntry, key: PublicKey, kid: str | None, only:
 def _check_strength(key: PublicKey) -> None:
     if isinstance(key, RSAPublicKey) and key.key_size < LEAST_RSA_BITS:
         raise _Unusable(
-            "key_too_weak",
+            "key.too-weak",
             f"the RSA key has {key.key_size} bits, and at least {LEAST_RSA_BITS} are needed",
             "let the issuer sign with a stronger key",
         )
     if isinstance(key, RSAPublicKey) and key.key_size > MOST_RSA_BITS:
         raise _Unusable(
-            "key_too_large",
+            "key.too-large",
             f"the RSA key has {key.key_size} bits, and at most {MOST_RSA_BITS} are taken",
             "let the issuer sign with a key that does not cost milliseconds to verify with",
         )
@@ -252,9 +252,9 @@ def _read_members(entry: IssuerEntry, material: bytes) -> list[Mapping[str, Any]
     try:
         keys = read_object(material).get("keys")
     except JsonError as bad:
-        raise _Unusable("key_unreadable", f"{what} {bad}", _JWKS_FORM) from None
+        raise _Unusable("key.unusable", f"{what} {bad}", _JWKS_FORM) from None
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
-        raise _Unusable("key_unreadable", f"{what} is not a JSON Web Key Set", _JWKS_FORM)
+        raise _Unusable("key.unusable", f"{what} is not a JSON Web Key Set", _JWKS_FORM)
     return keys
 
 
@@ -271,12 +271,12 @@ def _read_jwk(entry: IssuerEntry, jwk: Mapping[str, Any]) -> Key | None:
     algorithm, kid = jwk.get("alg"), jwk.get("kid")
     issuer = jwk.get("issuer") if entry.keys_name_issuers else None
     if not all(isinstance(name, str | None) for name in (algorithm, kid, issuer)):
-        raise _Unusable("key_unreadable", "`alg`, `kid` and `issuer` must be strings", _AS_PUBLISHED)
+        raise _Unusable("key.unusable", "`alg`, `kid` and `issuer` must be strings", _AS_PUBLISHED)
     key = _load_jwk(jwk)
     only = None if algorithm is None else normalize_algorithm(algorithm)
     if only is not None and only not in find_algorithms(key):
         raise _Unusable(
-            "key_algorithm",
+            "key.algorithm",
             f"its `alg` is {quote(str(algorithm))}, which its kind of key cannot do",
             f"such a key does {quote_list(sorted(find_algorithms(key)))}",
         )
@@ -302,9 +302,7 @@ def _load_jwk(jwk: Mapping[str, Any]) -> PublicKey:
     # All exceptions that PyJWT and cryptography raise for a malformed member: InvalidKeyError, and those of base64
     # and of the curve's equation.
     except (InvalidKeyError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
-        raise _Unusable(
-            "key_unreadable", "its numbers do not form a key of its kind", _AS_PUBLISHED
-        ) from None
+        raise _Unusable("key.unusable", "its numbers do not form a key of its kind", _AS_PUBLISHED) from None
     if not isinstance(key, PublicKey):
         raise _build_private_error("it is a private key")
     return key
@@ -324,7 +322,7 @@ def _name_key(jwk: Mapping[str, Any], number: int) -> str:
 
 def _build_private_error(message: str) -> _Unusable:
     return _Unusable(
-        "key_private",
+        "key.private",
         message,
         "anyone who has it can sign tokens: give this daemon only public keys, and replace this one",
     )
@@ -332,7 +330,7 @@ def _build_private_error(message: str) -> _Unusable:
 
 def _build_no_algorithm_error(entry: IssuerEntry, what: str, fits: Iterable[str]) -> _Unusable:
     return _Unusable(
-        "key_algorithm",
+        "key.algorithm",
         f"{what} cannot verify {quote_list(entry.algorithms)}, all that {quote(entry.name)} allows",
         f"allow one of {quote_list(sorted(fits), most=10)}, or take another key",
     )
@@ -340,7 +338,7 @@ def _build_no_algorithm_error(entry: IssuerEntry, what: str, fits: Iterable[str]
 
 def _build_none_usable_error(entry: IssuerEntry, count: int) -> _Unusable:
     return _Unusable(
-        "no_usable_key",
+        "key.none-usable",
         f"none of the {count} keys is for signatures by {quote_list(entry.algorithms)}",
         "allow the algorithms that the issuer signs with, under `algorithms`",
     )

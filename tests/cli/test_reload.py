@@ -78,3 +78,19 @@ def test_a_save_that_the_watch_took_in_is_told(
 def test_as_json_it_is_the_daemons_answer(reload) -> None:
     answer = UNCHANGED | {"taken_in": earlier()}
     assert json.loads(reload(answer, "--format", "json").stdout) == answer
+
+
+def test_a_problem_of_a_newer_daemon_is_shown(reload) -> None:
+    problem = {
+        "file": "c.yaml",
+        "line": 3,
+        "column": 4,
+        "severity": "warning",
+        "code": "future.thing",
+        "message": "mind the gap",
+        "help": "step over it",
+    }
+    output = reload(CHANGED | {"problems": [problem]}).output
+    assert "c.yaml:3:4: warning: mind the gap" in output
+    assert "step over it" in output
+    assert reload_module._read_problem(problem).code == "problem.other"

@@ -261,7 +261,7 @@ async def test_a_missing_secret_is_made_once_and_for_its_owner(setup: Setup) -> 
     assert made.read_bytes() == content
     with pytest.raises(ConfigInvalid) as caught:
         await build_first(str(setup.path), setup.plane.remote)
-    assert [problem.code for problem in caught.value.problems] == ["development_key"]
+    assert [problem.code for problem in caught.value.problems] == ["key.development"]
 
 
 async def test_development_is_for_loopback(setup: Setup) -> None:

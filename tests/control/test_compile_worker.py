@@ -143,7 +143,7 @@ async def test_a_child_that_fails_is_a_problem(
     monkeypatch.setattr(compile_worker.sys, "executable", str(python))
     result = await compile_in_child("c.yaml", NOTHING, development=False)
     assert result.configuration is None
-    assert [problem.code for problem in result.problems] == ["compiler_failed"]
+    assert [problem.code for problem in result.problems] == ["reload.compiler-failed"]
 
 
 async def test_a_child_that_takes_too_long_is_given_up(
@@ -164,7 +164,7 @@ async def test_a_child_that_cannot_be_started_is_a_problem(
 ) -> None:
     monkeypatch.setattr(compile_worker.sys, "executable", str(tmp_path / "nothing"))
     result = await compile_in_child("c.yaml", NOTHING, development=False)
-    assert [problem.code for problem in result.problems] == ["compiler_failed"]
+    assert [problem.code for problem in result.problems] == ["reload.compiler-failed"]
 
 
 def test_every_part_of_a_configuration_can_be_sent() -> None:

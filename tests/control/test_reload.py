@@ -172,7 +172,7 @@ async def test_what_needs_a_restart_is_refused_and_named(setup: Setup, old: str,
     setup.path.write_text(POLICY.replace(old, new))
     report = await setup.reloader.reload("test")
     assert not report.ok
-    assert [(p.code, p.span.line) for p in report.problems] == [("needs_restart", line)]
+    assert [(p.code, p.span.line) for p in report.problems] == [("reload.needs-restart", line)]
     assert setup.hub.snapshot is setup.first.snapshot
 
 
@@ -206,7 +206,7 @@ async def test_a_bad_key_changes_nothing(setup: Setup, secret: str | None) -> No
 async def test_a_development_key_is_for_development(setup: Setup) -> None:
     setup.secret.write_bytes(make_development_secret())
     report = await setup.reloader.reload("test")
-    assert [problem.code for problem in report.problems] == ["development_key"]
+    assert [problem.code for problem in report.problems] == ["key.development"]
     with pytest.raises(ConfigInvalid):
         await build_first(str(setup.path), setup.remote)
     assert await build_first(str(setup.path), setup.remote, DevelopmentMode({}))
@@ -228,7 +228,7 @@ async def test_what_the_system_refuses_before_anything_changed_is_a_refused_relo
     report = await setup.reloader.reload("watch")
     assert (report.ok, report.generation) == (False, 1)
     (problem,) = report.problems
-    assert (problem.code, problem.span.file) == ("reload_failed", str(setup.path))
+    assert (problem.code, problem.span.file) == ("reload.failed", str(setup.path))
     assert (
         problem.message == f"the reload failed: `{tmp_path}/missing/corp.secret`: no such file or directory"
     )

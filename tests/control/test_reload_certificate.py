@@ -57,7 +57,7 @@ def test_a_pair_that_does_not_fit_is_no_start(setup: Setup) -> None:
     with pytest.raises(ConfigInvalid) as caught:
         build(setup.path)
     [problem] = caught.value.problems
-    assert (problem.code, problem.span.line, problem.span.column) == ("certificate_mismatch", 4, 32)
+    assert (problem.code, problem.span.line, problem.span.column) == ("certificate.mismatch", 4, 32)
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -80,7 +80,7 @@ async def test_a_pair_that_does_not_fit_changes_nothing_and_says_where(setup: Se
     report = await setup.reloader.reload("test", Scope.ALL if whole else Scope.CERTIFICATE)
     assert (report.ok, report.generation) == (False, 1)
     [problem] = report.problems
-    assert (problem.code, problem.span.line, problem.span.column) == ("certificate_mismatch", 4, 32)
+    assert (problem.code, problem.span.line, problem.span.column) == ("certificate.mismatch", 4, 32)
     assert setup.reloader.last == report
     assert setup.reloader.generation.certificate is before
     assert not setup.used
@@ -119,7 +119,7 @@ async def test_an_expired_certificate_is_used_and_warned_of(setup: Setup) -> Non
     setup.renew(certificates.make(starts=-2, ends=-1))
     report = await setup.reloader.reload("test", Scope.CERTIFICATE)
     assert report.ok
-    assert [problem.code for problem in report.problems] == ["certificate_untimely"]
+    assert [problem.code for problem in report.problems] == ["certificate.untimely"]
     assert len(setup.used) == 1
 
 

@@ -60,7 +60,7 @@ async def test_a_pair_that_does_not_fit_changes_nothing_and_says_so(tmp_path: Pa
         finished = daemon.run("reload", "--format", "json")
         assert finished.code == 1
         [problem] = json.loads(finished.out)["problems"]
-        assert problem["code"] == "certificate_mismatch"
+        assert problem["code"] == "certificate.mismatch"
         assert problem["file"] == str(daemon.config)
         assert problem["line"] > 1
         assert health(daemon, pair) == 200

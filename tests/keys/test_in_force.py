@@ -230,7 +230,7 @@ async def test_a_reload_without_the_providers_keys_warns_and_goes_on(tmp_path: P
     async with set_up(tmp_path) as (setup, _):
         report = await setup.reloader.reload("test", Scope.KEYS)
         assert report.ok
-        assert [(p.severity, p.code) for p in report.problems] == [("warning", "keys_unavailable")]
+        assert [(p.severity, p.code) for p in report.problems] == [("warning", "key.unavailable")]
 
 
 async def test_a_reload_and_a_fetch_at_once_do_not_wait_for_each_other(tmp_path: Path) -> None:

@@ -30,39 +30,39 @@ def test_another_pair_has_another_digest(tmp_path: Path) -> None:
 
 
 BROKEN: dict[str, tuple[Callable[[Path, Path], object], str, str]] = {
-    "no certificate": (lambda cert, _: cert.unlink(), "file_unreadable", "cert"),
-    "no key": (lambda _, key: key.unlink(), "file_unreadable", "key"),
-    "empty certificate": (lambda cert, _: cert.write_bytes(b""), "certificate_unusable", "cert"),
-    "empty key": (lambda _, key: key.write_bytes(b""), "certificate_key_unusable", "key"),
+    "no certificate": (lambda cert, _: cert.unlink(), "file.unreadable", "cert"),
+    "no key": (lambda _, key: key.unlink(), "file.unreadable", "key"),
+    "empty certificate": (lambda cert, _: cert.write_bytes(b""), "certificate.unusable", "cert"),
+    "empty key": (lambda _, key: key.write_bytes(b""), "certificate.key", "key"),
     "key for certificate": (
         lambda cert, key: cert.write_bytes(key.read_bytes()),
-        "certificate_unusable",
+        "certificate.unusable",
         "cert",
     ),
     "half a certificate": (
         lambda cert, _: cert.write_bytes(cert.read_bytes()[:200]),
-        "certificate_unusable",
+        "certificate.unusable",
         "cert",
     ),
     "certificate for key": (
         lambda cert, key: key.write_bytes(cert.read_bytes()),
-        "certificate_key_unusable",
+        "certificate.key",
         "key",
     ),
     "encrypted key": (
         lambda _, key: key.write_bytes(make().encrypted_key),
-        "certificate_key_unusable",
+        "certificate.key",
         "key",
     ),
-    "another key": (lambda _, key: key.write_bytes(make().key), "certificate_mismatch", "key"),
+    "another key": (lambda _, key: key.write_bytes(make().key), "certificate.mismatch", "key"),
     "another certificate first": (
         lambda cert, _: cert.write_bytes(make().cert + cert.read_bytes()),
-        "certificate_mismatch",
+        "certificate.mismatch",
         "key",
     ),
     "rubbish behind the certificate": (
         lambda cert, _: cert.write_bytes(cert.read_bytes() + b"-----BEGIN CERTIFICATE-----\n%%\n"),
-        "certificate_unusable",
+        "certificate.unusable",
         "cert",
     ),
 }

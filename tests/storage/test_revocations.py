@@ -152,14 +152,14 @@ def test_it_is_on_the_disk_before_it_has_its_name(
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     found = problem(tmp_path / "missing")
     assert (found.code, found.message) == (
-        "state_unusable",
+        "state.unusable",
         f"the state directory `{tmp_path / 'missing'}` cannot be used: no such file or directory",
     )
 
 
 def test_a_file_is_no_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert problem(tmp_path / "file").code == "state_unusable"
+    assert problem(tmp_path / "file").code == "state.unusable"
 
 
 @pytest.mark.parametrize("kind", ["directory", "symlink"])
@@ -168,24 +168,24 @@ def test_what_is_no_plain_file_is_not_read(tmp_path: Path, kind: str) -> None:
         (tmp_path / FILE).mkdir()
     else:
         (tmp_path / FILE).symlink_to(tmp_path / "elsewhere")
-    assert problem(tmp_path).code == "state_unusable"
+    assert problem(tmp_path).code == "state.unusable"
 
 
 def test_a_directory_that_cannot_be_written_is_found_at_the_start(tmp_path: Path) -> None:
     (tmp_path / TEMPORARY).mkdir()  # root may write anywhere else
-    assert problem(tmp_path).code == "state_unusable"
+    assert problem(tmp_path).code == "state.unusable"
 
 
 def test_a_directory_is_of_one_daemon(tmp_path: Path, state: RevocationStore) -> None:
     found = problem(tmp_path)
-    assert found.code == "state_in_use"
+    assert found.code == "state.in-use"
     assert str(tmp_path) in found.message
 
 
 def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"{}\n")
     found = problem(tmp_path)
-    assert found.code == "state_damaged"
+    assert found.code == "state.damaged"
     assert f"`{tmp_path / FILE}` cannot be read" in found.message
     assert (tmp_path / FILE).read_bytes() == b"{}\n"
     (tmp_path / FILE).write_bytes(content(SOME))

@@ -9,6 +9,8 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import inspect
 
+from compartmentd.problems import Problem, Span
+
 T = TypeVar("T")
 
 
@@ -43,6 +45,9 @@ def _default(field: Any) -> object:
 def _values(kind: inspect.Type) -> Iterator[Any]:
     """Yield a few different values of a type, at least one of which is no field's default."""
     match kind:
+        case inspect.StructType(cls=cls) if cls is Problem:
+            # Its code is one of a table.
+            yield Problem("warning", "text.size", "text", Span("file", 7, 8, 9, 10), "help")
         case inspect.StructType():
             yield kind.cls(**{field.name: _value_of_field(field) for field in kind.fields})
         case inspect.UnionType():

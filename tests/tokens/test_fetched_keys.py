@@ -50,13 +50,13 @@ def signed(kind: str, algorithm: str, kid: str | None, name: str = "a") -> str:
 @pytest.mark.parametrize(
     ("bad", "code"),
     [
-        (jwk(private_key("p256", "x"), kid="x"), "key_private"),
-        ({"kty": "oct", "k": "AAAA"}, "key_private"),
-        (public("p256", alg="RS256"), "key_algorithm"),
-        ({"kty": "RSA", "n": "!", "e": "AQAB"}, "key_unreadable"),
-        ({"kty": "RSA", "n": "_" * 2731, "e": "AQAB"}, "key_too_large"),
-        (jwk(private_key("rsa", size=1024).public_key()), "key_too_weak"),
-        (public("p256", kid=7), "key_unreadable"),
+        (jwk(private_key("p256", "x"), kid="x"), "key.private"),
+        ({"kty": "oct", "k": "AAAA"}, "key.private"),
+        (public("p256", alg="RS256"), "key.algorithm"),
+        ({"kty": "RSA", "n": "!", "e": "AQAB"}, "key.unusable"),
+        ({"kty": "RSA", "n": "_" * 2731, "e": "AQAB"}, "key.too-large"),
+        (jwk(private_key("rsa", size=1024).public_key()), "key.too-weak"),
+        (public("p256", kid=7), "key.unusable"),
     ],
 )
 def test_a_bad_key_among_good_ones_is_left_out_and_told(bad: dict[str, Any], code: str) -> None:

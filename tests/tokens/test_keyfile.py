@@ -112,36 +112,36 @@ def test_what_is_not_for_us_is_passed_over(passed_over: dict[str, Any]) -> None:
     good = jwk(P256.public_key(), kid="good", use="sig", key_ops=["verify"], x5c=["nonsense"], x5u="file:///")
     assert [key.kid for key in keys_of(who, jwks(passed_over, good))] == ["good"]
     assert problems_of("jwks_file", jwks(passed_over), algorithms=("ES256",)) == [
-        ("no_usable_key", "none of the 1 keys is for signatures by `ES256`")
+        ("key.none-usable", "none of the 1 keys is for signatures by `ES256`")
     ]
 
 
 @pytest.mark.parametrize(
     ("member", "code", "part"),
     [
-        (jwk(RSA), "key_private", "private or symmetric"),
-        (jwk(P256, use="enc"), "key_private", "private or symmetric"),
-        (jwk(ED), "key_private", "private or symmetric"),
-        ({"kty": "oct", "k": "AAAA"}, "key_private", "private or symmetric"),
-        ({"kty": "oct"}, "key_private", "private or symmetric"),
-        (jwk(RSA.public_key(), k="AAAA"), "key_private", "private or symmetric"),
-        (jwk(private_key("rsa", "weak", 1024).public_key()), "key_too_weak", "1024 bits"),
-        (jwk(RSA.public_key(), alg="ES256"), "key_algorithm", "`ES256`"),
-        (jwk(RSA.public_key(), alg="HS256"), "key_algorithm", "`HS256`"),
-        (jwk(P256.public_key(), alg="none"), "key_algorithm", "`none`"),
-        (jwk(P384.public_key(), alg="ES256"), "key_algorithm", "`ES256`"),
-        (jwk(RSA.public_key(), alg=256), "key_unreadable", "must be strings"),
-        (jwk(RSA.public_key(), kid=1), "key_unreadable", "must be strings"),
-        (jwk(RSA.public_key(), n=...), "key_unreadable", "numbers"),
-        (jwk(RSA.public_key(), n=5), "key_unreadable", "numbers"),
-        (jwk(RSA.public_key(), n=None), "key_unreadable", "numbers"),
-        (jwk(RSA.public_key(), e="AQ"), "key_unreadable", "numbers"),
-        (jwk(RSA.public_key(), n="ä"), "key_unreadable", "numbers"),
-        (jwk(P256.public_key(), x="AAAA"), "key_unreadable", "numbers"),
-        (jwk(P256.public_key(), y=jwk(P256.public_key())["x"]), "key_unreadable", "numbers"),
-        (jwk(P256.public_key(), y=["a"]), "key_unreadable", "numbers"),
-        (jwk(ED.public_key(), x=...), "key_unreadable", "numbers"),
-        (jwk(ED.public_key(), x="AAAA"), "key_unreadable", "numbers"),
+        (jwk(RSA), "key.private", "private or symmetric"),
+        (jwk(P256, use="enc"), "key.private", "private or symmetric"),
+        (jwk(ED), "key.private", "private or symmetric"),
+        ({"kty": "oct", "k": "AAAA"}, "key.private", "private or symmetric"),
+        ({"kty": "oct"}, "key.private", "private or symmetric"),
+        (jwk(RSA.public_key(), k="AAAA"), "key.private", "private or symmetric"),
+        (jwk(private_key("rsa", "weak", 1024).public_key()), "key.too-weak", "1024 bits"),
+        (jwk(RSA.public_key(), alg="ES256"), "key.algorithm", "`ES256`"),
+        (jwk(RSA.public_key(), alg="HS256"), "key.algorithm", "`HS256`"),
+        (jwk(P256.public_key(), alg="none"), "key.algorithm", "`none`"),
+        (jwk(P384.public_key(), alg="ES256"), "key.algorithm", "`ES256`"),
+        (jwk(RSA.public_key(), alg=256), "key.unusable", "must be strings"),
+        (jwk(RSA.public_key(), kid=1), "key.unusable", "must be strings"),
+        (jwk(RSA.public_key(), n=...), "key.unusable", "numbers"),
+        (jwk(RSA.public_key(), n=5), "key.unusable", "numbers"),
+        (jwk(RSA.public_key(), n=None), "key.unusable", "numbers"),
+        (jwk(RSA.public_key(), e="AQ"), "key.unusable", "numbers"),
+        (jwk(RSA.public_key(), n="ä"), "key.unusable", "numbers"),
+        (jwk(P256.public_key(), x="AAAA"), "key.unusable", "numbers"),
+        (jwk(P256.public_key(), y=jwk(P256.public_key())["x"]), "key.unusable", "numbers"),
+        (jwk(P256.public_key(), y=["a"]), "key.unusable", "numbers"),
+        (jwk(ED.public_key(), x=...), "key.unusable", "numbers"),
+        (jwk(ED.public_key(), x="AAAA"), "key.unusable", "numbers"),
     ],
 )
 def test_a_dangerous_or_broken_jwk_is_a_problem(member: dict[str, Any], code: str, part: str) -> None:
@@ -176,13 +176,13 @@ def test_every_bad_jwk_is_reported_by_its_number_and_kid() -> None:
 )
 def test_a_file_that_is_no_key_set_is_a_problem(material: bytes, part: str) -> None:
     ((code, message),) = problems_of("jwks_file", material)
-    assert code == "key_unreadable"
+    assert code == "key.unusable"
     assert part in message
 
 
 def test_an_empty_key_set_has_no_usable_key() -> None:
     assert problems_of("jwks_file", b'{"keys": []}', algorithms=("ES256",)) == [
-        ("no_usable_key", "none of the 0 keys is for signatures by `ES256`")
+        ("key.none-usable", "none of the 0 keys is for signatures by `ES256`")
     ]
 
 
@@ -192,15 +192,15 @@ ED448 = ed448.Ed448PrivateKey.generate()
 @pytest.mark.parametrize(
     ("material", "code"),
     [
-        (b"", "key_unreadable"),
-        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "key_unreadable"),
-        (jwks(P256), "key_unreadable"),
-        (pem(ED448), "key_unreadable"),
-        (pem(private_key("k256")), "key_unreadable"),
-        (private_pem(P256), "key_private"),
-        (pem(P256) + private_pem(P256), "key_private"),
-        (pem(private_key("rsa", "weak", 1024)), "key_too_weak"),
-        (pem(P384), "key_algorithm"),
+        (b"", "key.unusable"),
+        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "key.unusable"),
+        (jwks(P256), "key.unusable"),
+        (pem(ED448), "key.unusable"),
+        (pem(private_key("k256")), "key.unusable"),
+        (private_pem(P256), "key.private"),
+        (pem(P256) + private_pem(P256), "key.private"),
+        (pem(private_key("rsa", "weak", 1024)), "key.too-weak"),
+        (pem(P384), "key.algorithm"),
     ],
     ids=name_case,
 )
@@ -220,14 +220,14 @@ def test_a_secret_is_the_bytes_less_one_final_newline(kind: str) -> None:
 @pytest.mark.parametrize(
     ("material", "algorithms", "code"),
     [
-        (b"x" * 31, ("HS256",), "secret_too_short"),
-        (b"x" * 31 + b"\n", ("HS256",), "secret_too_short"),
-        (b"", ("HS256",), "secret_too_short"),
-        (b"x" * 63, ("HS256", "HS512"), "secret_too_short"),
-        (b"x" * 47, ("HS384",), "secret_too_short"),
-        (pem(RSA), ("HS256",), "secret_is_a_key"),
-        (json.dumps({"kty": "oct", "k": "A" * 43}).encode(), ("HS256",), "secret_is_a_key"),
-        (b"x" * 64, ("RS256",), "key_algorithm"),
+        (b"x" * 31, ("HS256",), "secret.too-short"),
+        (b"x" * 31 + b"\n", ("HS256",), "secret.too-short"),
+        (b"", ("HS256",), "secret.too-short"),
+        (b"x" * 63, ("HS256", "HS512"), "secret.too-short"),
+        (b"x" * 47, ("HS384",), "secret.too-short"),
+        (pem(RSA), ("HS256",), "secret.is-a-key"),
+        (json.dumps({"kty": "oct", "k": "A" * 43}).encode(), ("HS256",), "secret.is-a-key"),
+        (b"x" * 64, ("RS256",), "key.algorithm"),
     ],
     ids=name_case,
 )

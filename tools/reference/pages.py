@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools.reference import client_codes, commands, configuration, http, log_events, metrics
+from tools.reference import client_codes, commands, configuration, http, log_events, metrics, problem_codes
 
 DIRECTORY = Path(__file__).parents[2] / "docs/reference"
 
@@ -14,6 +14,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "commands.md": commands.page,
     "http.md": http.page,
     "client-codes.md": client_codes.page,
+    "problem-codes.md": problem_codes.page,
     "metrics.md": metrics.page,
     "log-events.md": log_events.page,
 }

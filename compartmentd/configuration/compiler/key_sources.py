@@ -71,7 +71,7 @@ class KeySources:
     def _from_variable(self, node: Node) -> KeySource:
         if self.files.access.getenv(node.data) is None:
             help_ = "its tokens are refused until the variable is set; serving needs it"
-            self._unavailable(node, "key.unset", f"environment variable `{node.data}` is not set", help_)
+            self._unavailable(node, "variable.unset", f"environment variable `{node.data}` is not set", help_)
         return KeySource("secret_env", node.data, node.span)
 
     def _from_file(self, kind: KeyFile, node: Node) -> KeySource:
@@ -82,7 +82,7 @@ class KeySources:
         except OSError as error:
             self.files.lacks(path)
             help_ = "paths are relative to the file that names them; serving needs the file"
-            self._unavailable(node, "key.unreadable", f"key file `{path}`: {reason_of(error)}", help_)
+            self._unavailable(node, "file.unreadable", f"key file `{path}`: {reason_of(error)}", help_)
         return KeySource(kind, path, node.span)
 
     def _unavailable(self, node: Node, code: str, message: str, help_: str) -> None:

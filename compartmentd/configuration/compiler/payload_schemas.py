@@ -74,7 +74,7 @@ class PayloadSchemas:
             self._refused.add(path)
             self.report.error(
                 node.span,
-                "file.missing",
+                "file.unreadable",
                 f"schema `{path}`: {reason_of(error)}",
                 "paths are relative to the file that names them",
             )

@@ -136,7 +136,7 @@ class ServerReader:
             self.files.lacks(path)
             tell = self.report.error if self.serving else self.report.note
             help_ = "paths are relative to the file that names them; serving needs the file"
-            tell(node.span, "tls.unreadable", f"`{path}`: {reason_of(error)}", help_)
+            tell(node.span, "file.unreadable", f"`{path}`: {reason_of(error)}", help_)
         return path
 
     def _network(self, node: Node) -> str:

@@ -249,10 +249,10 @@ def test_the_digest_tells_a_moved_boundary():
 @pytest.mark.parametrize(
     ("source", "code"),
     [
-        (b"secret_env: UNSET", "key.unset"),
-        (b"secret_file: gone", "key.unreadable"),
-        (b"jwks_file: gone", "key.unreadable"),
-        (b"public_key_file: gone", "key.unreadable"),
+        (b"secret_env: UNSET", "variable.unset"),
+        (b"secret_file: gone", "file.unreadable"),
+        (b"jwks_file: gone", "file.unreadable"),
+        (b"public_key_file: gone", "file.unreadable"),
     ],
 )
 def test_keys_that_cannot_be_had_are_a_note_and_for_serving_an_error(source, code):

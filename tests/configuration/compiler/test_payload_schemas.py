@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
@@ -103,3 +104,14 @@ def test_a_schema_that_many_events_share_is_read_once():
     assert loaded.configuration is not None
     assert list(loaded.configuration.policy.schemas) == ["m.json"]
     assert [use.path for use in loaded.configuration.files] == ["m.json"]
+
+
+def test_a_schema_that_can_take_long_is_warned_of():
+    branches = [{"properties": {"a": {"minimum": n}}, "required": ["a"]} for n in range(200)]
+    schema = json.dumps({"items": {"anyOf": branches}}).encode()
+    loaded = load("c.yaml", InMemory({"c.yaml": MAIN, "m.json": schema}))
+    assert loaded.configuration is not None
+    (problem,) = loaded.problems
+    assert (problem.severity, problem.code) == ("warning", "schema-file.costly")
+    assert "values" in problem.message
+    assert "`const`" in problem.help

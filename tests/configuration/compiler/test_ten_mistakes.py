@@ -19,7 +19,7 @@ PLANTED = (
     ("            - {rule: staff}", "            - {rule: staf}", "79:22 rule.unknown"),
     ("        auto_join: {project: projects}", "        auto_join: {projekt: projects}", "84:21 parameter.unknown"),
     ("          message: {schema: events/message.schema.json}", "          message: {schema: events/gone.json}",
-     "87:29 file.missing"),
+     "87:29 file.unreadable"),
     ('        join: {member_of: "case:{tenant}:{case}"}', '        join: {member_of: "case:{tenant}:{cas}"}',
      "105:15 rule.parameter"),
 )  # fmt: skip

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from compartmentd.problems.codes import PROBLEM_CODES
+
 Severity = Literal["error", "warning", "note"]
 
 
@@ -40,13 +42,22 @@ def span_of_file(file: str) -> Span:
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One mistake, once. `code` is stable and may be searched for; `message` and `help` may be reworded."""
+    """One mistake, once. `code` is one of `PROBLEM_CODES`; `message` and `help` may be reworded.
+
+    Raises:
+        ValueError: the table has no such code.
+    """
 
     severity: Severity
     code: str
     message: str
     span: Span
     help: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a code that is not explained anywhere."""
+        if self.code not in PROBLEM_CODES:
+            raise ValueError(f"the table of problem codes has no `{self.code}`")
 
     def __str__(self) -> str:
         """Return the first line of the text form: `file:line:col: severity: message`."""
