@@ -13,6 +13,7 @@ from compartmentd.http.admin.server import make_application
 from compartmentd.http.admin.subscribers import Audience
 from compartmentd.http.logout import PATH as LOGOUT
 from compartmentd.protocol import engineio
+from compartmentd.protocol.http1 import MAX_HEAD
 from compartmentd.telemetry.tracing import NoTracing
 from tools.reference.markdown import code, codes, heading, join_page, table
 
@@ -144,6 +145,10 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "A limit of the server (`connections`, `connections_per_address`, `connect_rate`), and a"
     yield "shutdown, answers `503` with `Retry-After`."
+    yield ""
+    yield "Requests that cannot be read are answered, too, before their connection is closed: `431` for a head"
+    yield f"of more than {MAX_HEAD // 1024} KiB, `408` for a request that does not come in time, `413` for a body"
+    yield "beyond the limit."
     yield from ("", heading(3, code(LOGOUT), "backchannel-logout"), "")
     yield "`POST`, for identity providers: OpenID Connect Back-Channel Logout 1.0. A form with one"
     yield "`logout_token` of an entry that has `logout`. `200` when every session that it ends has ended,"
