@@ -168,7 +168,7 @@ const operations = {
   // The first of the published keys signs.
   change({ issuer: name, ...changed }) {
     const issuer = Object.assign(issuers.get(name), changed);
-    issuer.published.forEach((kid) => issuer.keys.has_key(kid) || issuer.keys.set(kid, newKey(kid)));
+    issuer.published.forEach((kid) => issuer.keys.has(kid) || issuer.keys.set(kid, newKey(kid)));
     make(issuer);
     return null;
   },
