@@ -25,13 +25,13 @@ from compartmentd.storage.files import Disk
 @click.pass_context
 def token(context: click.Context, config: str, entry: str | None, claims: str, format_: Format) -> None:
     """Print a token with these CLAIMS, a JSON object such as '{"sub": "ann", "scope": "chat"}'."""
-    from compartmentd.keys.development import mint_for  # noqa: PLC0415 - the cryptography takes long to import
+    from compartmentd.keys.development import mint_for_entry  # noqa: PLC0415 - the cryptography takes long to import
 
     loaded = load(config, Disk())
     if loaded.configuration is None:
         print_problems(loaded.problems, format_)
         context.exit(Exit.ERRORS)
-    answer = mint_for(loaded.configuration.issuers, entry, _parse_claims(claims), time.time())
+    answer = mint_for_entry(loaded.configuration.issuers, entry, _parse_claims(claims), time.time())
     if format_ == "json":
         print_json(answer)
     else:

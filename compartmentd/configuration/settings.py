@@ -1,4 +1,4 @@
-"""The whole checked configuration: what the compiler makes of the files, and all that later stages read."""
+"""The checked configuration: the result of the compiler, and the only form of it that later stages read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Transport: TypeAlias = Literal["websocket", "polling"]
 
 
 class TlsFiles(msgspec.Struct, frozen=True):
-    """The PEM files of a certificate chain, the server's own first, and of its private key, with their places."""
+    """The PEM files of a certificate chain (the server's own certificate first) and its private key, with spans."""
 
     cert: str
     key: str
@@ -60,7 +60,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileUse(msgspec.Struct, frozen=True):
-    """A file that the configuration names, and the place that names it; `kind` says what it is used for."""
+    """A file that the configuration names, with the place that names it; `kind` is its use."""
 
     kind: Literal["include", "schema", "jwks_file", "public_key_file", "secret_file", "tls_file"]
     path: str
@@ -68,9 +68,10 @@ class FileUse(msgspec.Struct, frozen=True):
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration without errors. `files` are all that were or will be read, the main file left out.
+    """A configuration without errors.
 
-    `server_spans` says where each key of `server` stands that the operator wrote.
+    `files` are all files that it names, except the main one. `server_spans` has the place of each key of `server`
+    that the operator wrote.
     """
 
     server: ServerSettings

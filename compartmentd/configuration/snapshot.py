@@ -1,6 +1,6 @@
 """Everything that decides, behind one reference: rules, keys and payload schemas of one generation.
 
-A decision reads one snapshot, once; so it never mixes old keys with new rules.
+An event reads one snapshot, once, so that no decision mixes old keys with new rules.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from compartmentd.tokens.keyset import Key, KeySet, read_keys
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One generation: a counter per process, beside the digest of the files that it was made of."""
+    """What one generation decides by.
+
+    Attributes:
+        generation: the number of the generation, counted from 1 since the start.
+        digest: of the files that the configuration was read from.
+        configuration: the checked configuration.
+        rules: its policy, compiled.
+        keys: the keys of its issuers, read from files and variables or fetched.
+        payloads: a validator for each payload schema, by the schema's name in the policy.
+    """
 
     generation: int
     digest: Digest
@@ -30,11 +39,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     payloads: Mapping[str, PayloadValidator]
 
 
-def keyset_of(
+def read_local_keys(
     issuers: tuple[IssuerEntry, ...],
     material: Mapping[EntryName, bytes],
 ) -> tuple[KeySet, tuple[Problem, ...]]:
-    """Read the keys of every entry whose material could be had; an entry without is `keys_unavailable`."""
+    """Read the keys of every entry from its bytes; tokens of an entry without bytes get `keys_unavailable`."""
     keys: list[Key] = []
     problems: list[Problem] = []
     for entry in issuers:
@@ -48,8 +57,8 @@ def keyset_of(
     return KeySet.build(issuers, () if has_errors(problems) else keys), tuple(problems)
 
 
-def with_remote(keys: KeySet, remote: Mapping[EntryName, tuple[Key, ...]]) -> KeySet:
-    """Return the same set with keys that were fetched, and read by whoever fetched them."""
+def add_fetched_keys(keys: KeySet, remote: Mapping[EntryName, tuple[Key, ...]]) -> KeySet:
+    """Return the same set with fetched keys, which are read already."""
     return KeySet.build(keys.entries.values(), chain(*keys.keys.values(), *remote.values()))
 
 
@@ -59,7 +68,7 @@ def build_snapshot(
     keys: KeySet,
     generation: int,
 ) -> Generator[None, None, Snapshot]:
-    """Build a snapshot in steps: the caller may let others run at each `yield`."""
+    """Build a snapshot; the caller may let others run at each `yield`."""
     payloads: dict[str, PayloadValidator] = {}
     for key, schema in configuration.policy.schemas.items():
         payloads[key] = PayloadValidator(schema)

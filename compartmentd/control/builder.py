@@ -13,7 +13,7 @@ import msgspec
 
 from compartmentd.configuration.compiler import FileAccess, Loaded, load
 from compartmentd.configuration.settings import Configuration, ServerSettings
-from compartmentd.configuration.snapshot import build_snapshot, keyset_of, with_remote
+from compartmentd.configuration.snapshot import add_fetched_keys, build_snapshot, read_local_keys
 from compartmentd.control.compile_worker import compile_in_child
 from compartmentd.control.development import DevelopmentMode
 from compartmentd.control.generation import Candidate, FetchedKeys, Generation, LocalKeys
@@ -150,7 +150,7 @@ class GenerationBuilder:
             number, before = current.number + 1, current.snapshot
             if _same_decisions(candidate, current):
                 return _renew_certificate(candidate, current)
-        keys = with_remote(local.keys, fetched.keys)
+        keys = add_fetched_keys(local.keys, fetched.keys)
         if before is not None and configuration is before.configuration:
             snapshot = msgspec.structs.replace(before, generation=number, keys=keys)
         else:
@@ -190,7 +190,7 @@ class GenerationBuilder:
         material, unreadable = await asyncio.to_thread(
             read_material, issuers, development=self._development is not None
         )
-        keys, unusable = keyset_of(issuers, material)
+        keys, unusable = read_local_keys(issuers, material)
         candidate = candidate.adding(*unreadable, *unusable)
         if candidate.refused:
             return candidate

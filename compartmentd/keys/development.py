@@ -12,7 +12,7 @@ from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX
 from compartmentd.tokens.mint import LIFETIME, mint_token
 
 
-def mint_for(
+def mint_for_entry(
     issuers: tuple[IssuerEntry, ...],
     entry: str | None,
     claims: Mapping[str, Any],

@@ -19,7 +19,7 @@ from compartmentd.control.revocation import Revoker
 from compartmentd.control.status import DaemonStatus, Readiness
 from compartmentd.errors import ConfigInvalid, UsageError
 from compartmentd.http.admin.development import DaemonDevelopment
-from compartmentd.keys.development import mint_for
+from compartmentd.keys.development import mint_for_entry
 from compartmentd.keys.files import make_missing_secrets
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from tests.support.peer import RecordingPeer
@@ -80,7 +80,9 @@ class Setup:
         self.admin = AdminService(access, status, self.reloader, Revoker(self.hub, None), self.feed)
 
     def token(self, **claims: Any) -> str:
-        minted: str = mint_for(self.hub.snapshot.configuration.issuers, "corp", claims, time.time())["token"]
+        minted: str = mint_for_entry(self.hub.snapshot.configuration.issuers, "corp", claims, time.time())[
+            "token"
+        ]
         return minted
 
     def connect(self, **claims: Any) -> RecordingPeer:
@@ -243,7 +245,7 @@ async def test_tokens_are_minted_with_a_development_key_alone(setup: Setup) -> N
     assert minted["expires"] == claims["exp"] * 1000
     for entry in ("other", "nobody"):
         with pytest.raises(UsageError):
-            mint_for(issuers, entry, {"sub": "ann"}, time.time())
+            mint_for_entry(issuers, entry, {"sub": "ann"}, time.time())
 
 
 async def test_excerpts_are_of_configuration_files_alone(setup: Setup) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from compartmentd.configuration.compiler import load
-from compartmentd.configuration.snapshot import build_snapshot, keyset_of
+from compartmentd.configuration.snapshot import build_snapshot, read_local_keys
 from compartmentd.control.admin_access import AdminAccess
 from compartmentd.control.generation import FetchedKeys, Generation, LocalKeys
 from compartmentd.control.reload import Scope, take_in_fetched_keys
@@ -64,7 +64,7 @@ class Setup:
         corp = idp.entry(issuer="https://id.example.com", **settings)
         configuration = msgspec.structs.replace(loaded.configuration, issuers=(corp, local))
         material = {local.name: self.secret.read_bytes()}
-        keys, _ = keyset_of(configuration.issuers, material)
+        keys, _ = read_local_keys(configuration.issuers, material)
         snapshot = run_to_end(build_snapshot(configuration, loaded.digest, keys, 1))
         self.clock = Wall()
         self.remote = RemoteKeys(monotonic=self.clock.monotonic, jitter=lambda: 0.0)

@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 
 from compartmentd.configuration.compiler import load
-from compartmentd.configuration.snapshot import Snapshot, build_snapshot, keyset_of
+from compartmentd.configuration.snapshot import Snapshot, build_snapshot, read_local_keys
 from compartmentd.policy.codes import Code
 from compartmentd.policy.templates.dispatch import run_to_end
 from compartmentd.problems import has_errors
@@ -164,7 +164,7 @@ class World:
 
     def keyset(self, issuers: tuple[IssuerEntry, ...]) -> KeySet:
         """Read the keys of the entries."""
-        keys, problems = keyset_of(issuers, {e.name: Path(e.keys.name).read_bytes() for e in issuers})
+        keys, problems = read_local_keys(issuers, {e.name: Path(e.keys.name).read_bytes() for e in issuers})
         assert not problems
         return keys
 

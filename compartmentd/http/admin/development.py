@@ -10,7 +10,7 @@ from typing import Any
 from compartmentd.control.reload import Reloader
 from compartmentd.control.requests import Record
 from compartmentd.http.admin.outline import build_outline
-from compartmentd.keys.development import mint_for
+from compartmentd.keys.development import mint_for_entry
 
 _SHOWN = frozenset({"include", "schema"})
 """Kinds of files that the playground quotes, beside the main file."""
@@ -36,7 +36,7 @@ class DaemonDevelopment:
         """
         issuers = self._reloader.generation.configuration.issuers
         now = time.time()
-        return mint_for(issuers, entry, claims, now)
+        return mint_for_entry(issuers, entry, claims, now)
 
     def excerpt(self, file: str, line: int, end_line: int) -> Sequence[str] | None:
         """Return lines of a file of the configuration; if it has changed since, they may be others."""
