@@ -1,14 +1,17 @@
-"""Of many templates a scrape tells the largest, and the sum of the others."""
+"""Every metric of the table has values; of many templates a scrape has the largest, and the sum of the others."""
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from compartmentd.http import metrics
 from compartmentd.names import NamespaceName
+from compartmentd.telemetry.metric_table import METRICS
 
 COUNTS = st.dictionaries(
     st.sampled_from([NamespaceName("/a"), NamespaceName("/b")]),
@@ -30,3 +33,17 @@ def test_the_largest_templates_are_told_and_nothing_is_lost(
     assert told.items() <= everything.items()
     assert sorted(told.values()) == sorted(n for _, n in everything.most_common(most))
     assert rest == everything.total() - sum(told.values())
+
+
+def test_every_metric_of_the_table_is_supplied_and_no_other() -> None:
+    tree = ast.parse(Path(metrics.__file__).read_text())
+    strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert METRICS.keys() - strings == set()
+    supplied = {
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") in {"_value", "_samples"}
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert supplied - METRICS.keys() == set()

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from compartmentd.policy.codes import MEANINGS, Code
+
+PACKAGE = Path(__file__).parents[2] / "compartmentd"
 
 RETRY = {"rate_limited", "too_many", "room_full", "unavailable", "keys_unavailable"}
 RETRY_CLOSING = {"slow", "token_expired"}
@@ -21,3 +26,9 @@ def test_texts_are_lower_case_without_a_stop_and_differ() -> None:
     for text in texts:
         assert text == text.lower()
         assert not text.endswith(".")
+
+
+def test_every_code_is_given_by_something() -> None:
+    sources = [path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "codes.py"]
+    given = {name for source in sources for name in re.findall(r"\bCode\.([A-Z_]+)\b", source)}
+    assert given == {code.name for code in Code}
