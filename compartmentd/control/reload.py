@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
+from functools import partial
 
 import msgspec
 
@@ -23,6 +23,7 @@ from compartmentd.telemetry.logs import log
 from compartmentd.telemetry.tracing import NoTracing, Tracing
 from compartmentd.util.cooperative import SLICE, run_in_slices, yield_to_others
 from compartmentd.util.gc_tuning import freeze_existing, without_collections
+from compartmentd.util.tasks import SingleFlight
 
 
 class Scope(Enum):
@@ -47,8 +48,7 @@ class Reloader:
         self._hub = hub
         self._tracing = tracing or NoTracing()
         self._subscribers: tuple[Subscriber, ...] = ()
-        self._turn = asyncio.Lock()
-        self._waiting: dict[Scope, asyncio.Task[ReloadReport]] = {}
+        self._flight: SingleFlight[Scope, ReloadReport] = SingleFlight()
         self._taken_in: TakenIn | None = None
         # The last of each scope: that keys are well says nothing about files that were refused before.
         self._last: dict[Scope, ReloadReport] = {}
@@ -69,11 +69,7 @@ class Reloader:
             cause: why, for the log (`watch`, `SIGHUP`, `request`, …).
             scope: what to read again.
         """
-        task = self._waiting.get(scope)
-        if task is None:
-            task = self._waiting[scope] = asyncio.ensure_future(self._reload_in_turn(cause, scope))
-        # A caller that goes away (a closed connection) does not take the reload with it.
-        return await asyncio.shield(task)
+        return await self._flight.run(scope, partial(self._reload_in_turn, cause, scope))
 
     @property
     def last(self) -> ReloadReport | None:
@@ -84,27 +80,24 @@ class Reloader:
     # --- one reload ---------------------------------------------------------------------------------------------
 
     async def _reload_in_turn(self, cause: str, scope: Scope) -> ReloadReport:
-        async with self._turn:
-            # Anyone who asks from here on may have changed something that this reload no longer sees.
-            del self._waiting[scope]
-            started = time.monotonic()
-            with self._tell_subscribers(), self._tracing.trace_reload(cause) as trace, without_collections():
-                before = self.generation.number
-                report = await self._reload(cause, scope)
-                trace(ok=report.ok, changed=report.changed, generation=report.generation)
-                if report.changed:
-                    freeze_existing()
-                if report.generation != before and scope is not Scope.FETCHED_KEYS:
-                    self._taken_in = TakenIn.by(report, cause)
-                elif report.ok and not report.changed:
-                    report = msgspec.structs.replace(report, taken_in=self._taken_in)
-                if report.ok and scope is Scope.ALL:
-                    self._last.clear()  # it has read all that the others read
-                self._last[scope] = report
-            seconds = time.monotonic() - started
-            self.tally.add(report, seconds)
-            log_report(report, cause, seconds)
-            return report
+        started = time.monotonic()
+        with self._tell_subscribers(), self._tracing.trace_reload(cause) as trace, without_collections():
+            before = self.generation.number
+            report = await self._reload(cause, scope)
+            trace(ok=report.ok, changed=report.changed, generation=report.generation)
+            if report.changed:
+                freeze_existing()
+            if report.generation != before and scope is not Scope.FETCHED_KEYS:
+                self._taken_in = TakenIn.by(report, cause)
+            elif report.ok and not report.changed:
+                report = msgspec.structs.replace(report, taken_in=self._taken_in)
+            if report.ok and scope is Scope.ALL:
+                self._last.clear()  # it has read all that the others read
+            self._last[scope] = report
+        seconds = time.monotonic() - started
+        self.tally.add(report, seconds)
+        log_report(report, cause, seconds)
+        return report
 
     @contextmanager
     def _tell_subscribers(self) -> Iterator[None]:

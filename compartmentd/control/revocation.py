@@ -98,8 +98,9 @@ class Revoker:
         self._hub = hub
         self.lasting = state is not None
         # Each on its own: sessions end in time also while the disk is slow.
-        self._endings = SingleFlight(_Sweeper(hub).sweep)
-        self._savings = SingleFlight(_Saver(hub, state).save)
+        self._sweeper, self._saver = _Sweeper(hub), _Saver(hub, state)
+        self._endings: SingleFlight[None, None] = SingleFlight()
+        self._savings: SingleFlight[None, bool] = SingleFlight()
 
     async def revoke(self, *revocations: Revocation) -> bool:
         """Carry out revocations; returns when every session of theirs has ended and they are kept.
@@ -108,7 +109,9 @@ class Revoker:
             Whether they could be written down; else they are in force, and a restart forgets them.
         """
         self._hub.revoke(*revocations)
-        _, kept = await asyncio.gather(self._endings.run(), self._savings.run())
+        _, kept = await asyncio.gather(
+            self._endings.run(None, self._sweeper.sweep), self._savings.run(None, self._saver.save)
+        )
         return kept
 
     async def revoke_by_request(self, request: RevokeRequest, now: float) -> RequestedRevocation:

@@ -1,11 +1,11 @@
-"""JSON that two parsers cannot read in two ways: one module decides what JSON is taken anywhere.
+"""Reads JSON strictly: the one place that decides which JSON is taken.
 
 Two readers, for two kinds of text:
 
-- `decode` is for messages that pass through, at the speed of msgspec: it refuses what could not be passed on (lone
-  surrogates, numbers out of range) and what nests deeper than `MAX_DEPTH`, since each level costs stack where it is
-  decoded. Of two members of one name the last wins.
-- `read_value` and `read_object` are for text that somebody is held to (tokens, key sets, schemas). In addition they
+- `decode` is for messages that pass through, at the speed of msgspec: it refuses values that could not be passed on
+  (lone surrogates, numbers out of range), and nesting deeper than `MAX_DEPTH`, since each level costs stack where
+  it is decoded. Of two members of one name the last wins.
+- `read_value` and `read_object` are for text on which decisions rest (tokens, key sets, schemas). In addition they
   refuse a name that occurs twice and an integer beyond 64 bits. `json.loads` takes all of that, each of it a way to
   show one service another value than the next one sees (RFC 8259, 4; RFC 8725, 3.8).
 
@@ -63,7 +63,7 @@ class NotStrict(JsonError):
 def check_depth(text: bytes, max_depth: int = MAX_DEPTH) -> None:
     """Refuse a JSON text that nests deeper than `max_depth`; a text that is no JSON may pass or be refused.
 
-    Also for those who pass a text on undecoded, and must not hand to others what they would not take themselves.
+    It is also for text that is passed on undecoded, so that no recipient gets a text that would be refused here.
 
     Raises:
         NotStrict: the text nests too deeply.
@@ -148,7 +148,9 @@ def read_value(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
         )
     except JsonError:
         raise
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise _too_deep(max_depth) from None
+    except ValueError as error:
         raise NotJson(str(error)) from None
     if _SURROGATE_ESCAPE.search(data):
         _check_surrogates(value)
@@ -192,7 +194,7 @@ def _too_deep(max_depth: int) -> NotStrict:
 
 
 def _diagnose(text: bytes) -> JsonError:
-    """Return the error for a text that msgspec refused: Python's own parser takes lone surrogates, and so tells."""
+    """Return the error for a text that msgspec refused: Python's own parser takes lone surrogates."""
     try:
         json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

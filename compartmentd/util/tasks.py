@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -44,30 +45,34 @@ class BackgroundTasks:
             self._on_failure(error)
 
 
-class SingleFlight(Generic[T]):
-    """Work that is done once for all who ask for it before it begins; one run at a time.
+class SingleFlight(Generic[K, T]):
+    """Runs work once for all who ask for it before it begins; one run at a time.
 
-    A run that has begun counts for nobody who asks later: it may have read already what the asker has just changed.
+    A run that has begun does not count for later callers: it may have read already what such a caller has just
+    changed. Work is named by a key, of which several may wait for their turn.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
-        self._work = work
+    def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._next: asyncio.Task[T] | None = None
+        self._waiting: dict[K, asyncio.Task[T]] = {}
         self._tasks = BackgroundTasks()
 
-    async def run(self) -> T:
-        """Return the result of the first run that begins from now on."""
-        if self._next is None:
-            self._next = self._tasks.start(self._run_in_turn())
+    async def run(self, key: K, work: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of the first run of this key that begins from now on.
+
+        The work is that of the first who asks for the key; work that others bring is not run.
+        """
+        task = self._waiting.get(key)
+        if task is None:
+            task = self._waiting[key] = self._tasks.start(self._run_in_turn(key, work))
         # A caller that goes away, such as a closed connection, does not take the run with it.
-        return await asyncio.shield(self._next)
+        return await asyncio.shield(task)
 
     async def wait(self) -> None:
         """Wait for the runs that were asked for."""
         await self._tasks.wait()
 
-    async def _run_in_turn(self) -> T:
+    async def _run_in_turn(self, key: K, work: Callable[[], Awaitable[T]]) -> T:
         async with self._turn:
-            self._next = None
-            return await self._work()
+            del self._waiting[key]
+            return await work()

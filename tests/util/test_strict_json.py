@@ -59,7 +59,7 @@ BAD = [
     (b'{"a": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", f"is nested deeper than {MAX_DEPTH} levels"),
     (b'{"a":' * 2000 + b"1" + b"}" * 2000, f"is nested deeper than {MAX_DEPTH} levels"),
     (b"[" * 100_000 + b"]" * 100_000, f"is nested deeper than {MAX_DEPTH} levels"),
-    (b"[" * 100_000, "is not JSON"),
+    (b"[" * 100_000, f"is nested deeper than {MAX_DEPTH} levels"),
     (b'{"a": [' + b"[]," * 100 + b"[]}", "is not JSON"),
 ]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -16,10 +17,10 @@ async def test_those_who_ask_during_a_run_share_the_next_one() -> None:
         await begun[-1].wait()
         return len(begun)
 
-    flight = SingleFlight(work)
-    first = asyncio.create_task(flight.run())
+    flight: SingleFlight[str, Any] = SingleFlight()
+    first = asyncio.create_task(flight.run("work", work))
     await eventually(lambda: begun, "the first run has begun")
-    later = [asyncio.create_task(flight.run()) for _ in range(50)]
+    later = [asyncio.create_task(flight.run("work", work)) for _ in range(50)]
     await asyncio.sleep(0)
     assert len(begun) == 1
     begun[0].set()
@@ -32,11 +33,11 @@ async def test_those_who_ask_during_a_run_share_the_next_one() -> None:
 
 async def test_a_run_outlives_the_caller_that_asked_for_it() -> None:
     gate = asyncio.Event()
-    flight = SingleFlight(gate.wait)
-    asked = asyncio.create_task(flight.run())
+    flight: SingleFlight[str, bool] = SingleFlight()
+    asked = asyncio.create_task(flight.run("work", gate.wait))
     await asyncio.sleep(0)
     asked.cancel()
-    other = asyncio.create_task(flight.run())
+    other = asyncio.create_task(flight.run("work", gate.wait))
     gate.set()
     assert await other is True
     await flight.wait()
@@ -53,10 +54,33 @@ async def test_a_failed_run_fails_for_its_callers_alone() -> None:
             raise result
         return result
 
-    flight = SingleFlight(work)
+    flight: SingleFlight[str, Any] = SingleFlight()
     with pytest.raises(OSError, match="no space"):
-        await flight.run()
-    assert await flight.run() == "saved"
+        await flight.run("work", work)
+    assert await flight.run("work", work) == "saved"
+
+
+async def test_runs_of_several_keys_wait_for_each_other() -> None:
+    running: list[str] = []
+    gates = {"all": asyncio.Event(), "keys": asyncio.Event()}
+
+    async def work(key: str) -> str:
+        running.append(key)
+        await gates[key].wait()
+        running.remove(key)
+        return key
+
+    flight: SingleFlight[str, str] = SingleFlight()
+    asked = [
+        asyncio.create_task(flight.run(key, lambda key=key: work(key))) for key in ("all", "keys", "keys")
+    ]
+    await eventually(lambda: bool(running), "the first run has begun")
+    assert running == ["all"]
+    gates["keys"].set()
+    await asyncio.sleep(0)
+    assert running == ["all"]
+    gates["all"].set()
+    assert await asyncio.gather(*asked) == ["all", "keys", "keys"]
 
 
 async def test_background_tasks_end_together() -> None:

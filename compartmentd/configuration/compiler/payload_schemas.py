@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from math import isinf
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -26,12 +24,11 @@ from compartmentd.configuration.payloads.parts import (
 )
 from compartmentd.configuration.payloads.validator import PayloadValidator, build_validator
 from compartmentd.document.node import Node
-from compartmentd.document.scalars import LARGEST, SMALLEST
 from compartmentd.util.regex import find_pattern_error
+from compartmentd.util.strict_json import NotJson, NotStrict, read_value
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MAX_DEPTH = 64
-_MOST_DIGITS = 20
 _FEW_VALUES = 500
 """What any schema should be able to validate: as many values as 10 KiB of usual data hold."""
 
@@ -96,7 +93,6 @@ def _usable(raw: bytes) -> tuple[Schema, PayloadValidator]:
     schema = _read(raw)
     if not isinstance(schema, dict | bool):
         raise _UnusableError("a schema is a JSON object")
-    _check_values(schema)
     _check_form(schema, ())
     root = whole(schema)
     try:
@@ -119,55 +115,11 @@ def _usable(raw: bytes) -> tuple[Schema, PayloadValidator]:
 
 def _read(raw: bytes) -> Any:
     try:
-        return json.loads(
-            raw,
-            object_pairs_hook=_once,
-            parse_int=_integer,
-            parse_float=_fraction,
-            parse_constant=_no_constant,
-        )
-    except UnicodeDecodeError:
-        raise _UnusableError("not UTF-8") from None
-    except RecursionError:
-        raise _UnusableError("nested too deeply") from None
-    except ValueError as error:
-        message = str(error)
-        raise _UnusableError(f"not JSON: {message[:1].lower()}{message[1:160]}") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise _UnusableError("an object names a member twice")
-    return members
-
-
-def _integer(digits: str) -> int:
-    # The policy travels between processes, in a format whose integers have 64 bits.
-    if len(digits) > _MOST_DIGITS or not SMALLEST <= int(digits) <= LARGEST:
-        raise _UnusableError("an integer does not fit in 64 bits")
-    return int(digits)
-
-
-def _fraction(digits: str) -> float:
-    value = float(digits)
-    if isinf(value):
-        raise _UnusableError(f"`{digits[:40]}` is larger than any number can be")
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise _UnusableError(f"`{name}` is not JSON")
-
-
-def _check_values(value: Any, depth: int = 0) -> None:
-    if depth > _MAX_DEPTH:
-        raise _UnusableError(f"nested more than {_MAX_DEPTH} deep")
-    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-        raise _UnusableError("a text holds half a surrogate pair")
-    if isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check_values(inner, depth + 1)
+        return read_value(raw, _MAX_DEPTH)
+    except NotJson as error:
+        raise _UnusableError(f"not JSON: {error.detail[:1].lower()}{error.detail[1:160]}") from None
+    except NotStrict as error:
+        raise _UnusableError(f"it {error}") from None
 
 
 def _check_form(schema: Any, pointer: Pointer) -> None:
