@@ -113,7 +113,7 @@ def reconcile_session(
         ruleset,
         namespace,
         who,
-        (*memberships.kept, *memberships.undecided),
+        (*memberships.kept, *memberships.undecided) if memberships.undecided else memberships.kept,
         now=now,
         declined=frozenset(declined),
         occupancy=occupancy,
@@ -127,7 +127,9 @@ def reconcile_session(
         added.skipped,
         find_earliest((connect.valid_until, memberships.valid_until, added.valid_until)),
         memberships.undecided,
-        tuple(dict.fromkeys((*memberships.questions, *added.questions))),
+        tuple(dict.fromkeys((*memberships.questions, *added.questions)))
+        if added.questions
+        else memberships.questions,
     )
 
 
@@ -237,10 +239,13 @@ class _Reconciler:
             for room, decision in decisions.items()
             if isinstance(decision.outcome, Pending)
         }
+        valid_until = find_earliest([each.valid_until for each in decisions.values()])
+        if not pending:  # as nearly always
+            return ReconciledMemberships(tuple(left), tuple(lost), valid_until)
         return ReconciledMemberships(
             tuple(room for room in left if room not in pending),
             tuple(lost),
-            find_earliest(each.valid_until for each in decisions.values()),
+            valid_until,
             tuple(room for room in left if room in pending),
             tuple(dict.fromkeys(question for questions in pending.values() for question in questions)),
         )

@@ -39,14 +39,16 @@ class Joiner:
         most = session.limits.rooms_per_session
         if isinstance(rooms, list) and (most is None or len(rooms) <= most):
             event = _JoinEvent(self, session, ack, [RoomName(room) for room in rooms], is_list=True)
-        elif isinstance(rooms, str):
-            event = _JoinEvent(self, session, ack, [RoomName(rooms)])
         else:
-            event = _JoinEvent(self, session, ack, [NO_ROOM], is_well_formed=False)
+            is_well_formed = isinstance(rooms, str)
+            room = RoomName(rooms) if isinstance(rooms, str) else NO_ROOM
+            event = _JoinEvent(self, session, ack, [room], is_well_formed=is_well_formed)
         pending = self._core.pending
         if pending.is_behind(session, event.rooms):
             event.arrive(snapshot)
-        pending.handle(event, snapshot)
+            pending.handle(event, snapshot)
+        elif questions := event.attempt(snapshot, NO_ANSWERS):
+            pending.wait(event, questions, snapshot)
 
     def arrive(
         self, session: Session, snapshot: Snapshot, room: RoomName, *, is_well_formed: bool
@@ -208,7 +210,7 @@ class Joiner:
             self._core.schedule(session)
 
 
-class _JoinEvent(msgspec.Struct, eq=False):
+class _JoinEvent(msgspec.Struct, eq=False, gc=False):
     """A `join`. As many of its rooms are decided as there are `results`, and as many have arrived as `arrivals`.
 
     `asking` is the index of the room that questions are about: their answers are about no other room.
@@ -265,7 +267,7 @@ class _JoinEvent(msgspec.Struct, eq=False):
         self.joiner.answer(self.session, self.ack, self.results, is_list=self.is_list)
 
 
-class _LeaveEvent(msgspec.Struct, eq=False):
+class _LeaveEvent(msgspec.Struct, eq=False, gc=False):
     """A `leave`, which needs no decision, and keeps its place among the events for its room."""
 
     joiner: Joiner

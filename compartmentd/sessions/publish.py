@@ -45,7 +45,7 @@ from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.errors import PayloadRefused
 from compartmentd.names import RoomName
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decision import Allow, Answers, Pending, Publish, Question
+from compartmentd.policy.decision import NO_ANSWERS, Allow, Answers, Pending, Publish, Question
 from compartmentd.policy.model import Event
 from compartmentd.protocol.message import Run
 from compartmentd.protocol.socketio import decode_event
@@ -212,7 +212,10 @@ class Publisher:
         )
         rooms = () if room is None else (room,)
         event = _PublishEvent(self, session, ack, shape or _NO_SHAPE, arrival, rooms, attachments, verdict)
-        core.pending.handle(event, snapshot)
+        if core.pending.is_behind(session, rooms):
+            core.pending.handle(event, snapshot)
+        elif questions := self.decide(event, snapshot, NO_ANSWERS):
+            core.pending.wait(event, questions, snapshot)
 
     def decide(self, publish: _PublishEvent, snapshot: Snapshot, answers: Answers) -> Sequence[Question]:
         """Decide on a message and send it if it is allowed; return the open questions if there are any."""
@@ -263,7 +266,7 @@ class Publisher:
         return verdict is PayloadVerdict.VALID
 
 
-class _PublishEvent(msgspec.Struct, frozen=True, eq=False):
+class _PublishEvent(msgspec.Struct, eq=False, gc=False):
     """A `publish`, whose rates have been taken."""
 
     publisher: Publisher
