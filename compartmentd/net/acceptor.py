@@ -58,8 +58,9 @@ class Acceptor:
         self._sockets: dict[socket.socket, asyncio.TimerHandle | None] = {}
 
     def add(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept on these sockets, which are listening and non-blocking; `close` closes them."""
+        """Accept on these sockets, which are listening; `close` closes them."""
         for sock in sockets:
+            sock.setblocking(False)
             self._sockets[sock] = None
             self._loop.add_reader(sock, self._accept, sock)
 

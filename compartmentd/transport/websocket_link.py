@@ -90,14 +90,12 @@ class WebSocketLink:
         self._reader = MessageReader(max_payload, unmask)
         self._limit = send_buffer
         self._text_only = text_only
-        self._pending = (
-            _NOTHING  # bytes that the kernel did not take; a writer is registered while there are any
-        )
+        # Bytes that the kernel did not take; a writer is registered while there are any.
+        self._pending = _NOTHING
         self._farewell = b""  # the close frame, after everything else
         self._stage = _OPEN
-        self.is_direct = (
-            not text_only
-        )  # open, with nothing but messages to send and nothing pending: see `write`
+        # Whether the link is open, with nothing but messages to send and nothing pending: see `write`.
+        self.is_direct = not text_only
         self._reading = False
         self._choked = False
         self._ended_by_client = False

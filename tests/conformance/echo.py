@@ -1,4 +1,4 @@
-"""An echo application, the smallest of applications: what the official protocol suites want to talk to.
+"""The echo application that the official protocol suites test.
 
     python -m tests.conformance.echo --port 3000 --ping-interval 300 --ping-timeout 200 --connect-timeout 1000
 

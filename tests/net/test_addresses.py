@@ -1,4 +1,4 @@
-"""Whom an address stands for."""
+"""The network that an address belongs to."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from compartmentd.net.addresses import find_network
         ("", "", True),
     ],
 )
-def test_whom_it_stands_for(one: str, other: str, *, same: bool) -> None:
+def test_the_network_of_an_address(one: str, other: str, *, same: bool) -> None:
     assert (find_network(one) == find_network(other)) is same
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
-def test_whoever_has_a_network_is_one(network: int, first: int, second: int) -> None:
+def test_all_addresses_of_a_network_are_one(network: int, first: int, second: int) -> None:
     addresses = [IPv6Address(network << 64 | host) for host in (first, second)]
     if not any(address.ipv4_mapped for address in addresses):
         assert len({find_network(text) for at in addresses for text in (at.compressed, at.exploded)}) == 1

@@ -1,4 +1,4 @@
-"""Where listeners are bound, and where the admin socket lives."""
+"""Listeners of all kinds, and the path of the admin socket."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_directory_open_to_others_is_refused(tmp_path: Path) -> None:
             refusing(path, os.getuid())
 
 
-def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "compartmentd-4711" / "admin.sock")
     Path(path).parent.mkdir(0o700)
     with pytest.raises(UsageError, match="belongs to the user with id 4711"):
@@ -112,7 +112,7 @@ def test_the_directory_of_a_declared_path_is_left_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o777
 
 
-def test_a_missing_directory_is_nobody_elses(tmp_path: Path) -> None:
+def test_a_missing_directory_is_accepted(tmp_path: Path) -> None:
     require_private(own_path(tmp_path), os.getuid())
 
 
@@ -244,7 +244,7 @@ def test_all_interfaces_are_both_families_on_one_port() -> None:
 
 
 @pytest.mark.parametrize(("taken", "refused"), [(3, False), (100, True)])
-def test_a_chosen_port_that_somebody_has_in_the_other_family_is_chosen_anew(
+def test_a_chosen_port_that_is_taken_in_the_other_family_is_chosen_again(
     monkeypatch: pytest.MonkeyPatch, taken: int, refused: bool
 ) -> None:
     create_server, made = socket.create_server, []

@@ -1,4 +1,4 @@
-"""How sockets take turns: by a clock that callbacks move, on a loop that is turned by hand."""
+"""Turns of the poller, with a clock that callbacks move and a loop that is turned by hand."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def readers(world: World, count: int, *, cost: float, size: int = 100) -> list[R
     return [Reader(world, cost=cost, size=size) for _ in range(count)]
 
 
-def test_a_turn_ends_in_time_and_the_next_one_begins_with_whoever_was_not_reached(world: World):
+def test_a_turn_ends_in_time_and_the_next_one_begins_with_the_sockets_that_were_not_reached(world: World):
     crowd = readers(world, 300, cost=FIFTIETH)
     for reader in crowd:
         reader.client.send(b"x")
@@ -104,7 +104,7 @@ def test_a_turn_ends_in_time_and_the_next_one_begins_with_whoever_was_not_reache
     assert all(reader.got == [b"x"] for reader in crowd)
 
 
-def test_who_never_stops_sending_does_not_keep_the_others_waiting(world: World):
+def test_a_client_that_never_stops_sending_does_not_keep_the_others_waiting(world: World):
     crowd = readers(world, 300, cost=FIFTIETH, size=1)
     for reader in crowd:
         reader.client.send(b"x" * 100)
@@ -120,7 +120,7 @@ def test_one_that_always_has_more_is_read_once_in_a_turn(world: World):
     assert reader.got == [b"x"]
 
 
-def test_who_is_there_is_served_before_all_who_left_and_those_leave_in_parts(world: World):
+def test_clients_that_stay_are_served_before_a_crowd_that_left_which_is_closed_in_parts(world: World):
     leaving = readers(world, 30, cost=CLOSING_TIME / 10)
     [talking] = readers(world, 1, cost=CLOSING_TIME / 10)
     for reader in leaving:
@@ -139,7 +139,7 @@ def test_who_is_there_is_served_before_all_who_left_and_those_leave_in_parts(wor
     assert not world.ready.has_ended_sockets
 
 
-def test_who_leaves_is_served_also_while_others_take_every_turn_to_its_end(world: World):
+def test_an_ended_socket_is_closed_also_while_others_use_every_turn_up(world: World):
     talking, leaving = readers(world, 200, cost=FIFTIETH, size=1), readers(world, 30, cost=CLOSING_TIME / 10)
     for reader in leaving:
         reader.client.close()
@@ -150,7 +150,7 @@ def test_who_leaves_is_served_also_while_others_take_every_turn_to_its_end(world
     assert all(reader.got for reader in leaving)
 
 
-def test_what_somebody_sent_before_leaving_is_read_to_its_end(world: World):
+def test_what_a_client_sent_before_it_left_is_read_to_the_end(world: World):
     [reader] = readers(world, 1, cost=0, size=2)
     reader.client.send(b"abcde")
     reader.client.close()
@@ -160,7 +160,7 @@ def test_what_somebody_sent_before_leaving_is_read_to_its_end(world: World):
     assert not world.ready.has_ended_sockets
 
 
-def test_who_has_only_closed_its_own_side_still_takes_what_is_queued(world: World):
+def test_a_client_that_has_closed_its_side_alone_still_takes_what_is_queued(world: World):
     [reader] = readers(world, 1, cost=0)
     written: list[int] = []
     while True:  # until the kernel takes no more
@@ -278,7 +278,7 @@ def test_closing_twice_is_closing(world: World):
     assert world.turn() == 0
 
 
-def test_one_that_is_closed_while_it_is_watched_keeps_nobody_waiting(world: World):
+def test_a_socket_that_is_closed_while_it_is_watched_keeps_no_other_waiting(world: World):
     """That is an error of ours, and must cost its own connection alone: who has left lets nobody new in."""
     wrong, *others = [Reader(world, cost=0.0) for _ in range(3)]
     wrong.stop = wrong.ours.close  # type: ignore[method-assign]  # without a word to anybody

@@ -1,4 +1,4 @@
-"""The timer wheel against the plainest of its kind."""
+"""The timer wheel, compared with a list of timers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handshakes of TLS, in whichever order they must read and write; what clients do to them is in test_tls."""
+"""TLS handshakes that read and write in any order; those with real clients are in test_tls."""
 
 from __future__ import annotations
 

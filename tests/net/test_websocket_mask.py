@@ -1,4 +1,4 @@
-"""Tornado's extension, whose face is not documented, and what happens without it."""
+"""Tornado's undocumented extension, and the function that replaces it."""
 
 from __future__ import annotations
 

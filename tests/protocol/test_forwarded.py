@@ -1,4 +1,4 @@
-"""X-Forwarded-For: believed as far as the proxies are, and no step further."""
+"""X-Forwarded-For: believed as far as the proxies are trusted."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ _OURS = {ip_address(f"10.0.0.{index}") for index in range(256)}
 
 
 @given(st.lists(st.text(max_size=20), max_size=5), outsiders, st.lists(st.integers(0, 255), max_size=3))
-def test_nothing_that_a_client_sends_changes_who_it_is(sent: list[str], client: str, hops: list[int]) -> None:
+def test_nothing_that_a_client_sends_changes_its_address(
+    sent: list[str], client: str, hops: list[int]
+) -> None:
     proxies = TrustedProxies(["10.0.0.0/24"])
     appended = [client, *(f"10.0.0.{hop}" for hop in hops)]
     assert proxies.find_client("10.0.0.1", [*sent, ", ".join(appended)]) == client

@@ -1,4 +1,4 @@
-"""Heads of plain requests: read alike in any pieces, and never otherwise than a whole HTTP server reads them."""
+"""Heads of plain requests: the same in any pieces, and the same as a complete HTTP server reads them."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_what_is_not_plain_is_for_others(line: bytes, fields: bytes):
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\n\n", LINE + b"X: y\n\r\n", b"x" * (MAX_HEAD + 1)])
-def test_nobody_waits_for_an_end_that_others_see_already(data: bytes):
+def test_an_end_of_the_head_that_other_readers_see_is_not_awaited(data: bytes):
     with pytest.raises(NotPlain):
         read(data)
 

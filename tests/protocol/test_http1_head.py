@@ -1,4 +1,4 @@
-"""The small reader of a request's head: right about what it takes, and silent about all else."""
+"""The reader of a first request's head: correct for plain heads, `None` for all others."""
 
 from __future__ import annotations
 

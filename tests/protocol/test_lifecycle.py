@@ -1,4 +1,4 @@
-"""The tables of states, read as a whole: what is in them, and what can be reached."""
+"""The tables of states as a whole: their entries, and the states that can be reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outgoing packets: each form is made once, whoever is sent it; batches and runs are their parts in order."""
+"""Outgoing packets: each form is made once for all recipients; batches and runs are their parts in order."""
 
 from __future__ import annotations
 

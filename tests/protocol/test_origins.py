@@ -1,4 +1,4 @@
-"""Which origins are allowed."""
+"""Allowed origins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON that is taken, and the two ways in which other text is not."""
+"""The JSON of payloads: taken, refused, or no JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WebSocket framing: what is written, and what is read however it was cut."""
+"""WebSocket framing: frames that are written, and frames that are read in any pieces."""
 
 from __future__ import annotations
 

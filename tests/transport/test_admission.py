@@ -56,7 +56,7 @@ def test_ipv4_in_the_dress_of_ipv6_is_ipv4() -> None:
     assert admission.enter("::ffff:192.0.2.2", options, 0) is None
 
 
-def test_a_limit_that_comes_later_counts_those_who_were_there() -> None:
+def test_a_limit_that_comes_later_counts_the_connections_from_before() -> None:
     admission = Admission(Counters())
     limited = ServerOptions(connections_per_address=3)
     for number in range(3):

@@ -1,4 +1,4 @@
-"""Draining: who is closed when, who is told, and what ends it early."""
+"""Draining: the time at which each connection is closed, the message before it, and an early end."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_without_time_or_in_a_hurry_all_end_at_once(hurried: bool) -> None
             await end_of(client)
 
 
-async def test_it_is_over_when_everybody_has_left() -> None:
+async def test_it_is_over_when_all_clients_have_left() -> None:
     async with serving(Recorder()) as served:
         clients = [await connected(served) for _ in range(3)]
         run = asyncio.ensure_future(served.server.drain(3600.0, part).run())
@@ -81,12 +81,12 @@ async def test_it_is_over_when_everybody_has_left() -> None:
         await within(5, run, "the drain")
 
 
-async def test_with_nobody_there_is_nothing_to_wait_for() -> None:
+async def test_without_connections_there_is_nothing_to_wait_for() -> None:
     async with serving(Recorder()) as served:
         await within(1, served.server.drain(3600.0, part).run(), "the drain")
 
 
-async def test_a_stopped_server_serves_whom_it_has_and_takes_nobody() -> None:
+async def test_a_stopped_server_serves_its_connections_and_accepts_no_more() -> None:
     async with serving(Recorder()) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         client = await connected(served)

@@ -1,4 +1,4 @@
-"""HTTP around the sessions: who may come in, from where, how many, and with how much."""
+"""HTTP around the sessions: origins, limits of connections and of bodies, and refusals."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ async def test_a_chunked_body_is_taken_up_to_the_limit():
 
 
 @pytest.mark.parametrize("target", [f"{POLLING}&sid=unknown", POLLING, "/socket.io/?transport=polling"])
-async def test_sixty_megabytes_for_nobody_are_refused_before_they_are_read(target: str):
+async def test_sixty_megabytes_for_an_unknown_session_are_refused_before_they_are_read(target: str):
     async with serving(Recorder()) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(head("POST", target, {"Content-Length": "60000000"}))
@@ -237,7 +237,7 @@ async def test_sixty_megabytes_for_a_session_are_refused_before_they_are_read():
         writer.close()
 
 
-async def test_a_short_body_for_nobody_leaves_the_connection_usable():
+async def test_a_short_body_for_an_unknown_session_leaves_the_socket_usable():
     async with serving(Recorder()) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         for _ in range(3):
@@ -497,7 +497,7 @@ async def test_nothing_logged_holds_a_query_string(caplog: pytest.LogCaptureFixt
     assert not [line for line in ours if sid in line or "eyJsecret" in line]
 
 
-async def test_a_server_that_stops_accepts_nobody():
+async def test_a_server_that_stops_accepts_no_connection():
     async with serving(Recorder()) as served:
         served.server.stop()
         with pytest.raises(ConnectionRefusedError):

@@ -1,4 +1,4 @@
-"""What has ended is gone at once: nothing of a connection waits for the collector of cycles, which looks rarely."""
+"""An ended connection is freed at once: nothing of it waits for the cycle collector, which runs rarely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many requests on one connection: what is plain and what is not, in any order, in any pieces, with any end."""
+"""Many requests on one socket: plain ones and others, in any order, in any pieces, with any end."""
 
 from __future__ import annotations
 
@@ -396,7 +396,7 @@ async def test_a_changed_policy_binds_the_next_request():
         line.close()
 
 
-async def test_who_comes_is_told_by_the_proxies_that_are_trusted():
+async def test_the_client_is_the_one_that_trusted_proxies_name():
     async with at_work(ServerOptions(trusted_proxies=("127.0.0.1/32",))) as (recorder, served):
         line = await Line.open(served)
         forwarded = {"X-Forwarded-For": "203.0.113.7", "X-Custom": "value"}
@@ -469,7 +469,7 @@ async def test_a_connection_for_each_request(version: str, headers: dict[str, st
         session.close()
 
 
-async def test_who_leaves_a_held_poll_has_left():
+async def test_a_client_that_cuts_off_a_waiting_poll_has_left():
     async with at_work() as (recorder, served):
         line = await Line.begin(served)
         line.send("GET", line.target)
@@ -481,7 +481,7 @@ async def test_who_leaves_a_held_poll_has_left():
         await eventually(lambda: kept(served) == 0, "the socket is gone")
 
 
-async def test_who_leaves_within_a_body_has_left():
+async def test_a_client_that_cuts_off_a_body_has_left():
     async with at_work() as (recorder, served):
         line = await Line.begin(served)
         line.writer.write(head("POST", line.target, {"Content-Length": "100"}) + b'42["m"]')
@@ -492,7 +492,7 @@ async def test_who_leaves_within_a_body_has_left():
         assert recorder.named("event") == []
 
 
-async def test_who_leaves_between_requests_has_not_left():
+async def test_a_client_that_closes_its_socket_between_requests_has_not_left():
     async with at_work() as (recorder, served):
         line = await Line.begin(served)
         line.close()
@@ -519,7 +519,7 @@ async def test_a_large_answer_waits_for_a_client_that_is_slow(tls: Contexts | No
         other.close()
 
 
-async def test_who_takes_nothing_of_an_answer_is_given_up(monkeypatch: pytest.MonkeyPatch):
+async def test_a_client_that_takes_nothing_of_an_answer_is_disconnected(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(polling_http, "_STALL_TIMEOUT", 0.1)
     async with at_work(ServerOptions(send_buffer=32 << 20)) as (recorder, served):
         line = await Line.begin(served)
@@ -532,7 +532,7 @@ async def test_who_takes_nothing_of_an_answer_is_given_up(monkeypatch: pytest.Mo
         line.writer.transport.abort()
 
 
-async def test_who_sends_no_further_request_is_sent_away(monkeypatch: pytest.MonkeyPatch):
+async def test_a_client_that_sends_no_further_request_is_disconnected(monkeypatch: pytest.MonkeyPatch):
     async with at_work() as (_, served):
         line, slow = await Line.begin(served), await Line.open(served)
         monkeypatch.setattr(polling_http, "HEAD_TIMEOUT", 0.1)
@@ -545,7 +545,7 @@ async def test_who_sends_no_further_request_is_sent_away(monkeypatch: pytest.Mon
             one.close()
 
 
-async def test_who_does_not_finish_a_body_is_sent_away(monkeypatch: pytest.MonkeyPatch):
+async def test_a_client_that_does_not_finish_a_body_is_disconnected(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(polling_http, "BODY_TIMEOUT", 0.1)
     async with at_work() as (_, served):
         line = await Line.begin(served)

@@ -1,4 +1,4 @@
-"""Clients behind proxies, on real sockets: whose address counts, for applications and for limits."""
+"""Clients behind proxies, on real sockets: the address that applications and limits see."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Crowd:
 
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
-async def test_the_client_of_a_trusted_proxy_is_who_it_names(transport: str) -> None:
+async def test_the_client_is_the_one_that_a_trusted_proxy_names(transport: str) -> None:
     async with serving(Recorder(), TRUSTING) as served:
         crowd = Crowd(served, transport)
         assert await crowd.come("203.0.113.1") < 300
@@ -63,7 +63,7 @@ async def test_the_client_of_a_trusted_proxy_is_who_it_names(transport: str) -> 
 
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
-async def test_nobody_else_is_believed(transport: str) -> None:
+async def test_no_other_peer_is_believed(transport: str) -> None:
     options = ServerOptions(trusted_proxies=("10.0.0.0/8",), connections_per_address=1)
     async with serving(Recorder(), options) as served:
         crowd = Crowd(served, transport)

@@ -1,4 +1,4 @@
-"""What a request's head says."""
+"""Queries and heads of requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real sockets, odd clients: what a WebSocket's read and write paths must survive, on both loops, also under TLS.
+"""Real sockets, odd clients: the read and write paths of a WebSocket, on both loops, also under TLS.
 
 Each scenario gets a running echo server; what it leaves behind in file descriptors is checked after it.
 """

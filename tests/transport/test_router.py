@@ -1,4 +1,4 @@
-"""Sockets that are served at once, sockets that are passed on, and that all others leave nothing behind."""
+"""Sockets that the router serves, sockets that it passes on, and sockets that end before."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_a_websocket_is_served_and_what_comes_behind_is_read():
         assert (len(desk.connections), desk.connections.admission.open) == (1, 1)
 
 
-async def test_the_client_is_whom_a_trusted_proxy_names():
+async def test_the_client_is_the_one_that_a_trusted_proxy_names():
     async with opened(ServerOptions(trusted_proxies=("127.0.0.1/32",))) as desk:
         desk.client().sendall(
             head("GET", WEBSOCKET, {**UPGRADE, "X-Forwarded-For": "192.0.2.1, 198.51.100.7"})
@@ -200,7 +200,7 @@ async def test_without_a_place_one_is_referred_and_not_counted():
         assert desk.connections.counters.refused_full == 0
 
 
-async def test_who_says_nothing_is_sent_away_in_time():
+async def test_a_client_that_sends_nothing_is_disconnected_in_time():
     async with opened(ServerOptions(), patience=0.05) as desk:
         first, second = desk.client(), desk.client()
         for client in (first, second):
@@ -210,7 +210,7 @@ async def test_who_says_nothing_is_sent_away_in_time():
         assert await asyncio.to_thread(third.recv, 1) == b""
 
 
-async def test_who_leaves_without_a_word_leaves_nothing():
+async def test_a_client_that_leaves_before_its_request_leaves_nothing_behind():
     async with opened() as desk:
         client = desk.client()
         client.close()
@@ -239,7 +239,7 @@ async def test_an_error_of_ours_costs_its_connection_and_no_more():
         assert desk.connections.counters.errors == 1
 
 
-async def test_closing_sends_those_away_who_wait():
+async def test_closing_disconnects_the_clients_that_wait():
     async with opened() as desk:
         client = desk.client()
         desk.router.close()
@@ -334,7 +334,7 @@ def _received(sock: SecureSocket, buffer: bytearray) -> bytes:
         return b""
 
 
-async def test_who_leaves_after_the_handshake_leaves_nothing(
+async def test_a_client_that_leaves_after_the_handshake_leaves_nothing_behind(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ):
     async with opened() as desk:

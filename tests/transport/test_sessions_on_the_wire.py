@@ -1,4 +1,4 @@
-"""What an application and its clients see of each other, over real sockets and both transports."""
+"""An application and its clients, over real sockets and both transports."""
 
 from __future__ import annotations
 
@@ -315,7 +315,7 @@ async def test_clear_tells_whether_volatile_messages_would_leave():
         assert here.peer.is_writable
 
 
-async def test_the_load_tells_who_is_behind_and_how_far():
+async def test_the_load_counts_the_connections_that_are_behind_and_their_bytes():
     async with wired() as here:
         assert here.server.load() == Load(websocket=0, polling=0, behind=0, unsent=0, most_unsent=0)
         polling, websocket = await here.polling(read=False), await here.websocket()

@@ -1,4 +1,4 @@
-"""TLS on the listeners: who gets in, by which certificate, and what a client that dawdles or babbles costs.
+"""TLS on the listeners: certificates, both transports, and clients that are slow or send something else.
 
 What WebSockets must survive under TLS is in test_robustness.
 """
