@@ -66,7 +66,7 @@ class AuditLog(Protocol):
     """Takes records; those that `wants` is false for are not made."""
 
     def wants(self, code: Code | None) -> bool:
-        """Tell whether anybody reads along what ends with this code; `None` where it is allowed."""
+        """Return whether anybody reads along what ends with this code; `None` where it is allowed."""
 
     def write(self, record: Record) -> str:
         """Take one record; must not block and must not fail.

@@ -19,7 +19,7 @@ from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import UNDECLARED
 from compartmentd.sessions.credentials import Credential, credential
 from compartmentd.sessions.key_wait import KeyFinder, KeyWait
-from compartmentd.sessions.rates import ConnectionRates
+from compartmentd.sessions.rates import ConnectionRates, take_connect
 from compartmentd.sessions.reevaluate import Reevaluation, find_principal
 from compartmentd.sessions.session import EXPIRING, NamespaceState, Session
 from compartmentd.tokens.cache import TokenCache
@@ -48,7 +48,7 @@ class Connector:
 
     def connect(self, peer: Peer, name: NamespaceName, auth: bytes | None) -> None:
         """Answer a CONNECT, at once or when the keys that its token needs have been fetched."""
-        if not self._core.take_connect(peer):
+        if not take_connect(peer, self._core.clock.monotonic()):
             self._refuse(peer, name, Code.RATE_LIMITED)
             return
 
@@ -63,7 +63,7 @@ class Connector:
         self._waiting.setdefault(id(peer), (peer, set()))[1].add(name)
 
     def _waited(self, peer: Peer, name: NamespaceName) -> bool:
-        """Take a CONNECT from those that wait; tell whether its connection is still there."""
+        """Take a CONNECT from those that wait; return whether its connection is still there."""
         _, names = self._waiting.get(id(peer), (peer, set()))
         there = name in names
         names.discard(name)
@@ -203,7 +203,7 @@ class Connector:
         """Handle `refresh`: a newer token of the same entry and subject, in place; or nothing changes."""
         core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
-        core.note_rate(session, held=within_rate)
+        core.note_rate(session, within=within_rate)
         if len(arguments) != 1 or not isinstance(arguments[0], str) or not arguments[0]:
             core.turn_down("refresh", snapshot, session, ack, Code.INVALID_PAYLOAD)
         elif not within_rate:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
-
-import msgspec
 
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import NamespaceName, RoomName, Subject
@@ -26,16 +23,15 @@ from compartmentd.policy.decision import (
 )
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.reconcile import (
-    CurrentMembership,
     ReconciledMemberships,
     Reconciliation,
     reconcile_dependents,
     reconcile_session,
     reconcile_unchanged,
 )
-from compartmentd.protocol.application import Peer
 from compartmentd.sessions import replies
 from compartmentd.sessions.agenda import Agenda
+from compartmentd.sessions.arrival import Arrival, fits, list_memberships
 from compartmentd.sessions.audit import AuditLog, Occasion, Record, select_claims
 from compartmentd.sessions.census import Census
 from compartmentd.sessions.clock import Clock
@@ -43,30 +39,13 @@ from compartmentd.sessions.counters import ADMINISTRATION, Counters
 from compartmentd.sessions.fanout import Fanout
 from compartmentd.sessions.flood import Flood
 from compartmentd.sessions.pending import PendingEvents
-from compartmentd.sessions.rates import CONNECTED_ONCE, ConnectionRates
+from compartmentd.sessions.rates import get_rates
 from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.sessions.room_store import MemoryRoomStore
 from compartmentd.sessions.session import Session
 from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.verify import Verified
-
-
-class Arrival(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The facts about a request that are established once, when it arrives, however often it is then decided.
-
-    `since` is the monotonic time of the arrival in seconds; the others are facts of `policy.decision.Facts`.
-    """
-
-    since: float
-    well_formed: bool = True
-    within_rate: bool = True
-    within_room_rate: bool = True
-    size: int | None = None
-
-
-def _fits() -> bool:
-    return True
 
 
 class Core:
@@ -98,7 +77,7 @@ class Core:
         snapshot: Snapshot,
         session: Session,
         arrival: Arrival,
-        payload_holds: Callable[[], bool] = _fits,
+        payload_holds: Callable[[], bool] = fits,
         *,
         answers: Answers = NO_ANSWERS,
     ) -> tuple[Decision, str]:
@@ -364,23 +343,10 @@ class Core:
 
     # --- rates -----------------------------------------------------------------------------------------------
 
-    def take_connect(self, peer: Peer) -> bool:
-        """Take one from the rate of a connection's CONNECTs."""
-        if peer.memo is None:
-            peer.memo = CONNECTED_ONCE
-            return True
-        return self._rates_of(peer).connects.take(self.clock.monotonic())
-
-    def _rates_of(self, peer: Peer) -> ConnectionRates:
-        if peer.memo is CONNECTED_ONCE:
-            peer.memo = ConnectionRates(self.clock.monotonic())
-        rates: ConnectionRates = peer.memo
-        return rates
-
-    def note_rate(self, session: Session, *, held: bool) -> None:
+    def note_rate(self, session: Session, *, within: bool) -> None:
         """Follow a connection's run of rate refusals; close it when it does nothing else for long."""
         key = id(session.peer)
-        if held:
+        if within:
             if self.floods:
                 self.floods.pop(key, None)
             return
@@ -412,7 +378,7 @@ class Core:
         self.pending.forget(session)
         self.registry.remove(session, code)
         if session.peer.memo is not None:
-            self._rates_of(session.peer).keep(session)
+            get_rates(session.peer, self.clock.monotonic()).keep(session)
 
     def schedule(self, session: Session) -> None:
         """File the session under the next moment at which time alone concerns it."""
@@ -428,22 +394,3 @@ _REVOKED = {
     Code.LOGGED_OUT: "the token was issued before its user logged out",
     Code.REVOKED: "the token is among those that were revoked",
 }
-
-
-def list_memberships(session: Session) -> tuple[CurrentMembership, ...]:
-    """Return the session's memberships as the decision core takes them."""
-    if not session.memberships:  # as of every new session; 0.25 µs less
-        return ()
-    return tuple(
-        CurrentMembership(room=membership.room.name, by_server=membership.by_server)
-        for membership in session.memberships.values()
-    )
-
-
-def display_part(session: Session, *, with_entry: bool) -> bytes:
-    """Return the sender's part of the meta argument: `,"from":{"user":…}`, empty for an anonymous session."""
-    user = session.user
-    if user is None:
-        return b""
-    shown = f"{user.entry}:{user.sub}" if with_entry else user.sub
-    return b',"from":' + json.dumps({"user": shown}, separators=(",", ":")).encode()

@@ -20,7 +20,7 @@ class Flood:
         self.last = now
 
     def refused(self, now: float) -> bool:
-        """Note a refusal at the monotonic time `now`; tell whether the connection should be closed."""
+        """Note a refusal at the monotonic time `now`; return whether the connection should be closed."""
         if now - self.last > self.GAP:
             self.since = now
         self.last = now

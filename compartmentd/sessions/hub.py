@@ -184,7 +184,7 @@ class Hub:
         """Refuse an event that is no request; it counts as a message."""
         core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
-        core.note_rate(session, held=within_rate)
+        core.note_rate(session, within=within_rate)
         if not within_rate:
             code = Code.RATE_LIMITED
         core.turn_down("event", snapshot, session, ack, code, event=event)
@@ -240,7 +240,7 @@ class Hub:
         self._standing.start_over(unchanged)
 
     def judge_some(self, budget: float) -> bool:
-        """Judge sessions for at most `budget` seconds (one at least); tell whether all are judged.
+        """Judge sessions for at most `budget` seconds (one at least); return whether all are judged.
 
         INVARIANT: a session leaves `unjudged` only once it is judged or ended, so messages to it wait
         until then.
@@ -305,7 +305,7 @@ class Hub:
         known.expire(self._core.clock.wall())
 
     def sweep(self, budget: float) -> bool:
-        """End sessions whose tokens were revoked, for about `budget` seconds; tell whether none is left."""
+        """End sessions whose tokens were revoked, for about `budget` seconds; return whether none is left."""
         return self._sweep.run(budget)
 
     def counting(self, revocation: Revocation) -> AbstractContextManager[Callable[[], int]]:
@@ -327,7 +327,7 @@ class Hub:
     # --- time ------------------------------------------------------------------------------------------------
 
     def tick(self, budget: float) -> bool:
-        """Do what time asks for, for at most `budget` seconds; tell whether something is left to do."""
+        """Do what time asks for, for at most `budget` seconds; return whether something is left to do."""
         core = self._core
         self._core.fanout.rest()
         self._core.pending.expire()

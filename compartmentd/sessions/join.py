@@ -14,7 +14,8 @@ from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import NO_ANSWERS, Allow, Answers, Join, Pending, Question
 from compartmentd.policy.model import RoomTemplate
 from compartmentd.sessions import replies
-from compartmentd.sessions.core import Arrival, Core
+from compartmentd.sessions.arrival import Arrival
+from compartmentd.sessions.core import Core
 from compartmentd.sessions.session import Membership, Session
 from compartmentd.util.ratelimit import longest_wait, retune_bucket
 
@@ -57,7 +58,7 @@ class Joiner:
         core = self._core
         now = core.clock.monotonic()
         within_rate = session.joins is None or session.joins.take(now)
-        core.note_rate(session, held=within_rate)
+        core.note_rate(session, within=within_rate)
         found = snapshot.rules.find(session.namespace.name, room) if is_well_formed else None
         return Arrival(
             since=now,
@@ -133,7 +134,7 @@ class Joiner:
         core = self._core
         now = core.clock.monotonic()
         within_rate = session.messages is None or session.messages.take(now)
-        core.note_rate(session, held=within_rate)
+        core.note_rate(session, within=within_rate)
         if len(arguments) != 1 or not isinstance(arguments[0], str):
             core.turn_down("leave", snapshot, session, ack, Code.INVALID_PAYLOAD)
             return

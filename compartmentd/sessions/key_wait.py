@@ -33,7 +33,7 @@ class KeyWait:
         return self._keys.request_key(missing.entry, missing.kid)
 
     def waits(self, rejected: Rejected, again: Callable[[], None]) -> bool:
-        """Tell whether the token may count in a moment; if so, `again` is called when that can be told."""
+        """Return whether the token may count in a moment; if so, `again` is called when that can be told."""
         if self._keys is None or rejected.missing is None or self._asked(rejected) is not KeyStatus.PENDING:
             return False
         self._keys.call_when_answered(rejected.missing.entry, again)

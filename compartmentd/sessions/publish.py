@@ -50,7 +50,8 @@ from compartmentd.policy.model import Event
 from compartmentd.protocol.message import Run
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import replies
-from compartmentd.sessions.core import Arrival, Core, display_part
+from compartmentd.sessions.arrival import Arrival
+from compartmentd.sessions.core import Core
 from compartmentd.sessions.session import Grant, Membership, Session
 from compartmentd.util.ratelimit import longest_wait
 from compartmentd.util.strict_json import MAX_DEPTH, NotStrict, check_depth
@@ -114,7 +115,7 @@ class Publisher:
         self._acks_of: Session | None = None
 
     def remembered(self, session: Session, snapshot: Snapshot, ack: bytes | None, payload: bytes) -> bool:
-        """Handle a `publish` that a remembered permission covers; tell whether one does, else nothing happened.
+        """Handle a `publish` that a remembered permission covers; return whether one does, else nothing happened.
 
         INVARIANT: a permission is remembered only where nothing but its time, the size of the data, its schema and
         the session's message rate can speak against the next message, and no longer than the session's token lasts.
@@ -141,13 +142,13 @@ class Publisher:
         bucket = session.messages
         # The rate first: validating may take a thousand times as long as the rest.
         if bucket is not None and not bucket.take(self._monotonic()):
-            core.note_rate(session, held=False)
+            core.note_rate(session, within=False)
             core.turn_down(
                 "publish", snapshot, session, ack, Code.RATE_LIMITED, after=bucket.wait(), event=event
             )
             return True
         if core.floods:
-            core.note_rate(session, held=True)
+            core.note_rate(session, within=True)
         if (
             grant.validate is not None
             and (verdict := grant.validate(bytes(data))) is not PayloadVerdict.VALID
@@ -199,7 +200,7 @@ class Publisher:
         if within_rate and session.bytes is not None:
             within_rate = session.bytes.take(now, size)
         if verdict is None:
-            core.note_rate(session, held=within_rate)
+            core.note_rate(session, within=within_rate)
         membership = None if room is None else session.memberships.get(room)
         arrival = Arrival(
             since=now,
@@ -322,7 +323,7 @@ def _make_grant(
     """Make the permission for messages like the one that was allowed, and remember it where that is possible."""
     namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
     limits = namespace.limits if membership is None else membership.template.limits
-    user = display_part(session, with_entry=len(namespace.issuers) > 1)
+    user = replies.sender_part(session.user, with_entry=len(namespace.issuers) > 1)
     room = None if membership is None else membership.room.name
     grant = Grant(
         head=replies.event_head(session.namespace.prefix, event.name),

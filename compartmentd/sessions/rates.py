@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from compartmentd.names import NamespaceName
+from compartmentd.protocol.application import Peer
 from compartmentd.sessions.session import OwnBuckets, Session
 from compartmentd.util.ratelimit import TokenBucket
 
@@ -52,3 +53,19 @@ class ConnectionRates:
         taken = self._taken.pop(session.namespace.name, None)
         if taken is not None:
             session.messages, session.bytes, session.joins, session.own_joins, session.rooms_left = taken
+
+
+def take_connect(peer: Peer, now: float) -> bool:
+    """Take one CONNECT from a connection's rate at a monotonic time; return whether it was within it."""
+    if peer.memo is None:
+        peer.memo = CONNECTED_ONCE
+        return True
+    return get_rates(peer, now).connects.take(now)
+
+
+def get_rates(peer: Peer, now: float) -> ConnectionRates:
+    """Return the rates of a connection that has connected, made when they are first needed."""
+    if peer.memo is CONNECTED_ONCE:
+        peer.memo = ConnectionRates(now)
+    rates: ConnectionRates = peer.memo
+    return rates

@@ -133,7 +133,7 @@ class Reevaluation:
         return self.settle(session, snapshot, judgement, lost_code)
 
     def _counts_as_before(self, session: Session, snapshot: Snapshot) -> bool:
-        """Tell whether the last reload left the session's token as good as it was."""
+        """Return whether the last reload left the session's token as good as it was."""
         core = self._core
         if self.unchanged is None or not self.unchanged.token(session, core.clock.wall()):
             return False

@@ -71,7 +71,7 @@ class ReloadDiff(msgspec.Struct, frozen=True):
         return found
 
     def token(self, session: Session, now: float) -> bool:
-        """Tell whether the session's token counts as it did when it was judged by the snapshot before.
+        """Return whether the session's token counts as it did when it was judged by the snapshot before.
 
         `now` is wall time in seconds. Whether the token was revoked is for the caller to ask.
         """

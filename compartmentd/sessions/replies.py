@@ -7,12 +7,14 @@ encoding").
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
 import msgspec
 
+from compartmentd.names import Subject
 from compartmentd.policy.codes import MEANINGS, Code
 from compartmentd.protocol.message import Message, Run
 from compartmentd.protocol.websocket import encode_text_frame
@@ -114,13 +116,24 @@ def event_tail(
 
     Args:
         room: The room, `None` for the whole namespace.
-        sender: The part about the sender, from `display_part`; empty for a message of nobody's.
+        sender: The part about the sender, from `sender_part`; empty for a message of nobody's.
         message_id: The message's id, where it has one.
         at: When it was taken, wall time in seconds, where that is told.
     """
     identity = b"" if message_id is None else b',"id":' + encode(message_id)
     moment = b"" if at is None else b',"at":%d' % (at * 1000)
     return b"".join((b',{"room":', encode(room), identity, sender, moment, b"}]"))
+
+
+def sender_part(user: Subject | None, *, with_entry: bool) -> bytes:
+    """Return the sender's part of the meta argument: `,"from":{"user":…}`, empty for an anonymous session.
+
+    `with_entry` puts the name of the issuer entry before the subject, where a namespace accepts several entries.
+    """
+    if user is None:
+        return b""
+    shown = f"{user.entry}:{user.sub}" if with_entry else user.sub
+    return b',"from":' + json.dumps({"user": shown}, separators=(",", ":")).encode()
 
 
 def relayed(head: bytes, data: bytes | msgspec.Raw, tail: bytes) -> Message:

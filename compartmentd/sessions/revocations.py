@@ -55,7 +55,7 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True):
         return f"Revocation(kind={self.kind!r}, before={self.before!r}, code={self.code.value!r})"
 
     def covers(self, verified: Verified, issuer: str) -> bool:
-        """Tell whether a token of this issuer is revoked by it."""
+        """Return whether a token of this issuer is revoked by it."""
         if issuer != self.issuer or verified.claims["iat"] > self.before:
             return False
         return self.kind == "all" or (self.kind, self.value) in names_of(verified)
