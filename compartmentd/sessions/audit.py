@@ -1,4 +1,4 @@
-"""What was decided, for whoever wants to read along: the log and the admin page."""
+"""Records of decisions, for the log, the traces and the live view of the admin page."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class AuditLog(Protocol):
     """Takes records; those that `wants` is false for are not made."""
 
     def wants(self, code: Code | None) -> bool:
-        """Return whether anybody reads along what ends with this code; `None` where it is allowed."""
+        """Return whether a decision with this code is wanted; `None` stands for one that allows."""
 
     def write(self, record: Record) -> str:
         """Take one record; must not block and must not fail.
@@ -76,7 +76,7 @@ class AuditLog(Protocol):
 
 
 class NullAuditLog:
-    """A journal that nobody reads."""
+    """Null object used where no audit log is configured: it wants no record."""
 
     def wants(self, code: Code | None) -> bool:
         """Want nothing."""

@@ -1,4 +1,4 @@
-"""From a CONNECT to a session, and from a token to the next one (`refresh`)."""
+"""Answers a CONNECT with a session or a refusal, and a `refresh` with a newer token for the session."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Connector:
         self._new_sid = new_sid
         self.memory = TokenCache(REMEMBERED_TOKENS)
         self._patience = KeyWait(keys)
-        # CONNECTs that wait for keys, by connection, which is kept so that its id is nobody else's meanwhile.
+        # Waiting CONNECTs, by the id of their connection, which is kept so that the id is not used again meanwhile.
         self._waiting: dict[int, tuple[Peer, set[NamespaceName]]] = {}
 
     def connect(self, peer: Peer, name: NamespaceName, auth: bytes | None) -> None:
@@ -72,7 +72,7 @@ class Connector:
         return there
 
     def leave(self) -> None:
-        """Refuse the CONNECTs that wait: whoever is let in now would be sent away at once."""
+        """Refuse the CONNECTs that wait: a session that is let in now would be ended at once."""
         waiting, self._waiting = self._waiting, {}
         for peer, names in waiting.values():
             for name in names:

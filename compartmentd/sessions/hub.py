@@ -96,7 +96,7 @@ class Hub:
 
     @property
     def registry(self) -> Registry:
-        """Who is where; to be read, not changed."""
+        """The sessions, rooms and memberships; to be read, not changed."""
         return self._core.registry
 
     @property
@@ -263,7 +263,7 @@ class Hub:
     # --- the end of the server -------------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """Let nobody in any more, neither into a namespace nor into a room: what comes belongs elsewhere."""
+        """Refuse every CONNECT and join from now on, and those that wait: the server is about to end."""
         self._leaving = True
         self._connector.leave()
         self._core.pending.refuse_all(self._core.snapshot)
@@ -298,7 +298,7 @@ class Hub:
             self._sweep.want(revocation, core.snapshot, everyone=reaches_more)
 
     def restore(self, revocations: Iterable[Revocation], max_age: float) -> None:
-        """Take in what was revoked before a restart, and kept for tokens of this age; nobody is connected yet."""
+        """Add revocations of before a restart, kept for tokens of `max_age` seconds; called before any CONNECT."""
         known = self._core.revocations
         known.keep_for(max_age)
         known.restore(revocations)

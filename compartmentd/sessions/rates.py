@@ -15,7 +15,7 @@ from compartmentd.util.ratelimit import TokenBucket
 
 CONNECTS, CONNECTS_AT_ONCE = 2.0, 128.0
 """CONNECTs of one connection a second, and at once: twice as many as it may have namespaces. Each may cost the
-check of a signature, 130 µs and more, and whoever sends it need not have a token that counts."""
+check of a signature, 130 µs and more, also for a token that is not valid."""
 
 
 class _Taken(NamedTuple):
