@@ -52,11 +52,14 @@ class TimerWheel:
 
     def arm(self, timer: Timer, at: float) -> None:
         """Wake the timer at this time. A timer that is armed for an earlier time keeps that, and is asked then."""
-        if timer.due <= at or at == inf:
+        # Without calls where that is possible: each connection is armed several times before it has a session.
+        due = timer.due
+        if due <= at or at == inf:
             return
-        self.disarm(timer)
+        if due != inf:
+            self.disarm(timer)
         timer.due = at
-        slot = _find_slot(at)
+        slot = ceil(at / RESOLUTION)
         timers = self._timers.get(slot)
         if timers is None:
             self._timers[slot] = timers = {}
@@ -66,7 +69,7 @@ class TimerWheel:
     def disarm(self, timer: Timer) -> None:
         """Forget the timer, if it is armed."""
         if timer.due != inf:
-            timers = self._timers.get(_find_slot(timer.due))
+            timers = self._timers.get(ceil(timer.due / RESOLUTION))
             timer.due = inf
             if timers is not None:
                 timers.pop(timer, None)
@@ -108,7 +111,9 @@ class Timers:
         self._loop = loop
         self._wheel = TimerWheel()
         self._alarm: TimerHandle | None = None
-        self._alarm_at = inf
+        self._alarm_at = inf  # the time of `_alarm`, infinite if there is none
+        self.disarm = self._wheel.disarm
+        """Forget a timer, which would be kept alive until its time otherwise."""
 
     def __len__(self) -> int:
         """Return how many timers are armed."""
@@ -117,11 +122,8 @@ class Timers:
     def arm(self, timer: Timer, at: float) -> None:
         """Wake the timer at this time, or earlier if it was armed for an earlier time."""
         self._wheel.arm(timer, at)
-        self._set_alarm()
-
-    def disarm(self, timer: Timer) -> None:
-        """Forget the timer, which would be kept alive until its time otherwise."""
-        self._wheel.disarm(timer)
+        if at < self._alarm_at:
+            self._set_alarm()
 
     def wake_overdue(self, timer: Timer, now: float) -> None:
         """Wake a timer whose time has come, since the wheel may be a little late."""
@@ -133,11 +135,11 @@ class Timers:
         """Wake no timer any more."""
         if self._alarm is not None:
             self._alarm.cancel()
-            self._alarm = None
+            self._alarm, self._alarm_at = None, inf
 
     def _set_alarm(self) -> None:
         at = self._wheel.next
-        if at is None or (self._alarm is not None and self._alarm_at <= at):
+        if at is None or self._alarm_at <= at:
             return
         if self._alarm is not None:
             self._alarm.cancel()
@@ -146,10 +148,6 @@ class Timers:
         self._alarm = self._loop.call_at(at, self._turn)
 
     def _turn(self) -> None:
-        self._alarm = None
+        self._alarm, self._alarm_at = None, inf
         self._wheel.turn(self._loop.time())
         self._set_alarm()
-
-
-def _find_slot(at: float) -> int:
-    return ceil(at / RESOLUTION)

@@ -48,7 +48,7 @@ class Host(Protocol):
     ) -> Batch:
         """Queue a message on many connections but `besides`; return the batch, to which messages may be added."""
 
-    def arm(self, connection: EngineConnection, at: float) -> None:
+    def arm(self, connection: EngineConnection, at: float, /) -> None:
         """Call `tick` at this time, or earlier if it was armed for an earlier time."""
 
     def forget(self, connection: EngineConnection) -> None:

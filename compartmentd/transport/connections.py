@@ -57,6 +57,9 @@ class Connections:
         self.loop = asyncio.get_running_loop()
         self.poller = Poller(self.loop, self.counters)
         self.timers = Timers(self.loop)
+        # Attributes and no methods: a call more for each would be part of the cost of every connection.
+        self.arm: Callable[[Timer, float], None] = self.timers.arm
+        self.disarm: Callable[[Timer], None] = self.timers.disarm
         self.lingerers = Lingerers(self.poller, self.timers, self.loop.time)
         self.make = make
         self.options = options
@@ -155,14 +158,6 @@ class Connections:
     def now(self) -> float:
         """Return the loop's monotonic time in seconds."""
         return self.loop.time()
-
-    def arm(self, timer: Timer, at: float) -> None:
-        """Wake the timer at this time, or earlier if it was armed for an earlier time."""
-        self.timers.arm(timer, at)
-
-    def disarm(self, timer: Timer) -> None:
-        """Forget the timer, which would be kept alive until its time otherwise."""
-        self.timers.disarm(timer)
 
     def stop(self) -> None:
         """Close all connections and other sockets, and stop the timers."""

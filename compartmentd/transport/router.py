@@ -55,7 +55,7 @@ class SocketRouter:
         arrival = _Arrival(self, sock, address)
         self.waiting.add(arrival)
         connections = self.connections
-        connections.arm(arrival, connections.now() + self._timeout)
+        connections.arm(arrival, connections.loop.time() + self._timeout)
         connections.poller.add_reader(sock, arrival.look)
         if isinstance(sock, SecureSocket):
             arrival.look()  # a request comes right behind the end of the handshake
