@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from compartmentd.cli.render import Format, format_option
-from compartmentd.document.bundled import schema_text
+from compartmentd.document.bundled import load_schema_text
 
 
 @click.command()
 @format_option
 def schema(format_: Format) -> None:  # noqa: ARG001 - a schema is JSON in any case; every command has the option
     """Print the JSON Schema of the configuration."""
-    click.echo(schema_text(), nl=False)
+    click.echo(load_schema_text(), nl=False)

@@ -1,1 +1,1 @@
-"""The declared configuration: its frozen values, the compiler that makes them, and the snapshot in force."""
+"""The configuration: its frozen values, the compiler that makes them, and the snapshot in force."""

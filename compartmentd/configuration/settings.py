@@ -83,7 +83,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def max_payload(self) -> int:
-        """The largest Engine.IO message taken: the larger of 1,000,000 and the largest `message_size` + 16 KiB."""
+        """The largest accepted Engine.IO message in bytes: the larger of 1,000,000 and `message_size` + 16 KiB."""
         sizes = [
             limits.message_size
             for namespace in self.policy.namespaces.values()

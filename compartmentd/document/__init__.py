@@ -1,1 +1,1 @@
-"""Text to checked documents: bytes -> Source -> YAML with positions -> JSON Schema problems. Pure."""
+"""Reads documents: bytes -> Source -> YAML with positions -> problems found by JSON Schema. Pure."""

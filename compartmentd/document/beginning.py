@@ -1,4 +1,4 @@
-"""What a YAML file says before the mistake that makes it unreadable."""
+"""Reads values from a YAML file that is unreadable further down."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import yaml
 
 
 class _Open:
-    """A mapping or sequence that has begun; `key` is the one whose value is due."""
+    """A mapping or sequence that has begun; `key` is the key whose value comes next."""
 
     def __init__(self, *, mapping: bool) -> None:
         self.mapping = mapping
         self.key: str | None = None
 
     def take(self, value: str) -> None:
-        """Take a key or a value, whichever is due."""
+        """Accept the next key or value."""
         self.key = value if self.mapping and self.key is None else None
 
 
-def scalar_before_mistake(text: str, path: Sequence[str]) -> str | None:
-    """Return the scalar at a path of keys, if the text says it before it ends or breaks."""
+def find_scalar_before_mistake(text: str, path: Sequence[str]) -> str | None:
+    """Return the scalar at a path of keys, if it stands before the mistake."""
     try:
         return _scalar(yaml.parse(text, Loader=yaml.SafeLoader), list(path))
     except yaml.YAMLError:

@@ -1,4 +1,4 @@
-"""The JSON Schemas that come with the package: data of the program itself, read like its code."""
+"""Loads the JSON Schemas that are part of the package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONFIGURATION = "compartmentd.schema.json"
 
 
 @cache
-def schema_text(name: str = CONFIGURATION) -> str:
+def load_schema_text(name: str = CONFIGURATION) -> str:
     """Return the text of a schema: of the installed package, or of the checkout's `schemas/`."""
     package = files("compartmentd")
     inside = package / "schemas" / name
@@ -24,4 +24,4 @@ def schema_text(name: str = CONFIGURATION) -> str:
 @cache
 def schema(name: str = CONFIGURATION) -> dict[str, Any]:
     """Return a schema as data."""
-    return msgspec.json.decode(schema_text(name), type=dict[str, Any])
+    return msgspec.json.decode(load_schema_text(name), type=dict[str, Any])

@@ -1,4 +1,4 @@
-"""Errors of the schema validator as problems that a person understands; one mistake gives one problem."""
+"""Turns errors of the schema validator into problems that a person understands, one for each mistake."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from jsonschema.exceptions import ValidationError
 
-from compartmentd.document.explain_keys import STRUCTURE, of_name, of_structure
-from compartmentd.document.explain_values import ORDER, of_value, repeated
+from compartmentd.document.explain_keys import STRUCTURE, explain_name, explain_structure
+from compartmentd.document.explain_values import ORDER, explain_value, find_repeated
 from compartmentd.document.fault import Fault
 from compartmentd.document.node import Node
 from compartmentd.problems import Problem
 
 
 def explain(node: Node, path: Sequence[str | int], errors: Iterable[ValidationError]) -> list[Problem]:
-    """Return the problems of one value, and mark as broken what must not be looked at again."""
+    """Return the problems of one value, and mark the value as broken if later checks must skip it."""
     about_names: list[Problem] = []
     faults: list[Fault] = []
     for error in errors:
         if "propertyNames" in error.absolute_schema_path:
-            about_names += of_name(node, error)
-        elif error.validator != "uniqueItems" or repeated(node):
+            about_names += explain_name(node, error)
+        elif error.validator != "uniqueItems" or find_repeated(node):
             faults.append(_fault(node, path, error))
     values = [fault for fault in faults if fault.keyword not in STRUCTURE]
     if values:
         node.broken = True
-        return [of_value(min(values, key=lambda fault: ORDER.index(fault.keyword)))]
-    return [*about_names, *of_structure(node, faults)]
+        return [explain_value(min(values, key=lambda fault: ORDER.index(fault.keyword)))]
+    return [*about_names, *explain_structure(node, faults)]
 
 
 def _fault(node: Node, path: Sequence[str | int], error: ValidationError) -> Fault:

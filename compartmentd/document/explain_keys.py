@@ -1,4 +1,4 @@
-"""Mappings whose keys are not right: unknown, missing, or one too many."""
+"""Explains wrong keys of mappings: unknown ones, missing ones, and too many."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
-from compartmentd.document.fault import Fault, shown
-from compartmentd.document.nearest import nearest
+from compartmentd.document.fault import Fault, quote_value
+from compartmentd.document.nearest import find_nearest
 from compartmentd.document.node import Node
 from compartmentd.problems import Problem, Span
 
@@ -17,8 +17,8 @@ STRUCTURE = frozenset({"additionalProperties", "required", *_CHOICES})
 """The keywords that speak of a mapping's keys."""
 
 
-def of_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
-    """Yield the problem of a key that may not be a name here."""
+def explain_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
+    """Yield the problem of a key that is not a valid name."""
     child = parent.fields[str(error.instance)]
     child.broken = True
     schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]  # no schema of ours is `false`
@@ -26,13 +26,13 @@ def of_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
     yield Problem(
         "error",
         "schema.name",
-        f"{shown(error.instance)} is not {told['what']}",
+        f"{quote_value(error.instance)} is not {told['what']}",
         child.key_span,
         f"write {told['write']}",
     )
 
 
-def of_structure(node: Node, faults: Sequence[Fault]) -> Iterator[Problem]:
+def explain_structure(node: Node, faults: Sequence[Fault]) -> Iterator[Problem]:
     """Yield the problems of the keys that a mapping has or lacks."""
     unknown = [
         pair for fault in faults if fault.keyword == "additionalProperties" for pair in _unknown_keys(fault)
@@ -40,7 +40,7 @@ def of_structure(node: Node, faults: Sequence[Fault]) -> Iterator[Problem]:
     yield from (problem for problem, _ in unknown)
     for fault in faults:
         if fault.keyword == "required":
-            # A key that was misspelt is not missing as well.
+            # A misspelt key is not reported as missing, too.
             yield from _missing(fault, {near for _, near in unknown})
     yield from _of_choice(
         node, [fault for fault in faults if fault.keyword in _CHOICES], misspelt=bool(unknown)
@@ -48,7 +48,7 @@ def of_structure(node: Node, faults: Sequence[Fault]) -> Iterator[Problem]:
 
 
 def _of_choice(node: Node, faults: Sequence[Fault], *, misspelt: bool) -> Iterator[Problem]:
-    # A test without a claim is told as that, not as a rule without a kind: `anyOf` comes first.
+    # A test without a claim is reported as such, not as a rule without a kind: `anyOf` comes first.
     for fault in sorted(faults, key=lambda fault: _CHOICES.index(fault.keyword))[:1]:
         node.broken = True
         if _present(fault) or not (misspelt or _refused(fault) or _holds_unbuilt(fault)):
@@ -60,7 +60,7 @@ def _refused(fault: Fault) -> bool:
 
 
 def _holds_unbuilt(fault: Fault) -> bool:
-    # What is not built yet, a preset for one, may well have brought what is missing.
+    # A key that is not built yet, such as a preset, may have supplied the missing one.
     return any("x-not-built" in _properties(fault).get(key, {}) for key in fault.node.fields)
 
 
@@ -69,14 +69,14 @@ def _unknown_keys(fault: Fault) -> Iterator[tuple[Problem, str]]:
     for key, child in fault.node.fields.items():
         if key not in fault.schema["properties"] and not child.broken:
             child.broken = True
-            near = nearest(key, known)
+            near = find_nearest(key, known)
             help_ = (
                 f"did you mean `{near}`?"
                 if near
                 else f"known here are {', '.join(map('`{}`'.format, known))}"
             )
             problem = Problem(
-                "error", "schema.unknown-key", f"unknown key {shown(key)}", child.key_span, help_
+                "error", "schema.unknown-key", f"unknown key {quote_value(key)}", child.key_span, help_
             )
             yield problem, near or ""
 

@@ -1,4 +1,4 @@
-"""Values that do not have the right type or form: what is wrong, and what the right form is."""
+"""Explains values of a wrong type or form, and shows the right form."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compartmentd.document import units
-from compartmentd.document.fault import Fault, bare, either, kind_of, shown
-from compartmentd.document.nearest import nearest
+from compartmentd.document.fault import Fault, describe_kind, join_kinds, quote_value, spell_value
+from compartmentd.document.nearest import find_nearest
 from compartmentd.document.node import Node
 from compartmentd.problems import Problem
 from compartmentd.util.regex import compile_pattern
 
 
-def of_value(fault: Fault) -> Problem:
-    """Return the problem of a value that has not the right type or form."""
+def explain_value(fault: Fault) -> Problem:
+    """Return the problem of a value that does not have the right type or form."""
     if "x-not-built" in fault.schema:
         return _not_built(fault)
     if "x-refused" in fault.schema:
@@ -47,42 +47,42 @@ def _empty(fault: Fault) -> Problem:
 
 def _wanted(fault: Fault) -> str:
     if "x-unit" in fault.schema:
-        return units.form(fault.schema["x-unit"], unlimited=fault.schema["x-unlimited"])
+        return units.describe_form(fault.schema["x-unit"], unlimited=fault.schema["x-unlimited"])
     if "x-form" in fault.schema:
         return f"write {fault.schema['x-form']['write']}"
-    return f"write {either(fault.wanted)}" if fault.keyword == "type" else "write a value"
+    return f"write {join_kinds(fault.wanted)}" if fault.keyword == "type" else "write a value"
 
 
 def _quantity(fault: Fault) -> Problem:
     unit: units.Unit = fault.schema["x-unit"]
     article = {"size": "a size", "duration": "a duration", "rate": "a rate", "count": "a count"}[unit]
-    meant = units.suggestion(fault.node.data, unit)
-    help_ = units.form(unit, unlimited=fault.schema["x-unlimited"])
+    meant = units.suggest_quantity(fault.node.data, unit)
+    help_ = units.describe_form(unit, unlimited=fault.schema["x-unlimited"])
     if meant is not None:
         help_ = f"did you mean `{meant}`? {help_}"
-    return _problem(fault, f"schema.{unit}", f"{shown(fault.node.data)} is not {article}", help_)
+    return _problem(fault, f"schema.{unit}", f"{quote_value(fault.node.data)} is not {article}", help_)
 
 
 def _type(fault: Fault) -> Problem:
     if "x-form" in fault.schema:
         return _form(fault)
-    message = f"{fault.name} must be {either(fault.wanted)}, not {kind_of(fault.node.data)}"
+    message = f"{fault.name} must be {join_kinds(fault.wanted)}, not {describe_kind(fault.node.data)}"
     return _problem(fault, "schema.type", message, _conversion(fault))
 
 
 def _conversion(fault: Fault) -> str:
-    """Return how a value of the wrong type becomes one of the right type, where that is plain."""
+    """Return how to write a value of the wrong type as one of the right type, if that is clear."""
     data, wanted = fault.node.data, [fault.wanted] if isinstance(fault.wanted, str) else fault.wanted
     if isinstance(data, dict):
         if "string" in wanted and list(data.values()) == [None]:
-            return f'placeholders need quotes: "{{{bare(*data)}}}"'
+            return f'placeholders need quotes: "{{{spell_value(*data)}}}"'
         return "write a list: begin each item with `-`" if "array" in wanted else ""
     if isinstance(data, list):
         return ""
     if "string" in wanted:
-        return f'write it in quotes: "{bare(data)}"'
+        return f'write it in quotes: "{spell_value(data)}"'
     if "array" in wanted:
-        return f"write a list: [{bare(data)}]"
+        return f"write a list: [{spell_value(data)}]"
     if "boolean" in wanted:
         return "write `true` or `false`, without quotes"
     return "write a number, without quotes" if {"integer", "number"} & set(wanted) else ""
@@ -93,30 +93,30 @@ def _enum(fault: Fault) -> Problem:
         return _form(fault)
     known = ", ".join(f"`{word}`" for word in fault.wanted)
     return _problem(
-        fault, "schema.value", f"{shown(fault.node.data)} is not one of {known}", _did_you_mean(fault)
+        fault, "schema.value", f"{quote_value(fault.node.data)} is not one of {known}", _did_you_mean(fault)
     )
 
 
 def _form(fault: Fault) -> Problem:
     told = fault.schema["x-form"]
-    # Where a secret's place is asked for, the secret itself may stand: no message repeats it.
-    message = f"{fault.name if told.get('secret') else shown(fault.node.data)} is not {told['what']}"
+    # A secret may stand where its location is expected, so no message repeats the value.
+    message = f"{fault.name if told.get('secret') else quote_value(fault.node.data)} is not {told['what']}"
     help_ = _quotes(fault) or f"write {told['write']}"
     return _problem(fault, "schema.form", message, " ".join(filter(None, (_did_you_mean(fault), help_))))
 
 
 def _quotes(fault: Fault) -> str:
-    """Return the help for a number or boolean that only lacks quotes to have the right form."""
+    """Return the help for a number or boolean that has the right form if it is quoted."""
     data, pattern = fault.node.data, fault.schema.get("pattern", "")
     only_type = fault.keyword == "type" and fault.wanted == "string" and isinstance(data, int | float)
-    fits = only_type and compile_pattern(pattern).search(bare(data))
-    return f'write it in quotes: "{bare(data)}"' if fits else ""
+    fits = only_type and compile_pattern(pattern).search(spell_value(data))
+    return f'write it in quotes: "{spell_value(data)}"' if fits else ""
 
 
 def _did_you_mean(fault: Fault) -> str:
     if fault.keyword != "enum" or not isinstance(fault.node.data, str):
         return ""
-    near = nearest(fault.node.data, fault.wanted)
+    near = find_nearest(fault.node.data, fault.wanted)
     return "" if near is None else f"did you mean `{near}`?"
 
 
@@ -124,8 +124,8 @@ def _const(fault: Fault) -> Problem:
     return _problem(
         fault,
         "schema.value",
-        f"{fault.name} must be {shown(fault.wanted)}",
-        f"write {fault.name.strip('`')}: {bare(fault.wanted)}",
+        f"{fault.name} must be {quote_value(fault.wanted)}",
+        f"write {fault.name.strip('`')}: {spell_value(fault.wanted)}",
     )
 
 
@@ -145,13 +145,13 @@ def _too_long(fault: Fault) -> Problem:
 
 
 def _twice(fault: Fault) -> Problem:
-    item = repeated(fault.node) or fault.node
-    message = f"{shown(item.data)} stands in the list twice"
+    item = find_repeated(fault.node) or fault.node
+    message = f"{quote_value(item.data)} stands in the list twice"
     return Problem("error", "schema.twice", message, item.span, "remove one of them")
 
 
-def repeated(node: Node) -> Node | None:
-    """Return the first item of a list that stands there before, those aside that are refused already."""
+def find_repeated(node: Node) -> Node | None:
+    """Return the first repeated item of a list, except items that are refused already."""
     seen: list[Any] = []
     for item in node.items:
         if item.data in seen:
@@ -177,7 +177,7 @@ _EXPLAIN: Mapping[str, Callable[[Fault], Problem]] = {
     "maxLength": _too_long,
     "uniqueItems": _twice,
 }
-"""INVARIANT: every keyword of our schema that speaks of a value is here (held by a test)."""
+"""INVARIANT: every keyword of our schema that constrains a value is in this list (checked by a test)."""
 
 ORDER = tuple(_EXPLAIN)
 """Of several faults of one value the first here is told: without the right type the others mean nothing."""

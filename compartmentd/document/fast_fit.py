@@ -1,8 +1,7 @@
-"""Whether a value fits a part of our schema, by `jsonschema-rs`: told at once of nearly all that a file holds.
+"""Checks quickly whether a value fits a part of our schema, with `jsonschema-rs`.
 
-The thorough validator (`document.schema`) is slow, since it makes an object for every value that it looks at. It is
-asked only about values that do not fit, and it alone says what is wrong with them. Both find the same values to fit
-(held by a property).
+The thorough validator (`document.schema`) is slow, since it makes an object for every value. It is used only for
+values that do not fit, and it alone produces messages. Both accept the same values (checked by a property test).
 """
 
 from __future__ import annotations

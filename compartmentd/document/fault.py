@@ -1,4 +1,4 @@
-"""What the schema validator found, and the words in which values are told."""
+"""A violation of the schema, and how messages name values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KINDS: Mapping[str, str] = {
 
 
 class Fault(NamedTuple):
-    """A keyword of the schema that a value does not satisfy."""
+    """A keyword of the schema that a value violates."""
 
     node: Node
     name: str
@@ -23,30 +23,34 @@ class Fault(NamedTuple):
     schema: Mapping[str, Any]
 
 
-def either(kinds: str | Sequence[str]) -> str:
-    """Return types of JSON Schema in words, as in `text or a list`."""
+def join_kinds(kinds: str | Sequence[str]) -> str:
+    """Return JSON Schema types in words, such as `text or a list`."""
     *most, last = [_KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)]
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def kind_of(data: Any) -> str:
-    """Return what a value is, for a message about its type."""
+def describe_kind(data: Any) -> str:
+    """Return a value's type in words, for a message."""
     if isinstance(data, dict):
         return "a mapping"
     if isinstance(data, list):
         return "a list"
-    return "text" if isinstance(data, str) else f"`{bare(data)}`"
+    return "text" if isinstance(data, str) else f"`{spell_value(data)}`"
 
 
-def shown(data: Any) -> str:
-    """Return a value as a message quotes it; of a mapping or list only that it is one."""
+def quote_value(data: Any) -> str:
+    """Return a value as messages quote it; for a mapping or list only its type."""
     return (
-        kind_of(data) if isinstance(data, dict | list) else f"`{bare(data)}`" if data != "" else "empty text"
+        describe_kind(data)
+        if isinstance(data, dict | list)
+        else f"`{spell_value(data)}`"
+        if data != ""
+        else "empty text"
     )
 
 
-def bare(data: Any) -> str:
-    """Return a value as YAML spells it, cut where it is long."""
+def spell_value(data: Any) -> str:
+    """Return a value as YAML spells it, shortened if it is long."""
     if isinstance(data, bool):
         return str(data).lower()
     text = str(data)

@@ -1,12 +1,12 @@
-"""The nearest known word to one that was misspelt."""
+"""Finds the known word nearest to a misspelt one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was probably meant, or `None` where none is near."""
+def find_nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was probably meant, or `None` if none is near."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it; a clean check starts faster
 
     words = {name.lower(): name for name in known}

@@ -1,4 +1,4 @@
-"""The values of a YAML file, each with the place of its key and of itself."""
+"""The values of a YAML file, each with the positions of its key and of itself."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MERGE = "<<"
 
 
 class Node:
-    """A value of the file: its plain `data`, where it stands, and its parts.
+    """A value of the file: its plain `data`, its position, and its children.
 
-    `broken` says that a problem was reported of the node itself, so that no later check reports another;
-    `holes` are the keys of a mapping whose entries were refused, so that they cannot be said to be missing.
+    `broken` says that a problem of the node itself was reported, so that no later check reports another;
+    `holes` are the keys of refused entries of a mapping, so that they are not reported as missing.
     """
 
     __slots__ = ("broken", "children", "data", "file", "holes", "key_mark", "mark")
@@ -37,16 +37,16 @@ class Node:
 
     @property
     def span(self) -> Span:
-        """Where the value stands."""
+        """The position of the value."""
         return Span(self.file, *self.mark)
 
     @property
     def key_span(self) -> Span:
-        """Where the key of the value stands; the value itself for an item of a list."""
+        """The position of the value's key; for an item of a list that of the value."""
         return Span(self.file, *(self.key_mark or self.mark))
 
     def get(self, key: str) -> Node | None:
-        """Return the usable value under the key: `None` where there is none, or a broken one."""
+        """Return the value under the key; `None` if there is none or it is broken."""
         child = self.fields.get(key)
         return None if child is None or child.broken else child
 
@@ -71,7 +71,7 @@ class Node:
         return not (self.broken or self.holes) and all(child.sound for child in children)
 
     def refused(self, key: str) -> bool:
-        """Tell whether the mapping had an entry under this key that was refused; a merge may bring any key."""
+        """Return whether the mapping had a refused entry under this key; a refused merge may bring any key."""
         return key in self.holes or MERGE in self.holes
 
     def at(self, path: Sequence[str | int]) -> Node:

@@ -1,7 +1,7 @@
-"""What an unquoted YAML scalar is, where YAML 1.1 and 1.2 agree; and the traps where they do not.
+"""Resolves unquoted YAML scalars where YAML 1.1 and 1.2 agree, and refuses those about which they differ.
 
-A value is taken only if every reader takes it for the same thing. `no` (a country or false?), `010` (ten or
-eight?), `12:30` (a time or 750?), `2026-11-24` (text or a date?) are refused with the request to quote.
+A value is accepted only if every YAML reader understands it in the same way. `no` (a country or false?), `010` (ten
+or eight?), `12:30` (a time or 750?), `2026-11-24` (text or a date?) are refused, with the help to quote them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _TRAPS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 class Trap(NamedTuple):
-    """An unquoted scalar that is refused: `reason` says what else it could be."""
+    """A refused unquoted scalar; `reason` says how else it could be read."""
 
     reason: str
 
@@ -62,8 +62,8 @@ class TooLarge(NamedTuple):
 Plain = str | int | float | bool | None | Trap | TooLarge
 
 
-def resolve(text: str) -> Plain:
-    """Return the value of an unquoted scalar, or why it is refused."""
+def resolve_scalar(text: str) -> Plain:
+    """Return the value of an unquoted scalar, or the reason why it is refused."""
     if text in _WORDS:
         return _WORDS[text]
     if text in _SWITCHES:

@@ -1,15 +1,15 @@
-"""A document against its JSON Schema: which parts do not fit, each told once, where it stands.
+"""Checks a document against its JSON Schema; reports each part that does not fit once, with its position.
 
-The schema is plain JSON Schema 2020-12, so editors complete from it. Where its keywords alone would lead to a
-riddle ("is not valid under any of the given schemas"), annotations of ours say what to tell a person:
+The schema is plain JSON Schema 2020-12, so editors complete from it. Where its keywords alone would give an
+unclear message ("is not valid under any of the given schemas"), our annotations say what to report:
 
 `x-form` {what, write}    what a text is, and its right form; `secret` keeps it out of messages
 `x-choice` {what, write}  what the one key of a `oneOf`, `anyOf` or `maxProperties` stands for
-`x-unit`, `x-unlimited`   a quantity, told by `units`
+`x-unit`, `x-unlimited`   a quantity, described by `units`
 `x-not-built`             a key whose feature does not exist yet
 `x-refused`               a key that may not stand here, and why
 
-(`x-about`, what each required key is for, is put together here from the descriptions.)
+(`x-about`, the purpose of each required key, is taken from the descriptions here.)
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ def check(root: Node, definition: str | None = None) -> tuple[Problem, ...]:
     """Check a document, or a part of it, and mark the nodes that do not fit as broken.
 
     Args:
-        root: what is checked.
-        definition: the name under `$defs` that it must fit, or `None` for a whole configuration.
+        root: The document.
+        definition: The name under `$defs` of the schema, or `None` for a whole configuration.
     """
     if _fast_fit().fits(_part(definition), root.data):
         return ()
     groups: dict[Path, list[ValidationError]] = defaultdict(list)
     for error in _validator(definition).iter_errors(root.data):
         groups[tuple(error.absolute_path)].append(error)
-    # What YAML already refused is not told again; all are looked up before explaining marks more as broken.
+    # Values that YAML refused are not reported again. All are looked up first: explaining marks more as broken.
     sound = {path: node for path in groups if (node := _sound(root, path)) is not None}
     return tuple(problem for path, node in sound.items() for problem in explain(node, path, groups[path]))
 
@@ -81,10 +81,10 @@ def _part(definition: str | None) -> Any:
 
 
 def _inlined(part: Any, definitions: Mapping[str, Any], done: dict[str, dict[str, Any]]) -> Any:
-    """Return a schema with what it refers to in place of each reference; a rule then holds itself.
+    """Return a schema with each reference replaced by its target; a rule then contains itself.
 
-    Every reference of our schema is to its own `$defs`, and what stands beside it is for readers only.
-    Looking each up again for every value of the file would take a third of the time of a check. `x-additional` is
+    All references of our schema lead to its own `$defs`, and keywords beside them are for readers only.
+    Resolving them for every value of the file would take a third of the time of a check. `x-additional` is
     the schema of additional properties as it is written.
     """
     if isinstance(part, list):
@@ -106,7 +106,7 @@ def _inlined(part: Any, definitions: Mapping[str, Any], done: dict[str, dict[str
 
 
 def _is_integer(_: Any, value: Any) -> bool:
-    # JSON Schema takes 1.0 for an integer; whoever writes a configuration means a fraction by it.
+    # JSON Schema accepts 1.0 as an integer; in a configuration it means a fraction.
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -124,8 +124,8 @@ def _any_of(validator: Any, branches: Sequence[Any], instance: Any, _: Any) -> E
 
 
 def _choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -> Errors:
-    # Our schema chooses among keys only, or, where one branch is a `not`, takes none of them, too (held by a test);
-    # so nothing has to be tried.
+    # Our schema chooses among keys only, or, if one branch is a `not`, also accepts none of them (checked by a
+    # test), so no branch has to be evaluated.
     if validator.is_type(instance, "object"):
         present = [name for branch in branches for name in branch.get("required", ()) if name in instance]
         least = 0 if any("not" in branch for branch in branches) else 1
@@ -134,7 +134,7 @@ def _choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -
 
 
 def _additional(validator: Any, wanted: Any, instance: Any, part: Any) -> Errors:
-    # What grows in a file stands under names: namespaces, rooms, rules. The library gets what holds a mistake.
+    # The large parts of a file stand under names: namespaces, rooms, rules. The library gets those with mistakes.
     if wanted is not False and validator.is_type(instance, "object"):
         known = part.get("properties", ())
         instance = {

@@ -1,4 +1,4 @@
-"""A file as text: decoded, and checked for characters that no editor shows."""
+"""Decodes a file, and checks it for characters that no editor shows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import msgspec
 from compartmentd.problems import Problem, Span
 
 MAX_BYTES = 64 << 20
-"""All files together; far above any written policy, and what one reload may hold in memory."""
+"""Of all files together: far more than any written policy, and what one reload may keep in memory."""
 
 _MOST_REPORTED = 20
-"""Bad characters told of one file: a binary file would otherwise fill the screen."""
+"""Bad characters reported for one file: a binary file would otherwise fill the screen."""
 
 # What YAML allows unescaped (YAML 1.2.2, 5.1), less what YAML 1.1 counts as line breaks and editors do not
 # (U+0085, U+2028, U+2029, a lone CR): they would move every later problem to another line than is shown.
@@ -23,14 +23,14 @@ _HIDDEN = re.compile(
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A named text; positions count lines and code points from 1."""
+    """A text with the name of its file; positions count lines and code points from 1."""
 
     name: str
     text: str
 
 
 def decode(name: str, raw: bytes) -> Source | tuple[Problem, ...]:
-    """Return the bytes of a file as a source, or the problems for which its text cannot be read."""
+    """Return the bytes of a file as a source, or the problems because of which it cannot be read."""
     if len(raw) > MAX_BYTES:
         return (
             _problem(name, (1, 1), "text.size", "the file is larger than 64 MiB", "split it with `include`"),

@@ -1,4 +1,4 @@
-"""Sizes, durations, rates and counts: one integer, one unit, or the word `unlimited`; nothing is guessed."""
+"""Parses sizes, durations, rates and counts: one integer with one unit, or the word `unlimited`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _spelled(**forms: str) -> Mapping[str, str]:
     return {spelling.strip("_"): unit for unit, known in forms.items() for spelling in known.split()}
 
 
-# What people write of other programs' habits, in lower case; `_` stands for nothing.
+# Spellings that other programs accept, in lower case; `_` stands for no unit.
 _GUESSES: Mapping[Unit, Mapping[str, str]] = {
     "size": _spelled(B="_ b", KiB="k kb kib", MiB="m mb mib", GiB="g gb gib"),
     "duration": _spelled(s="_ sec second seconds", m="min minute minutes", h="hour hours", d="day days"),
@@ -47,44 +47,44 @@ _GUESSES: Mapping[Unit, Mapping[str, str]] = {
 }
 
 
-def quantity(text: str, unit: Unit) -> float | None:
-    """Return bytes, seconds or events per second, or `None` where the text has no such form."""
+def parse_quantity(text: str, unit: Unit) -> float | None:
+    """Return bytes, seconds or events per second, or `None` if the text does not have that form."""
     found = _QUANTITY.fullmatch(text)
     if found is None or unit == "count" or found[2] not in _FACTORS[unit]:
         return None
     return int(found[1]) * _FACTORS[unit][found[2]]
 
 
-def size(text: str) -> int:
+def parse_size(text: str) -> int:
     """Return the bytes of a size that the schema accepted."""
     return int(_checked(text, "size"))
 
 
-def duration(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Return the seconds of a duration that the schema accepted."""
     return float(_checked(text, "duration"))
 
 
-def rate(text: str) -> float:
+def parse_rate(text: str) -> float:
     """Return the events per second of a rate that the schema accepted."""
     return float(_checked(text, "rate"))
 
 
 def _checked(text: str, unit: Unit) -> float:
-    amount = quantity(text, unit)
+    amount = parse_quantity(text, unit)
     if amount is None:
-        # INVARIANT: the patterns of the schema and the forms here are the same (held by a test).
+        # INVARIANT: the patterns of the schema and the forms here are the same (checked by a test).
         raise ValueError(f"not a {unit}")
     return amount
 
 
-def form(unit: Unit, *, unlimited: bool) -> str:
+def describe_form(unit: Unit, *, unlimited: bool) -> str:
     """Return the right form of a quantity, as help."""
     return f"write {_FORMS[unit]}{', or `unlimited`' if unlimited else ''}"
 
 
-def suggestion(value: Any, unit: Unit) -> str | None:
-    """Return what was probably meant by a value of another form, where that is plain."""
+def suggest_quantity(value: Any, unit: Unit) -> str | None:
+    """Return the quantity that was probably meant by a value of another form, if that is clear."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     found = _LOOSE.fullmatch(str(value))
@@ -92,4 +92,4 @@ def suggestion(value: Any, unit: Unit) -> str | None:
         return None
     suffix = _GUESSES[unit].get(found[2].lower(), found[2])
     text = f"{int(found[1])}{suffix}"
-    return text if quantity(text, unit) is not None else None
+    return text if parse_quantity(text, unit) is not None else None

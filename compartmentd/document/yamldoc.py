@@ -1,8 +1,8 @@
-"""YAML, the safe subset, as plain data in which every key and value knows where it stands.
+"""Parses a safe subset of YAML to plain data with the position of every key and value.
 
-Read from PyYAML's events, so that nothing is built before it is allowed: no anchors, aliases, tags, merge or
-duplicate keys, one document, bounded in depth and number of nodes. Every problem of a file is reported; a
-syntax error ends its own file.
+It reads PyYAML's events, so that nothing is built before it is checked: no anchors, aliases, tags, merge keys or
+duplicate keys; one document; bounded depth and number of nodes. Every problem of a file is reported; a syntax error
+ends its own file only.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any
 import yaml
 
 from compartmentd.document.node import MERGE, Mark, Node
-from compartmentd.document.scalars import TooLarge, Trap, resolve
+from compartmentd.document.scalars import TooLarge, Trap, resolve_scalar
 from compartmentd.document.source import MAX_BYTES, Source
 from compartmentd.problems import Problem, Span, span_of_file
 
 MAX_NODES = 5_000_000
 MAX_DEPTH = 64
 
-# libyaml reports the same positions as PyYAML's own scanner (held by a test) and is twenty times faster; some
-# builds of PyYAML come without it.
+# libyaml reports the same positions as PyYAML's own scanner (checked by a test) and is twenty times faster; some
+# builds of PyYAML lack it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Budget:
-    """What may still be read; one for all files of a configuration."""
+    """The bytes and nodes that may still be read, shared by all files of a configuration."""
 
     def __init__(self, size: int = MAX_BYTES, nodes: int = MAX_NODES) -> None:
         self.bytes = size
@@ -34,7 +34,7 @@ class Budget:
 
 
 class Parsed:
-    """What came of a file: the root, or `None` where its text could not be read to the end."""
+    """The result for a file: the root, or `None` if the text could not be read to its end."""
 
     def __init__(self, root: Node | None, problems: tuple[Problem, ...]) -> None:
         self.root = root
@@ -49,8 +49,8 @@ def parse(source: Source, budget: Budget | None = None) -> Parsed:
     """Read one YAML file.
 
     Args:
-        source: the file.
-        budget: what may still be read; it is used up by this file.
+        source: The file.
+        budget: The limits; reading reduces them.
     """
     reader = _Reader(source, budget or Budget())
     try:
@@ -122,7 +122,7 @@ class _Reader:
     def scalar(self, event: Any) -> Node:
         node = Node(self.source.name, _mark(event, event), event.value)
         if event.style:
-            # YAML's escapes can spell half a surrogate pair, which no UTF-8 and so no client can send.
+            # YAML's escapes can spell half a surrogate pair, which UTF-8 cannot encode, so no client can send it.
             if any("\ud800" <= character <= "\udfff" for character in event.value):
                 self.refuse(
                     node,
@@ -135,7 +135,7 @@ class _Reader:
         return node
 
     def plain(self, node: Node, text: str) -> None:
-        value = resolve(text)
+        value = resolve_scalar(text)
         if isinstance(value, Trap):
             self.refuse(
                 node,
@@ -176,7 +176,7 @@ class _Reader:
         reported = len(self.problems)
         value = self.value(self.next(), depth + 1)
         if isinstance(event, yaml.ScalarEvent) and event.value == MERGE and not event.style:
-            del self.problems[reported:]  # the alias that a merge key takes is part of the same mistake
+            del self.problems[reported:]  # the alias of a merge key is part of the same mistake
             help_ = "write the keys out, or use named rules"
             self.refuse(key, "yaml.merge", "merge keys are not taken", help_)
         elif key.broken:
@@ -236,7 +236,7 @@ def _mark(first: Any, last: Any) -> Mark:
 
 
 def _collection_mark(start: Any, end: Any, children: Sequence[Node]) -> Mark:
-    # For libyaml a block collection ends where the next token begins; for a reader, where its last part ends.
+    # For libyaml a block collection ends where the next token begins; for a reader where its last item ends.
     if start.flow_style or not children:
         return _mark(start, end)
     begin = start.start_mark

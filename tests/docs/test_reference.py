@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from compartmentd.cli.main import COMMANDS
 from compartmentd.configuration.compiler import load
 from compartmentd.document.bundled import schema
-from compartmentd.document.units import Unit, quantity
+from compartmentd.document.units import Unit, parse_quantity
 from compartmentd.policy.codes import MEANINGS
 from tests.support.cases import InMemory
 from tools.reference import client_codes, commands, http
@@ -39,7 +39,7 @@ def test_every_definition_with_keys_has_a_section() -> None:
 def test_every_quantity_is_written_as_its_example() -> None:
     assert set(QUANTITIES) == set(get_args(Unit))
     for unit, (_, example) in QUANTITIES.items():
-        assert (quantity(example, unit) is not None) is (unit != "count"), example
+        assert (parse_quantity(example, unit) is not None) is (unit != "count"), example
     assert set(INTRODUCTIONS) <= {section.definition for section in SECTIONS}
 
 

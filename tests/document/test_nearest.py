@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compartmentd.document.nearest import nearest
+from compartmentd.document.nearest import find_nearest
 
 KNOWN = ["connect", "publish", "events", "rooms", "RS256"]
 
@@ -21,8 +21,8 @@ KNOWN = ["connect", "publish", "events", "rooms", "RS256"]
     ],
 )
 def test_nearest(word, expected):
-    assert nearest(word, KNOWN) == expected
+    assert find_nearest(word, KNOWN) == expected
 
 
 def test_a_huge_word_costs_nothing():
-    assert nearest("connect" * 100_000, KNOWN) is None
+    assert find_nearest("connect" * 100_000, KNOWN) is None

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from hypothesis import given, strategies as st
 
-from compartmentd.document.scalars import TooLarge, Trap, resolve
+from compartmentd.document.scalars import TooLarge, Trap, resolve_scalar
 
 PLAIN = {
     "true": True, "True": True, "FALSE": False, "null": None, "~": None, "": None,
@@ -26,14 +26,14 @@ TRAPS = [
 
 @pytest.mark.parametrize(("text", "value"), PLAIN.items())
 def test_plain_values(text, value):
-    found = resolve(text)
+    found = resolve_scalar(text)
     assert found == value
     assert type(found) is type(value)
 
 
 @pytest.mark.parametrize("text", TRAPS)
 def test_traps_are_refused_with_a_reason(text):
-    found = resolve(text)
+    found = resolve_scalar(text)
     assert isinstance(found, Trap)
     assert found.reason
 
@@ -42,13 +42,13 @@ def test_traps_are_refused_with_a_reason(text):
     "text", ["9223372036854775808", "-9223372036854775809", "9" * 5000, "1" + "0" * 400 + ".0"]
 )
 def test_numbers_beyond_64_bits_are_refused(text):
-    assert isinstance(resolve(text), TooLarge)
+    assert isinstance(resolve_scalar(text), TooLarge)
 
 
 @given(st.text(alphabet="0123456789+-._:eExobyYnNOofTZ =~", max_size=12))
 def test_what_is_taken_is_what_pyyaml_takes_it_for(text):
     """PyYAML reads YAML 1.1: with it a value is either the same here, or refused here."""
-    found = resolve(text)
+    found = resolve_scalar(text)
     if isinstance(found, Trap | TooLarge):
         return
     loader = yaml.SafeLoader("")

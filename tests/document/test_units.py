@@ -31,7 +31,7 @@ DEFINITIONS = {"size": "size", "duration": "duration", "rate": "rate_limit"}
     ],
 )
 def test_quantities(text, unit, value):
-    assert units.quantity(text, unit) == pytest.approx(value)
+    assert units.parse_quantity(text, unit) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_quantities(text, unit, value):
 )
 @pytest.mark.parametrize("unit", ["size", "duration", "rate", "count"])
 def test_other_forms_are_none(text, unit):
-    assert units.quantity(text, unit) is None
+    assert units.parse_quantity(text, unit) is None
 
 
 @pytest.mark.parametrize(("unit", "name"), DEFINITIONS.items())
@@ -71,7 +71,7 @@ def test_schema_and_code_take_the_same_forms(unit, name, data):
     )
     accepted = re.fullmatch(pattern.removeprefix("^").removesuffix("$"), text) is not None
     read = text == units.UNLIMITED if definition["x-unlimited"] else False
-    assert accepted == (read or units.quantity(text, unit) is not None)
+    assert accepted == (read or units.parse_quantity(text, unit) is not None)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_schema_and_code_take_the_same_forms(unit, name, data):
     ],
 )
 def test_what_was_probably_meant(value, unit, meant):
-    assert units.suggestion(value, unit) == meant
+    assert units.suggest_quantity(value, unit) == meant
 
 
 @given(st.integers() | st.text(max_size=20), st.sampled_from(["size", "duration", "rate"]))
 def test_a_suggestion_is_always_of_the_right_form(value, unit):
-    meant = units.suggestion(value, unit)
-    assert meant is None or units.quantity(meant, unit) is not None
+    meant = units.suggest_quantity(value, unit)
+    assert meant is None or units.parse_quantity(meant, unit) is not None

@@ -1,4 +1,4 @@
-"""The bytes of a configuration, apart from where they lie: what its digest is made of."""
+"""The bytes of a configuration without their location, and the digest over them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Files of keys and secrets are never among them.
 """
 
 
-def digest_of_files(contents: Contents) -> Digest:
+def compute_digest(contents: Contents) -> Digest:
     """Return the SHA-256 over names and bytes.
 
-    Each is preceded by its length, so that no two sets of files read the same.
+    Each is preceded by its length, so that no two sets of files give the same input.
     """
     digest = hashlib.sha256()
     for name, raw in sorted(contents):

@@ -1,4 +1,4 @@
-"""The events that may be published in a place."""
+"""Reads the events that may be published in a namespace or room."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compartmentd.policy.model import Event
 
 _REQUESTS = ("join", "leave", "publish", "presence", "history", "refresh")
 _NEWS = ("joined", "left", "expiring", "closing", "error", "notice")
-# What Socket.IO's clients and servers emit themselves; their libraries refuse to emit them.
+# Events of Socket.IO itself; its libraries refuse to emit them.
 _SOCKET_IO = ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
 RESERVED = frozenset({*_REQUESTS, *_NEWS, *_SOCKET_IO})
 _RESERVED_PREFIXES = ("_", "compartment")
@@ -27,7 +27,7 @@ class EventReader:
         self.report = report
 
     def read(self, node: Node | None, place: Place) -> dict[str, Event]:
-        """Return the events by name; `place` is that of a rule on publishing here."""
+        """Return the events by name; `place` is the place of a `publish` rule here."""
         if node is None:
             return {}
         if isinstance(node.data, list):

@@ -1,4 +1,4 @@
-"""What the compiler needs of the world: bytes of files, matches of globs, values of variables."""
+"""The compiler's interface to the outside: bytes of files, matches of globs, values of variables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class FileAccess(Protocol):
-    """The files and variables that a configuration may name; given in, so that compiling itself is pure."""
+    """Access to files and environment variables. It is passed in, so that compiling itself is pure."""
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a file, or raise `OSError`."""

@@ -1,11 +1,11 @@
-"""The files that a configuration names: how their paths resolve, what was read, and the digest of it."""
+"""Records the files that a configuration names: their paths, their bytes and the digest."""
 
 from __future__ import annotations
 
 import posixpath
 from typing import Literal, TypeAlias
 
-from compartmentd.configuration.compiler.contents import Contents, digest_of_files
+from compartmentd.configuration.compiler.contents import Contents, compute_digest
 from compartmentd.configuration.compiler.file_access import FileAccess
 from compartmentd.configuration.settings import FileUse
 from compartmentd.names import Digest
@@ -15,7 +15,7 @@ FileKind: TypeAlias = Literal["include", "schema", "jwks_file", "public_key_file
 
 
 class FilesUsed:
-    """Reads through `FileAccess`, and remembers what it read and who named it."""
+    """Reads files through `FileAccess`, and records each with the place that names it."""
 
     def __init__(self, main: str, access: FileAccess) -> None:
         self.access = access
@@ -37,32 +37,32 @@ class FilesUsed:
         return self._contents[path]
 
     def use(self, kind: FileKind, path: str, span: Span) -> None:
-        """Remember a file that has to be followed."""
+        """Record a file that must be watched."""
         self.uses.append(FileUse(kind, path, span))
 
     def lacks(self, path: str) -> None:
-        """Remember a file that cannot be read and is needed: that it comes is reason enough to look again."""
+        """Record a file that is needed and cannot be read, so that a reload is due when it appears."""
         self._tried.setdefault(path)
 
     @property
     def contents(self) -> Contents:
-        """What was read, the main file first; names are relative to it, so that a copy elsewhere is the same."""
+        """The files read, the main file first; names are relative to it, so that a copy has the same digest."""
         return tuple((self._relative(path), raw) for path, raw in self._contents.items())
 
     def digest(self) -> Digest:
-        """Return the digest of what was read."""
-        return digest_of_files(self.contents)
+        """Return the digest of the files read."""
+        return compute_digest(self.contents)
 
     def _relative(self, path: str) -> str:
         prefix = posixpath.join(self._directory, "")
         return path.removeprefix(prefix)
 
 
-def beside(naming: str, path: str) -> str:
-    """Return the path of a file that another one names: relative to the one that names it."""
+def resolve_path(naming: str, path: str) -> str:
+    """Return the path of a file that another file names, resolved relative to that file."""
     return posixpath.join(posixpath.dirname(naming), path)
 
 
-def reason_of(error: OSError) -> str:
-    """Return why a file could not be read, in the system's words."""
+def describe_os_error(error: OSError) -> str:
+    """Return the operating system's reason why a file could not be read."""
     return (error.strerror or "it cannot be read").lower()

@@ -1,4 +1,4 @@
-"""Issuer entries: whose tokens count, and where their keys come from."""
+"""Reads `issuers`: the accepted token issuers and their key sources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from compartmentd.configuration.compiler.files_used import FilesUsed
 from compartmentd.configuration.compiler.key_sources import KeySources
 from compartmentd.configuration.compiler.limits import duration
 from compartmentd.configuration.compiler.report import Report
-from compartmentd.configuration.compiler.uncertain import may_hold
+from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.configuration.compiler.vendors import check_tenants, check_vendor
 from compartmentd.document.node import MERGE, Node
 from compartmentd.names import EntryName
@@ -23,10 +23,10 @@ _ABSENT = "absent"
 
 
 class Issuers:
-    """Reads `issuers`, and says which entries there are.
+    """Reads `issuers`.
 
-    `names` are all that were written. `for_connect` are those whose tokens may open sessions, `unclear` those
-    of which a mistake leaves that open; `complete` says that there are certainly no others.
+    `names` are the names of all entries. `for_connect` are the entries whose tokens may open sessions, `unclear`
+    those for which a mistake leaves that undecided. `complete` says that there are certainly no other entries.
     """
 
     def __init__(self, root: Node, files: FilesUsed, report: Report, *, serving: bool) -> None:
@@ -36,7 +36,7 @@ class Issuers:
         fields = {} if node is None else node.fields
         holes = () if node is None else node.holes
         self.names = (*fields, *holes)
-        self.complete = not (may_hold(root, "issuers") or MERGE in holes)
+        self.complete = not (may_contain(root, "issuers") or MERGE in holes)
         uses = {name: _uses(child) for name, child in fields.items()}
         self.for_connect = tuple(EntryName(name) for name, use in uses.items() if use and "connect" in use)
         self.unclear = frozenset({*holes, *(name for name, use in uses.items() if use is None)})
@@ -50,7 +50,7 @@ class Issuers:
         issuer, audience, source = node.get("issuer"), node.get("audience"), self._sources.read(node, preset)
         use = self._use(node)
         algorithms = self._algorithms(node, source, preset)
-        if source is not None:  # else a mistake is told already that may be the same one
+        if source is not None:  # otherwise a mistake is reported already, and may be the same one
             check_vendor(node, self.report)
         fits = check_tenants(node, preset, self.report)
         leeway = self._leeway(node)
@@ -83,11 +83,11 @@ class Issuers:
         return entry
 
     def _check_logouts(self, root: Node) -> None:
-        """Warn of each entry whose logouts are kept in memory alone."""
-        if may_hold(root, "server"):
+        """Warn about each entry whose logouts are kept in memory only."""
+        if may_contain(root, "server"):
             return
         server = root.get("server")
-        if server is not None and ("state" in server.fields or may_hold(server, "state", "server")):
+        if server is not None and ("state" in server.fields or may_contain(server, "state", "server")):
             return
         for entry in self.entries:
             if entry.logout is not None:
@@ -175,10 +175,10 @@ def _logout(node: Node) -> LogoutSettings | None:
 
 
 def _uses(node: Node) -> tuple[Use, ...] | None:
-    """Return what an entry may be used for, or `None` where a mistake leaves it open."""
+    """Return the uses of an entry, or `None` if a mistake leaves them undecided."""
     written = node.get("use")
     if written is None:
-        return None if may_hold(node, "use", "issuer") else ("connect",)
+        return None if may_contain(node, "use", "issuer") else ("connect",)
     return tuple(item.data for item in written.items) if written.sound else None
 
 

@@ -1,13 +1,13 @@
-"""Where an entry's keys come from: a file, a variable, a URL, or discovery where nothing else is written."""
+"""Reads the key source of an issuer entry: a file, a variable, a URL, or discovery by default."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from compartmentd.configuration.compiler.files_used import FilesUsed, beside, reason_of
+from compartmentd.configuration.compiler.files_used import FilesUsed, describe_os_error, resolve_path
 from compartmentd.configuration.compiler.report import Report
-from compartmentd.configuration.compiler.uncertain import may_hold
+from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document.node import Node
 from compartmentd.tokens.entry import KeyKind, KeySource
 from compartmentd.tokens.presets import Preset
@@ -30,7 +30,7 @@ class KeySources:
         self.serving = serving
 
     def read(self, node: Node, preset: Preset) -> KeySource | None:
-        """Return where the keys of an entry come from; `None` where a mistake leaves that open."""
+        """Return the key source of an entry; `None` if a mistake leaves it undecided."""
         for kind in _FILES:
             file = node.get(kind)
             if file is not None:
@@ -42,7 +42,7 @@ class KeySources:
         variable = node.get("secret_env")
         if variable is not None:
             return self._from_variable(variable)
-        if any(may_hold(node, kind, "issuer") for kind in _ALL):
+        if any(may_contain(node, kind, "issuer") for kind in _ALL):
             return None
         return self._by_default(node, preset)
 
@@ -75,14 +75,16 @@ class KeySources:
         return KeySource("secret_env", node.data, node.span)
 
     def _from_file(self, kind: KeyFile, node: Node) -> KeySource:
-        path = beside(node.file, node.data)
+        path = resolve_path(node.file, node.data)
         self.files.use(kind, path, node.span)
         try:
             self.files.access.read(path)
         except OSError as error:
             self.files.lacks(path)
             help_ = "paths are relative to the file that names them; serving needs the file"
-            self._unavailable(node, "file.unreadable", f"key file `{path}`: {reason_of(error)}", help_)
+            self._unavailable(
+                node, "file.unreadable", f"key file `{path}`: {describe_os_error(error)}", help_
+            )
         return KeySource(kind, path, node.span)
 
     def _unavailable(self, node: Node, code: str, message: str, help_: str) -> None:

@@ -1,4 +1,4 @@
-"""Limits and other quantities, as the schema accepted them, in seconds, bytes and events per second."""
+"""Converts limits and other quantities to seconds, bytes and events per second."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def _or_unlimited(read: Callable[[str], Any]) -> Callable[[Any], Any]:
     return lambda data: None if data == units.UNLIMITED else read(data)
 
 
-size = units.size
-duration = units.duration
-rate_limit: Callable[[Any], float | None] = _or_unlimited(units.rate)
-size_limit: Callable[[Any], int | None] = _or_unlimited(units.size)
+size = units.parse_size
+duration = units.parse_duration
+rate_limit: Callable[[Any], float | None] = _or_unlimited(units.parse_rate)
+size_limit: Callable[[Any], int | None] = _or_unlimited(units.parse_size)
 count_limit: Callable[[Any], int | None] = _or_unlimited(int)
 
 _LIMITS: Mapping[str, Callable[[Any], Any]] = {
@@ -33,13 +33,13 @@ _LIMITS: Mapping[str, Callable[[Any], Any]] = {
 _OWN = ("message_rate", "byte_rate", "join_rate")
 
 
-def merged(outer: Limits, node: Node | None) -> Limits:
-    """Return the limits of a namespace: its own keys over those of the top."""
+def merge_limits(outer: Limits, node: Node | None) -> Limits:
+    """Return the limits of a namespace: its own keys override those of the top level."""
     return outer if node is None else msgspec.structs.replace(outer, **_written(node))
 
 
-def merged_in_room(outer: Limits, node: Node | None) -> Limits:
-    """Return the limits of a room: its size over its namespace's; its rates count beside the session's."""
+def merge_room_limits(outer: Limits, node: Node | None) -> Limits:
+    """Return the limits of a room: its `message_size` overrides the namespace's; its rates apply in addition."""
     if node is None:
         return outer
     own = _written(node)

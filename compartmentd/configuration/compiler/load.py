@@ -1,4 +1,4 @@
-"""From the name of a file to a configuration, or to every problem that stands in the way."""
+"""Loads a configuration: reads, checks and compiles it, or returns every problem."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compartmentd.configuration.compiler.events import EventReader
 from compartmentd.configuration.compiler.file_access import FileAccess
 from compartmentd.configuration.compiler.files_used import FilesUsed
 from compartmentd.configuration.compiler.issuers import Issuers
-from compartmentd.configuration.compiler.limits import merged
+from compartmentd.configuration.compiler.limits import merge_limits
 from compartmentd.configuration.compiler.namespaces import NamespaceReader
 from compartmentd.configuration.compiler.payload_schemas import PayloadSchemas
 from compartmentd.configuration.compiler.report import Report
@@ -30,7 +30,7 @@ from compartmentd.tokens.entry import IssuerEntry
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What came of a configuration: `None` where a problem is an error.
+    """The result of loading; `configuration` is `None` if any problem is an error.
 
     `files` are those of the digest, with those that could not be read; `globs` the patterns of `include`, as
     paths. `issuers` are the entries that could be compiled, and `server` its section where no mistake can hide
@@ -57,7 +57,7 @@ def load(path: str, files: FileAccess, *, serving: bool = False, development: bo
             fingerprints, by which a reload finds what has not changed.
         development: whether secrets that are missing are made after this, so that missing keys are notes still.
 
-    Key files are only tried here; what is in them is read by `compartmentd.tokens`.
+    Key files are only opened here; `compartmentd.tokens` reads their contents.
     """
     report, used = Report(), FilesUsed(path, files)
     sections = Sections(path, used, report)
@@ -81,7 +81,7 @@ def load(path: str, files: FileAccess, *, serving: bool = False, development: bo
 
 
 def _hides_server(root: Node | None) -> bool:
-    # A key that nobody knows may be a misspelt `server`; what is wrong further down in other sections is not.
+    # An unknown key may be a misspelt `server`; a mistake deeper in another section is not.
     if root is None or root.broken or root.refused("server"):
         return True
     return any(child.broken or (key == "server" and not child.sound) for key, child in root.fields.items())
@@ -99,7 +99,7 @@ def _compile(
     server, spans = ServerReader(files, report, serving=serving).read(root.get("server"))
     namespaces = NamespaceReader(reader, places, events, issuers, report).read(
         sections.namespaces,
-        merged(Limits(), root.get("limits")),
+        merge_limits(Limits(), root.get("limits")),
     )
     if not sections.namespaces and not has_errors(report.problems):
         report.warning(

@@ -1,4 +1,4 @@
-"""Rooms behind rooms: what each `member_of` can lead to, and that none leads to itself."""
+"""Checks `member_of`: each must name rooms of a declared template, and none may lead back to itself."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from compartmentd.problems import Span
 
 
 class Memberships:
-    """The templates of a namespace as a graph, with an edge where the `join` of one asks for the other.
+    """The templates of a namespace as a graph; an edge leads from a template to each that its `join` rule names.
 
-    `doubtful` are the names of those that could not be read.
+    `doubtful` are the names of templates that could not be read.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Memberships:
         self._edges: dict[str, list[tuple[RoomTemplate, Span]]] = {}
 
     def check(self) -> None:
-        """Report each `member_of` that leads nowhere, and circles."""
+        """Report each `member_of` without a matching template, and each cycle."""
         near = None
         for template in self.templates:
             for need in dict.fromkeys(self.named.needs(template.join)):
@@ -80,7 +80,7 @@ class Memberships:
 
 
 class _ByPrefix:
-    """Templates by their first literal, so that a thousand `member_of` do not each walk every template."""
+    """An index of templates by their first literal, so that each `member_of` need not be compared with all."""
 
     def __init__(self, templates: Sequence[RoomTemplate]) -> None:
         self._sorted = sorted(templates, key=lambda template: template.pattern[0])
@@ -90,7 +90,7 @@ class _ByPrefix:
             self._by_literal.setdefault(template.pattern[0], []).append(template)
 
     def candidates(self, prefix: str) -> Iterator[RoomTemplate]:
-        """Yield the templates of which one literal begins with the other."""
+        """Yield the templates whose first literal is a prefix of the given one, or the other way round."""
         for end in range(len(prefix)):
             yield from self._by_literal.get(prefix[:end], ())
         for index in range(bisect_left(self._literals, prefix), len(self._literals)):

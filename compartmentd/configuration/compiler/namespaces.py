@@ -1,4 +1,4 @@
-"""Namespaces, and which issuers' tokens open them."""
+"""Reads `namespaces`, and which issuers' tokens each accepts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from compartmentd.configuration.compiler.events import EventReader
 from compartmentd.configuration.compiler.issuers import Issuers
-from compartmentd.configuration.compiler.limits import merged
-from compartmentd.configuration.compiler.plausible import without_token
+from compartmentd.configuration.compiler.limits import merge_limits
+from compartmentd.configuration.compiler.plausible import holds_without_token
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.rooms import RoomReader
 from compartmentd.configuration.compiler.rules import RuleReader
 from compartmentd.configuration.compiler.scopes_of_use import Place, Places
-from compartmentd.configuration.compiler.uncertain import may_hold
+from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document.node import Node
 from compartmentd.names import EntryName, NamespaceName
 from compartmentd.policy.model import ApiRules, Limits, Namespace, Nobody, Rule
@@ -33,7 +33,7 @@ class NamespaceReader:
         self.rooms = RoomReader(rules, places, events, report)
 
     def read(self, nodes: Mapping[str, Node], limits: Limits) -> dict[NamespaceName, Namespace]:
-        """Return the namespaces by name; `limits` are those of the top."""
+        """Return the namespaces by name; `limits` are those of the top level."""
         return {
             NamespaceName(name): self._namespace(name, node, limits)
             for name, node in nodes.items()
@@ -41,7 +41,7 @@ class NamespaceReader:
         }
 
     def _namespace(self, name: str, node: Node, outer: Limits) -> Namespace:
-        limits = merged(outer, node.get("limits"))
+        limits = merge_limits(outer, node.get("limits"))
         connect = self._checked(node, "connect", Place("connect", f"namespace `{name}`"))
         to_publish = Place("publish", f"namespace `{name}`", publish=True)
         description = node.get("description")
@@ -83,7 +83,7 @@ class NamespaceReader:
         if written is not None:
             return self._written_entries(written)
         entries = self.issuers.for_connect
-        if len(entries) > 1 and not may_hold(node, "issuers", "namespace"):
+        if len(entries) > 1 and not may_contain(node, "issuers", "namespace"):
             several = ", ".join(f"`{each}`" for each in entries)
             message = f"`{name}` does not say whose tokens may connect, and several entries could: {several}"
             help_ = "write `issuers: [...]` in the namespace"
@@ -104,10 +104,10 @@ class NamespaceReader:
         return tuple(EntryName(item.data) for item in node.items)
 
     def _warn_if_closed(self, name: str, node: Node, connect: Rule) -> None:
-        # A rule that could not be read stands as `nobody`, so with an error before nothing follows from it.
+        # A rule that could not be read is `nobody`, so after an error this proves nothing.
         if has_errors(self.report.problems) or isinstance(connect, Nobody):
             return
-        if not without_token(connect, self.places.named.rules):
+        if not holds_without_token(connect, self.places.named.rules):
             message = (
                 f"nobody can connect to `{name}`: its rule needs a token, and no issuer's tokens may connect"
             )

@@ -1,4 +1,4 @@
-"""Payload schemas of events: each a JSON Schema 2020-12 that can check a client's data safely."""
+"""Reads the payload schemas of events: JSON Schema 2020-12 that can validate a client's data safely."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError
 
-from compartmentd.configuration.compiler.files_used import FilesUsed, beside, reason_of
+from compartmentd.configuration.compiler.files_used import FilesUsed, describe_os_error, resolve_path
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.payloads.budget import IntricateError
 from compartmentd.configuration.payloads.cost import InPlaceCycleError
@@ -40,7 +40,7 @@ _SIMPLER = (
 
 
 class _UnusableError(Exception):
-    """Why a file is no usable payload schema, and what to do about it."""
+    """The reason why a file cannot be used as a payload schema, and what to do about it."""
 
     def __init__(self, message: str, help_: str = "") -> None:
         super().__init__(message)
@@ -57,8 +57,8 @@ class PayloadSchemas:
         self._refused: set[str] = set()
 
     def key(self, node: Node) -> str:
-        """Return the key in `schemas` of the file that a `schema` names, reading it where it is new."""
-        path = beside(node.file, node.data)
+        """Return the key in `schemas` of the file that a `schema` names; read the file if it is new."""
+        path = resolve_path(node.file, node.data)
         if path not in self.schemas and path not in self._refused:
             self._load(path, node)
         return path
@@ -72,7 +72,7 @@ class PayloadSchemas:
             self.report.error(
                 node.span,
                 "file.unreadable",
-                f"schema `{path}`: {reason_of(error)}",
+                f"schema `{path}`: {describe_os_error(error)}",
                 "paths are relative to the file that names them",
             )
         except _UnusableError as error:
@@ -132,7 +132,7 @@ def _check_form(schema: Any, pointer: Pointer) -> None:
 
 
 def _check_parts(root: Part) -> None:
-    """Check every part, and what references lead to outside of the places where schemas stand."""
+    """Check every subschema, including targets of references outside the keywords that hold schemas."""
     seen: set[int] = set()
     waiting = [root]
     while waiting:

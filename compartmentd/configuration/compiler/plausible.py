@@ -1,4 +1,4 @@
-"""Rules that can be written and can never hold: allowed, and almost certainly a mistake."""
+"""Finds rules that are allowed but can never hold, which is almost certainly a mistake."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from compartmentd.policy.model import (
 from compartmentd.policy.templates.integers import read_integer
 
 
-def never_holds(test: Test, param: Param) -> str | None:
-    """Return why no value of the parameter satisfies the test, or `None` where one may."""
+def find_contradiction(test: Test, param: Param) -> str | None:
+    """Return why no value of the parameter satisfies the test, or `None` if one may."""
     match test:
         case Contains():
             return f"parameter `{param.name}` is no list, so this never holds"
@@ -57,21 +57,21 @@ def _digits(value: str | float) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def without_token(rule: Rule, named: Mapping[str, Rule], depth: int = 0) -> bool | None:
-    """Return whether the rule holds for someone without a token: true, false, or unknown (`None`)."""
+def holds_without_token(rule: Rule, named: Mapping[str, Rule], depth: int = 0) -> bool | None:
+    """Return whether the rule holds for a client without a token: true, false, or unknown (`None`)."""
     match rule:
         case Public():
             return True
         case Authenticated() | Nobody() | ByServer():
             return False
         case All():
-            return _all(without_token(part, named, depth) for part in rule.parts)
+            return _all(holds_without_token(part, named, depth) for part in rule.parts)
         case AnyOf():
-            return _not(_all(_not(without_token(part, named, depth)) for part in rule.parts))
+            return _not(_all(_not(holds_without_token(part, named, depth)) for part in rule.parts))
         case Not():
-            return _not(without_token(rule.part, named, depth))
+            return _not(holds_without_token(rule.part, named, depth))
         case Named() if depth < len(named) and rule.name in named:
-            return without_token(named[rule.name], named, depth + 1)
+            return holds_without_token(named[rule.name], named, depth + 1)
     return None
 
 

@@ -1,10 +1,10 @@
-"""Where the parts of the compiler put their problems, so that one run finds them all."""
+"""Collects the problems of all parts of the compiler, so that one run reports them all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from compartmentd.document.nearest import nearest
+from compartmentd.document.nearest import find_nearest
 from compartmentd.problems import Problem, Span
 
 _MOST_NAMED = 20
@@ -18,21 +18,21 @@ class Report:
         self.problems: list[Problem] = []
 
     def error(self, span: Span, code: str, message: str, help_: str = "") -> None:
-        """Note what forbids the use of the configuration."""
+        """Report an error: the configuration cannot be used."""
         self.problems.append(Problem("error", code, message, span, help_))
 
     def warning(self, span: Span, code: str, message: str, help_: str = "") -> None:
-        """Note what is allowed and probably not meant."""
+        """Report a warning: something allowed but probably not intended."""
         self.problems.append(Problem("warning", code, message, span, help_))
 
     def note(self, span: Span, code: str, message: str, help_: str = "") -> None:
-        """Note what is good to know."""
+        """Report a note."""
         self.problems.append(Problem("note", code, message, span, help_))
 
     def unknown(self, span: Span, what: str, name: str, known: Iterable[str]) -> None:
-        """Note a reference to something that is not there, with the nearest thing that is."""
+        """Report a reference to an undeclared name, with the nearest declared one as help."""
         names = list(known)
-        near = nearest(name, names)
+        near = find_nearest(name, names)
         if near is not None:
             help_ = f"did you mean `{near}`?"
         elif names:

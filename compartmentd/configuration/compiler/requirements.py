@@ -1,4 +1,4 @@
-"""What a rule needs of the place where it is used, named rules included."""
+"""Finds what a rule requires of the place where it is used, including through named rules."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Kind: TypeAlias = Literal["text", "param", "member_of", "server", "members"]
 
 
 class Need(NamedTuple):
-    """Something that not every place has.
+    """A requirement that not every place meets.
 
-    `text` holds placeholders; `name` and `test` are those of a parameter's test; `negated` says that it
-    stands under a `not`, and `via` names the rule through which the place came to it.
+    `text` contains placeholders; `name` and `test` belong to a parameter's test; `negated` says that it
+    stands under a `not`, and `via` is the named rule through which the place has the requirement.
     """
 
     kind: Kind
@@ -49,7 +49,7 @@ class Need(NamedTuple):
 
 
 class NamedRules:
-    """The named rules with what each needs, however deep; one that leads to itself is reported."""
+    """The named rules with their requirements, at any depth; reports rules that refer to themselves."""
 
     def __init__(self, rules: Mapping[str, Rule], report: Report) -> None:
         self.rules = rules
@@ -60,11 +60,11 @@ class NamedRules:
                 self._visit(name, report)
 
     def needs(self, rule: Rule) -> Iterator[Need]:
-        """Yield what the rule needs; what it needs through a named rule stands where that is used."""
+        """Yield the rule's requirements; those of a named rule have the position where the name is used."""
         return self._needs_of(rule, negated=False)
 
     def depth(self, rule: Rule) -> int:
-        """Return how deep the rule is, with the named rules that it uses written out."""
+        """Return the depth of the rule with its named rules expanded."""
         match rule:
             case All() | AnyOf():
                 return 1 + max((self.depth(part) for part in rule.parts), default=0)

@@ -1,11 +1,11 @@
-"""The rooms of a namespace."""
+"""Reads the rooms of a namespace."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from compartmentd.configuration.compiler.events import EventReader
-from compartmentd.configuration.compiler.limits import count_limit, merged_in_room
+from compartmentd.configuration.compiler.limits import count_limit, merge_room_limits
 from compartmentd.configuration.compiler.member_of import Memberships
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.rules import RuleReader
@@ -26,7 +26,7 @@ class RoomReader:
         self.templates = TemplateReader(report)
 
     def read(self, node: Node | None, limits: Limits) -> tuple[RoomTemplate, ...]:
-        """Return the templates of a namespace, whose own limits are given."""
+        """Return the templates of a namespace; `limits` are those of the namespace."""
         if node is None:
             return ()
         rooms = list(self._rooms(node, limits))
@@ -61,7 +61,7 @@ class RoomReader:
             echo=echo is not None and echo.data,
             auto_join=self._auto_join(node.get("auto_join"), shape),
             capacity=None if capacity is None else count_limit(capacity.data),
-            limits=merged_in_room(limits, node.get("limits")),
+            limits=merge_room_limits(limits, node.get("limits")),
             description="" if description is None else description.data,
             span=node.key_span,
         )

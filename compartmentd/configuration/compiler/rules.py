@@ -1,4 +1,4 @@
-"""Rules as written become rules of the policy; what they may need depends on their place (see `places`)."""
+"""Reads rules into the policy's rules; `scopes_of_use` checks them against the place where they stand."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ _WORDS: Mapping[str, Callable[..., Rule]] = {
 
 
 class RuleReader:
-    """Reads rules that the schema accepted. A broken part reads as `nobody`: its problem is already told.
+    """Reads rules that the schema accepted. A broken part becomes `nobody`: its problem is already reported.
 
-    `names` are the named rules; `complete` says that there are certainly no others.
+    `names` are the named rules; `complete` says that there are certainly no other ones.
     """
 
     def __init__(self, report: Report, names: Collection[str], *, complete: bool = True) -> None:
@@ -59,12 +59,12 @@ class RuleReader:
         self.complete = complete
 
     def optional(self, parent: Node, key: str) -> Rule:
-        """Return the rule under a key, or `nobody`, which is what saying nothing means."""
+        """Return the rule under a key, or `nobody`, the default."""
         node = parent.get(key)
         return Nobody(span=parent.key_span) if node is None else self.read(node)
 
     def read(self, node: Node) -> Rule:
-        """Return the rule that stands here."""
+        """Return the rule that a node describes."""
         if node.broken:
             return Nobody(span=node.span)
         if isinstance(node.data, str):
@@ -107,7 +107,7 @@ class RuleReader:
     def _named(self, node: Node, part: Node) -> Rule:
         if part.data in self.names:
             return Named(name=part.data, span=node.span)
-        # A file that could not be read to its end may well hold the rule.
+        # A file that could not be read to its end may contain the rule.
         if self.complete:
             self.report.unknown(part.span, "rule", part.data, self.names)
         return Nobody(span=node.span)
@@ -141,7 +141,7 @@ class RuleReader:
             self._warn_of_placeholder(node)
             return ((node.data,),)
         first, *rest = node.items or [node]
-        # Only the items after the first are filled in: the first names one of the token's own claims.
+        # Placeholders are replaced in items after the first only: the first names a claim of the token.
         self._warn_of_placeholder(first)
         return ((str(first.data),), *(self._text(item) for item in rest))
 

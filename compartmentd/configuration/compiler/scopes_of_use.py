@@ -1,23 +1,23 @@
-"""Rules where they stand: what each place has, and the problems of those that need something else."""
+"""Checks rules against the place where they stand: its parameters, and the conditions that have a meaning there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from compartmentd.configuration.compiler.plausible import never_holds
+from compartmentd.configuration.compiler.plausible import find_contradiction
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.requirements import Kind, NamedRules, Need
-from compartmentd.document.nearest import nearest
+from compartmentd.document.nearest import find_nearest
 from compartmentd.policy.model import Members, Param, Rule, Text
 from compartmentd.policy.rules.placeholders import format_text, list_parameters
 from compartmentd.policy.templates.overlap import find_ambiguity
 
 
 class Place(NamedTuple):
-    """Where a rule stands: `key` of `owner`, the room's parameters, and which rules have a meaning there.
+    """The place of a rule: `key` of `owner`, the room's parameters, and the conditions that have a meaning there.
 
-    `vague` says that the forms of the parameters are not known, only their names.
+    `vague` says that only the names of the parameters are known, not their forms.
     """
 
     key: str
@@ -38,7 +38,7 @@ class Places:
         self._in_named_rules()
 
     def check(self, rule: Rule, place: Place) -> None:
-        """Report what the rule needs and the place has not, each once."""
+        """Report each requirement of the rule that the place does not meet, once."""
         if isinstance(rule, Members) and place.publish:
             return
         self.named.check_depth(rule, self.report)
@@ -78,7 +78,7 @@ class Places:
         if need.name not in place.params:
             self._no_parameter(need, need.name, place)
         elif need.test is not None and need.via is None and not place.vague:
-            reason = never_holds(need.test, place.params[need.name])
+            reason = find_contradiction(need.test, place.params[need.name])
             if reason is not None:
                 self.report.warning(need.test.span, "rule.never", reason)
 
@@ -103,7 +103,7 @@ class Places:
 
     def _members(self, need: Need, place: Place) -> None:
         if need.via is not None:
-            return  # told where the named rule is written
+            return  # reported where the named rule is written
         if not place.publish:
             self._misplaced(need, "`members`", "in `publish`", place)
         else:
@@ -129,7 +129,7 @@ def _via(need: Need) -> str:
 
 def _known(name: str, params: Iterable[str]) -> str:
     names = list(params)
-    near = nearest(name, names)
+    near = find_nearest(name, names)
     if near is not None:
         return f"did you mean `{near}`?"
     if not names:

@@ -1,4 +1,4 @@
-"""The files of a configuration, read and joined: the main file and what it includes."""
+"""Reads the main file and the files that it includes, and joins their sections."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import glob
 import posixpath
 from typing import Literal
 
-from compartmentd.configuration.compiler.files_used import FilesUsed, reason_of
+from compartmentd.configuration.compiler.files_used import FilesUsed, describe_os_error
 from compartmentd.configuration.compiler.report import Report
-from compartmentd.configuration.compiler.uncertain import may_hold
+from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document import schema
 from compartmentd.document.node import MERGE, Node
 from compartmentd.document.source import decode
@@ -19,10 +19,10 @@ Section = Literal["namespaces", "rules"]
 
 
 class Sections:
-    """The root of the main file, and `namespaces` and `rules` of all files by name.
+    """The root of the main file, and `namespaces` and `rules` of all files, by name.
 
-    `rule_names` are those of all rules, also of those that were refused. `complete` says that every file was
-    read to its end, so that what is not there was really not declared.
+    `rule_names` are the names of all rules, including refused ones. `complete` says that every file was read to
+    its end, so that a name that was not found is really not declared.
     """
 
     def __init__(self, main: str, files: FilesUsed, report: Report) -> None:
@@ -44,7 +44,7 @@ class Sections:
         try:
             raw = self.files.read(path)
         except OSError as error:
-            self._fail(path, f"`{path}`: {reason_of(error)}")
+            self._fail(path, f"`{path}`: {describe_os_error(error)}")
             return None
         source = decode(path, raw)
         if isinstance(source, tuple):
@@ -62,7 +62,7 @@ class Sections:
 
     def _check(self, root: Node, definition: str | None) -> None:
         self.report.problems += schema.check(root, definition)
-        doubtful = root.broken or any(may_hold(root, key, definition) for key in ("namespaces", "rules"))
+        doubtful = root.broken or any(may_contain(root, key, definition) for key in ("namespaces", "rules"))
         self.complete = self.complete and not doubtful
 
     def _join(self, root: Node) -> None:
@@ -119,5 +119,5 @@ class Sections:
 
 
 def _pattern(main: str, item: Node) -> str:
-    # Only what the operator wrote is a pattern: the directory that the file stands in may hold brackets.
+    # Only the operator's text is a pattern: the directory of the file may contain brackets.
     return posixpath.join(glob.escape(posixpath.dirname(main)), item.data)

@@ -1,11 +1,11 @@
-"""`server`: where the daemon listens and how connections are kept."""
+"""Reads `server`: listeners, TLS, proxies, origins and timeouts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from compartmentd.configuration.compiler.files_used import FilesUsed, beside, reason_of
+from compartmentd.configuration.compiler.files_used import FilesUsed, describe_os_error, resolve_path
 from compartmentd.configuration.compiler.limits import count_limit, duration, rate_limit, size
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.settings import ServerSettings, TlsFiles
@@ -16,7 +16,7 @@ from compartmentd.util.listen_address import ListenAddress, SystemdAddress, TcpA
 _LARGEST_PORT = 65535
 _ANY = "*"
 UNIX = "unix"
-"""In `trusted_proxies`, whoever connects to a unix socket."""
+"""In `trusted_proxies`: any peer that connects through a unix socket."""
 
 
 def _as_is(data: Any) -> Any:
@@ -47,7 +47,7 @@ class ServerReader:
         self.serving = serving
 
     def read(self, node: Node | None) -> tuple[ServerSettings, dict[str, Span]]:
-        """Return the settings, with the place of each that was written."""
+        """Return the settings, and the position of each key that is written."""
         if node is None:
             return ServerSettings(), {}
         values: dict[str, Any] = {}
@@ -63,7 +63,7 @@ class ServerReader:
                 values[key] = tuple(self._address(item, taken) for item in written.items)
         state = node.get("state")
         if state is not None:
-            values["state"] = beside(state.file, state.data)
+            values["state"] = resolve_path(state.file, state.data)
         tls = node.get("tls")
         if tls is not None:
             values["tls"] = self._tls(tls)
@@ -127,8 +127,8 @@ class ServerReader:
         return TlsFiles(self._tls_file(cert), self._tls_file(key), cert.span, key.span)
 
     def _tls_file(self, node: Node) -> str:
-        """Return the path of a file that serving needs; what is in it is not looked at here."""
-        path = beside(node.file, node.data)
+        """Return the path of a file that serving needs; its contents are not checked here."""
+        path = resolve_path(node.file, node.data)
         self.files.use("tls_file", path, node.span)
         try:
             self.files.access.read(path)
@@ -136,7 +136,7 @@ class ServerReader:
             self.files.lacks(path)
             tell = self.report.error if self.serving else self.report.note
             help_ = "paths are relative to the file that names them; serving needs the file"
-            tell(node.span, "file.unreadable", f"`{path}`: {reason_of(error)}", help_)
+            tell(node.span, "file.unreadable", f"`{path}`: {describe_os_error(error)}", help_)
         return path
 
     def _network(self, node: Node) -> str:

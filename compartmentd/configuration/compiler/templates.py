@@ -1,4 +1,4 @@
-"""Room templates: their names, the form of their parameters, and which rooms they share."""
+"""Reads room templates and their parameters, and finds templates that match the same rooms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from compartmentd.configuration.compiler.report import Report
-from compartmentd.configuration.compiler.uncertain import may_hold
+from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document.node import Node
 from compartmentd.policy.model import IntegerParam, OneOfParam, Param, PatternParam, RoomTemplate, Text
 from compartmentd.policy.rules.placeholders import list_parameters, parse_text
@@ -20,10 +20,10 @@ _SURELY_FITS = 64
 
 
 class Shape(NamedTuple):
-    """The name of a template, read.
+    """The parsed name of a template.
 
-    `named` says that its parameters are known by name; `sound` that their forms are known too, so that it can
-    be compared with others. A parameter whose form is not known stands as one of the default form.
+    `named` says that the names of its parameters are known; `sound` that their forms are known too, so that it
+    can be compared with others. A parameter of unknown form gets the default form.
     """
 
     pattern: Text
@@ -57,7 +57,7 @@ class TemplateReader:
         params = tuple(
             param or build_default_param(each, node.key_span) for param, each in zip(read, names, strict=True)
         )
-        known = None not in read and not may_hold(node, "params", "room")
+        known = None not in read and not may_contain(node, "params", "room")
         shape = Shape(pattern, params, sound=known)
         return shape._replace(sound=known and self._possible(shape, node))
 

@@ -1,21 +1,24 @@
-"""What cannot be said to be missing, since a mistake that is already told may have been meant for it."""
+"""Suppresses "missing …" problems that are probably a consequence of a problem already reported.
+
+Examples are a misspelt key and an include that cannot be read.
+"""
 
 from __future__ import annotations
 
 from compartmentd.document.bundled import schema
-from compartmentd.document.nearest import nearest
+from compartmentd.document.nearest import find_nearest
 from compartmentd.document.node import Node
 
 
-def may_hold(node: Node, key: str, definition: str | None = None) -> bool:
-    """Tell whether a mapping was perhaps meant to hold something under the key that could not be read.
+def may_contain(node: Node, key: str, definition: str | None = None) -> bool:
+    """Return whether a mapping may have been meant to contain a key that could not be read.
 
-    So it is where the value is broken, the key was refused, or a key that is not known here is nearest to it.
+    This is so if the value is broken, the key was refused, or an unknown key of the mapping is nearest to it.
 
     Args:
-        node: the mapping.
-        key: one of its known keys.
-        definition: what the mapping is, by its name under `$defs`; `None` for a whole configuration.
+        node: The mapping.
+        key: One of its known keys.
+        definition: The mapping's definition under `$defs`; `None` for a whole configuration.
     """
     if node.refused(key):
         return True
@@ -25,4 +28,4 @@ def may_hold(node: Node, key: str, definition: str | None = None) -> bool:
     whole = schema()
     known = (whole if definition is None else whole["$defs"][definition])["properties"]
     unknown = (name for name, other in node.fields.items() if other.broken and name not in known)
-    return any(nearest(name, known) == key for name in unknown)
+    return any(find_nearest(name, known) == key for name in unknown)

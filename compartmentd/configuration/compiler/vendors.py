@@ -1,16 +1,16 @@
-"""What is probably not meant in an entry of a well-known identity provider, and what Entra's tenants need."""
+"""Finds usual mistakes in entries of well-known identity providers, and checks `tenants` of Entra."""
 
 from __future__ import annotations
 
 from compartmentd.configuration.compiler.report import Report
-from compartmentd.configuration.compiler.uncertain import may_hold
+from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document.node import Node
 from compartmentd.tokens.entry import TENANT
 from compartmentd.tokens.presets import NO_PRESET, Preset, find_preset
 
 
 def check_vendor(node: Node, report: Report) -> None:
-    """Warn of the usual mistakes in `issuer` and `audience`; the vendor is named, or known by its host."""
+    """Warn about usual mistakes in `issuer` and `audience`; a preset or the host tells the vendor."""
     issuer, name = node.get("issuer"), node.get("preset")
     if issuer is None:
         return
@@ -37,11 +37,11 @@ def _check_audience(node: Node, issuer: str, preset: Preset, report: Report) -> 
 
 
 def check_tenants(node: Node, preset: Preset, report: Report) -> bool:
-    """Tell whether `tenants` and what they stand for are both there, or neither; report it if not."""
+    """Return whether `tenants` and its placeholder in the issuer are both there or both not; report it if not."""
     issuer, tenants = node.get("issuer"), node.get("tenants")
-    if preset is NO_PRESET and may_hold(node, "preset", "issuer"):
+    if preset is NO_PRESET and may_contain(node, "preset", "issuer"):
         return False
-    if issuer is None or (tenants is None and may_hold(node, "tenants", "issuer")):
+    if issuer is None or (tenants is None and may_contain(node, "tenants", "issuer")):
         return False
     placed = TENANT in issuer.data
     if placed and not preset.tenants:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compartmentd.configuration.compiler import FileAccess
-from compartmentd.configuration.compiler.files_used import beside
-from compartmentd.document.beginning import scalar_before_mistake
+from compartmentd.configuration.compiler.files_used import resolve_path
+from compartmentd.document.beginning import find_scalar_before_mistake
 
 
 def find_state_directory(path: str, files: FileAccess, environ: Mapping[str, str]) -> str | None:
@@ -19,7 +19,7 @@ def find_state_directory(path: str, files: FileAccess, environ: Mapping[str, str
         text = files.read(path).decode("utf-8", "replace")
     except OSError:
         text = ""
-    declared = scalar_before_mistake(text, ("server", "state"))
+    declared = find_scalar_before_mistake(text, ("server", "state"))
     if declared:
-        return beside(path, declared)
+        return resolve_path(path, declared)
     return environ.get("STATE_DIRECTORY", "").split(":", maxsplit=1)[0] or None

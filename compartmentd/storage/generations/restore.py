@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from compartmentd.configuration.compiler import Contents, FileAccess, digest_of_files, load
+from compartmentd.configuration.compiler import Contents, FileAccess, compute_digest, load
 from compartmentd.errors import UsageError
 from compartmentd.problems import Problem, has_errors
 from compartmentd.storage.generations.access import KeptFiles, join_kept_path
@@ -135,7 +135,7 @@ def carry_out(restoration: Restoration, history: GenerationStore, at: float) -> 
 def _remember(before: Contents, history: GenerationStore, at: float) -> None:
     if not before:
         return
-    digest = digest_of_files(before)
+    digest = compute_digest(before)
     if all(entry.digest != digest for entry in history.list_entries()):
         history.keep(before, at, accepted=False)
 

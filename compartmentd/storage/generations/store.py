@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from compartmentd.configuration.compiler import Contents, digest_of_files
+from compartmentd.configuration.compiler import Contents, compute_digest
 from compartmentd.names import Digest
 
 DIRECTORY = "configurations"
@@ -97,7 +97,7 @@ class GenerationStore:
                 f"it is of version {kept.version}, and this compartmentd supports version {VERSION}"
             )
         contents = tuple((os.fsdecode(file.name), file.content) for file in kept.files)
-        if not contents or digest_of_files(contents) != entry.digest:
+        if not contents or compute_digest(contents) != entry.digest:
             raise DamagedGeneration("its content does not have its digest")
         return contents
 
@@ -112,7 +112,7 @@ class GenerationStore:
         Raises:
             OSError: it could not be written; everything is as before.
         """
-        digest = digest_of_files(contents)
+        digest = compute_digest(contents)
         files = tuple(_File(os.fsencode(name), raw) for name, raw in contents)
         self._make()
         with _open_directory(self.directory) as directory:

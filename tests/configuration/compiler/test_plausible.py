@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compartmentd.configuration.compiler.plausible import without_token
+from compartmentd.configuration.compiler.plausible import holds_without_token
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.rules import RuleReader
 from compartmentd.document.source import Source
@@ -40,4 +40,4 @@ def rule(text: str):
 )
 def test_without_a_token(text, holds):
     named = {name: rule(body) for name, body in NAMED.items()}
-    assert without_token(rule(text), named) is holds
+    assert holds_without_token(rule(text), named) is holds

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from compartmentd.configuration.compiler import load
-from compartmentd.document.beginning import scalar_before_mistake
+from compartmentd.document.beginning import find_scalar_before_mistake
 from compartmentd.storage.files import Disk
 from compartmentd.storage.generations import KeptFiles, find_state_directory
 from compartmentd.storage.generations.access import matches
@@ -85,7 +85,7 @@ def test_globs_find_what_they_would_find_on_the_disk(
     ],
 )
 def test_what_stands_before_a_mistake_is_read(text: str, expected: str | None) -> None:
-    assert scalar_before_mistake(text, ("server", "state")) == expected
+    assert find_scalar_before_mistake(text, ("server", "state")) == expected
 
 
 @pytest.mark.parametrize(

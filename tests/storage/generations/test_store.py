@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.configuration.compiler import Contents, digest_of_files
+from compartmentd.configuration.compiler import Contents, compute_digest
 from compartmentd.storage.generations import DamagedGeneration, GenerationStore
 from compartmentd.storage.generations.store import DIRECTORY, KEEP, TEMPORARY
 
@@ -32,7 +32,7 @@ def test_what_was_kept_is_found(history: GenerationStore) -> None:
     first = history.keep(files("one"), 1.5, accepted=True)
     second = history.keep(files("two"), 2.5, accepted=False)
     assert history.list_entries() == (second, first)
-    assert (first.at, first.digest, first.accepted) == (1500, digest_of_files(files("one")), True)
+    assert (first.at, first.digest, first.accepted) == (1500, compute_digest(files("one")), True)
     assert (second.at, second.accepted) == (2500, False)
     assert history.read(first) == files("one")
     assert history.read(second) == files("two")
