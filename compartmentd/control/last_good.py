@@ -103,7 +103,7 @@ class GenerationKeeper(Subscriber):
         while True:
             contents, at = await self._waiting.get()
             try:
-                await asyncio.to_thread(self._history.keep, contents, at, accepted=True)
+                await asyncio.to_thread(self._history.store, contents, at, accepted=True)
             except OSError as error:
                 why = (error.strerror or "unknown error").lower()
                 log(logging.ERROR, "history_not_kept", f"`{self._history.directory}`: {why}")

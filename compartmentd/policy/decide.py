@@ -40,7 +40,7 @@ from compartmentd.policy.rules.combinators import combine_all
 from compartmentd.policy.rules.context import EvaluationContext, Verdict
 from compartmentd.policy.rules.traverse import resolve_rule
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.policy.templates.cache import Room
+from compartmentd.policy.templates.cache import CachedRoom
 from compartmentd.problems import Span
 
 _FAILED = Decision(Deny(Code.RULE_DENIED), (Reason("the request could not be decided", Truth.UNKNOWN),))
@@ -202,7 +202,7 @@ class _Case(msgspec.Struct, gc=False):
         reason = Reason(place, Truth.FALSE, span, (Reason("the token has expired", Truth.FALSE),))
         return Decision(Deny(Code.TOKEN_EXPIRED), (reason,))
 
-    def _enter(self, room: Room, name: str) -> None:
+    def _enter(self, room: CachedRoom, name: str) -> None:
         """Set the context to a room."""
         context, match = self.context, room.match
         context.room = name

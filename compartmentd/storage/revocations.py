@@ -62,7 +62,7 @@ class RevocationStore:
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         with os.fdopen(os.open(TEMPORARY, flags, 0o600, dir_fd=self._directory), "wb") as file:
-            for lines in encode(kept):
+            for lines in encode_revocations(kept):
                 file.write(lines)
             file.flush()
             os.fsync(file.fileno())
@@ -103,7 +103,7 @@ def open_state(path: str, span: Span) -> RevocationStore | Problem:
 def _open_locked(path: str, directory: int, span: Span) -> RevocationStore | Problem:
     try:
         fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        kept = decode(_read_file(directory))
+        kept = decode_revocations(_read_file(directory))
         state = RevocationStore(directory, kept)
         state.save(kept)
     except BlockingIOError:
@@ -128,7 +128,7 @@ def _read_file(directory: int) -> bytes:
     try:
         descriptor = os.open(FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=directory)
     except FileNotFoundError:
-        return b"".join(encode(StoredRevocations()))
+        return b"".join(encode_revocations(StoredRevocations()))
     with os.fdopen(descriptor, "rb") as file:
         return file.read()
 
@@ -150,7 +150,7 @@ class DamagedState(ValueError):
     """The file is not as it was written; the text says where and quotes nothing."""
 
 
-def encode(kept: StoredRevocations) -> Iterator[bytes]:
+def encode_revocations(kept: StoredRevocations) -> Iterator[bytes]:
     """Yield the content of the file, some lines at a time."""
     encoder = msgspec.json.Encoder()
     yield encoder.encode(_Head(VERSION, kept.max_age)) + b"\n"
@@ -164,7 +164,7 @@ def _split_chunks(revocations: Sequence[Revocation]) -> Iterator[Sequence[Revoca
         yield revocations[start : start + CHUNK]
 
 
-def decode(content: bytes) -> StoredRevocations:
+def decode_revocations(content: bytes) -> StoredRevocations:
     """Return the revocations in the content of a file.
 
     Raises:

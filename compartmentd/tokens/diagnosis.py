@@ -11,7 +11,7 @@ from compartmentd.tokens.entry import IssuerEntry, Use
 from compartmentd.tokens.jws import Header
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.rejected import Rejected, RejectReason
-from compartmentd.tokens.steps import STEPS, Step, Verification
+from compartmentd.tokens.steps import STEPS, Verification, VerificationStep
 from compartmentd.tokens.verify import Verified, build_verified
 
 Outcome: TypeAlias = Literal["passed", "failed", "skipped"]
@@ -92,7 +92,7 @@ def diagnose(token: str, keys: KeySet, use: Use, now: float) -> Diagnosis:
     )
 
 
-def _build_finding(step: Step, lacking: list[str], refused: Rejected | None) -> Finding:
+def _build_finding(step: VerificationStep, lacking: list[str], refused: Rejected | None) -> Finding:
     if lacking:
         return Finding(step.name, "skipped", f"skipped: it needs {lacking[0]}")
     if refused is not None:

@@ -43,12 +43,12 @@ def check_url(url: str, *, allow_http: bool) -> str | None:
 
 
 def _check_scheme(parts: SplitResult, host: str, *, allow_http: bool) -> str | None:
-    if parts.scheme == "https" or allow_http or is_loopback(host):
+    if parts.scheme == "https" or allow_http or is_loopback_host(host):
         return None
     return "must be `https://`: over plain HTTP anyone on the network path can replace the keys"
 
 
-def is_loopback(host: str) -> bool:
+def is_loopback_host(host: str) -> bool:
     """Return whether a URL's host is this machine, whatever a name server says."""
     try:
         return host == "localhost" or ip_address(host).is_loopback

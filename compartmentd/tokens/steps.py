@@ -16,7 +16,7 @@ from compartmentd.names import EntryName
 from compartmentd.tokens.claims import CLAIM_CHECKS, ClaimCheck, TokenClaims
 from compartmentd.tokens.entry import IssuerEntry, Use
 from compartmentd.tokens.issuing import check_accepted, check_use, find_entry
-from compartmentd.tokens.jws import Header, Segments, read_header, read_payload, split_token
+from compartmentd.tokens.jws import Header, Segments, read_claims, read_header, split_token
 from compartmentd.tokens.keyset import Key, KeySet
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.signing import find_candidates, find_signer
@@ -61,7 +61,7 @@ class Verification:
         self.token_claims: TokenClaims | None = None
 
 
-class Step(NamedTuple):
+class VerificationStep(NamedTuple):
     """A step: `run` returns why the token does not pass, or `None`.
 
     It may run once the steps in `needs` have passed.
@@ -81,7 +81,7 @@ def _check_header(verification: Verification) -> Rejected | None:
 
 
 def _check_payload(verification: Verification) -> Rejected | None:
-    return _store(verification, "claims", read_payload(verification.segments))
+    return _store(verification, "claims", read_claims(verification.segments))
 
 
 def _check_issuer(verification: Verification) -> Rejected | None:
@@ -113,7 +113,7 @@ def _store(verification: Verification, name: str, found: Any) -> Rejected | None
     return None
 
 
-def _build_claim_step(check: ClaimCheck) -> Step:
+def _build_claim_step(check: ClaimCheck) -> VerificationStep:
     def take(verification: Verification) -> Rejected | None:
         if verification.token_claims is None:
             verification.token_claims = TokenClaims(
@@ -121,17 +121,17 @@ def _build_claim_step(check: ClaimCheck) -> Step:
             )
         return check.check(verification.token_claims)
 
-    return Step(check.name, take, ("header", "issuer", *check.needs))
+    return VerificationStep(check.name, take, ("header", "issuer", *check.needs))
 
 
 STEPS = (
-    Step("form", _check_form),
-    Step("header", _check_header, ("form",)),
-    Step("payload", _check_payload, ("form",)),
-    Step("issuer", _check_issuer, ("payload",)),
-    Step("use", _check_use, ("issuer",)),
-    Step("key", _check_key, ("header", "issuer")),
-    Step("signature", _check_signature, ("key",)),
+    VerificationStep("form", _check_form),
+    VerificationStep("header", _check_header, ("form",)),
+    VerificationStep("payload", _check_payload, ("form",)),
+    VerificationStep("issuer", _check_issuer, ("payload",)),
+    VerificationStep("use", _check_use, ("issuer",)),
+    VerificationStep("key", _check_key, ("header", "issuer")),
+    VerificationStep("signature", _check_signature, ("key",)),
     *map(_build_claim_step, CLAIM_CHECKS),
 )
 """INVARIANT: each step needs only steps before it (a test checks it)."""

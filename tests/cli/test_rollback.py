@@ -26,7 +26,7 @@ class Place:
         self.path.write_text(OLD)
         for at, text in enumerate((OLD, NEW), 1):
             self.path.write_text(text)
-            self.history.keep(load(str(self.path), Disk()).contents, at, accepted=True)
+            self.history.store(load(str(self.path), Disk()).contents, at, accepted=True)
 
     def run(self, *arguments: str) -> Result:
         return CliRunner().invoke(cli, ["rollback", "-c", str(self.path), *arguments])
@@ -97,7 +97,7 @@ def test_nothing_to_do_is_said(place: Place) -> None:
 def test_what_would_be_deleted_is_asked_about(place: Place) -> None:
     text = OLD.replace("version: 1", 'version: 1\ninclude: ["*.part.yaml"]')
     place.path.write_text(text)
-    place.history.keep(load(str(place.path), Disk()).contents, 3, accepted=True)
+    place.history.store(load(str(place.path), Disk()).contents, 3, accepted=True)
     extra = place.path.with_name("x.part.yaml")
     extra.write_text("namespaces: {/x: {connect: public}}\n")
     done = place.run("1")

@@ -131,9 +131,9 @@ async def test_damaged_and_outdated_entries_are_passed_over(tmp_path: Path, hist
         await kept(history, 1)
         good = daemon.status()["digest"]
     valid = daemon.config.read_bytes()
-    history.keep((("compartments.yaml", valid.replace(b"public", b"pubic")),), 4e9, accepted=True)
-    history.keep((("compartments.yaml", valid + b"# replaced\n"),), 4e9, accepted=False)
-    damaged = history.keep((("compartments.yaml", valid + b"# damaged\n"),), 4e9, accepted=True)
+    history.store((("compartments.yaml", valid.replace(b"public", b"pubic")),), 4e9, accepted=True)
+    history.store((("compartments.yaml", valid + b"# replaced\n"),), 4e9, accepted=False)
+    damaged = history.store((("compartments.yaml", valid + b"# damaged\n"),), 4e9, accepted=True)
     (history.directory / damaged.file).write_bytes(b"")
     with prepared_again(daemon, BROKEN) as again:
         assert again.status()["digest"] == good

@@ -20,8 +20,8 @@ from compartmentd.storage.revocations import (
     DamagedState,
     RevocationStore,
     StoredRevocations,
-    decode,
-    encode,
+    decode_revocations,
+    encode_revocations,
     open_state,
 )
 
@@ -43,7 +43,7 @@ SOME = StoredRevocations(86400.0, (revocation(), revocation("böb \n\u2028 'x'")
 
 
 def content(kept: StoredRevocations) -> bytes:
-    return b"".join(encode(kept))
+    return b"".join(encode_revocations(kept))
 
 
 def opened(directory: Path) -> RevocationStore:
@@ -115,15 +115,15 @@ def test_a_save_that_fails_on_the_way_leaves_the_old(
         fails()
 
     if step == "write":
-        monkeypatch.setattr(state_module, "encode", half)
+        monkeypatch.setattr(state_module, "encode_revocations", half)
     else:
         monkeypatch.setattr(os, step, fails)
     with pytest.raises(OSError, match="No space left"):
         state.save(StoredRevocations(1.0, (revocation("new"),)))
     monkeypatch.undo()
-    assert decode((tmp_path / FILE).read_bytes()) == SOME
+    assert decode_revocations((tmp_path / FILE).read_bytes()) == SOME
     state.save(StoredRevocations(2.0))
-    assert decode((tmp_path / FILE).read_bytes()) == StoredRevocations(2.0)
+    assert decode_revocations((tmp_path / FILE).read_bytes()) == StoredRevocations(2.0)
 
 
 def test_it_is_on_the_disk_before_it_has_its_name(
@@ -198,20 +198,20 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
 @given(st.lists(st.builds(revocation, st.text(), st.floats(0, 1e10)), max_size=20))
 def test_what_is_written_is_read(revocations: list[Revocation]) -> None:
     kept = StoredRevocations(5.0, tuple(revocations))
-    assert decode(content(kept)) == kept
+    assert decode_revocations(content(kept)) == kept
 
 
 def test_many_are_written_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state_module, "CHUNK", 2)
-    assert len(list(encode(SOME))) == 4
-    assert decode(content(SOME)) == SOME
+    assert len(list(encode_revocations(SOME))) == 4
+    assert decode_revocations(content(SOME)) == SOME
 
 
 def test_every_cut_is_noticed() -> None:
     whole = content(SOME)
     for length in range(len(whole)):
         with pytest.raises(DamagedState):
-            decode(whole[:length])
+            decode_revocations(whole[:length])
 
 
 def test_every_line_left_out_or_repeated_is_noticed() -> None:
@@ -219,7 +219,7 @@ def test_every_line_left_out_or_repeated_is_noticed() -> None:
     for index in range(len(lines)):
         for wrong in (lines[:index] + lines[index + 1 :], lines[: index + 1] + lines[index:]):
             with pytest.raises(DamagedState):
-                decode(b"".join(wrong))
+                decode_revocations(b"".join(wrong))
 
 
 @pytest.mark.parametrize(
@@ -237,11 +237,11 @@ def test_every_line_left_out_or_repeated_is_noticed() -> None:
 )
 def test_what_was_not_written_is_damaged(wrong: bytes) -> None:
     with pytest.raises(DamagedState) as damage:
-        decode(wrong)
+        decode_revocations(wrong)
     assert "ann" not in str(damage.value)
 
 
 @given(st.binary())
 def test_any_bytes_are_damaged(raw: bytes) -> None:
     with pytest.raises(DamagedState):
-        decode(raw)
+        decode_revocations(raw)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.tokens.entry import KeySource
-from compartmentd.tokens.remote import build_discovery_url, check_url, is_loopback, warn_of_plain_http
+from compartmentd.tokens.remote import build_discovery_url, check_url, is_loopback_host, warn_of_plain_http
 from tests.tokens import forge
 
 ALLOWED = [
@@ -98,7 +98,7 @@ def test_where_the_discovery_document_is(issuer: str, url: str) -> None:
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "[::1]", "localhost.", "127.0.0.1 "])
 def test_what_is_not_certainly_this_machine(host: str) -> None:
-    assert not is_loopback(host)
+    assert not is_loopback_host(host)
 
 
 def test_plain_http_is_warned_of_wherever_it_is_allowed() -> None:

@@ -15,7 +15,7 @@ from compartmentd.policy.templates.charset import MAX_ROOM_BYTES, ROOM_CHARACTER
 from compartmentd.policy.templates.integers import spell_integers
 
 
-class Move(NamedTuple):
+class Transition(NamedTuple):
     """Reads one character of `ranges`, as part of a segment, and leads to the state `target`."""
 
     ranges: Ranges
@@ -30,12 +30,12 @@ class Automaton:
     """
 
     def __init__(self, pattern: Text, params: Mapping[str, Param]) -> None:
-        self._moves: list[list[Move]] = [[]]
+        self._moves: list[list[Transition]] = [[]]
         self._silent: list[list[int]] = [[]]
-        self._seen: dict[int, tuple[tuple[Move, ...], bool]] = {}
+        self._seen: dict[int, tuple[tuple[Transition, ...], bool]] = {}
         self.final = self._add_text(pattern, params)
 
-    def moves(self, state: int) -> tuple[Move, ...]:
+    def moves(self, state: int) -> tuple[Transition, ...]:
         """Return the moves that are possible in a state."""
         return self._resolve(state)[0]
 
@@ -43,7 +43,7 @@ class Automaton:
         """Return whether the text may end in a state."""
         return self._resolve(state)[1]
 
-    def _resolve(self, state: int) -> tuple[tuple[Move, ...], bool]:
+    def _resolve(self, state: int) -> tuple[tuple[Transition, ...], bool]:
         known = self._seen.get(state)
         if known is None:
             reached = self._follow_silent_moves(state)
@@ -70,7 +70,7 @@ class Automaton:
     def _add_move(self, state: int, ranges: Ranges, segment: int, target: int) -> None:
         possible = intersection(ranges, ROOM_CHARACTERS)
         if possible:
-            self._moves[state].append(Move(possible, segment, target))
+            self._moves[state].append(Transition(possible, segment, target))
 
     def _add_step(self, state: int, ranges: Ranges, segment: int) -> int:
         target = self._add_state()

@@ -22,7 +22,7 @@ MAX_CACHED_ROOMS = 10_000
 """Rooms kept, of all namespaces together, at 1 KiB each."""
 
 
-class Room(msgspec.Struct, gc=False):
+class CachedRoom(msgspec.Struct, gc=False):
     """A room with its match; `allow` is the outcome of every allowed request there.
 
     `verdict` is the last verdict on the join rule, and `reasons` are the reasons of the decision that followed from
@@ -54,20 +54,20 @@ class RoomCache:
 
     def __init__(self, dispatch: Mapping[NamespaceName, Dispatch]) -> None:
         self._dispatch = dispatch
-        self._rooms: OrderedDict[tuple[NamespaceName, str], Room] = OrderedDict()
+        self._rooms: OrderedDict[tuple[NamespaceName, str], CachedRoom] = OrderedDict()
 
-    def find(self, namespace: NamespaceName, name: str) -> Room | None:
+    def find(self, namespace: NamespaceName, name: str) -> CachedRoom | None:
         """Return the room, or `None` if no template matches it or the namespace does not exist."""
         return self._rooms.get((namespace, name)) or self._look_up(namespace, name)
 
-    def _look_up(self, namespace: NamespaceName, name: str) -> Room | None:
+    def _look_up(self, namespace: NamespaceName, name: str) -> CachedRoom | None:
         dispatch = self._dispatch.get(namespace)
         match = None if dispatch is None else dispatch.find(name)
         if match is None:
             return None  # not cached: the names that match no template are endless
         if len(self._rooms) >= MAX_CACHED_ROOMS:
             self._rooms.popitem(last=False)
-        room = self._rooms[namespace, name] = Room(match, Allow(match.template, match.values))
+        room = self._rooms[namespace, name] = CachedRoom(match, Allow(match.template, match.values))
         return room
 
     def iter_parts(self) -> Iterator[object]:

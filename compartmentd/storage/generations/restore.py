@@ -137,7 +137,7 @@ def _remember(before: Contents, history: GenerationStore, at: float) -> None:
         return
     digest = compute_digest(before)
     if all(entry.digest != digest for entry in history.list_entries()):
-        history.keep(before, at, accepted=False)
+        history.store(before, at, accepted=False)
 
 
 def _name_temporary(file: str) -> str:

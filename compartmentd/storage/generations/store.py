@@ -101,7 +101,7 @@ class GenerationStore:
             raise DamagedGeneration("its content does not have its digest")
         return contents
 
-    def keep(self, contents: Contents, at: float, *, accepted: bool) -> StoredGeneration:
+    def store(self, contents: Contents, at: float, *, accepted: bool) -> StoredGeneration:
         """Store a configuration, and delete those beyond `KEEP`. Returns once it is on the disk.
 
         Args:

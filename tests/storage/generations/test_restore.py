@@ -30,7 +30,7 @@ class Place:
         self.write("parts/a.yaml", "namespaces: {/a: {connect: public}}\n")
         self.history = GenerationStore(str(root / "state"))
         self.kept: Contents = load(str(self.path), Disk()).contents
-        self.history.keep(self.kept, 1, accepted=True)
+        self.history.store(self.kept, 1, accepted=True)
 
     def write(self, name: str, text: str) -> None:
         (self.root / name).write_text(text)
@@ -92,7 +92,7 @@ def test_what_lay_there_is_kept_and_can_be_put_back(place: Place) -> None:
 
 def test_what_is_kept_already_is_not_kept_again(place: Place) -> None:
     place.write("c.yaml", MAIN.replace("public", "nobody"))
-    place.history.keep(load(str(place.path), Disk()).contents, 1.5, accepted=True)
+    place.history.store(load(str(place.path), Disk()).contents, 1.5, accepted=True)
     place.restore()
     assert len(place.history.list_entries()) == 2
 
@@ -206,7 +206,7 @@ def test_if_what_lies_there_cannot_be_kept_nothing_is_done(
     def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(GenerationStore, "keep", fails)
+    monkeypatch.setattr(GenerationStore, "store", fails)
     with pytest.raises(OSError, match="No space"):
         carry_out(restoration, place.history, 2)
     assert place.path.read_text() == "version: ["

@@ -29,8 +29,8 @@ def test_nothing_is_kept_at_first(history: GenerationStore) -> None:
 
 
 def test_what_was_kept_is_found(history: GenerationStore) -> None:
-    first = history.keep(files("one"), 1.5, accepted=True)
-    second = history.keep(files("two"), 2.5, accepted=False)
+    first = history.store(files("one"), 1.5, accepted=True)
+    second = history.store(files("two"), 2.5, accepted=False)
     assert history.list_entries() == (second, first)
     assert (first.at, first.digest, first.accepted) == (1500, compute_digest(files("one")), True)
     assert (second.at, second.accepted) == (2500, False)
@@ -39,7 +39,7 @@ def test_what_was_kept_is_found(history: GenerationStore) -> None:
 
 
 def test_it_is_for_the_daemon_alone(history: GenerationStore) -> None:
-    entry = history.keep(files("one"), 1, accepted=True)
+    entry = history.store(files("one"), 1, accepted=True)
     assert stat.S_IMODE(history.directory.stat().st_mode) == 0o700
     assert stat.S_IMODE((history.directory / entry.file).stat().st_mode) == 0o600
     assert [path.name for path in history.directory.iterdir()] == [entry.file]
@@ -47,9 +47,9 @@ def test_it_is_for_the_daemon_alone(history: GenerationStore) -> None:
 
 def test_the_last_ten_of_each_kind_are_kept(history: GenerationStore) -> None:
     for number in range(KEEP + 5):
-        history.keep(files(f"in force {number}"), number, accepted=True)
+        history.store(files(f"in force {number}"), number, accepted=True)
     for number in range(KEEP + 2):
-        history.keep(files(f"replaced {number}"), 100 + number, accepted=False)
+        history.store(files(f"replaced {number}"), 100 + number, accepted=False)
     kept = {
         accepted: [e for e in history.list_entries() if e.accepted is accepted] for accepted in (True, False)
     }
@@ -60,14 +60,14 @@ def test_the_last_ten_of_each_kind_are_kept(history: GenerationStore) -> None:
 
 def test_what_comes_into_force_again_is_kept_once_as_the_newest(history: GenerationStore) -> None:
     for at, text in enumerate(["one", "two", "one"]):
-        history.keep(files(text), at, accepted=True)
+        history.store(files(text), at, accepted=True)
     assert [history.read(entry)[0][1] for entry in history.list_entries()] == [b"one", b"two"]
 
 
 def test_a_clock_that_was_set_back_does_not_change_the_order(history: GenerationStore) -> None:
-    history.keep(files("one"), 5000, accepted=True)
-    history.keep(files("two"), 10, accepted=True)
-    history.keep(files("three"), -10, accepted=True)
+    history.store(files("one"), 5000, accepted=True)
+    history.store(files("two"), 10, accepted=True)
+    history.store(files("three"), -10, accepted=True)
     assert [history.read(entry)[0][1] for entry in history.list_entries()] == [b"three", b"two", b"one"]
 
 
@@ -75,29 +75,29 @@ def test_a_clock_that_was_set_back_does_not_change_the_order(history: Generation
 def test_what_fails_on_the_way_leaves_the_old(
     history: GenerationStore, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    old = history.keep(files("one"), 1, accepted=True)
+    old = history.store(files("one"), 1, accepted=True)
 
     def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, step, fails)
     with pytest.raises(OSError, match="No space"):
-        history.keep(files("two"), 2, accepted=True)
+        history.store(files("two"), 2, accepted=True)
     monkeypatch.undo()
     assert history.list_entries() == (old,)
-    history.keep(files("two"), 2, accepted=True)
+    history.store(files("two"), 2, accepted=True)
     assert len(history.list_entries()) == 2
 
 
 def test_other_files_are_no_entries(history: GenerationStore) -> None:
-    history.keep(files("one"), 1, accepted=True)
+    history.store(files("one"), 1, accepted=True)
     (history.directory / TEMPORARY).write_bytes(b"half")
     (history.directory / "notes.txt").touch()
     assert len(history.list_entries()) == 1
 
 
 def test_every_cut_is_noticed(history: GenerationStore) -> None:
-    entry = history.keep(files("one"), 1, accepted=True)
+    entry = history.store(files("one"), 1, accepted=True)
     path = history.directory / entry.file
     whole = path.read_bytes()
     for length in range(len(whole)):
@@ -107,7 +107,7 @@ def test_every_cut_is_noticed(history: GenerationStore) -> None:
 
 
 def test_every_changed_byte_of_a_file_is_noticed(history: GenerationStore) -> None:
-    entry = history.keep(files("private words"), 1, accepted=True)
+    entry = history.store(files("private words"), 1, accepted=True)
     path = history.directory / entry.file
     path.write_bytes(path.read_bytes().replace(b"private", b"Private"))
     with pytest.raises(DamagedGeneration, match="digest") as damage:
@@ -118,14 +118,14 @@ def test_every_changed_byte_of_a_file_is_noticed(history: GenerationStore) -> No
 @given(content=st.binary())
 def test_any_bytes_are_damaged(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     history = GenerationStore(str(tmp_path_factory.mktemp("state")))
-    entry = history.keep(files("one"), 1, accepted=True)
+    entry = history.store(files("one"), 1, accepted=True)
     (history.directory / entry.file).write_bytes(content)
     with pytest.raises(DamagedGeneration):
         history.read(entry)
 
 
 def test_of_another_version_it_is_not_read(history: GenerationStore) -> None:
-    entry = history.keep(files("one"), 1, accepted=True)
+    entry = history.store(files("one"), 1, accepted=True)
     path = history.directory / entry.file
     path.write_bytes(msgspec.msgpack.encode({"version": 2, "files": []}))
     with pytest.raises(DamagedGeneration, match="version 2"):
@@ -133,7 +133,7 @@ def test_of_another_version_it_is_not_read(history: GenerationStore) -> None:
 
 
 def test_a_link_or_a_directory_is_damaged_and_goes_like_another(history: GenerationStore) -> None:
-    entry = history.keep(files("one"), 1, accepted=True)
+    entry = history.store(files("one"), 1, accepted=True)
     (history.directory / entry.file).unlink()
     (history.directory / entry.file).mkdir()
     with pytest.raises(DamagedGeneration):
@@ -151,7 +151,7 @@ def test_what_an_administrator_writes_belongs_to_the_daemon(
     owner = history.directory.parent.stat()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(os, "fchown", fchown)
-    history.keep(files("one"), 1, accepted=True)
+    history.store(files("one"), 1, accepted=True)
     assert given == [(True, owner.st_uid, owner.st_gid), (False, owner.st_uid, owner.st_gid)]
 
 
@@ -159,14 +159,14 @@ def test_what_an_administrator_writes_belongs_to_the_daemon(
 def test_a_link_in_the_place_of_what_is_written_leads_nowhere(
     tmp_path: Path, history: GenerationStore, link: str
 ) -> None:
-    history.keep(files("one"), 1, accepted=True)
+    history.store(files("one"), 1, accepted=True)
     other = tmp_path / "other"
     other.write_text("untouched")
     if link == "symbolic":
         (history.directory / TEMPORARY).symlink_to(other)
     else:
         (history.directory / TEMPORARY).hardlink_to(other)
-    history.keep(files("two"), 2, accepted=True)
+    history.store(files("two"), 2, accepted=True)
     assert other.read_text() == "untouched"
     assert len(history.list_entries()) == 2
 
@@ -175,7 +175,7 @@ def test_a_link_in_the_directorys_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / DIRECTORY).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
-        GenerationStore(str(tmp_path)).keep(files("one"), 1, accepted=True)
+        GenerationStore(str(tmp_path)).store(files("one"), 1, accepted=True)
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
