@@ -28,7 +28,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `origins` is `None` for the default (same host and port), else the allowed patterns as written.
     `trusted_proxies` holds networks in CIDR notation, and `unix`. `token_from` holds `auth`, `header`,
-    `cookie:NAME`, `query:NAME` in the order written.
+    `cookie:NAME`, `query:NAME` in the order written. `connections_per_address` is by default a quarter of
+    `connections`, and not for addresses of this machine.
     """
 
     listen: tuple[ListenAddress, ...] = (TcpAddress("127.0.0.1", 8000),)
@@ -45,8 +46,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout: float = 10.0
     send_buffer: int = 1 << 20
     connections: int | None = 16000
-    connections_per_address: int | None = None
+    connections_per_address: int | Literal["default"] | None = "default"
     connect_rate: float | None = None
+    pending: int | None = 4000
+    header_timeout: float = 10.0
+    body_timeout: float = 15.0
     drain: float = 30.0
     state: str | None = None
     watch: bool = True

@@ -119,6 +119,12 @@ def build_server_options(configuration: Configuration, own_origins: tuple[str, .
     """
     server = configuration.server
     origins = (*(server.origins or ()), *own_origins) if own_origins else server.origins
+    most: int | None = None
+    is_chosen = server.connections_per_address != "default"
+    if server.connections_per_address != "default":
+        most = server.connections_per_address
+    elif server.connections is not None:
+        most = max(1, server.connections // 4)
     return ServerOptions(
         path=server.path,
         transports=server.transports,
@@ -131,7 +137,11 @@ def build_server_options(configuration: Configuration, own_origins: tuple[str, .
         max_payload=configuration.max_payload,
         send_buffer=server.send_buffer,
         connections=server.connections,
-        connections_per_address=server.connections_per_address,
+        connections_per_address=most,
+        limits_loopback=is_chosen,
         connect_rate=server.connect_rate,
+        pending=server.pending,
+        header_timeout=server.header_timeout,
+        body_timeout=server.body_timeout,
         kept_headers=_TOKEN_HEADERS,
     )

@@ -141,6 +141,8 @@ def _connections(server: SocketServer) -> Iterator[Metric]:
     yield _samples("connections", transports)
     most = server.options.connections
     yield _value("connections_limit", inf if most is None else most)
+    yield _value("pending", len(server.pending))
+    yield _value("pending_limit", inf if server.options.pending is None else server.options.pending)
     yield _value("connections_opened", counters.opened)
     yield _value("connections_closed", counters.closed)
     yield _value("connections_upgraded", counters.upgraded)
@@ -153,6 +155,7 @@ def _connections(server: SocketServer) -> Iterator[Metric]:
             (("connect_rate",), counters.refused_rate),
             (("head_size",), counters.refused_head),
             (("request_timeout",), counters.request_timeouts),
+            (("pending",), counters.shed),
         ],
     )
     yield _samples(

@@ -8,6 +8,11 @@ _MAPPED = bytes(10) + b"\xff\xff"
 """The beginning of an IPv4 address that is written as IPv6 (RFC 4291, 2.5.5.2)."""
 
 
+def is_loopback(address: str) -> bool:
+    """Return whether an address is of this machine alone."""
+    return address.startswith("127.") or address == "::1"
+
+
 def find_network(address: str) -> str:
     """Return the smallest network that one client controls: of an IPv6 address its /64, which every host gets.
 

@@ -48,6 +48,7 @@ class Lingerers:
         except OSError:  # the client is gone already
             sock.close()
             return
+        sock.entry.set_pending(True)
         lingerer = _Lingerer(self, sock)
         self.open.add(lingerer)
         self.timers.arm(lingerer, self._now() + LINGER)
@@ -69,6 +70,7 @@ class _Lingerer:
         self._lingerers = lingerers
         self._sock = sock
         self._left = _MOST
+        sock.entry.owner = self
 
     def read(self) -> None:
         """Read and drop what came."""
@@ -87,6 +89,10 @@ class _Lingerer:
         del now
         self.drop()
         return None
+
+    def shed(self) -> None:
+        """Close the socket at once: others need its place."""
+        self.drop()
 
     def drop(self) -> None:
         """Close the socket."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from compartmentd.net.client_socket import SocketEntry
+
 
 class Sock(Protocol):
     """A connected, non-blocking socket; the calls mean the same as those of a `socket.socket`."""
+
+    entry: SocketEntry
 
     def fileno(self) -> int:
         """Return the descriptor, which the loop watches."""

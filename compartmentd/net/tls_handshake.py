@@ -64,6 +64,7 @@ class _Handshake:
         self._handshakes = handshakes
         self._sock = sock
         self._address = address
+        sock.entry.owner = self
 
     def proceed(self) -> None:
         """Take the next step, now that the socket is ready for it."""
@@ -89,6 +90,10 @@ class _Handshake:
         del now
         self.drop()
         return None
+
+    def shed(self) -> None:
+        """Close the socket at once: others need its place."""
+        self.drop()
 
     def drop(self) -> None:
         """Close the socket."""

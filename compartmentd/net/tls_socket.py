@@ -14,6 +14,8 @@ import ssl
 from contextlib import suppress
 from typing import cast
 
+from compartmentd.net.client_socket import SocketEntry
+
 RECORD = 1 << 14
 """Bytes in the longest record (RFC 8446, 5.1)."""
 
@@ -23,10 +25,11 @@ _LATER = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 class SecureSocket:
     """An `ssl.SSLSocket` whose handshake is done, as a `Sock`."""
 
-    __slots__ = ("_sock",)
+    __slots__ = ("_sock", "entry")
 
-    def __init__(self, sock: ssl.SSLSocket) -> None:
+    def __init__(self, sock: ssl.SSLSocket, entry: SocketEntry) -> None:
         self._sock = sock
+        self.entry = entry
 
     @property
     def bare(self) -> ssl.SSLSocket:
@@ -78,4 +81,5 @@ class SecureSocket:
 
     def close(self) -> None:
         """Close the socket at once."""
+        self.entry.leave()
         self._sock.close()

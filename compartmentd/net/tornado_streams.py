@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeAlias, cast
 
 from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
 
+from compartmentd.net.client_socket import ClientSocket, SocketEntry
 from compartmentd.net.sock import Sock
 from compartmentd.net.tls_handshake import HANDSHAKE_TIMEOUT
 from compartmentd.net.tls_socket import SecureSocket
@@ -31,14 +32,17 @@ class ResumedStream(IOStream):
     input where an answer came early. This one leaves such an end to the closer.
     """
 
-    def __init__(self, sock: socket.socket, early: bytes, closer: SocketCloser) -> None:
+    def __init__(self, sock: socket.socket, early: bytes, closer: SocketCloser, entry: SocketEntry) -> None:
         """Read `early` first; `fresh` stays true until a request has been read."""
         self._early = early
         self._closer = closer
+        self.entry = entry
+        entry.owner = self
         self.fresh = True
         self._begun = False  # a head was read whose answer has not begun
         self._answered = False
         self._complete = False
+        self._shed = False
         super().__init__(sock)
 
     def await_request(self) -> None:
@@ -58,19 +62,31 @@ class ResumedStream(IOStream):
         self._answered = True
         return super().write(data)
 
+    def shed(self) -> None:
+        """Close the socket at once: others need its place."""
+        self._shed = True
+        self.close()
+
     def close_fd(self) -> None:
         """Close the socket, at once where nothing is owed or unread."""
         if self.socket.fileno() == -1:  # it was taken over
             super().close_fd()
             return
+        if self._shed:
+            self.entry.leave()
+            super().close_fd()
+            return
         overdue = self._find_overdue()
         is_left_over = overdue != "nothing" or (self._answered and not self._complete) or self._has_input()
         if (self.error is not None and overdue == "nothing") or not is_left_over:
+            self.entry.leave()
             super().close_fd()
             return
         sock = self.socket
         self.socket = None  # type: ignore[assignment]  # as Tornado's own `close_fd` leaves it
-        self._closer.close_socket(SecureSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock, overdue)
+        is_secure = isinstance(sock, ssl.SSLSocket)
+        ours = SecureSocket(cast(ssl.SSLSocket, sock), self.entry) if is_secure else cast(ClientSocket, sock)
+        self._closer.close_socket(ours, overdue)
 
     def _find_overdue(self) -> Overdue:
         if isinstance(self.error, UnsatisfiableReadError):
@@ -110,8 +126,10 @@ class _SecureResumedStream(ResumedStream, SSLIOStream):
 def resume_stream(sock: Sock, early: bytes, closer: SocketCloser) -> ResumedStream:
     """Return the stream of a socket that was read before; `early` was read of it."""
     if isinstance(sock, SecureSocket):
-        return _SecureResumedStream(sock.bare, early, closer)
-    return ResumedStream(cast(socket.socket, sock), early, closer)  # there is no third kind of socket
+        return _SecureResumedStream(sock.bare, early, closer, sock.entry)
+    return ResumedStream(
+        cast(ClientSocket, sock), early, closer, sock.entry
+    )  # there is no third kind of socket
 
 
 def wrap_in_tls(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket | None:

@@ -98,6 +98,11 @@ class EngineConnection(ABC):
         self._stopped = False  # on hold or closed: one test for each packet instead of two
         self._kept: list[Data] | None = None  # packets that arrived on hold; a list exactly while on hold
 
+    @property
+    def has_sessions(self) -> bool:
+        """Whether the connection has a session; one of Engine.IO alone is a session itself."""
+        return True
+
     def start_heartbeat(self) -> None:
         """Begin to send pings: the client has been sent its open packet."""
         self._ping_at = self._host.now() + self.options.ping_interval

@@ -22,6 +22,7 @@ class Counters:
         "refused_origin",
         "refused_rate",
         "request_timeouts",
+        "shed",
         "slow",
         "upgraded",
     )
@@ -42,6 +43,8 @@ class Counters:
         self.connect_timeouts = 0
         self.slow = 0
         self.errors = 0
+        # Sockets and connections without a session that were closed since others needed their places.
+        self.shed = 0
         # Requests whose head was too long, and those that did not come to their end in time.
         self.refused_head = 0
         self.request_timeouts = 0

@@ -20,6 +20,9 @@ class Link(Protocol):
     def is_direct(self) -> bool:
         """Whether a message could be written to the client now, past the queue (`transport.broadcast`)."""
 
+    def note_sessions(self, *, has: bool) -> None:
+        """Take note whether the connection has a session, when that changes."""
+
     def wake(self) -> None:
         """Send the connection's queue at the end of this loop turn."""
 
@@ -49,6 +52,7 @@ class _ClosedLink:
     unsent = 0
     is_direct = False
 
+    def note_sessions(self, *, has: bool) -> None: ...
     def wake(self) -> None: ...
     def finish(self) -> None: ...
     def farewell(self) -> None: ...

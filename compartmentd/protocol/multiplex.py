@@ -65,6 +65,11 @@ class SocketConnection(EngineConnection):
         self._idle_until = self._deadline = host.now() + options.connect_timeout
 
     @property
+    def has_sessions(self) -> bool:
+        """Whether a namespace is connected."""
+        return bool(self._sessions)
+
+    @property
     def sessions(self) -> tuple[Any, ...]:
         """The application's session of each connected namespace."""
         return tuple(self._sessions.values())
@@ -211,10 +216,10 @@ class SocketConnection(EngineConnection):
 
     def _set_idle_timeout(self) -> None:
         """Note whether the connection has a session; without one it may last for `connect_timeout`."""
-        if self._sessions:
-            self._idle_until = inf
-        else:
-            self._idle_until = self._host.now() + self.options.connect_timeout
+        has_sessions = bool(self._sessions)
+        if has_sessions != (self._idle_until == inf):
+            self.link.note_sessions(has=has_sessions)
+        self._idle_until = inf if has_sessions else self._host.now() + self.options.connect_timeout
         self._rearm()
 
     def _rearm(self) -> None:

@@ -51,13 +51,15 @@ METRICS: Mapping[str, Description] = {
         "gauge", "Open connections by transport: websocket or polling.", ("transport",)
     ),
     "connections_limit": Description("gauge", "How many connections are accepted."),
+    "pending": Description("gauge", "Sockets and connections without a session."),
+    "pending_limit": Description("gauge", "How many sockets and connections may be without a session."),
     "connections_opened": Description("counter", "Connections that were opened."),
     "connections_closed": Description("counter", "Connections that have ended."),
     "connections_upgraded": Description("counter", "Connections that moved from polling to WebSocket."),
     "connections_refused": Description(
         "counter",
         "Requests refused before there is a session, by cause: origin, a limit (connections, "
-        "connections_per_address, connect_rate), head_size (over 32 KiB) or request_timeout.",
+        "connections_per_address, connect_rate, pending), head_size (over 32 KiB) or request_timeout.",
         ("cause",),
     ),
     "connections_cut": Description(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from compartmentd.net.addresses import find_network
 from compartmentd.protocol.counters import Counters
 from compartmentd.transport.options import ServerOptions
 from compartmentd.util.ratelimit import TokenBucket, retune_bucket
+
+_IDLE = 1.0
+"""Seconds after which a connection without a session yields its place when none is left: a client that is on its
+way to a session takes a few round trips."""
 
 
 class AdmissionRefusal(NamedTuple):
@@ -23,21 +28,39 @@ _ADDRESS = AdmissionRefusal("Too many connections from this address", 5)
 _RATE = AdmissionRefusal("Too many new connections", 1)
 
 
+class PlaceHolders(Protocol):
+    """Connections that can be closed for others."""
+
+    def shed_place(self, now: float, age: float) -> bool:
+        """Close a connection without a session that is older than `age` seconds; return whether there was one."""
+
+
 class Admission:
     """The places that open connections take; changed limits count for the next handshake and close nothing.
 
-    `closed` is set when the server stops: then there is no place for any handshake.
-
-    Addresses of one IPv6 network share their places (`find_network`), from the first handshake with a limit for
-    each address on; before that no address need be parsed.
+    `closed` is set when the server stops: then there is no place for any handshake. Addresses of one IPv6 network
+    share their places (`find_network`).
     """
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(
+        self,
+        counters: Counters,
+        find_counted: Callable[[str], str] = find_network,
+        pending: PlaceHolders | None = None,
+    ) -> None:
+        """Begin with all places free.
+
+        Args:
+            counters: takes the counts of refusals.
+            find_counted: returns the network by which an address is limited, empty for none.
+            pending: yields places when none is left.
+        """
         self.closed = False
         self._counters = counters
+        self._find_counted = find_counted
+        self._pending = pending
         self._open = 0
-        self._by_address: Counter[str] = Counter()
-        self._networks = False
+        self._by_network: Counter[str] = Counter()
         self._rate: TokenBucket | None = None
 
     @property
@@ -62,37 +85,33 @@ class Admission:
         """Return the reason why there is no place, if so; peers of unix sockets have no limit each."""
         if self.closed:
             return AdmissionRefusal("The server is shutting down", 5)
-        if options.connections is not None and self._open >= options.connections:
-            return _FULL
-        per_address = options.connections_per_address
-        if per_address is not None and address and self._count_places(address) >= per_address:
+        most = options.connections_per_address
+        if (
+            most is not None
+            and self._by_network[find_network(address)] >= most
+            and self._find_counted(address)
+        ):
             return _ADDRESS
         rate = self._rate = retune_bucket(self._rate, options.connect_rate, now)
-        return _RATE if rate is not None and not rate.holds(now) else None
+        if rate is not None and not rate.holds(now):
+            return _RATE
+        is_full = options.connections is not None and self._open >= options.connections
+        return _FULL if is_full and not self._make_place(now) else None
 
     def take(self, address: str, now: float) -> None:
         """Take the place that `find_refusal` has just found free."""
         self._open += 1
-        self._by_address[self._find_key(address)] += 1
+        self._by_network[find_network(address)] += 1
         if self._rate is not None:
             self._rate.take(now)
 
     def leave(self, address: str) -> None:
         """Free a place."""
         self._open -= 1
-        key = self._find_key(address)
-        self._by_address[key] -= 1
-        if not self._by_address[key]:
-            del self._by_address[key]
+        network = find_network(address)
+        self._by_network[network] -= 1
+        if not self._by_network[network]:
+            del self._by_network[network]
 
-    def _count_places(self, address: str) -> int:
-        """Return how many places this address or its network takes."""
-        if not self._networks:
-            self._networks = True
-            addresses, self._by_address = self._by_address, Counter()
-            for other, count in addresses.items():
-                self._by_address[find_network(other)] += count
-        return self._by_address[find_network(address)]
-
-    def _find_key(self, address: str) -> str:
-        return find_network(address) if self._networks else address
+    def _make_place(self, now: float) -> bool:
+        return self._pending is not None and self._pending.shed_place(now, _IDLE)

@@ -21,7 +21,9 @@ from compartmentd.protocol.origins import OriginPolicy
 from compartmentd.telemetry.logs import log
 from compartmentd.transport.admission import Admission
 from compartmentd.transport.broadcast import Broadcast
+from compartmentd.transport.counted_networks import CountedNetworks
 from compartmentd.transport.options import ServerOptions
+from compartmentd.transport.socket_table import SocketTable
 
 MakeConnection: TypeAlias = Callable[[Host, str, Handshake, ConnectionOptions], EngineConnection]
 """Makes a connection: Socket.IO's, or another that speaks Engine.IO alone."""
@@ -53,8 +55,11 @@ class Connections:
     def __init__(self, make: MakeConnection, options: ServerOptions) -> None:
         """Begin with none, on the running loop."""
         self.counters = Counters()
-        self.admission = Admission(self.counters)
+        self.networks = CountedNetworks(options)
         self.loop = asyncio.get_running_loop()
+        self.sockets = SocketTable(self.counters, self.networks, self.loop.time)
+        self.pending = self.sockets.pending
+        self.admission = Admission(self.counters, self.networks.find, self.pending)
         self.poller = Poller(self.loop, self.counters)
         self.timers = Timers(self.loop)
         # Attributes and no methods: a call more for each would be part of the cost of every connection.
@@ -64,7 +69,6 @@ class Connections:
         self.make = make
         self.options = options
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
-        self.proxies = TrustedProxies(options.trusted_proxies)
         self.request_line = compile_request_line(options.path)  # of the requests that `polling_http` serves
         self.holders: set[SocketHolder] = set()
         self._by_sid: dict[str, EngineConnection] = {}
@@ -75,8 +79,13 @@ class Connections:
     def configure(self, options: ServerOptions) -> None:
         """Use other options for new connections and requests; connections keep those that they began with."""
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
-        self.proxies = TrustedProxies(options.trusted_proxies)
+        self.networks.configure(options)
         self.options = options
+
+    @property
+    def proxies(self) -> TrustedProxies:
+        """The proxies that may say whose request they pass on."""
+        return self.networks.proxies
 
     # The table
 

@@ -18,6 +18,7 @@ class Entrance:
     def __init__(self, connections: Connections, router: SocketRouter) -> None:
         """Begin without TLS; `tls.context` changes that."""
         self.tls = TlsChoice()
+        self._sockets = connections.sockets
         self._poller = connections.poller
         self._router = router
         self.handshakes = TlsHandshakes(connections.loop, connections.poller, connections.timers, router)
@@ -32,12 +33,12 @@ class Entrance:
 
     def take(self, sock: socket.socket, address: Any, /) -> None:
         """Begin to serve a socket."""
-        context = self.tls.find_context(sock)
+        client = self._sockets.admit(sock, address)
+        context = self.tls.find_context(client)
         if context is None:
-            sock.setblocking(False)
-            self._router.take(sock, address)
-        elif (secured := wrap_in_tls(sock, context)) is not None:
-            self.handshakes.begin(SecureSocket(secured), address)
+            self._router.take(client, address)
+        elif (secured := wrap_in_tls(client, context)) is not None:
+            self.handshakes.begin(SecureSocket(secured, client.entry), address)
 
     def close(self) -> None:
         """Close the sockets that have not sent a request yet."""

@@ -10,7 +10,9 @@ class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
 
     `origins` holds patterns as `protocol.origins` reads them, `None` is the default policy; `strict_origins` is for
     servers that take tokens from cookies. `send_buffer` is the most that may wait for one client. `trusted_proxies`
-    are networks as `protocol.forwarded` reads them. `connect_rate` counts handshakes of the whole server.
+    are networks as `protocol.forwarded` reads them. `connect_rate` counts handshakes of the whole server. `pending`
+    is the most sockets and connections without a session; `header_timeout` is for the head of a request,
+    `body_timeout` for its body. `limits_loopback` is false where `connections_per_address` is a default.
     `kept_headers` are the headers of a handshake that the application reads, `None` for all; where they are given,
     Engine.IO's own query parameters are dropped, too.
     """
@@ -24,5 +26,9 @@ class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
     send_buffer: int = 1 << 20
     connections: int | None = 16000
     connections_per_address: int | None = None
+    limits_loopback: bool = True
     connect_rate: float | None = None
+    pending: int | None = 4000
+    header_timeout: float = 10.0
+    body_timeout: float = 15.0
     kept_headers: tuple[str, ...] | None = None

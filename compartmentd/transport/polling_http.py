@@ -38,14 +38,11 @@ from compartmentd.transport.polling_link import PollingLink
 from compartmentd.transport.polling_requests import SMALL_BODY, open_session, route_request
 from compartmentd.transport.requests import find_peer_address, read_query
 
-HEAD_TIMEOUT = 20.0
-"""Seconds for the head of a request, and between two requests on one socket."""
+IDLE_TIMEOUT = 20.0
+"""Seconds between two requests on one socket."""
 
-BODY_TIMEOUT = 15.0
-"""Seconds for the body of a request."""
-
-_STALL_TIMEOUT = 20.0
-"""Seconds in which a client takes nothing of its answer before it is disconnected."""
+ANSWER_TIMEOUT = 30.0
+"""Seconds that a client has for an answer; they are not prolonged by what it takes."""
 
 _BUFFER = bytearray(1 << 16)
 _VIEW = memoryview(_BUFFER)
@@ -103,8 +100,9 @@ class PollingHttpConnection:
     def start(self, data: bytes = b"") -> None:
         """Begin to read; `data` was read already, from the start of a request."""
         self._connections.holders.add(self)
+        self._sock.entry.owner = self
         self._set_reading(wanted=True)
-        self._set_deadline(HEAD_TIMEOUT)
+        self._set_deadline(self._connections.options.header_timeout)
         if data:
             self._take_safely(data)
         else:
@@ -136,6 +134,8 @@ class PollingHttpConnection:
             self._data += data
         else:
             self._data = data
+            if self._request is None:
+                self._set_deadline(self._connections.options.header_timeout)
         request = self._request
         if request is None:
             self._read_head()
@@ -173,7 +173,7 @@ class PollingHttpConnection:
         if request.fields.length <= len(self._data):
             self._serve(request)
         else:
-            self._set_deadline(BODY_TIMEOUT)
+            self._set_deadline(self._connections.options.body_timeout)
 
     def _check_origin(self, fields: Fields, policy: OriginPolicy) -> None:
         """Check the origin of a request; the result holds while its fields and the policy stay the same."""
@@ -201,6 +201,12 @@ class PollingHttpConnection:
         if self._data:
             self._set_reading(wanted=False)
         target = self._target
+        entry = self._sock.entry
+        if isinstance(target, PollingLink) and target.connection.has_sessions:
+            entry.set_pending(False)
+        else:
+            entry.set_pending(True)
+            entry.note_use()
         if target is None:
             self._open_session(request)
         elif isinstance(target, Refusal):
@@ -268,7 +274,7 @@ class PollingHttpConnection:
             self._finish_request()
             return
         self._pending = bytearray(memoryview(data)[sent:])
-        self._set_deadline(_STALL_TIMEOUT)
+        self._set_deadline(ANSWER_TIMEOUT)
         self._connections.poller.add_writer(self._sock, self._writable)
 
     def _writable(self) -> None:
@@ -282,9 +288,7 @@ class PollingHttpConnection:
         except OSError:
             self._drop()
             return
-        if pending:
-            self._set_deadline(_STALL_TIMEOUT)
-        else:
+        if not pending:
             self._stop_writing()
             self._finish_request()
 
@@ -296,7 +300,7 @@ class PollingHttpConnection:
             self._drop()
             return
         self._serving = False
-        self._set_deadline(HEAD_TIMEOUT)
+        self._set_deadline(IDLE_TIMEOUT)
         if self._data:
             self._connections.loop.call_soon(self._continue)
 
@@ -340,6 +344,10 @@ class PollingHttpConnection:
 
     def abort(self) -> None:
         """Close at once."""
+        self._drop()
+
+    def shed(self) -> None:
+        """Close at once: others need the socket's place."""
         self._drop()
 
     def _drop(self, answer: bytes = b"") -> None:

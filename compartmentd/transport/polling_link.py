@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 from compartmentd.errors import WireError
 from compartmentd.protocol import engineio
-from compartmentd.protocol.connection import SLOW, TRANSPORT_ERROR, EngineConnection
+from compartmentd.protocol.connection import FORCED_CLOSE, SLOW, TRANSPORT_ERROR, EngineConnection
 from compartmentd.protocol.engineio import CLOSE, NOOP, Outgoing
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.message import SEPARATOR
@@ -56,6 +56,7 @@ class PollingLink:
         "_bytes",
         "_connections",
         "_consumed",
+        "_had_session",
         "_leaving",
         "_limit",
         "_poll",
@@ -64,8 +65,10 @@ class PollingLink:
         "connection",
         "due",
         "failed",
+        "network",
         "posting",
         "probe",
+        "since",
     )
 
     def __init__(
@@ -84,6 +87,30 @@ class PollingLink:
         self._consumed: Callable[[], None] | None = None  # the POST that waits for a decision
         self._leaving = False  # closed; the last packets may still be fetched
         self._scheduled = False
+        self._had_session = False
+        # As `pending.PendingItem`, while the connection has no session.
+        self.network = connections.networks.find(connection.handshake.address)
+        self.since = 0.0
+
+    takes_place = True
+
+    def note_sessions(self, *, has: bool) -> None:
+        """Take note whether the connection has a session; without one it is pending."""
+        if has:
+            self._had_session = True
+            self._connections.pending.remove(self)
+        else:
+            self._wait_for_session()
+
+    def _wait_for_session(self) -> None:
+        connections = self._connections
+        connections.pending.add(self, connections.now(), connections.options.pending)
+        connections.pending.note_use(self)
+
+    def shed(self) -> None:
+        """Forget the session at once: others need its place."""
+        self.connection.note_lost(FORCED_CLOSE)
+        self._drop()
 
     # Out
 
@@ -189,6 +216,7 @@ class PollingLink:
 
     def retire(self) -> None:
         """End the requests that are under way, since a WebSocket has taken over with everything that is queued."""
+        self._connections.pending.remove(self)
         self._end_poll(NOOP)
         self.resume()
 
@@ -230,11 +258,14 @@ class PollingLink:
         return self._leaving
 
     def finish(self) -> None:
-        """Let the client fetch what is queued, and `1` behind it.
+        """Let the client fetch what is queued, and `1` behind it; one that never had a session is forgotten.
 
         In the middle of an upgrade the client may not poll again: its next poll or `5`, whichever comes first, gets
         the last packets.
         """
+        if not self._had_session and self._poll is None:
+            self._drop()  # it was told nothing that it would miss
+            return
         self._collect()
         if self.probe is not None and not self.probe.answered:
             self._end_probe()
@@ -244,6 +275,7 @@ class PollingLink:
             self._answer()
         else:
             self._connections.arm(self, self._connections.now() + FAREWELL)
+            self._wait_for_session()
 
     def farewell(self) -> None:
         """Close, since the client has announced its end: answer its poll with nothing (Engine.IO v4, "Closing")."""
@@ -272,6 +304,7 @@ class PollingLink:
 
     def _drop(self, last: Outgoing = CLOSE) -> None:
         self._connections.disarm(self)
+        self._connections.pending.remove(self)
         self._end_probe()
         self.take_queue()
         self.connection.out.clear()

@@ -59,8 +59,10 @@ def open_session(connections: Connections, handshake: Handshake) -> bytes | Admi
     if refused is not None:
         return refused
     connection = connections.make(connections, make_sid(), handshake, options)
-    connection.link = PollingLink(connections, connection, options)
+    link = PollingLink(connections, connection, options)
+    connection.link = link
     connections.add(connection)
+    link.note_sessions(has=connection.has_sessions)
     return engineio.build_open_packet(
         connection.sid,
         upgrades=[name for name in options.transports if name == "websocket"],

@@ -11,6 +11,7 @@ from tornado.web import stream_request_body
 
 from compartmentd.errors import WireError
 from compartmentd.net.quiet_handler import QuietHandler
+from compartmentd.net.tornado_streams import ResumedStream
 from compartmentd.protocol import engineio
 from compartmentd.protocol.engineio import FORBIDDEN, Refusal
 from compartmentd.transport.admission import AdmissionRefusal
@@ -149,6 +150,8 @@ class PollingHandler(QuietHandler):
         if isinstance(found, Refusal):
             return found
         self.link = found
+        has_sessions = found is not None and found.connection.has_sessions
+        cast(ResumedStream, self._http.stream).entry.set_pending(not has_sessions)
         return None
 
     def _refuse_or_read(self, refusal: Refusal) -> None:

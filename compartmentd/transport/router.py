@@ -19,6 +19,7 @@ from contextlib import suppress
 from math import inf
 from typing import Any, TypeAlias
 
+from compartmentd.net.client_socket import ClientSocket
 from compartmentd.net.tls_socket import RECORD, SecureSocket
 from compartmentd.protocol.http1 import LONGEST, Head, read_head
 from compartmentd.protocol.opening import build_switching_response, wants_websocket
@@ -34,7 +35,7 @@ from compartmentd.transport.websocket_requests import (
     start_probe,
 )
 
-AcceptedSocket: TypeAlias = socket.socket | SecureSocket
+AcceptedSocket: TypeAlias = ClientSocket | SecureSocket
 
 _BUFFER = bytearray(RECORD)
 _VIEW = memoryview(_BUFFER)
@@ -43,19 +44,18 @@ _VIEW = memoryview(_BUFFER)
 class SocketRouter:
     """Takes non-blocking sockets as they are accepted, those under TLS when their handshake is done."""
 
-    def __init__(self, connections: Connections, http: HttpServers, timeout: float) -> None:
-        """Give each client `timeout` seconds to send its first bytes; others limit the time for the rest."""
+    def __init__(self, connections: Connections, http: HttpServers) -> None:
+        """Give each client `header_timeout` to send its first bytes; others limit the time for the rest."""
         self.connections = connections
         self.http = http
         self.waiting: set[_Arrival] = set()
-        self._timeout = timeout
 
     def take(self, sock: AcceptedSocket, address: Any, /) -> None:
         """Wait until a client sends its first request."""
         arrival = _Arrival(self, sock, address)
         self.waiting.add(arrival)
         connections = self.connections
-        connections.arm(arrival, connections.loop.time() + self._timeout)
+        connections.arm(arrival, connections.loop.time() + connections.options.header_timeout)
         connections.poller.add_reader(sock, arrival.look)
         if isinstance(sock, SecureSocket):
             arrival.look()  # a request comes right behind the end of the handshake
@@ -76,12 +76,17 @@ class _Arrival:
         self._router = router
         self._sock = sock
         self._address = address
+        sock.entry.owner = self
 
     def tick(self, now: float) -> float | None:
         """Close the socket: the client sent nothing in time."""
         del now
         self.drop()
         return None
+
+    def shed(self) -> None:
+        """Close the socket at once: others need its place."""
+        self.drop()
 
     def drop(self) -> None:
         """Close the socket."""

@@ -21,7 +21,7 @@ from compartmentd.transport.connections import Connections, MakeConnection
 from compartmentd.transport.draining import SHUTTING_DOWN, Draining
 from compartmentd.transport.entrance import Entrance
 from compartmentd.transport.options import ServerOptions
-from compartmentd.transport.polling_http import HEAD_TIMEOUT
+from compartmentd.transport.pending import Pending
 from compartmentd.transport.polling_link import PollingLink
 from compartmentd.transport.polling_tornado import PollingHandler
 from compartmentd.transport.requests import trim_handshake
@@ -69,9 +69,7 @@ class EngineServer:
             default_handler_class=NotFoundHandler,
         )
         self._tornado = TornadoEdge(self._connections, web)
-        self._entrance = Entrance(
-            self._connections, SocketRouter(self._connections, self._tornado, HEAD_TIMEOUT)
-        )
+        self._entrance = Entrance(self._connections, SocketRouter(self._connections, self._tornado))
         self._acceptor = Acceptor(self._entrance, compute_client_descriptors())
 
     @property
@@ -97,6 +95,11 @@ class EngineServer:
             unsent=sum(unsent),
             most_unsent=max(unsent, default=0),
         )
+
+    @property
+    def pending(self) -> Pending:
+        """The sockets and connections without a session; to be read, not changed."""
+        return self._connections.pending
 
     @property
     def counters(self) -> Counters:

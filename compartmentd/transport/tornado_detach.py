@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from asyncio import Future
 from typing import cast
@@ -10,14 +9,16 @@ from typing import cast
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 
+from compartmentd.net.client_socket import ClientSocket
 from compartmentd.net.sock import Sock
 from compartmentd.net.tls_socket import SecureSocket
+from compartmentd.net.tornado_streams import ResumedStream
 
 _MAX_EARLY = 1 << 20
 """Bytes that a client may have sent behind its request when the answer is written."""
 
 
-async def take_over(stream: IOStream, greeting: bytes) -> tuple[Sock, bytes]:
+async def take_over(stream: ResumedStream, greeting: bytes) -> tuple[Sock, bytes]:
     """Send the answer, if any; return the socket, non-blocking, and the bytes that came behind the request.
 
     Raises:
@@ -34,10 +35,9 @@ async def take_over(stream: IOStream, greeting: bytes) -> tuple[Sock, bytes]:
     IOLoop.current().remove_handler(theirs)
     if isinstance(theirs, ssl.SSLSocket):
         # The TLS layer cannot move to another object, so the stream is left behind, with its read pending.
-        return SecureSocket(theirs), early
-    sock = socket.socket(fileno=theirs.detach())
+        return SecureSocket(theirs, stream.entry), early
+    sock = ClientSocket.adopt(theirs, stream.entry)
     stream.close()  # its descriptor is -1 by now: this only ends the pending read
-    sock.setblocking(False)
     return sock, early
 
 

@@ -33,7 +33,7 @@ from compartmentd.protocol.http1 import MAX_HEAD, is_plain
 from compartmentd.protocol.opening import Headers, build_switching_response, wants_websocket
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.http_answers import encode_last_answer
-from compartmentd.transport.polling_http import BODY_TIMEOUT, HEAD_TIMEOUT, PollingHttpConnection
+from compartmentd.transport.polling_http import IDLE_TIMEOUT, PollingHttpConnection
 from compartmentd.transport.polling_requests import SMALL_BODY
 from compartmentd.transport.requests import (
     MAX_FIELDS,
@@ -67,8 +67,7 @@ class TornadoEdge(HTTPServerConnectionDelegate):
         self._http = HTTPServer(
             self,
             max_header_size=MAX_HEAD,
-            idle_connection_timeout=HEAD_TIMEOUT,
-            body_timeout=BODY_TIMEOUT,
+            idle_connection_timeout=IDLE_TIMEOUT,
             max_body_size=_BODY_BYTES,
         )
 
@@ -78,6 +77,7 @@ class TornadoEdge(HTTPServerConnectionDelegate):
 
     def serve_other(self, sock: Sock, address: Any, early: bytes, /) -> None:
         """Let Tornado serve a socket."""
+        self._http.conn_params.body_timeout = self.connections.options.body_timeout
         self._http.handle_stream(resume_stream(sock, early, self), address)
 
     def close_socket(self, sock: Sock, overdue: Overdue, /) -> None:
@@ -125,6 +125,7 @@ class _EdgeRequest(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         line = cast(RequestStartLine, start_line)
         self._stream.note_head()
+        self._stream.entry.note_use()
         if sum(1 for _ in headers.get_all()) > MAX_FIELDS:
             raise HTTPInputError("too many headers")
         context: Any = self._connection.context
@@ -155,7 +156,7 @@ class _EdgeRequest(HTTPMessageDelegate):
         lines += [f"{name}: {value}" for name, value in headers.get_all()]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         try:
-            sock, early = await take_over(self._connection.detach(), b"")
+            sock, early = await take_over(_detach(self._connection), b"")
         except (StreamClosedError, OSError):
             return
         self._edge.serve_polling(sock, address, head + early)
@@ -171,6 +172,10 @@ class _EdgeRequest(HTTPMessageDelegate):
     def on_connection_close(self) -> None:
         if not self._ours:
             self._inner.on_connection_close()
+
+
+def _detach(connection: HTTP1Connection) -> ResumedStream:
+    return cast(ResumedStream, connection.detach())  # the edge serves no other kind
 
 
 class _TornadoUpgrade:
@@ -209,7 +214,7 @@ class _TornadoUpgrade:
             return
         new = NewConnection.prepare(request, accepted, options)
         try:
-            sock, early = await take_over(self._http.detach(), new.greeting)
+            sock, early = await take_over(_detach(self._http), new.greeting)
         except (StreamClosedError, OSError):
             connections.admission.leave(request.address)
             return
@@ -217,7 +222,7 @@ class _TornadoUpgrade:
 
     async def _probe(self, accepted: AcceptedRequest, probed: EngineConnection) -> None:
         try:
-            sock, early = await take_over(self._http.detach(), build_switching_response(accepted.opening))
+            sock, early = await take_over(_detach(self._http), build_switching_response(accepted.opening))
         except (StreamClosedError, OSError):
             return
         start_probe(self._connections, probed, sock, early, text_only=accepted.text_only)

@@ -125,6 +125,7 @@ class UpgradeProbe:
         connection.out[:0] = [*self.out, *polling.take_queue()]
         self.out.clear()
         connection.link = link
+        link.note_sessions(has=connection.has_sessions)
         link.owner = connection
         self._connections.holders.discard(self)
         self._link = None

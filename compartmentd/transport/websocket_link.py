@@ -13,7 +13,7 @@ from math import inf
 
 from compartmentd.net.sock import Sock
 from compartmentd.net.websocket_mask import unmask
-from compartmentd.protocol.connection import SLOW, TRANSPORT_CLOSE, TRANSPORT_ERROR
+from compartmentd.protocol.connection import FORCED_CLOSE, SLOW, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from compartmentd.protocol.engineio import Outgoing
 from compartmentd.protocol.message import SEPARATOR
 from compartmentd.protocol.websocket import MessageReader, encode_close_frame, encode_text_frame
@@ -92,6 +92,7 @@ class WebSocketLink:
         self._text_only = text_only
         # Bytes that the kernel did not take; a writer is registered while there are any.
         self._pending = _NOTHING
+        sock.entry.owner = self
         self._farewell = b""  # the close frame, after everything else
         self._stage = _OPEN
         # Whether the link is open, with nothing but messages to send and nothing pending: see `write`.
@@ -158,6 +159,15 @@ class WebSocketLink:
             self._destroy()  # nothing is queued for any connection: saves a third when a crowd leaves
         else:
             self._finish(b"")
+
+    def note_sessions(self, *, has: bool) -> None:
+        """Take note whether the connection has a session; without one its socket is pending."""
+        self._sock.entry.set_pending(not has)
+
+    def shed(self) -> None:
+        """Close at once: others need the place."""
+        if self._stage is not _GONE:
+            self._lose(FORCED_CLOSE)
 
     def pause(self) -> None:
         """Read nothing while the owner is on hold."""
@@ -341,6 +351,7 @@ class WebSocketLink:
         if self._stage is not _OPEN:
             return
         self._stage = _FINISHING
+        self._sock.entry.set_pending(True)
         self.is_direct = False
         self._farewell = farewell
         self._connections.arm(self, self._connections.now() + LINGER)

@@ -53,6 +53,7 @@ WITHOUT_DEFAULT = {
     "origins": "depends on the request",
     "algorithms": "depends on the key source",
     "issuers": "depends on how many entries there are",
+    "connections_per_address": "a quarter of `connections`",
     "schema": "none",
     "max": "none",
     "preset": "none",

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 import uvloop
 
+from compartmentd.net.client_socket import NoEntry
 from compartmentd.net.poller import Poller
 from compartmentd.net.timer_wheel import Timers
 from compartmentd.net.tls_handshake import TlsHandshakes
@@ -77,7 +78,7 @@ def test_one_that_cannot_write_waits_for_that_alone(
             except BlockingIOError:
                 break
         scripted = Scripted(ours, READ, WRITE, READ, None)
-        sock = SecureSocket(cast(ssl.SSLSocket, scripted))
+        sock = SecureSocket(cast(ssl.SSLSocket, scripted), NoEntry())
         handshakes.begin(sock, "somebody")
         theirs.send(b"x")  # is never read here, so the socket stays readable
         await eventually(lambda: len(scripted.left) == 2, "two steps")
@@ -101,7 +102,7 @@ async def test_one_that_fails_is_closed_and_goes_nowhere(
     ours, theirs = ends
     handler = Recording()
     handshakes = make_handshakes(handler)
-    handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours, error))), "somebody")
+    handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours, error)), NoEntry()), "somebody")
     theirs.send(b"x")
     await eventually(lambda: ours.fileno() == -1, "the socket is closed")
     assert (handler.taken, len(handshakes.running)) == ([], 0)
@@ -110,7 +111,7 @@ async def test_one_that_fails_is_closed_and_goes_nowhere(
 async def test_closing_ends_what_is_under_way(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, _ = ends
     handshakes = make_handshakes(Recording())
-    handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours))), "somebody")
+    handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours)), NoEntry()), "somebody")
     handshakes.close()
     assert ours.fileno() == -1
 
@@ -121,6 +122,6 @@ async def test_a_client_that_takes_too_long_is_disconnected(
     ours, _ = ends
     handler = Recording()
     handshakes = make_handshakes(handler, timeout=0.05)
-    handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours))), "somebody")
+    handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours)), NoEntry()), "somebody")
     await eventually(lambda: ours.fileno() == -1, "the socket is closed")
     assert (handler.taken, len(handshakes.running), len(handshakes.timers)) == ([], 0, 0)

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from compartmentd.configuration.snapshot import Snapshot
+from compartmentd.net.client_socket import NoEntry
 from compartmentd.protocol import socketio
 from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.lifecycle import Phase
@@ -60,6 +61,7 @@ class Counting:
         self._sock = sock
         self._most = most
         self.sends = 0
+        self.entry = NoEntry()
         self.fileno, self.recv_into = sock.fileno, sock.recv_into
         self.shutdown, self.close = sock.shutdown, sock.close
 

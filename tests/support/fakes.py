@@ -59,6 +59,9 @@ class FakeLink:
     def finish(self) -> None:
         self.calls.append("finish")
 
+    def note_sessions(self, *, has: bool) -> None:
+        self.has_sessions = has
+
     def farewell(self) -> None:
         self.calls.append("farewell")
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from compartmentd.protocol.counters import Counters
-from compartmentd.transport import admission as module
 from compartmentd.transport.admission import Admission
+from compartmentd.transport.counted_networks import CountedNetworks
 from compartmentd.transport.options import ServerOptions
 
 FREE = ServerOptions(connections=None)
@@ -67,21 +65,39 @@ def test_a_limit_that_comes_later_counts_the_connections_from_before() -> None:
     assert admission.enter("2001:db8:1:2::a", FREE, 0) is None, "the limit is gone again"
     for host in "129a":
         admission.leave(f"2001:db8:1:2::{host}")
-    assert not admission._by_address
+    assert not admission._by_network
 
 
-def test_without_a_limit_addresses_are_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(address: str) -> str:
-        pytest.fail(f"{address} was taken apart")
+def test_addresses_that_are_not_counted_have_no_limit() -> None:
+    admission = Admission(Counters(), lambda address: "" if address == "127.0.0.1" else address)
+    options = ServerOptions(connections_per_address=1)
+    assert all(admission.enter("127.0.0.1", options, 0) is None for _ in range(5))
+    assert [admission.enter("192.0.2.1", options, 0) is None for _ in range(2)] == [True, False]
 
-    monkeypatch.setattr(module, "find_network", refuse)
-    admission = Admission(Counters())
-    assert admission.enter("2001:db8::1", FREE, 0) is None
-    admission.leave("2001:db8::1")
+
+class _Holders:
+    def __init__(self, ages: list[float]) -> None:
+        self.ages = ages
+
+    def shed_place(self, now: float, age: float) -> bool:
+        if self.ages and now - self.ages[0] >= age:
+            del self.ages[0]
+            return True
+        return False
+
+
+def test_a_connection_without_a_session_yields_its_place() -> None:
+    holders = _Holders([0.0, 9.5])
+    admission = Admission(Counters(), pending=holders)
+    options = ServerOptions(connections=2)
+    for _ in range(2):
+        assert admission.enter("a", options, 0) is None
+    assert admission.enter("b", options, 10) is None, "that of 0.0 went"
+    assert admission.enter("b", options, 10) is not None, "that of 9.5 may be on its way to a session"
 
 
 def test_peers_without_an_address_share_no_limit() -> None:
-    admission = Admission(Counters())
+    admission = Admission(Counters(), CountedNetworks(FREE).find)
     options = ServerOptions(connections_per_address=1)
     assert all(admission.enter("", options, 0) is None for _ in range(5))
 
@@ -92,7 +108,7 @@ def test_addresses_that_left_take_no_memory() -> None:
         for options in (FREE, ServerOptions(connections_per_address=1)):
             admission.enter(f"2001:db8:{number}::1", options, 0)
             admission.leave(f"2001:db8:{number}::1")
-    assert not admission._by_address
+    assert not admission._by_network
 
 
 def test_a_rate_holds_one_second_of_itself() -> None:

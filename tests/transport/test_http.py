@@ -327,7 +327,7 @@ async def test_a_body_that_is_too_long_is_answered_while_it_is_sent(chunked: boo
 
 
 async def test_a_slow_head_is_told_so(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tornado_edge, "HEAD_TIMEOUT", 0.1)
+    monkeypatch.setattr(tornado_edge, "IDLE_TIMEOUT", 0.1)
     async with serving(Recorder()) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(head("GET", "/elsewhere", {})[:-2])

@@ -520,7 +520,7 @@ async def test_a_large_answer_waits_for_a_client_that_is_slow(tls: Contexts | No
 
 
 async def test_a_client_that_takes_nothing_of_an_answer_is_disconnected(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(polling_http, "_STALL_TIMEOUT", 0.1)
+    monkeypatch.setattr(polling_http, "ANSWER_TIMEOUT", 0.1)
     async with at_work(ServerOptions(send_buffer=32 << 20)) as (recorder, served):
         line = await Line.begin(served)
         line.reader._transport.pause_reading()  # type: ignore[attr-defined]  # as a client that does not read
@@ -533,9 +533,9 @@ async def test_a_client_that_takes_nothing_of_an_answer_is_disconnected(monkeypa
 
 
 async def test_a_client_that_sends_no_further_request_is_disconnected(monkeypatch: pytest.MonkeyPatch):
-    async with at_work() as (_, served):
+    async with at_work(ServerOptions(header_timeout=0.1)) as (_, served):
         line, slow = await Line.begin(served), await Line.open(served)
-        monkeypatch.setattr(polling_http, "HEAD_TIMEOUT", 0.1)
+        monkeypatch.setattr(polling_http, "IDLE_TIMEOUT", 0.1)
         assert (await line.post("3")).body == b"ok"  # and from now on it counts
         slow.writer.write(head("GET", POLLING, {})[:-2])
         assert await line.ended() == b"", "nothing was asked"
@@ -545,9 +545,8 @@ async def test_a_client_that_sends_no_further_request_is_disconnected(monkeypatc
             one.close()
 
 
-async def test_a_client_that_does_not_finish_a_body_is_disconnected(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(polling_http, "BODY_TIMEOUT", 0.1)
-    async with at_work() as (_, served):
+async def test_a_client_that_does_not_finish_a_body_is_disconnected():
+    async with at_work(ServerOptions(body_timeout=0.1)) as (_, served):
         line = await Line.begin(served)
         line.writer.write(head("POST", line.target, {"Content-Length": "100"}) + b"4")
         assert (await line.ended()).startswith(b"HTTP/1.1 408 ")
@@ -556,9 +555,9 @@ async def test_a_client_that_does_not_finish_a_body_is_disconnected(monkeypatch:
 
 
 async def test_a_poll_is_held_for_longer_than_a_head_may_take(monkeypatch: pytest.MonkeyPatch):
-    async with at_work() as (recorder, served):
+    async with at_work(ServerOptions(header_timeout=0.1)) as (recorder, served):
         line = await Line.begin(served)
-        monkeypatch.setattr(polling_http, "HEAD_TIMEOUT", 0.1)
+        monkeypatch.setattr(polling_http, "IDLE_TIMEOUT", 0.1)
         line.send("POST", line.target, b"3")
         line.send("GET", line.target)  # at once: it is not this head that comes late
         assert (await read_reply(line.reader)).body == b"ok"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from compartmentd.net.client_socket import ClientSocket, NoEntry
 from compartmentd.net.tls_socket import SecureSocket
 from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.transport.connections import Connections
@@ -43,7 +44,7 @@ class RecordingServers:
 class Desk:
     """A router, the sockets that it passed on, and the clients' ends of those that it was given."""
 
-    def __init__(self, options: ServerOptions, timeout: float = 20.0) -> None:
+    def __init__(self, options: ServerOptions) -> None:
         self.recorder = Recorder()
         self.connections = Connections(
             lambda host, sid, handshake, options: SocketConnection(
@@ -53,20 +54,20 @@ class Desk:
         )
         servers = RecordingServers()
         self.kept, self.referred = servers.polling, servers.other
-        self.router = SocketRouter(self.connections, servers, timeout)
+        self.router = SocketRouter(self.connections, servers)
         self._sockets: list[socket.socket] = []
         self.last: socket.socket
 
     def client(self, address: Any = ("127.0.0.1", 1)) -> socket.socket:
         """Give the router one end of a connection; return the other, which blocks for ten seconds at most."""
         ours, theirs = self._pair()
-        theirs.setblocking(False)
         self.router.take(theirs, address)
         return ours
 
     async def secure_client(self, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> ssl.SSLSocket:
         """Do the same with a connection whose handshake of TLS is done."""
         ours, theirs = self._pair()
+        theirs.setblocking(True)
         server = contexts[0].wrap_socket(theirs, server_side=True, do_handshake_on_connect=False)
         _, client = await asyncio.gather(
             asyncio.to_thread(server.do_handshake),
@@ -75,17 +76,18 @@ class Desk:
         self._sockets += [client, server]
         self.last = server
         server.setblocking(False)
-        self.router.take(SecureSocket(server), ("127.0.0.1", 1))
+        self.router.take(SecureSocket(server, NoEntry()), ("127.0.0.1", 1))
         return client
 
-    def _pair(self) -> tuple[socket.socket, socket.socket]:
+    def _pair(self) -> tuple[socket.socket, ClientSocket]:
         listener = socket.create_server(("127.0.0.1", 0))
         ours = socket.create_connection(listener.getsockname())
         theirs, _ = listener.accept()
         listener.close()
         ours.settimeout(10)
-        self._sockets += [ours, theirs]
-        return ours, theirs
+        client = ClientSocket.adopt(theirs, NoEntry())
+        self._sockets += [ours, client]
+        return ours, client
 
     def close(self) -> None:
         self.router.close()
@@ -95,9 +97,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def opened(options: ServerOptions | None = None, patience: float = 20.0) -> AsyncIterator[Desk]:
+async def opened(options: ServerOptions | None = None) -> AsyncIterator[Desk]:
     """Open a desk with two places."""
-    desk = Desk(options or ServerOptions(connections=2), patience)
+    desk = Desk(options or ServerOptions(connections=2))
     try:
         yield desk
     finally:
@@ -201,7 +203,7 @@ async def test_without_a_place_one_is_referred_and_not_counted():
 
 
 async def test_a_client_that_sends_nothing_is_disconnected_in_time():
-    async with opened(ServerOptions(), patience=0.05) as desk:
+    async with opened(ServerOptions(header_timeout=0.05)) as desk:
         first, second = desk.client(), desk.client()
         for client in (first, second):
             assert await asyncio.to_thread(client.recv, 1) == b""

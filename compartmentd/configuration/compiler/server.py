@@ -34,6 +34,9 @@ _PLAIN: Mapping[str, Callable[[Any], Any]] = {
     "connections": count_limit,
     "connections_per_address": count_limit,
     "connect_rate": rate_limit,
+    "pending": count_limit,
+    "header_timeout": duration,
+    "body_timeout": duration,
 }
 _LISTS = ("admin_hosts", "origins", "transports", "token_from")
 

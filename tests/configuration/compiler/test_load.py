@@ -140,6 +140,10 @@ def test_the_server_as_written():
   token_from: ["cookie:t", auth]
   connections: unlimited
   connect_rate: 60/m
+  connections_per_address: 7
+  pending: unlimited
+  header_timeout: 5s
+  body_timeout: 1m
   watch: false
 """
     compiled = configuration(MINIMAL + server)
@@ -157,6 +161,10 @@ def test_the_server_as_written():
         token_from=("cookie:t", "auth"),
         connections=None,
         connect_rate=1.0,
+        connections_per_address=7,
+        pending=None,
+        header_timeout=5.0,
+        body_timeout=60.0,
         watch=False,
     )
     assert compiled.server_spans["path" if "path" in compiled.server_spans else "listen"].line == 4

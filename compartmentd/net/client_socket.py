@@ -1,0 +1,69 @@
+"""A client's socket that says when it is closed, so that what it takes can be counted."""
+
+from __future__ import annotations
+
+import socket
+from typing import Protocol
+
+
+class SocketOwner(Protocol):
+    """Whoever reads a socket at the moment."""
+
+    def shed(self) -> None:
+        """Close the socket at once: others need its place."""
+
+
+class SocketEntry(Protocol):
+    """What is kept of an accepted socket as long as it is open.
+
+    `owner` closes the socket if it has to go; `takes_place` is true of one that carries a connection on WebSocket.
+    """
+
+    owner: SocketOwner | None
+    takes_place: bool
+
+    def set_pending(self, pending: bool, /) -> None:
+        """Take note whether the socket carries no session."""
+
+    def note_use(self) -> None:
+        """Take note that the client asked for something."""
+
+    def leave(self) -> None:
+        """Take note that the socket is closed; may be called more than once."""
+
+
+class NoEntry:
+    """The entry of a socket that nobody counts."""
+
+    owner: SocketOwner | None = None
+    takes_place = False
+
+    def set_pending(self, pending: bool, /) -> None:
+        """Take no note."""
+
+    def note_use(self) -> None:
+        """Take no note."""
+
+    def leave(self) -> None:
+        """Take no note."""
+
+
+class ClientSocket(socket.socket):
+    """A plain socket with its entry."""
+
+    __slots__ = ("entry",)
+
+    entry: SocketEntry
+
+    @classmethod
+    def adopt(cls, sock: socket.socket, entry: SocketEntry) -> ClientSocket:
+        """Return the socket with an entry, non-blocking; the one that it was is of no use any more."""
+        adopted = cls(fileno=sock.detach())
+        adopted.entry = entry
+        adopted.setblocking(False)
+        return adopted
+
+    def close(self) -> None:
+        """Close at once."""
+        self.entry.leave()
+        super().close()

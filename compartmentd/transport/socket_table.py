@@ -1,0 +1,111 @@
+"""Counts the sockets of clients from their acceptance to their end, all in all and by network."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from compartmentd.net.client_socket import ClientSocket, SocketOwner
+from compartmentd.protocol.counters import Counters
+from compartmentd.transport.counted_networks import CountedNetworks
+from compartmentd.transport.pending import Pending
+from compartmentd.transport.requests import find_peer_address
+
+_FEW = 8
+"""Sockets without a session that every address may have, however few connections it may have: a poll, a POST, the
+probe of an upgrade, and those of a reload of the page."""
+
+_SOCKETS_OF_A_CONNECTION = 4
+"""Sockets that a connection may have: it polls on one, posts on another, and browsers keep some for later."""
+
+
+class Entry:
+    """One open socket, as `net.client_socket.SocketEntry`; it is pending until it carries a session."""
+
+    __slots__ = ("_is_pending", "_table", "network", "owner", "since", "takes_place")
+
+    def __init__(self, table: SocketTable, network: str) -> None:
+        self.network = network
+        self.owner: SocketOwner | None = None
+        self.since = 0.0
+        self.takes_place = False
+        self._table: SocketTable | None = table
+        self._is_pending = True
+
+    def set_pending(self, pending: bool, /) -> None:
+        """Take note whether the socket carries no session.
+
+        A socket of a session beyond those that one needs stays pending: else a client with one session could hold
+        any number.
+        """
+        table = self._table
+        if table is None or pending == self._is_pending:
+            return
+        if pending:
+            self._is_pending = True
+            table.attached[self.network] -= 1
+            table.add_pending(self)
+        elif self.takes_place or table.has_room(self.network):
+            self._is_pending = False
+            table.attached[self.network] += 1
+            table.pending.remove(self)
+
+    def note_use(self) -> None:
+        """Take note that the client asked for something."""
+        if self._table is not None and self._is_pending:
+            self._table.pending.note_use(self)
+
+    def shed(self) -> None:
+        """Close the socket: others need its place."""
+        if self.owner is not None:
+            self.owner.shed()
+
+    def leave(self) -> None:
+        """Take note that the socket is closed."""
+        table, self._table, self.owner = self._table, None, None
+        if table is None:
+            return
+        if self._is_pending:
+            table.pending.remove(self)
+        else:
+            table.attached[self.network] -= 1
+            if not table.attached[self.network]:
+                del table.attached[self.network]
+
+
+class SocketTable:
+    """The entries of all sockets.
+
+    `pending` has those without a session, `attached` counts the others by network.
+    """
+
+    def __init__(self, counters: Counters, networks: CountedNetworks, now: Callable[[], float]) -> None:
+        """Begin with none; `networks` has the options that count, `now` returns monotonic time in seconds."""
+        self.pending = Pending(counters)
+        self.attached: Counter[str] = Counter()
+        self._networks = networks
+        self._now = now
+
+    def admit(self, sock: socket.socket, address: Any) -> ClientSocket:
+        """Return an accepted socket with its entry, which is pending.
+
+        None is refused: an address with as many pending sockets as it may have connections loses the oldest.
+        """
+        network = self._networks.find(find_peer_address(address))
+        most = self._networks.options.connections_per_address
+        if network and most is not None and self.pending.count(network) >= max(most, _FEW):
+            self.pending.shed_socket(network)
+        entry = Entry(self, network)
+        self.add_pending(entry)
+        return ClientSocket.adopt(sock, entry)
+
+    def add_pending(self, entry: Entry) -> None:
+        """Note that a socket has no session."""
+        self.pending.add(entry, self._now(), self._networks.options.pending)
+
+    def has_room(self, network: str) -> bool:
+        """Return whether one more socket of a network may carry a session."""
+        most = self._networks.options.connections_per_address
+        return not network or most is None or self.attached[network] < most * _SOCKETS_OF_A_CONNECTION
