@@ -91,7 +91,7 @@ class PollingHandler(QuietHandler):
             consumed: Future[None] = self.connections.loop.create_future()
             link.post(bytes(self.body), partial(_settle, consumed, None))
             await consumed
-            self._posted()
+            self._end_post()
             if not link.failed:
                 self.set_header("Content-Type", "text/html")
                 self.finish(b"ok")
@@ -121,7 +121,7 @@ class PollingHandler(QuietHandler):
         """End the session: the client left before it had its answer."""
         super().on_connection_close()
         if self.link is not None and (self.request.method == "GET" or self.posting):
-            self._posted()
+            self._end_post()
             self.link.cut()
 
     def write_error(self, status_code: int, **kwargs: object) -> None:
@@ -216,7 +216,7 @@ class PollingHandler(QuietHandler):
         else:
             self._answer(packet)
 
-    def _posted(self) -> None:
+    def _end_post(self) -> None:
         if self.posting and self.link is not None:
             self.link.posting = self.posting = False
 
@@ -235,7 +235,7 @@ class PollingHandler(QuietHandler):
         self.finish()
 
     def _too_long(self) -> None:
-        self._posted()
+        self._end_post()
         self._leave_unread()
         self.set_status(413)
         self.set_header("Content-Type", "text/html")
