@@ -76,7 +76,7 @@ docs: .venv/.installed-docs ## build the documentation into dist/docs; a warning
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 reference: .venv/.installed ## write docs/reference, the generated pages of the documentation, from the code's tables
-	$(BIN)/python -m tools.reference
+	$(BIN)/python -m docs.generate
 
 man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the command line's help
 	$(BIN)/python -m compartmentd.cli.manual > config/man/compartmentd.1.new

@@ -15,9 +15,9 @@ import yaml
 from compartmentd.configuration.compiler import load
 from compartmentd.configuration.settings import LogSettings, ServerSettings
 from compartmentd.problems import Span
+from docs.generate.configuration import Key
 from tests.docs.test_reference import KEYS, whole
 from tests.support.cases import InMemory
-from tools.reference.configuration import Key
 
 PACKAGE = Path(__file__).parents[2] / "compartmentd"
 

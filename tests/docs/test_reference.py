@@ -13,11 +13,11 @@ from compartmentd.configuration.compiler import load
 from compartmentd.document.bundled import schema
 from compartmentd.document.units import Unit, parse_quantity
 from compartmentd.policy.codes import MEANINGS
+from docs.generate import client_codes, commands, http
+from docs.generate.configuration import INTRODUCTIONS, QUANTITIES, SECTIONS, Key, keys
+from docs.generate.markdown import flow
+from docs.generate.pages import DIRECTORY, PAGES
 from tests.support.cases import InMemory
-from tools.reference import client_codes, commands, http
-from tools.reference.configuration import INTRODUCTIONS, QUANTITIES, SECTIONS, Key, keys
-from tools.reference.markdown import flow
-from tools.reference.pages import DIRECTORY, PAGES
 
 KEYS = list(keys(schema()))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from compartmentd.policy.codes import MEANINGS, Code
-from tools.reference.markdown import code, heading, join_page, table
+from docs.generate.markdown import code, heading, join_page, table
 
 
 class Advice(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compartmentd.telemetry.metric_table import METRICS, full_name
-from tools.reference.markdown import code, codes, join_page, table
+from docs.generate.markdown import code, codes, join_page, table
 
 
 def page() -> str:

@@ -15,7 +15,7 @@ from compartmentd.http.logout import PATH as LOGOUT
 from compartmentd.protocol import engineio
 from compartmentd.protocol.http1 import MAX_HEAD
 from compartmentd.telemetry.tracing import NoTracing
-from tools.reference.markdown import code, codes, heading, join_page, table
+from docs.generate.markdown import code, codes, heading, join_page, table
 
 
 class Route(NamedTuple):

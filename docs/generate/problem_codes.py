@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compartmentd.problems import list_problem_codes
-from tools.reference.markdown import code, join_page, table
+from docs.generate.markdown import code, join_page, table
 
 
 def page() -> str:

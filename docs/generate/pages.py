@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools.reference import client_codes, commands, configuration, http, log_events, metrics, problem_codes
+from docs.generate import client_codes, commands, configuration, http, log_events, metrics, problem_codes
 
 DIRECTORY = Path(__file__).parents[2] / "docs/reference"
 

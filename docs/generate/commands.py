@@ -10,7 +10,7 @@ import click
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.main import cli
 from compartmentd.cli.manual import ENVIRONMENT, EXITS
-from tools.reference.markdown import code, heading, join_page, table
+from docs.generate.markdown import code, heading, join_page, table
 
 ENDS: Mapping[str, tuple[Exit, ...]] = {
     "check": (Exit.FINE, Exit.ERRORS),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from compartmentd.document.bundled import schema as bundled_schema
 from compartmentd.document.units import Unit
-from tools.reference.markdown import code, codes, flow, heading, join_page, table
+from docs.generate.markdown import code, codes, flow, heading, join_page, table
 
 
 class Section(NamedTuple):

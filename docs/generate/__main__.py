@@ -1,8 +1,8 @@
-"""`python -m tools.reference`: writes every page of the reference."""
+"""`python -m docs.generate`: writes every page of the reference."""
 
 from __future__ import annotations
 
-from tools.reference.pages import DIRECTORY, PAGES
+from docs.generate.pages import DIRECTORY, PAGES
 
 if __name__ == "__main__":
     for name, write in PAGES.items():

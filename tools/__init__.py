@@ -1,1 +1,0 @@
-"""Programs that maintain this repository; nothing of them is installed."""
