@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from compartmentd.problems import PROBLEM_CODES, Problem, list_problem_codes, span_of_file
 
 TESTS = Path(__file__).parents[1]
+PACKAGE = TESTS.parent / "compartmentd"
 
 OF_CASES = {
     code
@@ -71,3 +74,18 @@ def test_every_code_is_explained_once_and_in_one_style() -> None:
 def test_a_problem_has_a_code_of_the_table() -> None:
     with pytest.raises(ValueError, match=r"no `file\.gone`"):
         Problem("error", "file.gone", "a file is gone", span_of_file("c.yaml"))
+
+
+def written_codes() -> Iterator[tuple[str, str]]:
+    """Yield each string of the package that has the form and the area of a code, with its place."""
+    areas = {code.partition(".")[0] for code in PROBLEM_CODES}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                area, _, rest = node.value.partition(".")
+                if area in areas and re.fullmatch(r"[a-z][a-z0-9-]*", rest):
+                    yield f"{path.name}:{node.lineno}", node.value
+
+
+def test_every_code_that_is_written_stands_in_the_table() -> None:
+    assert [(place, code) for place, code in written_codes() if code not in PROBLEM_CODES] == []
