@@ -19,6 +19,7 @@ import msgspec
 
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import (
+    NO_ANSWERS,
     Administer,
     Allow,
     CallApi,
@@ -43,6 +44,9 @@ from compartmentd.policy.ruleset import Ruleset
 from compartmentd.policy.templates.cache import CachedRoom
 from compartmentd.problems import Span
 
+_CLOSED_RULES = (Nobody, ByServer)
+"""Rules that no token of a client makes true, so a refusal by them never asks for one."""
+
 _FAILED = Decision(Deny(Code.RULE_DENIED), (Reason("the request could not be decided", Truth.UNKNOWN),))
 
 
@@ -60,9 +64,11 @@ def decide(ruleset: Ruleset, who: Principal, request: Request, facts: Facts, now
         The decision, with its reasons and the time until which it is valid.
     """
     try:
-        return _Case(
-            ruleset, EvaluationContext(ruleset.compiled_rules, who, now, answers=facts.answers), facts
-        ).decide(request)
+        context = EvaluationContext(ruleset.compiled_rules, who, now)
+        # Most requests have no answers, and a keyword argument would take 40 ns.
+        if facts.answers is not NO_ANSWERS:
+            context.answers = facts.answers
+        return _Case(ruleset, context, facts).decide(request)
     except Exception:  # noqa: BLE001 - an error while deciding is a refusal, whatever its cause
         return _FAILED
 
@@ -80,22 +86,21 @@ class _Case(msgspec.Struct, gc=False):
     """The outcome if nothing refuses the request."""
 
     def decide(self, request: Request) -> Decision:
-        if isinstance(request, Administer):
+        # By type: an `isinstance` that fails takes 100 ns with a struct, whose metaclass is not `type`.
+        if type(request) is Administer:
             return self._administer()
         namespace = self.ruleset.policy.namespaces.get(request.namespace)
         if namespace is None:
             return Decision(Deny(Code.RULE_DENIED), (Reason("no such namespace", Truth.FALSE),))
-        if isinstance(request, CallApi):
+        # The requests of clients first: nearly all are of these.
+        if type(request) is Join:
+            return self._check_request(namespace) or self._join(namespace, request)
+        if type(request) is Publish:
+            return self._check_request(namespace) or self._publish(namespace, request)
+        if type(request) is Connect:
+            return self._check_request(namespace) or self._connect(namespace)
+        if type(request) is CallApi:
             return self._call_api(namespace, request)
-        refused = self._check_request(namespace)
-        if refused is not None:
-            return refused
-        if isinstance(request, Join):
-            return self._join(namespace, request)
-        if isinstance(request, Publish):
-            return self._publish(namespace, request)
-        if isinstance(request, Connect):
-            return self._connect(namespace)
         return _FAILED
 
     # --- the requests ---
@@ -259,7 +264,7 @@ class _Case(msgspec.Struct, gc=False):
 
     def _find_code(self, verdict: Verdict, evaluated: Sequence[tuple[Rule, Verdict]]) -> Code:
         for rule, each in evaluated:
-            closed = isinstance(resolve_rule(rule, self.ruleset.policy.rules), (Nobody, ByServer))
+            closed = type(resolve_rule(rule, self.ruleset.policy.rules)) in _CLOSED_RULES
             if closed and each.truth is not Truth.TRUE:
                 return Code.RULE_DENIED
         if self.context.who.subject is None:

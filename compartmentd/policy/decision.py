@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, final
 
 import msgspec
 
@@ -35,12 +35,14 @@ class Reason(msgspec.Struct, frozen=True, gc=False):
     parts: tuple[Reason, ...] = ()
 
 
+@final
 class Connect(msgspec.Struct, frozen=True):
     """May this principal have a session in the namespace?"""
 
     namespace: NamespaceName
 
 
+@final
 class Join(msgspec.Struct, frozen=True):
     """May this session be in the room? `by_server` marks a join by the operator's side (API, auto-join)."""
 
@@ -49,6 +51,7 @@ class Join(msgspec.Struct, frozen=True):
     by_server: bool = False
 
 
+@final
 class Publish(msgspec.Struct, frozen=True):
     """May this session send the event to the room, or (if `room` is `None`) to everyone in the namespace?"""
 
@@ -57,6 +60,7 @@ class Publish(msgspec.Struct, frozen=True):
     event: str
 
 
+@final
 class Administer(msgspec.Struct, frozen=True):
     """May this principal use the admin API over TCP?"""
 
@@ -64,6 +68,7 @@ class Administer(msgspec.Struct, frozen=True):
 ApiUse: TypeAlias = Literal["read", "publish", "manage"]
 
 
+@final
 class CallApi(msgspec.Struct, frozen=True):
     """May this service use the namespace through the server API, in this way?"""
 

@@ -224,7 +224,9 @@ class _Any:
             Reason("any", truth, self.rule.span, tuple([verdict.reason for verdict in verdicts])),
             bool(truths) and False not in [verdict.scopes_alone for verdict in verdicts],
             find_earliest([verdict.until for verdict in verdicts]),
-            combine_pendencies_of_any(verdict.pendency for verdict in verdicts if verdict.truth is UNKNOWN),
+            combine_pendencies_of_any(v.pendency for v in verdicts if v.truth is UNKNOWN)
+            if truth is UNKNOWN
+            else None,
         )
 
 

@@ -26,7 +26,7 @@ def collect_names(rule: Rule) -> tuple[str, ...]:
 
 def resolve_rule(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
     """Follow references (`{rule: NAME}`) to the rule at their end; a reference to no rule is returned as it is."""
-    if not isinstance(rule, Named):
+    if type(rule) is not Named:  # mostly so; a failing `isinstance` takes 100 ns with a struct
         return rule
     seen: set[str] = set()
     while isinstance(rule, Named) and rule.name in rules and rule.name not in seen:
