@@ -27,6 +27,7 @@ from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.connect import Connector
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import Counters
+from compartmentd.sessions.end_revoked import RevocationSweep
 from compartmentd.sessions.join import Joiner
 from compartmentd.sessions.key_wait import KeyFinder
 from compartmentd.sessions.pending import Asker, PendingEvents
@@ -36,7 +37,6 @@ from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.sessions.session import Session
-from compartmentd.sessions.sweep import Sweep
 from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified
@@ -78,7 +78,7 @@ class Hub:
         self._publisher = Publisher(core)
         self._standing = Reevaluation(core, self._joiner, failed)
         self._connector = Connector(core, self._standing, new_sid, keys)
-        self._sweep = Sweep(core)
+        self._sweep = RevocationSweep(core)
         core.pending = PendingEvents(asker, clock.monotonic, lambda: core.snapshot, self._admit)
         self._keep_revocations()
         self._leaving = False

@@ -22,7 +22,7 @@ LOOKS = 16
 """Sessions looked at between two looks at the clock."""
 
 
-class Sweep:
+class RevocationSweep:
     """Looks at the sessions that a revocation may concern; those that connect later are checked then."""
 
     def __init__(self, core: Core) -> None:
