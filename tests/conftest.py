@@ -1,4 +1,4 @@
-"""What every test gets: async tests on a loop of their own, leak checks, reproducible properties."""
+"""Set-up of every test: async tests on a loop of their own, leak checks, reproducible properties."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ if sys.version_info < (3, 12):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let results, never expected problems, be written anew where they are meant to change."""
+    """Add the option that rewrites expected results; expected problems are never rewritten."""
     parser.addoption("--update-golden", action="store_true", help="rewrite what the cases compile to")
 
 
 def pytest_collection_finish() -> None:
-    """Take what the tests themselves are made of out of the collector's sight.
+    """Exempt the tests' own objects from garbage collection.
 
-    A full collection would look through a quarter of a million objects each time, for 0.12 s, in the middle of
-    whichever test it comes to, be it one that asserts how little time something takes.
+    A full collection would examine a quarter of a million objects, for 0.12 s, in the middle of any test, including
+    those that assert how little time something takes.
     """
     gc.collect()
     gc.freeze()
@@ -54,13 +54,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def _log_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every test write its lines: those of the tests before it count against nobody."""
+    """Give every test a throttle of its own, so that earlier tests suppress none of its log lines."""
     monkeypatch.setattr(logs, "_throttle", Throttle())
 
 
 ASYNC_LIMIT = 240
-"""Seconds that an async test may take, many times what the longest needs: a busy machine fails none. Its own waits
-say what they wait for, this one only ends the rest."""
+"""Seconds that an async test may take, many times what the longest needs, so that a busy machine fails none. The
+test's own waits say what they wait for; this limit ends everything else."""
 
 
 async def _supervised(test: Coroutine[Any, Any, None]) -> None:

@@ -55,7 +55,7 @@ ALONG = {
 way only, and are four at most."""
 
 EVERYWHERE = ("msgspec",)
-"""What any module may take from outside the standard library."""
+"""Third-party packages that any module may import."""
 
 PURE_HELPERS = ("humanize", "listen_address", "ratelimit", "regex", "strict_json")
 """Modules of `util` that are as pure as the layers that may import them."""
@@ -79,7 +79,7 @@ THIRD_PARTY = {
     "http": ("prometheus_client",),
     "daemon": ("uvloop",),
 }
-"""What a single package may take in addition to its row."""
+"""Third-party packages that a single package may import in addition to its row."""
 
 IMPURE = {
     *(
@@ -153,7 +153,7 @@ def complaints(module: str, source: str) -> Iterator[str]:
 
 
 def may_import(member: str, inner: str) -> bool:
-    """Tell whether a member of a layer may import `inner` (dotted; the package's version is open to all)."""
+    """Return whether a member of a layer may import `inner` (dotted; the package's version is open to all)."""
     other = inner.split(".", maxsplit=1)[0]
     if other in {member, "__version__"}:
         return True

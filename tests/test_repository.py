@@ -1,4 +1,4 @@
-"""What holds of the whole tree: it is safe to read, explains its exceptions, and stands on its own."""
+"""Rules for the whole tree: no unsafe code, every exception explained, no reference outside it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def dotted(node: ast.expr) -> str:
 
 
 def unsafe(source: str) -> Iterator[str]:
-    """Yield what turns data into code, or would if the data were somebody else's."""
+    """Yield code that turns data into code."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -377,7 +377,7 @@ def test_locked_packages_come_with_hashes_and_name_no_server() -> None:
         assert '"resolved"' not in npm, path
 
 
-def test_whoever_is_not_root_is_told_the_one_line_that_installs_what_is_missing() -> None:
+def test_without_root_the_one_line_that_installs_missing_packages_is_printed() -> None:
     as_nobody = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
     finished = subprocess.run(
         [*as_nobody, "bash", "-s", "bash", "no-such-package", "another-one"],

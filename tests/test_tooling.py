@@ -1,4 +1,4 @@
-"""The tools of the house: what they run is what the Makefile runs, and what they say can fail."""
+"""The development tools agree with the Makefile, and their checks can fail."""
 
 from __future__ import annotations
 

@@ -272,7 +272,7 @@ def test_only_the_decision_function_evaluates_rules() -> None:
 
 
 def test_what_a_reload_leaves_as_it_was_is_not_decided_again(world: World, asked: list[Request]) -> None:
-    """The one way past the function: what it said before, by the same rules (see `sessions/reload_diff.py`)."""
+    """The one way past the function: its earlier answer, by the same rules (see `sessions/reload_diff.py`)."""
     client = _member(world, "lobby", "attic")
     asked.clear()
     world.reload(POLICY + "# a line more\n")
@@ -284,7 +284,7 @@ def _called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
-def test_whoever_verifies_a_token_asks_whether_it_was_revoked() -> None:
+def test_every_verified_token_is_checked_for_revocation() -> None:
     """Connect, refresh, judging a session again, administrators: one question, asked of every verified token."""
     verified = []
     for path in (*(PACKAGE / "sessions").rglob("*.py"), PACKAGE / "control/admin_access.py"):

@@ -1,4 +1,4 @@
-"""What the workloads of one run share: the servers, the tokens, and how long to measure."""
+"""The context of one run, shared by its workloads: servers, tokens, and how long to measure."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Bench:
 
     @contextlib.contextmanager
     def fresh(self, name: str) -> Iterator[Server]:
-        """Give a server of one's own, which has used no memory for anything else yet."""
+        """Give a new server, which has used no memory for anything else yet."""
         server = servers.start(name, self.tokens, self.trees.get(name, THIS))
         try:
             yield server
@@ -89,7 +89,7 @@ class Bench:
             server.stop()
 
     def __enter__(self) -> Self:
-        # The servers' core is theirs: what this process does itself is done beside the load.
+        # The servers have a core to themselves: this process runs beside the load.
         if others := os.sched_getaffinity(0) - {servers.CORE}:
             os.sched_setaffinity(0, others)
         return self

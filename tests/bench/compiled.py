@@ -14,7 +14,7 @@ BUILD = Path(__file__).parent / "build"
 
 COMMAND = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
 LIBRARIES = ["-lssl", "-lcrypto", "-lm"]
-"""What Debian's libssl-dev brings."""
+"""From Debian's libssl-dev."""
 
 PROGRAMS = {
     "load": (

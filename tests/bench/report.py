@@ -108,7 +108,7 @@ KEY = "green: goal reached · blue: must reached · red: missed · grey: nothing
 
 
 class Bar:
-    """A row as a factor to the right of 1 where ours is better, and its marks likewise.
+    """A row as a factor, which is above 1 where ours is better, with its marks.
 
     A row without a peer is measured against its must.
     """
@@ -132,7 +132,7 @@ class Bar:
 
     @property
     def title(self) -> str:
-        """What is compared."""
+        """The label of the bar."""
         return self.row.work + (f" / {self.row.peer}" if self.row.peer else " / must")
 
 

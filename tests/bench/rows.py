@@ -1,4 +1,4 @@
-"""What a measurement says: a row of the table for each work and peer, and what it has to reach.
+"""The rows of the table, one for each work and peer, and their targets.
 
 A work is measured in rounds, ours and the peers in turns, so that what else the machine does hits all of them.
 Only the ratio of one round means anything on a shared machine: a row's ratio is the median of the rounds' ratios
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 
 class Bound(NamedTuple):
-    """One thing that a row has to reach: the must, and the goal beyond it.
+    """A target of a row: the limit that it must reach, and the goal beyond it.
 
     `of` is the field that is bound, "ratio" (ours / the peer's) or "ours" (in the row's unit).
     """
@@ -30,7 +30,7 @@ class Bound(NamedTuple):
         return f"{'≥' if self.least else '≤'} {self.must:g}{suffix} (goal {self.goal:g}{suffix})"
 
     def holds(self, value: float, limit: float) -> bool:
-        """Tell whether a value reaches a limit of this bound."""
+        """Return whether a value reaches a limit of this bound."""
         return value >= limit if self.least else value <= limit
 
 
@@ -116,7 +116,7 @@ def select(names: Iterable[str]) -> frozenset[str]:
 
 
 FEWEST = f"ours, {TEMPLATES[0]} templates"
-"""What stands beside decisions on more templates."""
+"""The label of the comparison for decisions on more templates."""
 
 TARGETS: Mapping[tuple[str, str], tuple[Bound, ...]] = {
     (SINGLE.format(500), "node"): (at_most(0.75, 0.66),),
@@ -137,7 +137,7 @@ TARGETS: Mapping[tuple[str, str], tuple[Bound, ...]] = {
     (RELOAD, ""): (at_most(20, 10, "ours"),),
     (LATENCY.format("p99"), "node"): (at_most(1, 0.5),),
 }
-"""What has to be reached, by work and peer. A row that is not here is shown without a target."""
+"""The targets, by work and peer. A row that is not here has none."""
 
 
 class Spread(NamedTuple):
@@ -199,7 +199,7 @@ def row(work: str, unit: str, ours: Sequence[float], peer: str = "", theirs: Seq
         work: One of the names above.
         unit: The unit of the values, as "µs/delivery".
         ours: Our values, one a round.
-        peer: What is beside us, or nothing.
+        peer: The name of the other side, or nothing.
         theirs: Its values, as many as ours.
     """
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)] if peer else []

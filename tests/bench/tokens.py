@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 BUILD = Path(__file__).parent / "build"
-"""What a run leaves behind, and the next one takes up; git does not see it."""
+"""Files that runs keep for later ones; Git ignores the directory."""
 
 ISSUER = "https://id.bench.example"
 AUDIENCE = "bench"
@@ -57,7 +57,7 @@ def room(size: int, number: int) -> str:
 
 
 def claims(client: int, now: int) -> dict[str, Any]:
-    """Return what a client's token says."""
+    """Return the claims of a client's token."""
     return {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -100,7 +100,7 @@ def make(count: int = COUNT, directory: Path = BUILD) -> Tokens:
 
 
 def _usable(tokens: Tokens, count: int) -> bool:
-    """Tell whether the kept ones are enough, and will live long enough."""
+    """Return whether the kept tokens are enough, and fresh enough."""
     if not all(file.exists() for file in tokens) or time.time() - tokens.file.stat().st_mtime > FRESH:
         return False
     with tokens.file.open("rb") as lines:

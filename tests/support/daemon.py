@@ -42,7 +42,7 @@ LISTEN = "0A"
 
 
 class Finished(NamedTuple):
-    """What a command left behind."""
+    """The result of a command: its exit code and output."""
 
     code: int
     out: str
@@ -82,8 +82,8 @@ class Daemon:
     """`compartmentd serve` on a configuration of its own.
 
     `settings` is the configuration as data; `version` and `server` are filled in, with free ports. `issuers`
-    are written as key files and as entries, unless `settings` has entries itself. `relative` names the file as
-    one does who stands in its directory.
+    are written as key files and as entries, unless `settings` has entries itself. `relative` gives the file
+    as a relative path, in its own directory.
     """
 
     def __init__(
@@ -237,7 +237,7 @@ class Daemon:
         return self.log_file.read_text(errors="replace")
 
     def assert_clean_log(self) -> None:
-        """Assert that no error came out that nobody handled, and no part of a secret that tells anything."""
+        """Assert that the log has no unhandled error, and no part of a secret or token that reveals anything."""
         log = self.log
         for sign in (
             "Traceback (most recent call last)",

@@ -1,4 +1,4 @@
-"""What a connection runs on, without sockets, loop or clock: a host and a link that note what they are told."""
+"""A host and a link for a connection, without sockets, loop or clock: they record the calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compartmentd.protocol.lifecycle import Phase
 
 
 class FakeHost:
-    """Time that stands still until it is moved, and the timers that were asked for."""
+    """A host whose time stands still until a test moves it, with the timers that connections asked for."""
 
     def __init__(self) -> None:
         self.counters = Counters()
@@ -45,7 +45,7 @@ class FakeHost:
 
 
 class FakeLink:
-    """A transport that notes what it is told to do."""
+    """A transport that records its calls."""
 
     clear = True
     plain = False

@@ -26,14 +26,14 @@ PATIENCE = 30.0
 
 
 class Seen(NamedTuple):
-    """What a socket saw: `connect`, `connect_error`, `disconnect`, or an `event` as `[name, *args]`."""
+    """Something that a socket saw: `connect`, `connect_error`, `disconnect`, or an `event` as `[name, *args]`."""
 
     kind: str
     value: Any
 
 
 class Watched:
-    """A socket or manager on the other side: what it saw is kept in order, and consumed by waiting for it."""
+    """A socket or manager in the Node process. It keeps in order what it saw; waiting for something consumes it."""
 
     def __init__(self, js: JsClient, name: str) -> None:
         self.js = js
@@ -65,7 +65,7 @@ class Watched:
         return await within(limit, wait(), what)
 
     def saw(self, event: str) -> bool:
-        """Tell whether an event of this name has come and was not consumed."""
+        """Return whether an event of this name has come and was not consumed."""
         return any(seen.kind == "event" and seen.value[0] == event for seen in self.unread)
 
 
@@ -209,7 +209,7 @@ class JsClient:
         self.process.stdin.write(json.dumps(request).encode() + b"\n")
 
     async def read(self) -> None:
-        """Hand on what the driver says, until it ends."""
+        """Pass on the lines of the driver, until it ends."""
         assert self.process.stdout is not None
         while line := await self.process.stdout.readline():
             said = json.loads(line, object_hook=_unpack_object)

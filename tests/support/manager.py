@@ -1,4 +1,4 @@
-"""The receiving end of `$NOTIFY_SOCKET`: what a service manager hears of a daemon."""
+"""The receiving end of `$NOTIFY_SOCKET`, as a service manager has it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Policies without YAML: rules, templates and people in the shortest words, for tests of the decision core.
 
 `rule` reads the same shapes as the file (`{"any": [{"scope": "a"}, "public"]}`), by a reader of its own that
-checks nothing: what it builds may be wrong in ways that the compiler refuses, which some tests are about.
+checks nothing: some tests are about policies that the compiler would refuse.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def ruleset(*rooms: RoomTemplate, rules: Mapping[str, Any] | None = None, **of_n
 
 
 def person(sub: str = "ann", *, ends_at: float | None = None, entry: str = ENTRY, **claims: Any) -> Principal:
-    """Return who has a token with these claims; `scope` and `scp` are taken for scopes."""
+    """Return the principal of a token with these claims; its scopes come from `scope` and `scp`."""
     scopes, uncertain = collect_scopes(claims, ("scope", "scp"))
     return Principal(
         subject=Subject(EntryName(entry), sub),

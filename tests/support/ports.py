@@ -11,10 +11,9 @@ LOWEST = 10_000
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port at which nobody listens, and which the kernel gives to nobody who does not ask for it.
+    """Return a free port outside the range from which the kernel assigns ports by itself.
 
-    One that the kernel chose may be that of somebody else's connection as soon as it is let go of: the tests
-    beside this one open thousands of them.
+    A port of that range may be taken by a connection of another test, which open thousands, as soon as it is free.
     """
     dice = random.SystemRandom()
     chosen_by_the_kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])

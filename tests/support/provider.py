@@ -5,7 +5,7 @@ async with providers() as process:
     token = await corp.machine("chat:connect")      # client credentials
     ann = await corp.login("ann")                   # a user, by authorization code: ann.token, ann.id_token
     await corp.publish("b", "a")                    # rotated; `a` is still published
-    await ann.logout()                              # the provider tells whoever registered for it
+    await ann.logout()                              # the provider reports it to the clients that registered
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Browser:
 
 
 class Login:
-    """A user who is logged in at a provider."""
+    """The login of a user at a provider."""
 
     def __init__(self, browser: Browser, answer: dict[str, Any]) -> None:
         self._browser = browser
@@ -117,7 +117,7 @@ class OpenIdProvider:
         self.url = url
 
     def settings(self, **more: Any) -> dict[str, Any]:
-        """Return its entry under `issuers`: what an operator has to write, and further keys."""
+        """Return its entry under `issuers`, with further keys."""
         return {"issuer": self.url, "audience": AUDIENCE, **more}
 
     async def call(self, operation: str, **arguments: Any) -> Any:
@@ -137,7 +137,7 @@ class OpenIdProvider:
         await self.call("change", lifetime=seconds)
 
     async def break_down(self, fault: str | None, *places: str) -> None:
-        """Let these places (all of them by default) fail so, `None` for no more."""
+        """Let these places (all by default) fail in this way; `None` ends that."""
         for place in places or ("discovery", "keys"):
             await self.call("fault", place=place, fault=fault)
 
@@ -159,7 +159,7 @@ class OpenIdProvider:
         return token
 
     async def key(self, kid: str) -> Any:
-        """Return the private key of a name: what a thief, or the provider itself, signs with."""
+        """Return the private key with this `kid`, as the provider or a thief would use it."""
         return jwt.PyJWK(await self.call("key", kid=kid)).key
 
     async def forged(self, other: OpenIdProvider) -> str:

@@ -45,7 +45,7 @@ def frame(opcode: int, data: bytes) -> bytes:
 
 
 class Session:
-    """What a client knows of one namespace."""
+    """The state of one namespace on the client's side."""
 
     def __init__(self) -> None:
         self.sid: str | None = None

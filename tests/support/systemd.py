@@ -25,7 +25,7 @@ from tests.support.timing import seconds
 SYSTEMD = "/usr/lib/systemd/systemd"
 
 # systemd refuses to be the user instance of a system that it has not booted, which it tells by this directory.
-# Whoever is not root has a user namespace in which to mount.
+# Without root, mounting needs a user namespace.
 PREPARE = """
 mount -t tmpfs tmpfs "$XDG_RUNTIME_DIR"
 chmod 700 "$XDG_RUNTIME_DIR"

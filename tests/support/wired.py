@@ -53,7 +53,7 @@ class Polling:
 
 
 class Wired:
-    """What a test works with. WebSockets that were opened here are closed at its end."""
+    """The server of a test. WebSockets that were opened here are closed at its end."""
 
     def __init__(self, app: Recorder, served: Serving) -> None:
         self.app = app

@@ -3,7 +3,7 @@
 A process of its own on the servers' core builds policies (without YAML) and decides, in turns. The templates are
 of four forms, which dispatch meets in different ways. Each round has rooms of its own, with `MEMBERS` members each,
 who all join in any order. Were each room asked for once, a hundred thousand templates would cost 1.3 times what ten
-do, which is what memory takes for objects that nobody has looked at lately; with 10 members it is below 1.1.
+do, because objects that were not used lately are not in the CPU's caches; with 10 members it is below 1.1.
 
     python -m tests.bench.workloads.decisions ROUNDS EACH COUNT...
 
@@ -66,7 +66,7 @@ def templates(count: int) -> list[RoomTemplate]:
 
 
 class Asked(NamedTuple):
-    """A decision that is due: somebody, and the room of somebody's project."""
+    """A decision to make: a person, and the room of a person's project."""
 
     who: Principal
     request: Join

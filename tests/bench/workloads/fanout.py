@@ -1,4 +1,4 @@
-"""Fan-out: what a delivery costs, where messages come one at a time, and where there are always more."""
+"""Fan-out: the cost of a delivery, of single messages and of a saturated server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BYTES = 90
 """Of an event as it is published; what is delivered is some 120."""
 
 SLOW = "python-socketio"
-"""It takes 0.1 ms a delivery: what a round of others has under way at a time would take it seconds."""
+"""This peer takes 0.1 ms a delivery, so the window of the other servers would take it seconds."""
 
 
 class Work(NamedTuple):

@@ -1,4 +1,4 @@
-"""Latency at a fixed rate, and what a flooding sender does to the others'.
+"""Latency at a fixed rate, and the effect of a flooding sender on the latency of others.
 
 Both servers are given what half saturates Node: what Node delivers in a second of CPU, measured first. Latency is
 counted from when a message was due, so that a server that falls behind is seen to.
@@ -20,7 +20,7 @@ OTHERS, OTHERS_RATE = 50, 1000
 """Clients in rooms of 2 beside the flooding one, and how many messages a second they send in all."""
 
 FLOOD = {"flood": 1, "window": 2048, "batch": 256}
-"""What the flooding sender has under way without end; its receiver's send buffer has room for thrice as much."""
+"""The flooding sender always has this much under way; its receiver's send buffer has room for three times that."""
 
 Values = Mapping[str, Sequence[Mapping[str, Any]]]
 

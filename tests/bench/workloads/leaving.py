@@ -1,4 +1,4 @@
-"""What ten thousand clients that leave at once do to one who stays: their sockets are closed by one process."""
+"""The pause that one client sees while ten thousand others leave at once, closed by one process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Idle memory: what the server's process has grown by, for each connection that does nothing.
+"""Idle memory: how much the server's process grows for each connection that does nothing.
 
 Every server is a new one for it: memory that was given back to the allocator would be counted as never used.
 """
@@ -13,11 +13,11 @@ from tests.bench.rows import MEMORY_POLLING, MEMORY_WEBSOCKET, Row
 from tests.bench.workloads.rounds import compared
 
 FIRST = 500
-"""So many connect before it is looked the first time: what a server makes once is not a connection's."""
+"""Connections before the first measurement: what a server allocates once is no part of a connection's memory."""
 
 
 def _each(bench: Bench, name: str, count: int, *, polling: bool) -> float:
-    """Return how many KiB a connection is. Who polls has a GET open, and no connection beside it."""
+    """Return the KiB of a connection. A polling client has a GET open, and no connection beside it."""
     with bench.fresh(name) as server, Load() as load:
         place = Place(server.host, server.port)
 

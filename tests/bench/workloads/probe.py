@@ -1,4 +1,4 @@
-"""What somebody else meets while something is done to ten thousand sessions.
+"""A client that measures the pauses of a server while something happens to ten thousand sessions.
 
 A probe publishes to a room every two milliseconds and waits for the ack: it is most of the load, and what it waits
 longest is the loop's longest pause as seen from outside. Such a wait also counts what the machine gave to others

@@ -1,4 +1,4 @@
-"""What a reload does to those who are connected: 10,000 sessions, 10,000 templates, and traffic all the while.
+"""The pause that a reload causes, with 10,000 sessions, 10,000 templates, and traffic meanwhile.
 
 Each reload changes a named rule that every template uses, so that all memberships are judged anew; nobody loses
 one. A probe in a room of 50 tells what it waits for meanwhile.

@@ -1,4 +1,4 @@
-"""What the workloads on sockets share: a load for each server, and rounds in turns."""
+"""Shared by the workloads on sockets: a load for each server, and rounds in turns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.bench.rows import Row, row
 from tests.bench.servers import Server
 
 IDLE = 400_000
-"""Who used less CPU than this, in ns, within 20 ms has nothing to do but its timers."""
+"""A server that uses less CPU than this, in ns, within 20 ms is busy with its timers alone."""
 
 
 class Side(NamedTuple):
@@ -33,7 +33,7 @@ class Side(NamedTuple):
 
     @property
     def protocol(self) -> str:
-        """What its clients speak."""
+        """The protocol of its clients."""
         return "nchan" if self.name == "nchan" else "socketio"
 
 
@@ -68,8 +68,8 @@ def in_turns(
 ) -> dict[str, list[float]]:
     """Measure all sides round by round, and return each one's values by its name.
 
-    Each is warmed up once before. A round begins with another side than the last one, so that none is always the
-    one that comes after whom.
+    Each is warmed up once before. Each round begins with another side than the last, so that no side always
+    follows the same one.
     """
     order = list(taking_part)
     values: dict[str, list[float]] = {side.name: [] for side in order}

@@ -1,6 +1,6 @@
-"""Set-up: what a client costs until it has its session, with a token that is new and with one that is known.
+"""Set-up: the cost of a client until it has its session, with a new token and with a known one.
 
-A round connects clients whose tokens nobody has seen, 20 at a time; leaves; and connects the same clients again.
+A round connects clients with new tokens, 20 at a time, disconnects them, and connects the same clients again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def rows(bench: Bench) -> Iterator[Row]:
                 "clients",
             )
             side.load.close_clients()
-            settle(side.server)  # the next round pays for nobody's leave
+            settle(side.server)  # so that the next round does not pay for this one's disconnects
             return used
 
         def measure(side: Side) -> float:
