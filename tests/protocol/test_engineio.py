@@ -46,7 +46,8 @@ def test_payloads(body: bytes, packets: list[tuple[int, bytes]]):
 
 
 @pytest.mark.parametrize(
-    "body", [b"\xff", b"4\xed\xa0\x80", b"bA", b"bAQ", b"b AQID", b"bAQID\n", b"b!!", "b€".encode()]
+    "body",
+    [b"\xff", b"4\xed\xa0\x80", b"bA", b"bAQ", b"b AQID", b"bAQID\n", b"b!!", b"bAQID=", "b€".encode()],
 )
 def test_bodies_that_are_no_payload(body: bytes):
     with pytest.raises(WireError):
