@@ -8,6 +8,7 @@ JS := tests/support/js
 OIDC := tests/support/oidc
 BENCH := tests/bench
 OUT ?= $(BENCH)/build/bench.json
+FUZZ := tests/fuzz
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 export PYTHON
@@ -18,7 +19,7 @@ export PYTHON
 TESTS := -m pytest --numprocesses=auto --dist=worksteal
 GATE := $(if $(PYTEST_ARGS),true,.ci/coverage $(BIN))
 
-.PHONY: help install install-dev run test test-core cover pythons mindeps check format bench bench-quick bench-tools docs reference man lock deb clean
+.PHONY: help install install-dev run test test-core cover pythons mindeps check format bench bench-quick bench-tools fuzz docs reference man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +64,9 @@ bench-tools: .venv/.installed-bench $(BENCH)/peers/node/node_modules/.installed
 	@.ci/need gcc libc6-dev libssl-dev nginx libnginx-mod-nchan
 	@$(BIN)/python -m tests.bench --prepare
 
+fuzz: .venv/.installed-fuzz ## feed random bytes to every reader: TIME=60 seconds each, ONLY="TARGET …", JOBS=2
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(TIME),60) --jobs $(or $(JOBS),1) $(if $(ONLY),--only $(ONLY))
+
 check: .venv/.installed-dev ## types, lint and format
 	$(BIN)/mypy
 	$(BIN)/ruff check
@@ -100,6 +104,10 @@ man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the
 	@$(PIP) --require-hashes --only-binary :all: -r requirements-bench.lock
 	@touch $@
 
+.venv/.installed-fuzz: .venv/.installed-dev requirements-fuzz.lock
+	@$(PIP) --require-hashes --only-binary :all: -r requirements-fuzz.lock
+	@touch $@
+
 .venv/.installed-docs: .venv/.installed requirements-docs.lock
 	@$(PIP) --require-hashes --only-binary :all: -r requirements-docs.lock
 	@touch $@
@@ -120,6 +128,7 @@ lock: ## resolve the lock files anew; UPGRADE= keeps the versions that still fit
 	$(COMPILE) --output-file=requirements.lock pyproject.toml
 	$(COMPILE) --constraint=requirements.lock --extra=dev --extra=otel --output-file=requirements-dev.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --extra=bench --output-file=requirements-bench.lock pyproject.toml
+	$(COMPILE) --constraint=requirements-dev.lock --extra=fuzz --output-file=requirements-fuzz.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-build.lock requirements-build.in
 	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-docs.lock requirements-docs.in
 	rm -r .venv-lock
@@ -131,5 +140,5 @@ deb: ## build the Debian package, with an environment of its own, into dist/
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv .venv-* .coverage dist $(JS)/node_modules $(OIDC)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -rf $(BENCH)/build $(BENCH)/peers/node/node_modules
+	rm -rf $(FUZZ)/build $(BENCH)/build $(BENCH)/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
