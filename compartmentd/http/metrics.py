@@ -165,6 +165,7 @@ def _connections(server: SocketServer) -> Iterator[Metric]:
             (("ping_timeout",), counters.ping_timeouts),
             (("connect_timeout",), counters.connect_timeouts),
             (("parse_error",), counters.parse_errors),
+            (("excess",), counters.excess),
             (("error",), counters.errors),
         ],
     )

@@ -19,7 +19,9 @@ from compartmentd.protocol.lifecycle import PHASES, Move, Phase
 from compartmentd.protocol.link import CLOSED_LINK, Link
 from compartmentd.protocol.message import Batch, Message, Run
 from compartmentd.protocol.options import ConnectionOptions
-from compartmentd.protocol.websocket import PROTOCOL_ERROR, TEXT, Data
+from compartmentd.protocol.websocket import POLICY_VIOLATION, PROTOCOL_ERROR, TEXT, Data
+from compartmentd.util.flood import Flood
+from compartmentd.util.ratelimit import TokenBucket
 
 TRANSPORT_CLOSE = "transport close"
 TRANSPORT_ERROR = "transport error"
@@ -30,6 +32,12 @@ SLOW = "slow"
 """The reasons for the end of a connection, as applications get them: Engine.IO's own, and `slow`."""
 
 _INTERNAL_ERROR = 1011
+
+_OUT_OF_PLACE = frozenset([b"0", b"5", b"6"])
+"""Types of packets that only a server, or a probe, sends."""
+
+_EXCESS_RATE, _EXCESS_AT_ONCE = 50.0, 1000.0
+"""Packets without use that a connection may send a second, and at once."""
 
 # By a name of this module: on Python 3.11 a look-up in an Enum costs more than queueing a message.
 _CLOSED = Phase.CLOSED
@@ -58,6 +66,25 @@ class Host(Protocol):
         """Log and count an error of ours or of the application."""
 
 
+class _Excess:
+    """The packets without use of one connection: what is beyond a rate, and for how long."""
+
+    __slots__ = ("_bucket", "_flood")
+
+    def __init__(self, now: float) -> None:
+        self._bucket = TokenBucket(_EXCESS_RATE, now, _EXCESS_AT_ONCE)
+        self._flood: Flood | None = None
+
+    def note(self, now: float, packets: int) -> bool:
+        """Note packets; return whether there were too many for so long that the connection should be closed."""
+        if self._bucket.take(now, packets):
+            return False
+        if self._flood is None or self._flood.is_over(now):
+            self._flood = Flood(now)
+            return False
+        return self._flood.note_refused(now)
+
+
 class EngineConnection(ABC):
     """One Engine.IO connection; the subclass knows the meaning of its messages.
 
@@ -67,6 +94,7 @@ class EngineConnection(ABC):
 
     __slots__ = (
         "_deadline",
+        "_excess",
         "_host",
         "_kept",
         "_ping_at",
@@ -96,6 +124,7 @@ class EngineConnection(ABC):
         self._pong_due = inf  # finite while a ping is unanswered
         self._deadline = inf  # the subclass's, see `_meet_deadline`
         self._stopped = False  # on hold or closed: one test for each packet instead of two
+        self._excess: _Excess | None = None  # packets without use, once there was one
         self._kept: list[Data] | None = None  # packets that arrived on hold; a list exactly while on hold
 
     @property
@@ -158,6 +187,28 @@ class EngineConnection(ABC):
             if self._kept is not None:
                 self._kept.extend(coming)
 
+    def charge(self, packets: int = 1) -> None:
+        """Take note of packets or frames that have no use: pongs without a ping, noops, empty fragments.
+
+        Raises:
+            WireError: there were too many for ten seconds. No client library sends many of them, and each costs as
+                much as a message, which has a rate.
+        """
+        now = self._host.now()
+        if self._excess is None:
+            self._excess = _Excess(now)
+        if self._excess.note(now, packets):
+            self._host.counters.excess += 1
+            raise WireError("too many packets without use", POLICY_VIOLATION)
+
+    def charge_frames(self, frames: int) -> None:
+        """Charge frames that were read beside messages, and close if there are too many."""
+        if self.phase is not _CLOSED:
+            try:
+                self.charge(frames)
+            except WireError as error:
+                self.fail(error)
+
     def _control(self, packet: bytes) -> None:
         """Take a text packet other than a message (Engine.IO v4, "Packet types")."""
         kind = packet[:1]
@@ -170,11 +221,9 @@ class EngineConnection(ABC):
                 self.link.farewell()
         elif kind == b"2":
             self._end(TRANSPORT_ERROR, PROTOCOL_ERROR)  # pings are the server's
-        elif kind not in {
-            b"0",
-            b"5",
-            b"6",
-        }:  # out of place, and ignored, as the reference implementation does
+        elif kind in _OUT_OF_PLACE:
+            self.charge()  # ignored otherwise, as the reference implementation does
+        else:
             raise WireError("no Engine.IO packet")
 
     def _pong(self) -> None:
@@ -183,6 +232,8 @@ class EngineConnection(ABC):
             self._pong_due = inf
             self._ping_at = self._host.now() + self.options.ping_interval
             self._host.arm(self, self._ping_at)
+        else:
+            self.charge()
 
     def hold(self) -> None:
         """Stop taking packets, since a decision is awaited; packets that arrive are kept."""

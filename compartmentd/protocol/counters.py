@@ -13,6 +13,7 @@ class Counters:
         "connect_timeouts",
         "dropped",
         "errors",
+        "excess",
         "opened",
         "parse_errors",
         "ping_timeouts",
@@ -41,6 +42,7 @@ class Counters:
         self.parse_errors = 0
         self.ping_timeouts = 0
         self.connect_timeouts = 0
+        self.excess = 0
         self.slow = 0
         self.errors = 0
         # Sockets and connections without a session that were closed since others needed their places.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -110,16 +110,26 @@ def build_open_packet(
     return b"0" + msgspec.json.encode(values)
 
 
-def decode_payload(body: bytes) -> list[Data]:
+def decode_payload(body: bytes) -> Iterator[Data]:
     """Return the packets of a polling request, in the form in which WebSocket messages come.
 
+    They are split off one by one: a body of separators alone would be a million packets at once.
+
     Raises:
-        WireError: the body is not UTF-8, or a binary packet is not base64. The packets themselves are checked where
-            they are taken, in one way for both transports.
+        WireError: the body is not UTF-8. The packets themselves are checked where they are taken, in one way for
+            both transports; one of the iterator's own steps raises it for a binary packet that is not base64.
     """
     if not body.isascii():
         _check_utf8(body)
-    return [_packet(part) for part in body.split(SEPARATOR)]
+    return _split(body)
+
+
+def _split(body: bytes) -> Iterator[Data]:
+    start = 0
+    while (end := body.find(SEPARATOR, start)) >= 0:
+        yield _packet(body[start:end])
+        start = end + 1
+    yield _packet(body[start:])
 
 
 def decode_binary_packet(packet: bytes) -> Data:

@@ -87,6 +87,7 @@ class SocketConnection(EngineConnection):
             if session is None:
                 self._step(namespace, Step.EVENT)
                 self._host.counters.dropped += 1
+                self.charge()
             else:
                 self._application.event(session, ack, payload, _NOTHING)
         elif attachments:
@@ -124,6 +125,7 @@ class SocketConnection(EngineConnection):
         elif self._has_session(namespace, Step.ACK):
             # We ask for no acks, so this one is late or unknown, which is no error; a malformed one is.
             socketio.decode_ack(payload, attachments)
+            self.charge()
 
     def _connect(self, namespace: bytes, payload: bytes) -> None:
         self._step(namespace, Step.CONNECT)
@@ -146,6 +148,7 @@ class SocketConnection(EngineConnection):
         if before is State.CONNECTED:
             return True
         self._host.counters.dropped += 1
+        self.charge()
         return False
 
     def _step(self, namespace: bytes, step: Step) -> State:

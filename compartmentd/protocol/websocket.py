@@ -15,8 +15,11 @@ from compartmentd.errors import WireError
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 """Opcodes (RFC 6455, 11.8); 0 continues a message."""
 
-NORMAL, PROTOCOL_ERROR, NO_CODE, INVALID_DATA, TOO_BIG = 1000, 1002, 1005, 1007, 1009
+NORMAL, PROTOCOL_ERROR, NO_CODE, INVALID_DATA, POLICY_VIOLATION, TOO_BIG = 1000, 1002, 1005, 1007, 1008, 1009
 """Close codes (RFC 6455, 7.4.1); 1005 stands for a close frame without one and is never sent."""
+
+_SMALL_FRAGMENT = 256
+"""Bytes: no client cuts its messages into smaller parts, each of which costs as much as a message."""
 
 _FIN = 0x80
 _TEXT_FRAME = _FIN | TEXT
@@ -113,6 +116,7 @@ class MessageReader:
         "_tail",
         "_unmask",
         "closed",
+        "extra_frames",
         "failure",
         "notable",
         "replies",
@@ -123,6 +127,7 @@ class MessageReader:
         self.closed: int | None = None
         self.failure: WireError | None = None
         self.replies: list[bytes] | None = None
+        self.extra_frames = 0
         self.notable = False
         self._limit = limit
         self._unmask = unmask
@@ -132,6 +137,12 @@ class MessageReader:
         self._need = 0  # bytes that `_tail` must hold before it is looked at again
         self._opcode = 0  # of the fragmented message under way
         self._fragments: bytearray | None = None  # its payload so far
+
+    def take_extra_frames(self) -> int:
+        """Return how many frames came that were no messages, once: pings, pongs, small parts of a message."""
+        count, self.extra_frames = self.extra_frames, 0
+        self.notable = self.failure is not None or self.closed is not None or self.replies is not None
+        return count
 
     def take_replies(self) -> Sequence[bytes]:
         """Return the frames that answer pings, once."""
@@ -248,15 +259,20 @@ class MessageReader:
             raise WireError("fragments are out of order (RFC 6455, 5.4)")
 
     def _take_control(self, opcode: int, payload: bytes) -> None:
+        if opcode != CLOSE:
+            self.extra_frames += 1
+            self.notable = True
         if opcode == PING:
             if self.replies is None:
                 self.replies = []
             self.replies.append(encode_frame(PONG, payload))
-            self.notable = True
         elif opcode == CLOSE:
             self.closed, self.notable = _close_code(payload), True
 
     def _take_data(self, opcode: int, payload: bytes, append: Callable[[Data], None], *, final: bool) -> None:
+        if not final and len(payload) < _SMALL_FRAGMENT:
+            self.extra_frames += 1
+            self.notable = True
         fragments = self._fragments
         if not final and fragments is None:
             self._opcode, self._fragments = opcode, bytearray(payload)

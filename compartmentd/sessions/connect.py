@@ -49,6 +49,7 @@ class Connector:
     def connect(self, peer: Peer, name: NamespaceName, auth: bytes | None) -> None:
         """Answer a CONNECT, at once or when the keys that its token needs have been fetched."""
         if not take_connect(peer, self._core.clock.monotonic()):
+            self._core.note_rate(peer, within=False)
             self._refuse(peer, name, Code.RATE_LIMITED)
             return
 
@@ -203,7 +204,7 @@ class Connector:
         """Handle `refresh`: a newer token of the same entry and subject, in place; or nothing changes."""
         core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
-        core.note_rate(session, within=within_rate)
+        core.note_rate(session.peer, within=within_rate)
         if len(arguments) != 1 or not isinstance(arguments[0], str) or not arguments[0]:
             core.turn_down("refresh", snapshot, session, ack, Code.INVALID_PAYLOAD)
         elif not within_rate:

@@ -29,6 +29,7 @@ from compartmentd.policy.reconcile import (
     reconcile_session,
     reconcile_unchanged,
 )
+from compartmentd.protocol.application import Peer
 from compartmentd.sessions import replies
 from compartmentd.sessions.agenda import Agenda
 from compartmentd.sessions.arrival import Arrival, fits, list_memberships
@@ -37,7 +38,6 @@ from compartmentd.sessions.census import Census
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import ADMINISTRATION, Counters
 from compartmentd.sessions.fanout import Fanout
-from compartmentd.sessions.flood import Flood
 from compartmentd.sessions.pending import PendingEvents
 from compartmentd.sessions.rates import get_rates
 from compartmentd.sessions.registry import Registry
@@ -46,6 +46,7 @@ from compartmentd.sessions.room_store import MemoryRoomStore
 from compartmentd.sessions.session import Session
 from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.verify import Verified
+from compartmentd.util.flood import Flood
 
 
 class Core:
@@ -343,20 +344,23 @@ class Core:
 
     # --- rates -----------------------------------------------------------------------------------------------
 
-    def note_rate(self, session: Session, *, within: bool) -> None:
-        """Follow a connection's run of rate refusals; close it when it does nothing else for long."""
-        key = id(session.peer)
-        if within:
-            if self.floods:
-                self.floods.pop(key, None)
+    def note_rate(self, peer: Peer, *, within: bool) -> None:
+        """Follow a connection's rate refusals; close it when it does little else for long."""
+        if within and not self.floods:
             return
-        now = self.clock.monotonic()
+        key, now = id(peer), self.clock.monotonic()
         flood = self.floods.get(key)
-        if flood is None:
+        if flood is not None and flood.is_over(now):
+            del self.floods[key]
+            flood = None
+        if within:
+            if flood is not None:
+                flood.note_accepted()
+        elif flood is None:
             self.floods[key] = Flood(now)
-        elif flood.refused(now):
+        elif flood.note_refused(now):
             self.counters.floods_closed += 1
-            session.peer.close("rate limit")
+            peer.close("rate limit")
 
     # --- ending ----------------------------------------------------------------------------------------------
 

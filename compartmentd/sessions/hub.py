@@ -184,7 +184,7 @@ class Hub:
         """Refuse an event that is no request; it counts as a message."""
         core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
-        core.note_rate(session, within=within_rate)
+        core.note_rate(session.peer, within=within_rate)
         if not within_rate:
             code = Code.RATE_LIMITED
         core.turn_down("event", snapshot, session, ack, code, event=event)

@@ -58,7 +58,7 @@ class Joiner:
         core = self._core
         now = core.clock.monotonic()
         within_rate = session.joins is None or session.joins.take(now)
-        core.note_rate(session, within=within_rate)
+        core.note_rate(session.peer, within=within_rate)
         found = snapshot.rules.find(session.namespace.name, room) if is_well_formed else None
         return Arrival(
             since=now,
@@ -99,6 +99,12 @@ class Joiner:
         self._core.counters.refused[code] += 1
         return replies.refusal(code, None, ref)
 
+    def count_refused(self, session: Session, code: Code, rooms: int) -> None:
+        """Count joins that are refused with the one before them."""
+        counters = self._core.counters
+        counters.refused[code] += rooms
+        counters.decided["join", session.namespace.name, code] += rooms
+
     def answer(self, session: Session, ack: bytes | None, results: list[bytes], *, is_list: bool) -> None:
         """Answer a join: by its one result, or by the list of them."""
         if is_list:
@@ -134,7 +140,7 @@ class Joiner:
         core = self._core
         now = core.clock.monotonic()
         within_rate = session.messages is None or session.messages.take(now)
-        core.note_rate(session, within=within_rate)
+        core.note_rate(session.peer, within=within_rate)
         if len(arguments) != 1 or not isinstance(arguments[0], str):
             core.turn_down("leave", snapshot, session, ack, Code.INVALID_PAYLOAD)
             return
@@ -237,7 +243,8 @@ class _JoinEvent(msgspec.Struct, eq=False, gc=False):
             arrival = self.joiner.arrive(
                 self.session, snapshot, self.rooms[index], is_well_formed=self.is_well_formed
             )
-            self.arrivals.append(arrival)
+            # The first room beyond the rate decides for all that follow.
+            self.arrivals += [arrival] * (1 if arrival.within_rate else len(self.rooms) - index)
         return self.arrivals[index]
 
     def attempt(self, snapshot: Snapshot, answers: Answers) -> Sequence[Question]:
@@ -246,18 +253,24 @@ class _JoinEvent(msgspec.Struct, eq=False, gc=False):
             arrival = self._arrive(snapshot, index)
             about = answers if index == self.asking else NO_ANSWERS
             result = self.joiner.join_room(self.session, snapshot, self.rooms[index], arrival, about)
+            if not arrival.within_rate and isinstance(result, bytes):
+                # Neither is any room behind it: to decide and word each of them would be work without a limit.
+                left = len(self.rooms) - index
+                self.results += [result] * left
+                self.joiner.count_refused(self.session, Code.RATE_LIMITED, left - 1)
+                break
             if not isinstance(result, bytes):
                 self.asking = index
                 self.arrive(snapshot)
                 return result
             self.results.append(result)
-            if self.session.ended and self.is_list:
-                return ()  # closed for its rate: it must neither enter the rooms that are left nor count again
+        if self.session.ended and self.is_list:
+            return ()  # closed for its rate
         self.joiner.answer(self.session, self.ack, self.results, is_list=self.is_list)
         return ()
 
     def arrive(self, snapshot: Snapshot) -> None:
-        """Take all rooms from the rates, before any of them waits."""
+        """Take all rooms from the rates, before any waits; INVARIANT: those beyond the rate are the last."""
         for index in range(len(self.arrivals), len(self.rooms)):
             self._arrive(snapshot, index)
 

@@ -142,13 +142,13 @@ class Publisher:
         bucket = session.messages
         # The rate first: validating may take a thousand times as long as the rest.
         if bucket is not None and not bucket.take(self._monotonic()):
-            core.note_rate(session, within=False)
+            core.note_rate(session.peer, within=False)
             core.turn_down(
                 "publish", snapshot, session, ack, Code.RATE_LIMITED, after=bucket.wait(), event=event
             )
             return True
         if core.floods:
-            core.note_rate(session, within=True)
+            core.note_rate(session.peer, within=True)
         if (
             grant.validate is not None
             and (verdict := grant.validate(bytes(data))) is not PayloadVerdict.VALID
@@ -200,7 +200,7 @@ class Publisher:
         if within_rate and session.bytes is not None:
             within_rate = session.bytes.take(now, size)
         if verdict is None:
-            core.note_rate(session, within=within_rate)
+            core.note_rate(session.peer, within=within_rate)
         membership = None if room is None else session.memberships.get(room)
         arrival = Arrival(
             since=now,

@@ -64,7 +64,8 @@ METRICS: Mapping[str, Description] = {
     ),
     "connections_cut": Description(
         "counter",
-        "Connections that the server closed, by cause: slow, ping_timeout, connect_timeout, parse_error, error.",
+        "Connections that the server closed, by cause: slow, ping_timeout, connect_timeout, parse_error (of these "
+        "excess: more packets without use than any client sends), error.",
         ("cause",),
     ),
     "received_bytes": Description("counter", "Bytes from clients."),

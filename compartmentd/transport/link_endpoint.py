@@ -25,6 +25,9 @@ class LinkEndpoint(Protocol):
     def receive(self, packets: Sequence[Data], /) -> None:
         """Take packets."""
 
+    def charge_frames(self, frames: int, /) -> None:
+        """Take note of frames that were no messages, and close if there are too many."""
+
     def fail(self, error: WireError) -> None:
         """Close, since the client broke the rules of WebSocket."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
 from math import inf
 from typing import Protocol, TypeAlias
 
@@ -22,9 +24,12 @@ VOLATILE_LIMIT = 64 * 1024
 FAREWELL = 10.0
 """Seconds that a closed session is kept for the poll that fetches its last packets."""
 
-_AT_ONCE = 256
-"""Packets of a POST that are taken before other work has its turn: this many hold the loop for 1.3 ms, and all
-125,000 that fit into one POST would hold it for 0.6 s."""
+_AT_ONCE = 16
+"""Packets of a POST that are taken between two looks at the clock."""
+
+_TURN = 0.002
+"""Seconds for which packets of a POST are taken until other work has its turn: a POST has room for a million of
+them, and one may be a list of joins."""
 
 Polled: TypeAlias = Callable[[bytes | None], None]
 """Called once with the payload that answers a GET; `None` if the GET was out of place."""
@@ -184,23 +189,34 @@ class PollingLink:
         Packets of a session that we have closed are dropped; its next poll tells the client.
         """
         self._connections.counters.bytes_in += len(body)
-        packets: Sequence[Data] = ()
         try:
             packets = engineio.decode_payload(body)
         except WireError as error:
             self.connection.fail(error)
-        self._take(packets, 0, consumed)
-
-    def _take(self, packets: Sequence[Data], start: int, consumed: Callable[[], None]) -> None:
-        """Take the packets from `start` on; other work has its turn after each `_AT_ONCE`."""
-        connection, stop = self.connection, start + _AT_ONCE
-        connection.receive(packets[start:stop])
-        if stop < len(packets) and connection.phase is not _CLOSED:
-            self._connections.loop.call_soon(self._take, packets, stop, consumed)
-        elif connection.is_on_hold and connection.link is self:
-            self._consumed = consumed
-        else:
             consumed()
+        else:
+            self._take(packets, consumed)
+
+    def _take(self, packets: Iterator[Data], consumed: Callable[[], None]) -> None:
+        """Take packets, and call `consumed` behind the last; other work has its turn from time to time."""
+        connection, now = self.connection, self._connections.now
+        until = now() + _TURN
+        while connection.phase is not _CLOSED:
+            try:
+                some = list(islice(packets, _AT_ONCE))
+            except WireError as error:
+                connection.fail(error)
+                break
+            if not some:
+                break
+            connection.receive(some)
+            if connection.is_on_hold and connection.link is self:
+                self._consumed = partial(self._take, packets, consumed)
+                return
+            if now() >= until:
+                self._connections.loop.call_soon(self._take, packets, consumed)
+                return
+        consumed()
 
     def release_poll(self) -> None:
         """Answer the waiting poll: while a WebSocket probes, no poll may wait."""

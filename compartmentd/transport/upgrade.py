@@ -70,6 +70,10 @@ class UpgradeProbe:
                 self._give_up()
                 return
 
+    def charge_frames(self, frames: int, /) -> None:
+        """Charge the connection, which has little patience left."""
+        self._connection.charge_frames(frames)
+
     def fail(self, error: WireError) -> None:
         """Close the WebSocket; the connection stays on polling."""
         del error

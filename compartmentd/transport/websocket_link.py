@@ -141,6 +141,8 @@ class WebSocketLink:
         if reader.replies is not None:
             self.is_direct = False
             self.wake()
+        if reader.extra_frames:
+            self.owner.charge_frames(reader.take_extra_frames())
         if reader.failure is not None:
             self.owner.fail(reader.failure)
         elif reader.closed is not None:

@@ -306,3 +306,43 @@ def test_whatever_happens_the_application_sees_a_consistent_story(script: list[A
     assert fixture.host.counters.errors == 0
     assert len(fixture.app.named("closed")) == 1
     assert fixture.app.calls[-1][0] == "closed"
+
+
+USELESS = {
+    "pongs": ["3"],
+    "noops": ["6", "5", "0"],
+    "acks": ["430[]"],
+    "events of a namespace that was ended": ['42["x"]'],
+}
+
+
+@pytest.mark.parametrize("packets", USELESS.values(), ids=USELESS)
+def test_a_flood_of_packets_without_use_is_ended_after_ten_seconds(packets: list[str]):
+    fixture = connected()
+    if packets == ['42["x"]']:
+        fixture.connection.end("/")
+        fixture.receive("40/other,")
+    for _ in range(110):
+        assert fixture.connection.phase is Phase.WEBSOCKET
+        fixture.receive(*packets * (600 // len(packets)))
+        fixture.host.advance(fixture.connection, 0.1)
+        if fixture.host.counters.excess:
+            break
+    assert fixture.connection.phase is Phase.CLOSED
+    assert ("fail", 1008) in fixture.link.calls
+
+
+def test_a_burst_of_packets_without_use_ends_nothing():
+    fixture = connected()
+    fixture.receive(*["3"] * 100_000)
+    fixture.host.advance(fixture.connection, 5)
+    fixture.receive(*["3"] * 1000)
+    assert fixture.connection.phase is Phase.WEBSOCKET
+
+
+def test_frames_that_are_no_messages_are_charged_alike():
+    fixture = connected()
+    for _ in range(110):
+        fixture.connection.charge_frames(1000)
+        fixture.host.advance(fixture.connection, 0.1)
+    assert fixture.connection.phase is Phase.CLOSED

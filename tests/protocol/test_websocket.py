@@ -233,3 +233,20 @@ def test_any_bytes_are_messages_or_a_failure(chunks: list[bytes]):
         assert opcode in {TEXT, BINARY}
         if opcode == TEXT:
             payload.decode()
+
+
+def test_frames_that_are_no_messages_are_counted():
+    reader = MessageReader(1000)
+    reader.receive(
+        wire.frame(9, b"1")
+        + wire.frame(10, b"")
+        + wire.frame(1, b"4", fin=False)
+        + wire.frame(0, b"x" * 500, fin=False)
+    )
+    assert reader.notable
+    assert reader.take_extra_frames() == 3, "a long part of a message is none of them"
+    assert reader.notable, "a ping is to be answered"
+    reader.take_replies()
+    assert not reader.notable
+    assert reader.receive(wire.frame(0, b"")) == [(1, b"4" + b"x" * 500)]
+    assert reader.take_extra_frames() == 0

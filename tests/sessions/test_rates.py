@@ -104,3 +104,51 @@ def test_nothing_is_kept_of_a_connection_that_is_gone(world: World) -> None:
     assert ann.code("join", "slow:a") is None
     world.hub.closed(ann.peer, [ann.session], "transport close")
     assert ann.peer.memo is None
+
+
+def test_the_rooms_of_a_list_beyond_the_rate_are_refused_in_one_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To decide on each of them, and to word each refusal, would be work that no rate bounds."""
+    ann = world.connect("/")
+    rooms = [f"slow:{index}" for index in range(100)]
+    assert [answer["ok"] for answer in ann.ask("join", rooms)] == [True] * 100
+    world.clock.advance(0.1)
+    core, decided = world.hub._core, []
+    decide = core.decide
+
+    def count(request: Any, *arguments: Any, **more: Any) -> Any:
+        decided.append(request.room)
+        return decide(request, *arguments, **more)
+
+    monkeypatch.setattr(core, "decide", count)
+    answers = ann.ask("join", rooms)
+    assert [answer["ok"] for answer in answers] == [True] * 10 + [False] * 90
+    assert {answer["error"]["code"] for answer in answers[10:]} == {"rate_limited"}
+    assert decided == rooms[:11]
+    assert world.hub.counters.refused["rate_limited"] == 90
+    assert len(ann.rooms) == 100, "a refusal for the rate ends no membership"
+    assert [answer["ok"] for answer in ann.ask("join", rooms)] == [False] * 100
+    assert len(decided) == 12
+
+
+def test_a_client_that_floods_for_ten_seconds_is_closed_though_its_rate_lets_some_through(
+    world: World,
+) -> None:
+    ann = world.connect("/")
+    ann.code("join", "lobby")
+    for _ in range(101):
+        assert not ann.peer.closed_for
+        for _ in range(50):
+            ann.emit("publish", "lobby", "message", 1)
+        world.clock.advance(0.1)
+    assert ann.peer.closed_for == "rate limit"
+
+
+def test_connects_beyond_their_rate_close_the_connection(world: World) -> None:
+    peer = RecordingPeer()
+    for _ in range(110):
+        for _ in range(50):
+            world.hub.connect(peer, "/nowhere", None)
+        world.clock.advance(0.1)
+    assert peer.closed_for == "rate limit"
