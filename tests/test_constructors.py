@@ -14,9 +14,6 @@ PACKAGE = Path(__file__).parents[1] / "compartmentd"
 MOST = 6
 """Parameters of a constructor, itself aside."""
 
-TOO_MANY = frozenset({"Hub"})
-"""Classes that still have more; none is added, and one that is mended leaves."""
-
 KNIT = ("control", "daemon", "http", "keys")
 """Packages whose objects are made by the daemon side by side; none may reach back into the one that makes it.
 
@@ -82,12 +79,7 @@ def sources(*packages: str) -> list[Any]:
 @pytest.mark.parametrize("source", sources())
 def test_no_constructor_has_more_than_a_handful_of_parameters(source: str) -> None:
     many = {owner.name: count for owner in classes(source) if (count := parameters(owner)) > MOST}
-    assert many.keys() <= TOO_MANY, many
-
-
-def test_the_list_of_those_with_more_holds_none_that_was_mended() -> None:
-    owners = [owner for case in sources() for owner in classes(str(case.values[0]))]
-    assert {owner.name for owner in owners if parameters(owner) > MOST} == TOO_MANY
+    assert many == {}
 
 
 @pytest.mark.parametrize("source", sources(*KNIT))

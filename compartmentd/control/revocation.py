@@ -137,7 +137,7 @@ class Logouts:
     def __init__(self, hub: Hub, revoker: Revoker, keys: KeyFinder | None = None) -> None:
         self._hub = hub
         self._revoker = revoker
-        self._patience = KeyWait(keys)
+        self._key_wait = KeyWait(keys)
         self._waiting = 0
         self._replays = ReplayCache(REPLAYS)
         # A few lines are enough: a flood of requests from strangers must not become a flood of log lines.
@@ -177,7 +177,7 @@ class Logouts:
         if not isinstance(verified, Rejected) or self._waiting >= WAITING:
             return verified
         answered = asyncio.Event()
-        if not self._patience.waits(verified, answered.set):
+        if not self._key_wait.waits(verified, answered.set):
             return verified
         self._waiting += 1
         try:

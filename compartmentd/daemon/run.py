@@ -46,6 +46,7 @@ from compartmentd.http.admin.development import DaemonDevelopment
 from compartmentd.http.logout import make_backchannel_route
 from compartmentd.http.metrics import Metrics, Sources
 from compartmentd.net.bind import take_passed_sockets
+from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.hub import Hub
 from compartmentd.storage.generations import GenerationStore
 from compartmentd.telemetry.decision_feed import DecisionFeed
@@ -130,11 +131,13 @@ class Daemon:
         self._decisions = DecisionLog(feed, tracing=self._tracing)
         self._hub = Hub(
             first.snapshot,
-            clock=SystemClock(),
-            new_sid=_new_sid,
-            failed=_log_failed_judgement,
-            journal=self._decisions,
-            keys=start.remote,
+            Environment(
+                clock=SystemClock(),
+                new_sid=_new_sid,
+                report_error=_log_failed_judgement,
+                audit_log=self._decisions,
+                keys=start.remote,
+            ),
         )
         if start.state is not None:
             self._hub.restore(start.state.loaded.revocations, start.state.loaded.max_age)

@@ -18,7 +18,8 @@ from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import UNDECLARED
 from compartmentd.sessions.credentials import Credential, credential
-from compartmentd.sessions.key_wait import KeyFinder, KeyWait
+from compartmentd.sessions.environment import Environment
+from compartmentd.sessions.key_wait import KeyWait
 from compartmentd.sessions.rates import ConnectionRates, take_connect
 from compartmentd.sessions.reevaluate import Reevaluation, find_principal
 from compartmentd.sessions.session import EXPIRING, NamespaceState, Session
@@ -35,14 +36,12 @@ after a network fault would otherwise cost seconds of CPU. Bounded by count; a t
 class Connector:
     """Makes sessions, and gives them newer tokens."""
 
-    def __init__(
-        self, core: Core, standing: Reevaluation, new_sid: Callable[[], str], keys: KeyFinder | None
-    ) -> None:
+    def __init__(self, core: Core, reevaluation: Reevaluation, environment: Environment) -> None:
         self._core = core
-        self._standing = standing
-        self._new_sid = new_sid
+        self._reevaluation = reevaluation
+        self._new_sid = environment.new_sid
         self.memory = TokenCache(REMEMBERED_TOKENS)
-        self._patience = KeyWait(keys)
+        self._key_wait = KeyWait(environment.keys)
         # Waiting CONNECTs, by the id of their connection, which is kept so that the id is not used again meanwhile.
         self._waiting: dict[int, tuple[Peer, set[NamespaceName]]] = {}
 
@@ -100,7 +99,7 @@ class Connector:
         places = snapshot.configuration.server.token_from
         verified = self._verified(credential(places, auth, peer.handshake), snapshot, namespace)
         if isinstance(verified, Rejected):
-            if or_wait is not None and self._patience.waits(verified, or_wait):
+            if or_wait is not None and self._key_wait.waits(verified, or_wait):
                 return True
             self._reject(peer, snapshot, name, verified, since)
         else:
@@ -149,7 +148,7 @@ class Connector:
     def _reject(
         self, peer: Peer, snapshot: Snapshot, name: NamespaceName, rejected: Rejected, since: float
     ) -> None:
-        code = self._patience.code(rejected)
+        code = self._key_wait.code(rejected)
         self._core.record(
             "connect",
             snapshot,
@@ -192,10 +191,10 @@ class Connector:
         core.registry.add(session)
         if isinstance(peer.memo, ConnectionRates):
             peer.memo.give(session)
-        self._standing.apply_limits(session, namespace)
+        self._reevaluation.apply_limits(session, namespace)
         peer.accept(name, session.sid, session)
-        self._standing.auto_join(session, snapshot, judgement)
-        self._standing.remind(session)
+        self._reevaluation.auto_join(session, snapshot, judgement)
+        self._reevaluation.remind(session)
         session.valid_until = judgement.valid_until
         core.schedule(session)
         return None
@@ -224,11 +223,11 @@ class Connector:
         def again() -> None:
             now = core.snapshot  # another one, where a reload came while the keys were awaited
             if session.generation != now.generation and not session.ended:
-                self._standing.rejudge(session, now, Code.POLICY_CHANGED)
+                self._reevaluation.rejudge(session, now, Code.POLICY_CHANGED)
             if not session.ended:
                 self._refresh(session, now, ack, token, patient=False)
 
-        if isinstance(verified, Rejected) and patient and self._patience.waits(verified, again):
+        if isinstance(verified, Rejected) and patient and self._key_wait.waits(verified, again):
             return
         core.pending.handle(_RefreshEvent(self, session, ack, token), snapshot)
 
@@ -242,7 +241,7 @@ class Connector:
         if not isinstance(verified, Verified) or verified.subject != session.user:
             code, detail = Code.TOKEN_INVALID, "the token is of another subject than the session's"
             if isinstance(verified, Rejected):
-                code, detail = self._patience.code(verified), f"{verified.reason}: {verified.detail}"
+                code, detail = self._key_wait.code(verified), f"{verified.reason}: {verified.detail}"
             ref = core.record("refresh", snapshot, namespace.name, session=session, code=code, detail=detail)
             core.refuse(session, ack, code, ref=ref)
             return ()
@@ -257,7 +256,7 @@ class Connector:
         session.expiring_told = False
         # Told at once, a client of a provider with short tokens would refresh again at once, and for ever.
         session.warning = min(EXPIRING, (verified.ends_at - core.clock.wall()) / 2)
-        self._standing.settle(session, snapshot, judgement, Code.RULE_DENIED)
+        self._reevaluation.settle(session, snapshot, judgement, Code.RULE_DENIED)
         core.answer(session, ack, replies.refreshed(verified.ends_at))
         return ()
 

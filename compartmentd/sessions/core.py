@@ -55,10 +55,10 @@ class Core:
     INVARIANT: `snapshot` is replaced in one place (`hub.swap`), and every event reads it once.
     """
 
-    def __init__(self, snapshot: Snapshot, clock: Clock, journal: AuditLog) -> None:
+    def __init__(self, snapshot: Snapshot, clock: Clock, audit_log: AuditLog) -> None:
         self.snapshot = snapshot
         self.clock = clock
-        self.journal = journal
+        self.audit_log = audit_log
         self.census = Census()
         self.registry = Registry(MemoryRoomStore(clock.monotonic), self.census)
         self.agenda = Agenda()
@@ -302,10 +302,10 @@ class Core:
         code = code if decision is None else decision.code
         if occasion != "end":
             self.counters.decided[occasion, namespace, code] += 1
-        if not self.journal.wants(code):
+        if not self.audit_log.wants(code):
             return ""
         claims = snapshot.configuration.log.claims
-        return self.journal.write(
+        return self.audit_log.write(
             Record(
                 at=self.clock.wall(),
                 generation=snapshot.generation,

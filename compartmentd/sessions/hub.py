@@ -21,16 +21,14 @@ from compartmentd.policy.principal import Principal
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import replies
-from compartmentd.sessions.audit import AuditLog, NullAuditLog
 from compartmentd.sessions.census import Census
-from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.connect import Connector
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import Counters
 from compartmentd.sessions.end_revoked import RevocationSweep
+from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.join import Joiner
-from compartmentd.sessions.key_wait import KeyFinder
-from compartmentd.sessions.pending import Asker, PendingEvents
+from compartmentd.sessions.pending import PendingEvents
 from compartmentd.sessions.publish import Publisher
 from compartmentd.sessions.reevaluate import Evictions, Reevaluation
 from compartmentd.sessions.registry import Registry
@@ -48,38 +46,24 @@ PUBLISH = b'["publish",'
 
 
 class Hub:
-    """Implements `protocol.application.Application`, and what the daemon asks of it.
+    """Implements `protocol.application.Application`, and what the daemon asks of it."""
 
-    Args:
-        snapshot: The first snapshot.
-        clock: Tells the time.
-        new_sid: Returns an unguessable session id, another one each time.
-        failed: Is called with an error of ours that ended a session.
-        journal: Reads the decisions.
-        keys: Knows the keys that are fetched.
-        asker: Gets the answers that rules ask for; without one they are asked in vain.
-        parking: Seconds for which a session outlives its connection; 0 ends it with that.
-    """
+    def __init__(self, snapshot: Snapshot, environment: Environment, *, parking: float = 0.0) -> None:
+        """Make a hub without sessions.
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        *,
-        clock: Clock,
-        new_sid: Callable[[], str],
-        failed: Callable[[Exception], None],
-        journal: AuditLog | None = None,
-        keys: KeyFinder | None = None,
-        asker: Asker | None = None,
-        parking: float = 0.0,
-    ) -> None:
-        self._core = core = Core(snapshot, clock, journal or NullAuditLog())
+        Args:
+            snapshot: The first snapshot.
+            environment: The services that the hub uses.
+            parking: Seconds for which a session outlives its connection; 0 ends it with its connection.
+        """
+        clock = environment.clock
+        self._core = core = Core(snapshot, clock, environment.audit_log)
         self._joiner = Joiner(core)
         self._publisher = Publisher(core)
-        self._standing = Reevaluation(core, self._joiner, failed)
-        self._connector = Connector(core, self._standing, new_sid, keys)
+        self._reevaluation = Reevaluation(core, self._joiner, environment.report_error)
+        self._connector = Connector(core, self._reevaluation, environment)
         self._sweep = RevocationSweep(core)
-        core.pending = PendingEvents(asker, clock.monotonic, lambda: core.snapshot, self._admit)
+        core.pending = PendingEvents(environment.asker, clock.monotonic, lambda: core.snapshot, self._admit)
         self._keep_revocations()
         self._leaving = False
         self._parking = parking
@@ -130,7 +114,7 @@ class Hub:
         core = self._core
         snapshot = core.snapshot
         if session.generation != snapshot.generation:
-            self._standing.rejudge(session, snapshot, Code.POLICY_CHANGED)
+            self._reevaluation.rejudge(session, snapshot, Code.POLICY_CHANGED)
         if self._sweep.pending:
             self._sweep.look_at(session, snapshot)
         publishes = payload.startswith(PUBLISH)
@@ -162,7 +146,7 @@ class Hub:
         if session.generation == NEVER_JUDGED:
             return True  # of a CONNECT, which is checked in full
         if not session.ended and session.generation != snapshot.generation:
-            self._standing.rejudge(session, snapshot, Code.POLICY_CHANGED)
+            self._reevaluation.rejudge(session, snapshot, Code.POLICY_CHANGED)
         if self._sweep.pending and not session.ended:
             self._sweep.look_at(session, snapshot)
         self._end_if_expired(session, snapshot)
@@ -218,12 +202,12 @@ class Hub:
     @property
     def judged(self) -> int:
         """How many sessions the current snapshot has judged since it was swapped in."""
-        return self._standing.judged
+        return self._reevaluation.judged
 
     @property
     def evicted(self) -> Evictions:
         """What those judgements took away."""
-        return self._standing.evicted
+        return self._reevaluation.evicted
 
     def swap(self, snapshot: Snapshot) -> None:
         """Let everything from now on be decided by another snapshot; the only place that replaces it.
@@ -237,7 +221,7 @@ class Hub:
         self._keep_revocations()
         core.unjudged = deque(core.registry)
         core.fanout.judging = snapshot.generation if core.unjudged else None
-        self._standing.start_over(unchanged)
+        self._reevaluation.start_over(unchanged)
 
     def judge_some(self, budget: float) -> bool:
         """Judge sessions for at most `budget` seconds (one at least); return whether all are judged.
@@ -251,7 +235,7 @@ class Hub:
         while core.unjudged:
             session = core.unjudged[0]
             if not session.ended and session.generation != snapshot.generation:
-                self._standing.rejudge(session, snapshot, Code.POLICY_CHANGED)
+                self._reevaluation.rejudge(session, snapshot, Code.POLICY_CHANGED)
             core.unjudged.popleft()
             if core.clock.monotonic() >= until:
                 break
@@ -359,7 +343,7 @@ class Hub:
         if ends_at is not None and ends_at <= now:
             core.end(session, snapshot, Code.TOKEN_EXPIRED)
         elif session.valid_until is not None and session.valid_until <= now:
-            self._standing.rejudge(session, snapshot, Code.RULE_DENIED)
+            self._reevaluation.rejudge(session, snapshot, Code.RULE_DENIED)
         else:
-            self._standing.remind(session)
+            self._reevaluation.remind(session)
             core.schedule(session)

@@ -1,4 +1,4 @@
-"""A session's standing: judged at connect, at a reload, and when time alone could change it.
+"""Reevaluates a session: judged at connect, at a reload, and when time alone could change the result.
 
 Token against the current entry and keys; connect rule; memberships in order of dependence; auto-join. What holds
 is decided by `policy.reconcile.judge`; here it takes effect.
@@ -44,11 +44,11 @@ class Reevaluation:
         self,
         core: Core,
         joiner: Joiner,
-        failed: Callable[[Exception], None],
+        report_error: Callable[[Exception], None],
     ) -> None:
         self._core = core
         self._joiner = joiner
-        self._failed = failed
+        self._report_error = report_error
         self.unchanged: ReloadDiff | None = None
         self.judged = 0
         self.evicted = Evictions()
@@ -91,7 +91,7 @@ class Reevaluation:
         try:
             result = self._take_effect(session, snapshot, lost_code, answers)
         except Exception as error:  # noqa: BLE001 - whatever it is, one session must not keep the others waiting
-            self._failed(error)
+            self._report_error(error)
             result = self._end(session, snapshot, Code.UNAVAILABLE)
         if not isinstance(result, Evictions):
             return result

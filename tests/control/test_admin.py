@@ -67,7 +67,7 @@ class Setup:
         (directory / "other.secret").write_text("s" * 40)
         self.feed = DecisionFeed()
         self.plane = plane = ControlPlane.read(
-            self.path, development=True, clock=SystemTime(), journal=self.feed
+            self.path, development=True, clock=SystemTime(), audit_log=self.feed
         )
         self.hub, self.reloader = plane.hub, plane.reloader
         self.readiness = Readiness()

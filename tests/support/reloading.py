@@ -11,8 +11,9 @@ from compartmentd.control.development import DevelopmentMode
 from compartmentd.control.generation import Generation, Subscriber
 from compartmentd.control.reload import Reloader
 from compartmentd.keys.remote import RemoteKeys
-from compartmentd.sessions.audit import AuditLog
+from compartmentd.sessions.audit import AuditLog, NullAuditLog
 from compartmentd.sessions.clock import Clock
+from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.hub import Hub
 from tests.support.world import HandClock
 
@@ -41,7 +42,7 @@ class ControlPlane:
         *,
         development: bool = False,
         clock: Clock | None = None,
-        journal: AuditLog | None = None,
+        audit_log: AuditLog | None = None,
     ) -> None:
         self.path = path
         self.first = first
@@ -49,10 +50,12 @@ class ControlPlane:
         self.failures: list[Exception] = []
         self.hub = Hub(
             first.snapshot,
-            clock=clock or HandClock(),
-            new_sid=map(str, itertools.count()).__next__,
-            failed=self.failures.append,
-            journal=journal,
+            Environment(
+                clock=clock or HandClock(),
+                new_sid=map(str, itertools.count()).__next__,
+                report_error=self.failures.append,
+                audit_log=audit_log or NullAuditLog(),
+            ),
         )
         self.builder = GenerationBuilder(
             CompileInChild(str(path), development), remote, DevelopmentMode({}) if development else None
@@ -69,12 +72,12 @@ class ControlPlane:
         *,
         development: bool = False,
         clock: Clock | None = None,
-        journal: AuditLog | None = None,
+        audit_log: AuditLog | None = None,
     ) -> ControlPlane:
         """Read a file, and return what a daemon makes of it; where no loop runs."""
         remote = RemoteKeys()
         first = build(path, remote, development=development)
-        return cls(path, first, remote, development=development, clock=clock, journal=journal)
+        return cls(path, first, remote, development=development, clock=clock, audit_log=audit_log)
 
 
 def build(path: Path, remote: RemoteKeys | None = None, *, development: bool = False) -> Generation:

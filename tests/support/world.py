@@ -15,6 +15,7 @@ from compartmentd.policy.codes import Code
 from compartmentd.policy.templates.dispatch import run_to_end
 from compartmentd.problems import has_errors
 from compartmentd.sessions.audit import Record
+from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.key_wait import KeyFinder
 from compartmentd.sessions.pending import Asker
@@ -133,22 +134,24 @@ class World:
         sids = (f"sid-{number}" for number in itertools.count())
         self.hub = Hub(
             self.snapshot(text, 1),
-            clock=self.clock,
-            new_sid=sids.__next__,
-            failed=self.failures.append,
-            journal=self,
-            keys=keys,
-            asker=asker,
+            Environment(
+                clock=self.clock,
+                new_sid=sids.__next__,
+                report_error=self.failures.append,
+                audit_log=self,
+                keys=keys,
+                asker=asker,
+            ),
             parking=parking,
         )
 
     def wants(self, code: Code | None) -> bool:
-        """Be a journal that reads along while `wanted` is true."""
+        """Want every record while `wanted` is true."""
         del code
         return self.wanted
 
     def write(self, record: Record) -> str:
-        """Be the hub's journal; the reference is the record's number."""
+        """Be the hub's audit log; the reference is the record's number."""
         self.records.append(record)
         return self.refs and f"ref{len(self.records)}"
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from compartmentd.configuration.settings import LogSettings
+from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry import logs
 from compartmentd.telemetry.decision_feed import DecisionFeed
@@ -51,10 +52,12 @@ class Log:
         self.decisions.settings = snapshot.configuration.log
         self.world.hub = Hub(
             snapshot,
-            clock=self.world.clock,
-            new_sid=lambda: "sid",
-            failed=self.world.failures.append,
-            journal=self.decisions,
+            Environment(
+                clock=self.world.clock,
+                new_sid=lambda: "sid",
+                report_error=self.world.failures.append,
+                audit_log=self.decisions,
+            ),
         )
 
     @property

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.decision_log import DecisionLog
@@ -53,14 +54,16 @@ def own(span: ReadableSpan) -> dict[str, Any]:
 
 def test_decisions_are_spans_that_name_neither_user_nor_room(traced: Traced, tmp_path: Path) -> None:
     world = World(tmp_path, POLICY)
-    journal = DecisionLog(DecisionFeed(), tracing=traced.tracing)
-    journal.settings = world.hub.snapshot.configuration.log
+    decisions = DecisionLog(DecisionFeed(), tracing=traced.tracing)
+    decisions.settings = world.hub.snapshot.configuration.log
     world.hub = Hub(
         world.hub.snapshot,
-        clock=world.clock,
-        new_sid=lambda: "sid",
-        failed=world.failures.append,
-        journal=journal,
+        Environment(
+            clock=world.clock,
+            new_sid=lambda: "sid",
+            report_error=world.failures.append,
+            audit_log=decisions,
+        ),
     )
     assert world.connect("/chat", "ann-the-user").code("join", "lobby") == "scope_missing"
     connect, join = traced.spans["connect"], traced.spans["decide"]
