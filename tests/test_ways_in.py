@@ -289,7 +289,7 @@ def test_every_verified_token_is_checked_for_revocation() -> None:
     verified = []
     for path in (*(PACKAGE / "sessions").rglob("*.py"), PACKAGE / "control/admin_access.py"):
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-        asked = [node.args[0] for node in calls if _called(node) == "unrevoked"]
+        asked = [node.args[0] for node in calls if _called(node) == "refuse_revoked"]
         for call in calls:
             if _called(call) in {"verify", "reverify"}:
                 verified.append(path.stem)

@@ -60,7 +60,7 @@ class AdminAccess:
             return Refused("the token has expired, or the daemon has been restarted since it was printed")
         snapshot = self._hub.snapshot
         now = time.time()
-        verified = self._hub.unrevoked(verify(token, snapshot.keys, "admin", now), snapshot)
+        verified = self._hub.refuse_revoked(verify(token, snapshot.keys, "admin", now), snapshot)
         if isinstance(verified, Rejected):
             if verified.missing is not None:
                 # As for a client's token, so that the provider's new key counts at the next try.

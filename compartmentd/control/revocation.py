@@ -16,7 +16,7 @@ from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.key_wait import KeyFinder, KeyWait
-from compartmentd.sessions.revocations import Kind, Revocation
+from compartmentd.sessions.revocations import Revocation, RevocationKind
 from compartmentd.storage.revocations import RevocationStore, StoredRevocations
 from compartmentd.telemetry.logs import log
 from compartmentd.tokens.keyset import KeySet
@@ -77,7 +77,7 @@ class _Saver:
         if self._state is None:
             return True
         revocations = self._hub.revocations
-        kept = StoredRevocations(revocations.max_age, revocations.kept())
+        kept = StoredRevocations(revocations.max_age, revocations.list_all())
         try:
             await asyncio.to_thread(self._state.save, kept)
         except OSError as error:
@@ -121,7 +121,7 @@ class Revoker:
             UsageError: there is no such issuer, not exactly one thing is named, or it reaches into the future.
         """
         revocation = build_revocation(self._hub.snapshot.keys, request, now)
-        with self._hub.counting(revocation) as count:
+        with self._hub.count_ended(revocation) as count:
             kept = await self.revoke(revocation)
             return RequestedRevocation(count(), revocation.before, kept)
 
@@ -177,7 +177,7 @@ class Logouts:
         if not isinstance(verified, Rejected) or self._waiting >= WAITING:
             return verified
         answered = asyncio.Event()
-        if not self._key_wait.waits(verified, answered.set):
+        if not self._key_wait.start_waiting(verified, answered.set):
             return verified
         self._waiting += 1
         try:
@@ -212,7 +212,7 @@ class Logouts:
             before = max(now, token.issued_at) + leeway
             found.append(_build_logout(token, "sid", token.sid, before, now))
         if token.sub is not None:
-            kind: Kind = "sub" if token.sid is None else "sub_without_sid"
+            kind: RevocationKind = "sub" if token.sid is None else "sub_without_sid"
             found.append(_build_logout(token, kind, token.sub, token.issued_at, now))
         return tuple(found)
 
@@ -236,7 +236,7 @@ def build_revocation(keys: KeySet, request: RevokeRequest, now: float) -> Revoca
     entry = keys.find_entry(EntryName(request.issuer)) or keys.find_by_issuer(request.issuer)
     if entry is None:
         raise UsageError(f"there is no issuer entry {quote(request.issuer)}, and none for such an `issuer`")
-    named: dict[Kind, str | None] = {"sub": request.sub, "sid": request.sid, "jti": request.jti}
+    named: dict[RevocationKind, str | None] = {"sub": request.sub, "sid": request.sid, "jti": request.jti}
     given = [(kind, value) for kind, value in named.items() if value is not None]
     if len(given) != 1:
         raise UsageError("name the tokens by exactly one of `sub`, `sid` and `jti`")
@@ -253,7 +253,9 @@ def build_revocation(keys: KeySet, request: RevokeRequest, now: float) -> Revoca
     return Revocation(issuer=entry.issuer, kind=kind, value=value, before=before, code=Code.REVOKED, at=now)
 
 
-def _build_logout(token: LogoutToken, kind: Kind, value: str, before: float, now: float) -> Revocation:
+def _build_logout(
+    token: LogoutToken, kind: RevocationKind, value: str, before: float, now: float
+) -> Revocation:
     return Revocation(
         issuer=token.issuer, kind=kind, value=value, before=before, code=Code.LOGGED_OUT, at=now
     )

@@ -17,7 +17,7 @@ from compartmentd.protocol.application import Peer
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import UNDECLARED
-from compartmentd.sessions.credentials import Credential, credential
+from compartmentd.sessions.credentials import Credential, find_credential
 from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.key_wait import KeyWait
 from compartmentd.sessions.rates import ConnectionRates, take_connect
@@ -53,16 +53,16 @@ class Connector:
             return
 
         def again() -> None:
-            if self._waited(peer, name):
+            if self._take_waiting(peer, name):
                 self._connect(peer, name, auth)
 
-        if self._connect(peer, name, auth, or_wait=again):
+        if self._connect(peer, name, auth, if_waiting=again):
             self._wait(peer, name)
 
     def _wait(self, peer: Peer, name: NamespaceName) -> None:
         self._waiting.setdefault(id(peer), (peer, set()))[1].add(name)
 
-    def _waited(self, peer: Peer, name: NamespaceName) -> bool:
+    def _take_waiting(self, peer: Peer, name: NamespaceName) -> bool:
         """Take a CONNECT from those that wait; return whether its connection is still there."""
         _, names = self._waiting.get(id(peer), (peer, set()))
         there = name in names
@@ -78,7 +78,7 @@ class Connector:
             for name in names:
                 self._refuse(peer, name, Code.UNAVAILABLE)
 
-    def gone(self, peer: Peer) -> None:
+    def forget(self, peer: Peer) -> None:
         """Forget the CONNECTs of a connection that has ended: a session must not be made for it any more."""
         self._waiting.pop(id(peer), None)
 
@@ -87,9 +87,9 @@ class Connector:
         peer: Peer,
         name: NamespaceName,
         auth: bytes | None,
-        or_wait: Callable[[], None] | None = None,
+        if_waiting: Callable[[], None] | None = None,
     ) -> bool:
-        """Answer a CONNECT, or return true where it waits instead and `or_wait` will be called."""
+        """Answer a CONNECT, or return true where it waits instead and `if_waiting` will be called."""
         snapshot = self._core.snapshot
         namespace = snapshot.configuration.policy.namespaces.get(name)
         if namespace is None:
@@ -97,9 +97,9 @@ class Connector:
             return False
         since = self._core.clock.monotonic()
         places = snapshot.configuration.server.token_from
-        verified = self._verified(credential(places, auth, peer.handshake), snapshot, namespace)
+        verified = self._verify(find_credential(places, auth, peer.handshake), snapshot, namespace)
         if isinstance(verified, Rejected):
-            if or_wait is not None and self._key_wait.waits(verified, or_wait):
+            if if_waiting is not None and self._key_wait.start_waiting(verified, if_waiting):
                 return True
             self._reject(peer, snapshot, name, verified, since)
         else:
@@ -114,7 +114,7 @@ class Connector:
         self, peer: Peer, snapshot: Snapshot, name: NamespaceName, auth: bytes | None, answers: Answers
     ) -> Sequence[Question]:
         """Decide a CONNECT again that waited for answers; return the open questions, if there are any."""
-        if not self._waited(peer, name):
+        if not self._take_waiting(peer, name):
             return ()
         namespace = snapshot.configuration.policy.namespaces.get(name)
         if namespace is None:
@@ -122,7 +122,7 @@ class Connector:
             return ()
         since = self._core.clock.monotonic()
         places = snapshot.configuration.server.token_from
-        verified = self._verified(credential(places, auth, peer.handshake), snapshot, namespace)
+        verified = self._verify(find_credential(places, auth, peer.handshake), snapshot, namespace)
         if isinstance(verified, Rejected):
             self._reject(peer, snapshot, name, verified, since)
             return ()
@@ -134,7 +134,7 @@ class Connector:
 
     def refuse_waiting(self, peer: Peer, name: NamespaceName, code: Code) -> None:
         """Refuse a CONNECT that waited for answers, if it was not refused already."""
-        if self._waited(peer, name):
+        if self._take_waiting(peer, name):
             self._refuse(peer, name, code)
 
     def _turn_away(self, peer: Peer, snapshot: Snapshot, name: NamespaceName) -> None:
@@ -148,7 +148,7 @@ class Connector:
     def _reject(
         self, peer: Peer, snapshot: Snapshot, name: NamespaceName, rejected: Rejected, since: float
     ) -> None:
-        code = self._key_wait.code(rejected)
+        code = self._key_wait.find_code(rejected)
         self._core.record(
             "connect",
             snapshot,
@@ -186,7 +186,7 @@ class Connector:
         if not judgement.connect.allowed:
             self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE)
             return None
-        session.namespace = core.registry.namespace(name)
+        session.namespace = core.registry.get_namespace(name)
         session.generation = snapshot.generation
         core.registry.add(session)
         if isinstance(peer.memo, ConnectionRates):
@@ -210,24 +210,24 @@ class Connector:
             wait = longest_wait([(session.messages, 1.0)])
             core.turn_down("refresh", snapshot, session, ack, Code.RATE_LIMITED, after=wait)
         else:
-            self._refresh(session, snapshot, ack, arguments[0], patient=True)
+            self._refresh(session, snapshot, ack, arguments[0], may_wait=True)
 
     def _refresh(
-        self, session: Session, snapshot: Snapshot, ack: bytes | None, token: str, *, patient: bool
+        self, session: Session, snapshot: Snapshot, ack: bytes | None, token: str, *, may_wait: bool
     ) -> None:
         """Answer a `refresh`, unless it waits for keys first."""
         core = self._core
         namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
-        verified = self._verified(Credential(token), snapshot, namespace)
+        verified = self._verify(Credential(token), snapshot, namespace)
 
         def again() -> None:
             now = core.snapshot  # another one, where a reload came while the keys were awaited
             if session.generation != now.generation and not session.ended:
                 self._reevaluation.rejudge(session, now, Code.POLICY_CHANGED)
             if not session.ended:
-                self._refresh(session, now, ack, token, patient=False)
+                self._refresh(session, now, ack, token, may_wait=False)
 
-        if isinstance(verified, Rejected) and patient and self._key_wait.waits(verified, again):
+        if isinstance(verified, Rejected) and may_wait and self._key_wait.start_waiting(verified, again):
             return
         core.pending.handle(_RefreshEvent(self, session, ack, token), snapshot)
 
@@ -237,11 +237,11 @@ class Connector:
         """Decide a `refresh` and answer it; return the open questions, if there are any."""
         core = self._core
         namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
-        verified = self._verified(Credential(token), snapshot, namespace)
+        verified = self._verify(Credential(token), snapshot, namespace)
         if not isinstance(verified, Verified) or verified.subject != session.user:
             code, detail = Code.TOKEN_INVALID, "the token is of another subject than the session's"
             if isinstance(verified, Rejected):
-                code, detail = self._key_wait.code(verified), f"{verified.reason}: {verified.detail}"
+                code, detail = self._key_wait.find_code(verified), f"{verified.reason}: {verified.detail}"
             ref = core.record("refresh", snapshot, namespace.name, session=session, code=code, detail=detail)
             core.refuse(session, ack, code, ref=ref)
             return ()
@@ -257,14 +257,14 @@ class Connector:
         # Told at once, a client of a provider with short tokens would refresh again at once, and for ever.
         session.warning = min(EXPIRING, (verified.ends_at - core.clock.wall()) / 2)
         self._reevaluation.settle(session, snapshot, judgement, Code.RULE_DENIED)
-        core.answer(session, ack, replies.refreshed(verified.ends_at))
+        core.answer(session, ack, replies.build_refreshed_ack(verified.ends_at))
         return ()
 
     def refuse_refresh(self, session: Session, snapshot: Snapshot, ack: bytes | None, code: Code) -> None:
         """Refuse a `refresh` without deciding it."""
         self._core.turn_down("refresh", snapshot, session, ack, code)
 
-    def _verified(
+    def _verify(
         self, found: Credential, snapshot: Snapshot, namespace: Namespace
     ) -> Verified | Rejected | None:
         if found.malformed:
@@ -272,7 +272,7 @@ class Connector:
         if found.token is None:
             return None
         core = self._core
-        return core.unrevoked(
+        return core.refuse_revoked(
             self.memory.verify(
                 found.token,
                 snapshot.keys,
@@ -285,7 +285,7 @@ class Connector:
 
     def _refuse(self, peer: Peer, name: NamespaceName, code: Code) -> None:
         self._core.counters.refused[code] += 1
-        message, data = replies.refused_connect(code)
+        message, data = replies.build_connect_error(code)
         peer.refuse(name, message, data)
 
 

@@ -164,7 +164,7 @@ class Core:
         """
         namespace = session.namespace
         # Limits bind the next connect and evict nobody: a session that exists is not counted against its user.
-        others = namespace.sessions_of(session.user) if occasion == "connect" else 0
+        others = namespace.count_sessions(session.user) if occasion == "connect" else 0
         judgement = reconcile_session(
             snapshot.rules,
             namespace.name,
@@ -237,7 +237,7 @@ class Core:
     def answer(self, session: Session, ack: bytes | None, body: bytes) -> None:
         """Answer a request, if it asked for an answer."""
         if ack is not None:
-            session.send(replies.ack(session.namespace.prefix, ack, body))
+            session.send(replies.build_ack(session.namespace.prefix, ack, body))
 
     def refuse(
         self, session: Session, ack: bytes | None, code: Code, after: float | None = None, ref: str = ""
@@ -247,7 +247,9 @@ class Core:
         if ack is None:
             self.counters.unanswered += 1
         else:
-            session.send(replies.ack(session.namespace.prefix, ack, replies.refusal(code, after, ref)))
+            session.send(
+                replies.build_ack(session.namespace.prefix, ack, replies.build_refusal(code, after, ref))
+            )
 
     def turn_down(
         self,
@@ -331,9 +333,9 @@ class Core:
         """Return the revocation that covers a token, `None` if the token counts."""
         entry = snapshot.keys.entries.get(verified.subject.entry)
         # Without an entry: a reload has just removed it, and judging the session will end it.
-        return None if entry is None else self.revocations.covering(verified, entry.issuer)
+        return None if entry is None else self.revocations.find_covering(verified, entry.issuer)
 
-    def unrevoked(self, verified: Verified | Rejected, snapshot: Snapshot) -> Verified | Rejected:
+    def refuse_revoked(self, verified: Verified | Rejected, snapshot: Snapshot) -> Verified | Rejected:
         """Refuse a token that was revoked; every verified token that lets somebody in passes here."""
         if isinstance(verified, Rejected):
             return verified
@@ -371,7 +373,7 @@ class Core:
         self.counters.ended[code] += 1
         self.record("end", snapshot, session.namespace.name, session=session, code=code)
         self.forget(session, code)
-        session.send(replies.closing(session.namespace.prefix, code))
+        session.send(replies.build_closing(session.namespace.prefix, code))
         session.peer.end(session.namespace.name)
 
     def forget(self, session: Session, code: Code | None = None) -> None:

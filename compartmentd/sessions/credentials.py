@@ -18,7 +18,7 @@ class Credential(msgspec.Struct, frozen=True):
     malformed: str = ""
 
 
-def credential(places: tuple[str, ...], auth: bytes | None, handshake: Handshake) -> Credential:
+def find_credential(places: tuple[str, ...], auth: bytes | None, handshake: Handshake) -> Credential:
     """Look at the places of `token_from` and return the one token.
 
     A token in two places is malformed: which of them counts must not depend on our taste (RFC 6750, 2). What is

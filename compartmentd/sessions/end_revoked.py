@@ -79,7 +79,7 @@ class RevocationSweep:
                 self._counted[revocation] += 1
 
     @contextmanager
-    def counting(self, revocation: Revocation) -> Iterator[Callable[[], int]]:
+    def count_ended(self, revocation: Revocation) -> Iterator[Callable[[], int]]:
         """Count the sessions that a revocation ends; gives how to ask for the number so far."""
         self._counted[revocation] = 0
         try:

@@ -103,7 +103,7 @@ class Hub:
     def connect(self, peer: Peer, namespace: str, auth: bytes | None) -> None:
         """Answer a CONNECT."""
         if self._leaving:
-            peer.refuse(namespace, *replies.refused_connect(Code.UNAVAILABLE))
+            peer.refuse(namespace, *replies.build_connect_error(Code.UNAVAILABLE))
             return
         self._connector.connect(peer, NamespaceName(namespace), auth)
 
@@ -118,7 +118,11 @@ class Hub:
         if self._sweep.pending:
             self._sweep.look_at(session, snapshot)
         publishes = payload.startswith(PUBLISH)
-        if publishes and not attachments and self._publisher.remembered(session, snapshot, ack, payload):
+        if (
+            publishes
+            and not attachments
+            and self._publisher.publish_remembered(session, snapshot, ack, payload)
+        ):
             return
         self._end_if_expired(session, snapshot)
         if session.ended:
@@ -181,7 +185,7 @@ class Hub:
     def closed(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
         """Forget the sessions of a connection that has ended."""
         self._core.floods.pop(id(peer), None)
-        self._connector.gone(peer)
+        self._connector.forget(peer)
         code = Code.SLOW if reason == "slow" else None
         if code is not None:
             self._core.counters.ended[code] += len(sessions)
@@ -216,12 +220,12 @@ class Hub:
         what is published meanwhile waits on those that are not judged yet.
         """
         core = self._core
-        unchanged = ReloadDiff.between(core.snapshot, snapshot)
+        diff = ReloadDiff.compare(core.snapshot, snapshot)
         core.snapshot = snapshot
         self._keep_revocations()
         core.unjudged = deque(core.registry)
         core.fanout.judging = snapshot.generation if core.unjudged else None
-        self._reevaluation.start_over(unchanged)
+        self._reevaluation.start_over(diff)
 
     def judge_some(self, budget: float) -> bool:
         """Judge sessions for at most `budget` seconds (one at least); return whether all are judged.
@@ -264,7 +268,7 @@ class Hub:
         No DISCONNECT is sent: a stock client that is only cut off comes back by itself.
         """
         for session in sessions:
-            session.send(replies.closing(session.namespace.prefix, Code.UNAVAILABLE))
+            session.send(replies.build_closing(session.namespace.prefix, Code.UNAVAILABLE))
 
     # --- revocation ------------------------------------------------------------------------------------------
 
@@ -292,13 +296,13 @@ class Hub:
         """End sessions whose tokens were revoked, for about `budget` seconds; return whether none is left."""
         return self._sweep.run(budget)
 
-    def counting(self, revocation: Revocation) -> AbstractContextManager[Callable[[], int]]:
+    def count_ended(self, revocation: Revocation) -> AbstractContextManager[Callable[[], int]]:
         """Count, inside, the sessions that a revocation ends; gives how to ask for the number so far."""
-        return self._sweep.counting(revocation)
+        return self._sweep.count_ended(revocation)
 
-    def unrevoked(self, verified: Verified | Rejected, snapshot: Snapshot) -> Verified | Rejected:
+    def refuse_revoked(self, verified: Verified | Rejected, snapshot: Snapshot) -> Verified | Rejected:
         """Refuse a verified token that was revoked."""
-        return self._core.unrevoked(verified, snapshot)
+        return self._core.refuse_revoked(verified, snapshot)
 
     def decide(self, request: Administer, snapshot: Snapshot, principal: Principal) -> Decision:
         """Decide a request that no session makes, for the holder of a verified token."""
@@ -321,7 +325,7 @@ class Hub:
         now = core.clock.wall()
         until = core.clock.monotonic() + budget
         for session in core.agenda.due(now):
-            self._moment(session, snapshot, now)
+            self._meet_deadline(session, snapshot, now)
             if core.clock.monotonic() >= until:
                 return True
         return self._forget_parked(until)
@@ -337,7 +341,7 @@ class Hub:
                     return True
         return False
 
-    def _moment(self, session: Session, snapshot: Snapshot, now: float) -> None:
+    def _meet_deadline(self, session: Session, snapshot: Snapshot, now: float) -> None:
         core = self._core
         ends_at = session.principal.ends_at
         if ends_at is not None and ends_at <= now:

@@ -36,7 +36,7 @@ class Joiner:
 
     def join(self, session: Session, snapshot: Snapshot, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `join`: one room, answered by one result, or a list, answered by a list in its order."""
-        rooms = _rooms(arguments)
+        rooms = _parse_rooms(arguments)
         most = session.limits.rooms_per_session
         if isinstance(rooms, list) and (most is None or len(rooms) <= most):
             event = _JoinEvent(self, session, ack, [RoomName(room) for room in rooms], is_list=True)
@@ -86,18 +86,18 @@ class Joiner:
             if membership is not None and code not in REQUEST_CODES:
                 self.lose(session, snapshot, [membership], Code.RULE_DENIED)
             after = self._wait(session, snapshot, room) if code is Code.RATE_LIMITED else None
-            return replies.refusal(code, after, ref)
+            return replies.build_refusal(code, after, ref)
         if room not in session.memberships:
             self.enter(session, room, outcome.template, by_server=False)
         self._attend(session, decision.valid_until)
-        return replies.joined_ack(room)
+        return replies.build_joined_ack(room)
 
     def refuse_room(self, session: Session, snapshot: Snapshot, room: RoomName, code: Code) -> bytes:
         """Refuse a join that is not decided; return the body of its answer."""
         name = session.namespace.name
         ref = self._core.record("join", snapshot, name, session=session, room=room, code=code)
         self._core.counters.refused[code] += 1
-        return replies.refusal(code, None, ref)
+        return replies.build_refusal(code, None, ref)
 
     def count_refused(self, session: Session, code: Code, rooms: int) -> None:
         """Count joins that are refused with the one before them."""
@@ -198,7 +198,7 @@ class Joiner:
         """End memberships from our side, tell the session, and judge at once what depends on them."""
         for membership in memberships:
             self._core.registry.leave(session, membership, code)
-            session.send(replies.left(session.namespace.prefix, membership.room.name, code))
+            session.send(replies.build_left(session.namespace.prefix, membership.room.name, code))
         self.cascade(session, snapshot, Code.RULE_DENIED)
 
     def cascade(self, session: Session, snapshot: Snapshot, code: Code) -> None:
@@ -207,7 +207,7 @@ class Joiner:
         left = core.judge_dependents(session, snapshot)
         for room, _ in left.lost:
             core.registry.leave(session, session.memberships[room], code)
-            session.send(replies.left(session.namespace.prefix, room, code))
+            session.send(replies.build_left(session.namespace.prefix, room, code))
         # A membership that needs answers now is judged with the whole session, at its next moment.
         self._attend(session, core.clock.wall() if left.undecided else left.valid_until)
 
@@ -305,7 +305,7 @@ class _LeaveEvent(msgspec.Struct, eq=False, gc=False):
         self.joiner.answer_leave(self.session, snapshot, self.ack, code)
 
 
-def _rooms(arguments: list[Any]) -> str | list[str] | None:
+def _parse_rooms(arguments: list[Any]) -> str | list[str] | None:
     """Read `room or list of rooms, {}?`; `None` where the arguments have another form.
 
     The options object may only be empty: what it will hold (a ticket, a place in the history) is not served
@@ -321,6 +321,6 @@ def _rooms(arguments: list[Any]) -> str | list[str] | None:
     return None
 
 
-def bucket_size(rooms: int | None) -> float:
+def find_bucket_size(rooms: int | None) -> float:
     """Return how many joins a session may make at once: a page reload asks for all its rooms again."""
     return 100.0 if rooms is None else float(rooms)

@@ -1,4 +1,4 @@
-"""Keys that are fetched: what a session may wait for before its token is refused."""
+"""Lets a CONNECT or `refresh` wait for keys that are being fetched, before its token is refused."""
 
 from __future__ import annotations
 
@@ -11,37 +11,41 @@ from compartmentd.tokens.rejected import KeyStatus, Rejected
 
 
 class KeyFinder(Protocol):
-    """Knows whether a key that a token names may still come, and when it has been looked for."""
+    """Finds keys at providers."""
 
     def request_key(self, entry: EntryName, kid: str | None) -> KeyStatus:
-        """Tell what becomes of a key that is not known; costs the same however often it is called."""
+        """Return the status of a key that is not known, and fetch it where that may help; cheap to repeat."""
 
     def call_when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
-        """Call back, once and not before this returns, when the fetch that runs has ended, whichever way."""
+        """Call back when the running fetch has ended, well or not: once, and not before this returns."""
 
 
 class KeyWait:
-    """Lets a token wait, once, for the keys of its entry; without `KeyFinder` all keys lie here, and none comes."""
+    """Lets a token wait, once, for the keys of its entry; without a `KeyFinder` all keys are local."""
 
     def __init__(self, keys: KeyFinder | None) -> None:
         self._keys = keys
 
-    def _asked(self, rejected: Rejected) -> KeyStatus:
+    def _request_key(self, rejected: Rejected) -> KeyStatus:
         missing = rejected.missing
         if missing is None or self._keys is None:
             return KeyStatus.ABSENT
         return self._keys.request_key(missing.entry, missing.kid)
 
-    def waits(self, rejected: Rejected, again: Callable[[], None]) -> bool:
-        """Return whether the token may count in a moment; if so, `again` is called when that can be told."""
-        if self._keys is None or rejected.missing is None or self._asked(rejected) is not KeyStatus.PENDING:
+    def start_waiting(self, rejected: Rejected, callback: Callable[[], None]) -> bool:
+        """Return whether the token may be valid when keys are fetched; if so, `callback` is called then."""
+        if (
+            self._keys is None
+            or rejected.missing is None
+            or self._request_key(rejected) is not KeyStatus.PENDING
+        ):
             return False
-        self._keys.call_when_answered(rejected.missing.entry, again)
+        self._keys.call_when_answered(rejected.missing.entry, callback)
         return True
 
-    def code(self, rejected: Rejected) -> Code:
-        """Return what a client is told whose token does not wait (any more).
+    def find_code(self, rejected: Rejected) -> Code:
+        """Return the code for a client whose token does not wait, or not any longer.
 
         Where the provider could not be asked for the key, that is a reason to try again, and no verdict.
         """
-        return rejected.code if self._asked(rejected) is KeyStatus.ABSENT else Code.KEYS_UNAVAILABLE
+        return rejected.code if self._request_key(rejected) is KeyStatus.ABSENT else Code.KEYS_UNAVAILABLE

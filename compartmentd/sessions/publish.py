@@ -4,7 +4,7 @@
     frames       every whole frame of it, unmasked                             protocol.websocket.MessageReader
     packet       namespace and ack id split off, the JSON left as it is        protocol.socketio.parse
     session      one look-up; is it judged, is it revoked?                     sessions.hub.Hub.event
-    permission   four parts of the JSON, the remembered permission, a token    Publisher.remembered, here
+    permission   four parts of the JSON, the remembered permission, a token    Publisher.publish_remembered, here
     relay        one frame around the sender's own bytes, for all recipients   sessions.fanout.Fanout.send
     queues       the frame on each recipient's queue, the ack on the sender's  protocol.connection.send
                  or, for a crowd that is sent nothing else, on none of theirs  transport.broadcast
@@ -67,7 +67,7 @@ _SHALLOW = 2 * (MAX_DEPTH - 1)
 """Bytes of data that cannot make a payload nest deeper than `MAX_DEPTH`, for want of room for the brackets."""
 
 
-class _Shape(msgspec.Struct, frozen=True):
+class _Arguments(msgspec.Struct, frozen=True):
     """The arguments of a `publish`, of the right types."""
 
     room: RoomName | None
@@ -75,7 +75,7 @@ class _Shape(msgspec.Struct, frozen=True):
     data: bytes
 
 
-def _shape(payload: bytes, attachments: Sequence[bytes]) -> _Shape | None:
+def _parse_publish(payload: bytes, attachments: Sequence[bytes]) -> _Arguments | None:
     """Read `["publish", room or null, event, data?]`; `None` where it has another form.
 
     A payload that is no Socket.IO event at all is the connection's end, not a refusal: `decode_event` raises
@@ -99,7 +99,7 @@ def _shape(payload: bytes, attachments: Sequence[bytes]) -> _Shape | None:
         event = _event_name(parts[2])
     except msgspec.DecodeError:
         return None
-    return _Shape(
+    return _Arguments(
         None if room is None else RoomName(room), event, bytes(parts[3]) if len(parts) == 4 else NULL
     )
 
@@ -114,7 +114,9 @@ class Publisher:
         self._acks: Run | None = None
         self._acks_of: Session | None = None
 
-    def remembered(self, session: Session, snapshot: Snapshot, ack: bytes | None, payload: bytes) -> bool:
+    def publish_remembered(
+        self, session: Session, snapshot: Snapshot, ack: bytes | None, payload: bytes
+    ) -> bool:
         """Handle a `publish` that a remembered permission covers; return whether one does, else nothing happened.
 
         INVARIANT: a permission is remembered only where nothing but its time, the size of the data, its schema and
@@ -158,18 +160,18 @@ class Publisher:
         core.counters.published += 1
         excluded = () if membership.template.echo else (session,)
         send = self._send_volatile if grant.volatile else self._send
-        send(membership.room, replies.relayed(grant.head, data, grant.tail), session, excluded)
+        send(membership.room, replies.build_event(grant.head, data, grant.tail), session, excluded)
         if ack is None:
             return True
         run = self._acks
         if self._acks_of is not session:
             # One message is no burst yet, and a run of one ack would cost 0.4 µs more.
             self._acks, self._acks_of = None, session
-            session.peer.send(replies.ok(session.namespace.prefix, ack))
+            session.peer.send(replies.build_ok(session.namespace.prefix, ack))
         elif run is not None and run.accepts(ack):
             run.parts.append(ack)
         else:
-            self._acks = replies.oks(session.namespace.prefix, ack)
+            self._acks = replies.build_ok_run(session.namespace.prefix, ack)
             session.peer.send(self._acks)
         return True
 
@@ -193,10 +195,10 @@ class Publisher:
         """
         core = self._core
         now = core.clock.monotonic()
-        shape = _shape(payload, attachments)
+        arguments = _parse_publish(payload, attachments)
         within_rate = verdict is not None or session.messages is None or session.messages.take(now)
-        room = None if shape is None else shape.room
-        size = (len(NULL) if shape is None else len(shape.data)) + sum(map(len, attachments))
+        room = None if arguments is None else arguments.room
+        size = (len(NULL) if arguments is None else len(arguments.data)) + sum(map(len, attachments))
         if within_rate and session.bytes is not None:
             within_rate = session.bytes.take(now, size)
         if verdict is None:
@@ -204,7 +206,7 @@ class Publisher:
         membership = None if room is None else session.memberships.get(room)
         arrival = Arrival(
             since=now,
-            well_formed=shape is not None,
+            well_formed=arguments is not None,
             within_rate=within_rate,
             within_room_rate=not within_rate
             or membership is None
@@ -212,7 +214,9 @@ class Publisher:
             size=size,
         )
         rooms = () if room is None else (room,)
-        event = _PublishEvent(self, session, ack, shape or _NO_SHAPE, arrival, rooms, attachments, verdict)
+        event = _PublishEvent(
+            self, session, ack, arguments or _NO_ARGUMENTS, arrival, rooms, attachments, verdict
+        )
         if core.pending.is_behind(session, rooms):
             core.pending.handle(event, snapshot)
         elif questions := self.decide(event, snapshot, NO_ANSWERS):
@@ -220,16 +224,21 @@ class Publisher:
 
     def decide(self, publish: _PublishEvent, snapshot: Snapshot, answers: Answers) -> Sequence[Question]:
         """Decide on a message and send it if it is allowed; return the open questions if there are any."""
-        core, session, shape, attachments = self._core, publish.session, publish.shape, publish.attachments
-        room, data, verdict = shape.room, shape.data, publish.verdict
+        core, session, arguments, attachments = (
+            self._core,
+            publish.session,
+            publish.arguments,
+            publish.attachments,
+        )
+        room, data, verdict = arguments.room, arguments.data, publish.verdict
         membership = None if room is None else session.memberships.get(room)
-        declared = _find_event(session, snapshot, membership, room, shape.event)
+        declared = _find_event(session, snapshot, membership, room, arguments.event)
         decision, ref = core.decide(
-            Publish(session.namespace.name, room, shape.event),
+            Publish(session.namespace.name, room, arguments.event),
             snapshot,
             session,
             publish.arrival,
-            lambda: self._fits(verdict or _validate(declared, snapshot, data, attachments)),
+            lambda: self._note_verdict(verdict or _validate(declared, snapshot, data, attachments)),
             answers=answers,
         )
         if isinstance(decision.outcome, Pending):
@@ -251,17 +260,17 @@ class Publisher:
         excluded = () if membership is not None and membership.template.echo else (session,)
         to = session.namespace if membership is None else membership.room
         send = self._send_volatile if grant.volatile else self._send
-        send(to, replies.relayed_with(grant.head, data, grant.tail, attachments), session, excluded)
+        send(to, replies.build_event_with(grant.head, data, grant.tail, attachments), session, excluded)
         core.answer(session, publish.ack, replies.OK)
         return ()
 
     def refuse(self, publish: _PublishEvent, snapshot: Snapshot, code: Code) -> None:
         """Refuse a message without deciding on it."""
         self._core.turn_down(
-            "publish", snapshot, publish.session, publish.ack, code, event=publish.shape.event
+            "publish", snapshot, publish.session, publish.ack, code, event=publish.arguments.event
         )
 
-    def _fits(self, verdict: PayloadVerdict) -> bool:
+    def _note_verdict(self, verdict: PayloadVerdict) -> bool:
         if verdict is PayloadVerdict.TOO_COSTLY:
             self._core.counters.payloads_too_costly += 1
         return verdict is PayloadVerdict.VALID
@@ -273,7 +282,7 @@ class _PublishEvent(msgspec.Struct, eq=False, gc=False):
     publisher: Publisher
     session: Session
     ack: bytes | None
-    shape: _Shape
+    arguments: _Arguments
     arrival: Arrival
     rooms: Sequence[RoomName]
     attachments: Sequence[bytes]
@@ -293,7 +302,7 @@ class _PublishEvent(msgspec.Struct, eq=False, gc=False):
         self.publisher.refuse(self, snapshot, code)
 
 
-_NO_SHAPE = _Shape(None, "", NULL)
+_NO_ARGUMENTS = _Arguments(None, "", NULL)
 """Stands for the arguments of a request that has another form."""
 
 
@@ -323,11 +332,11 @@ def _make_grant(
     """Make the permission for messages like the one that was allowed, and remember it where that is possible."""
     namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
     limits = namespace.limits if membership is None else membership.template.limits
-    user = replies.sender_part(session.user, with_entry=len(namespace.issuers) > 1)
+    user = replies.build_sender(session.user, with_entry=len(namespace.issuers) > 1)
     room = None if membership is None else membership.room.name
     grant = Grant(
-        head=replies.event_head(session.namespace.prefix, event.name),
-        tail=replies.event_tail(room, user),
+        head=replies.build_event_head(session.namespace.prefix, event.name),
+        tail=replies.build_event_tail(room, user),
         shallow=len(replies.encode(["publish", room, event.name, None])) - len(NULL) + _SHALLOW,
         largest=inf if limits.message_size is None else limits.message_size,
         volatile=event.volatile,

@@ -18,7 +18,7 @@ from compartmentd.policy.principal import Principal
 from compartmentd.policy.reconcile import Reconciliation
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core
-from compartmentd.sessions.join import Joiner, bucket_size
+from compartmentd.sessions.join import Joiner, find_bucket_size
 from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.sessions.session import Session
 from compartmentd.tokens.rejected import Rejected
@@ -49,13 +49,13 @@ class Reevaluation:
         self._core = core
         self._joiner = joiner
         self._report_error = report_error
-        self.unchanged: ReloadDiff | None = None
+        self.diff: ReloadDiff | None = None
         self.judged = 0
         self.evicted = Evictions()
 
-    def start_over(self, unchanged: ReloadDiff) -> None:
-        """Count judgements and evictions anew: a reload has begun, which left this as it was."""
-        self.unchanged = unchanged
+    def start_over(self, diff: ReloadDiff) -> None:
+        """Count judgements and evictions anew: a reload has begun."""
+        self.diff = diff
         self.judged = 0
         self.evicted = Evictions()
 
@@ -67,7 +67,7 @@ class Reevaluation:
         remaining = ends_at - self._core.clock.wall()
         if remaining <= session.warning:
             session.expiring_told = True
-            session.send(replies.expiring(session.namespace.prefix, remaining))
+            session.send(replies.build_expiring(session.namespace.prefix, remaining))
 
     # --- judging ---------------------------------------------------------------------------------------------
 
@@ -108,8 +108,8 @@ class Reevaluation:
         self, session: Session, snapshot: Snapshot, lost_code: Code, answers: Answers
     ) -> Evictions | Sequence[Question]:
         core = self._core
-        counts = self._counts_as_before(session, snapshot)
-        templates = self.unchanged.templates(session) if counts and self.unchanged is not None else None
+        counts = self._is_token_as_before(session, snapshot)
+        templates = self.diff.find_templates(session) if counts and self.diff is not None else None
         if session.namespace.name not in snapshot.configuration.policy.namespaces:
             return self._end(session, snapshot, Code.POLICY_CHANGED)
         if templates is not None:
@@ -117,7 +117,7 @@ class Reevaluation:
             judgement = core.judge_unchanged(session, snapshot)
             return self.settle(session, snapshot, judgement, lost_code, templates)
         if session.verified is not None and not counts:
-            again = core.unrevoked(
+            again = core.refuse_revoked(
                 reverify(session.verified, snapshot.keys, "connect", core.clock.wall()), snapshot
             )
             if isinstance(again, Rejected):
@@ -132,10 +132,10 @@ class Reevaluation:
             return self._end(session, snapshot, Code.UNAVAILABLE if in_vain else Code.POLICY_CHANGED)
         return self.settle(session, snapshot, judgement, lost_code)
 
-    def _counts_as_before(self, session: Session, snapshot: Snapshot) -> bool:
+    def _is_token_as_before(self, session: Session, snapshot: Snapshot) -> bool:
         """Return whether the last reload left the session's token as good as it was."""
         core = self._core
-        if self.unchanged is None or not self.unchanged.token(session, core.clock.wall()):
+        if self.diff is None or not self.diff.has_same_token(session, core.clock.wall()):
             return False
         return session.verified is None or core.find_revocation(session.verified, snapshot) is None
 
@@ -164,7 +164,7 @@ class Reevaluation:
         self._rebind(session, snapshot, templates)
         core.fanout.release(session)
         for room, code in lost:
-            session.send(replies.left(session.namespace.prefix, room, code))
+            session.send(replies.build_left(session.namespace.prefix, room, code))
         self.auto_join(session, snapshot, judgement)
         session.valid_until = judgement.valid_until
         self.remind(session)
@@ -191,7 +191,7 @@ class Reevaluation:
         session.messages = retune_bucket(session.messages, limits.message_rate, now)
         session.bytes = retune_bucket(session.bytes, limits.byte_rate, now)
         session.joins = retune_bucket(
-            session.joins, limits.join_rate, now, bucket_size(limits.rooms_per_session)
+            session.joins, limits.join_rate, now, find_bucket_size(limits.rooms_per_session)
         )
         if session.own_joins is not None:
             # A full one is as good as none; so nothing stays of templates that are gone.
@@ -206,7 +206,7 @@ class Reevaluation:
             if found is None or not decision.allowed:
                 continue
             self._joiner.enter(session, room, found.template, by_server=True)
-            session.send(replies.joined(session.namespace.prefix, room))
+            session.send(replies.build_joined(session.namespace.prefix, room))
 
 
 def _code_of_loss(decision: Decision, code: Code) -> Code:

@@ -45,7 +45,7 @@ class Registry:
         self.store = store
         self._observer = observer
 
-    def namespace(self, name: NamespaceName) -> NamespaceState:
+    def get_namespace(self, name: NamespaceName) -> NamespaceState:
         """Return the namespace's state, made at its first use."""
         found = self.namespaces.get(name)
         if found is None:

@@ -36,7 +36,7 @@ class ReloadDiff(msgspec.Struct, frozen=True):
     namespaces: frozenset[NamespaceName]
 
     @classmethod
-    def between(cls, old: Snapshot, new: Snapshot) -> ReloadDiff:
+    def compare(cls, old: Snapshot, new: Snapshot) -> ReloadDiff:
         """Compare two snapshots, of which one follows the other."""
         # By these and not by the entries: to Python `require: {level: 1}` and `{level: true}` are equal.
         before, after = old.keys.fingerprints, new.keys.fingerprints
@@ -52,7 +52,7 @@ class ReloadDiff(msgspec.Struct, frozen=True):
             ),
         )
 
-    def templates(self, session: Session) -> Sequence[RoomTemplate] | None:
+    def find_templates(self, session: Session) -> Sequence[RoomTemplate] | None:
         """Return the templates that the rooms of a session have now, in their order, where nothing has changed.
 
         That is for sessions whose `token` counts as before; `None` where the session is to be judged.
@@ -70,7 +70,7 @@ class ReloadDiff(msgspec.Struct, frozen=True):
             found.append(match.template)
         return found
 
-    def token(self, session: Session, now: float) -> bool:
+    def has_same_token(self, session: Session, now: float) -> bool:
         """Return whether the session's token counts as it did when it was judged by the snapshot before.
 
         `now` is wall time in seconds. Whether the token was revoked is for the caller to ask.

@@ -26,17 +26,17 @@ _OK_END = b"[" + OK + b"]"
 """What stands behind the id in the ack that most requests get."""
 
 
-def _refusal(code: Code, **more: int | str) -> bytes:
+def _encode_refusal(code: Code, **more: int | str) -> bytes:
     meaning = MEANINGS[code]
     error = {"code": code.value, "message": meaning.text, "retry": meaning.retry, **more}
     return encode({"ok": False, "error": error})
 
 
-REFUSALS: dict[Code, bytes] = {code: _refusal(code) for code in Code}
+REFUSALS: dict[Code, bytes] = {code: _encode_refusal(code) for code in Code}
 """The ack of a refused request, by code."""
 
 
-def refusal(code: Code, after: float | None = None, ref: str = "") -> bytes:
+def build_refusal(code: Code, after: float | None = None, ref: str = "") -> bytes:
     """Return the body of a refused request's ack; `after` is in how many seconds trying again may help.
 
     `ref` is what the operator finds in the log.
@@ -44,79 +44,81 @@ def refusal(code: Code, after: float | None = None, ref: str = "") -> bytes:
     more: dict[str, int | str] = {} if after is None else {"after": max(1, ceil(after * 1000))}
     if ref:
         more["ref"] = ref
-    return _refusal(code, **more) if more else REFUSALS[code]
+    return _encode_refusal(code, **more) if more else REFUSALS[code]
 
 
-def ack(prefix: bytes, ack_id: bytes, body: bytes) -> Message:
+def build_ack(prefix: bytes, ack_id: bytes, body: bytes) -> Message:
     """Build an ACK with one argument, given as JSON; `prefix` is the namespace with its comma, if not `/`."""
     return Message.from_packet(b"43%b%b[%b]" % (prefix, ack_id, body))
 
 
-def ok(prefix: bytes, ack_id: bytes) -> Message:
+def build_ok(prefix: bytes, ack_id: bytes) -> Message:
     """Build the ACK that most requests get, in half the time."""
     return Message(encode_text_frame(b"".join((b"43", prefix, ack_id, _OK_END))))
 
 
-def oks(prefix: bytes, ack_id: bytes) -> Run:
+def build_ok_run(prefix: bytes, ack_id: bytes) -> Run:
     """Build the same as a run, to which those of the requests that follow can be added."""
     return Run(b"43" + prefix, _OK_END, [ack_id])
 
 
-def joined_ack(room: str) -> bytes:
+def build_joined_ack(room: str) -> bytes:
     """Return the body of the ack of a join that was allowed."""
     return b'{"ok":true,"room":%b}' % encode(room)
 
 
-def refreshed(ends_at: float) -> bytes:
+def build_refreshed_ack(ends_at: float) -> bytes:
     """Return the body of the ack of a refresh: when the session ends now, in milliseconds since the epoch."""
     return encode({"ok": True, "expires": int(ends_at * 1000)})
 
 
-def refused_connect(code: Code) -> tuple[str, dict[str, Any]]:
+def build_connect_error(code: Code) -> tuple[str, dict[str, Any]]:
     """Return message and data of a CONNECT_ERROR; clients compare its data, so it holds what is documented."""
     meaning = MEANINGS[code]
     return meaning.text, {"code": code.value, "retry": meaning.retry}
 
 
-def notice(prefix: bytes, event: str, data: dict[str, Any]) -> Message:
+def build_notice(prefix: bytes, event: str, data: dict[str, Any]) -> Message:
     """Build one of the server's own events."""
     return Message.from_packet(b"42%b%b" % (prefix, encode([event, data])))
 
 
-def joined(prefix: bytes, room: str) -> Message:
+def build_joined(prefix: bytes, room: str) -> Message:
     """Tell a session that the server moved it into a room."""
-    return notice(prefix, "joined", {"room": room})
+    return build_notice(prefix, "joined", {"room": room})
 
 
-def left(prefix: bytes, room: str, code: Code) -> Message:
+def build_left(prefix: bytes, room: str, code: Code) -> Message:
     """Tell a session that it is no longer in a room, and why."""
-    return notice(prefix, "left", {"room": room, "code": code.value})
+    return build_notice(prefix, "left", {"room": room, "code": code.value})
 
 
-def expiring(prefix: bytes, seconds: float) -> Message:
+def build_expiring(prefix: bytes, seconds: float) -> Message:
     """Tell a session how long it still lasts, in milliseconds."""
-    return notice(prefix, "expiring", {"in": max(0, int(seconds * 1000))})
+    return build_notice(prefix, "expiring", {"in": max(0, int(seconds * 1000))})
 
 
-def closing(prefix: bytes, code: Code) -> Message:
+def build_closing(prefix: bytes, code: Code) -> Message:
     """Tell a session that it ends now, and whether connecting again can help."""
     meaning = MEANINGS[code]
-    return notice(prefix, "closing", {"code": code.value, "retry": meaning.retry or meaning.retry_closing})
+    return build_notice(
+        prefix, "closing", {"code": code.value, "retry": meaning.retry or meaning.retry_closing}
+    )
 
 
-def event_head(prefix: bytes, event: str) -> bytes:
+def build_event_head(prefix: bytes, event: str) -> bytes:
     """Return what stands before the data of a relayed event without attachments."""
     return b"42" + prefix + b"[" + encode(event) + b","
 
 
-def event_tail(
+def build_event_tail(
     room: str | None, sender: bytes = b"", *, message_id: str | None = None, at: float | None = None
 ) -> bytes:
     """Return what stands after the data of an event: the meta argument.
 
     Args:
         room: The room, `None` for the whole namespace.
-        sender: The part about the sender, from `sender_part`; empty for a message of nobody's.
+        sender: The part about the sender, from `build_sender`; empty for a message of nobody's.
         message_id: The message's id, where it has one.
         at: When it was taken, wall time in seconds, where that is told.
     """
@@ -125,7 +127,7 @@ def event_tail(
     return b"".join((b',{"room":', encode(room), identity, sender, moment, b"}]"))
 
 
-def sender_part(user: Subject | None, *, with_entry: bool) -> bytes:
+def build_sender(user: Subject | None, *, with_entry: bool) -> bytes:
     """Return the sender's part of the meta argument: `,"from":{"user":…}`, empty for an anonymous session.
 
     `with_entry` puts the name of the issuer entry before the subject, where a namespace accepts several entries.
@@ -136,13 +138,13 @@ def sender_part(user: Subject | None, *, with_entry: bool) -> bytes:
     return b',"from":' + json.dumps({"user": shown}, separators=(",", ":")).encode()
 
 
-def relayed(head: bytes, data: bytes | msgspec.Raw, tail: bytes) -> Message:
+def build_event(head: bytes, data: bytes | msgspec.Raw, tail: bytes) -> Message:
     """Build an EVENT around the sender's own bytes."""
     return Message(encode_text_frame(b"".join((head, data, tail))))
 
 
-def relayed_with(head: bytes, data: bytes, tail: bytes, attachments: Sequence[bytes]) -> Message:
+def build_event_with(head: bytes, data: bytes, tail: bytes, attachments: Sequence[bytes]) -> Message:
     """Build an EVENT, or a BINARY_EVENT where there are attachments."""
     if not attachments:
-        return relayed(head, data, tail)
+        return build_event(head, data, tail)
     return Message.from_packet(b"".join((b"45%d-" % len(attachments), head[2:], data, tail)), attachments)

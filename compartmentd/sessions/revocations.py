@@ -24,11 +24,11 @@ CAPACITY = 200_000
 MARGIN = 3600.0
 """Seconds for which a revocation is kept beyond its tokens: for leeway, and for a wall clock that is set back."""
 
-Kind: TypeAlias = Literal["sub", "sid", "jti", "sub_without_sid", "all"]
+RevocationKind: TypeAlias = Literal["sub", "sid", "jti", "sub_without_sid", "all"]
 """What names the tokens: their subject, their session, their id; their subject, if they do not tell their session
 (not every provider puts `sid` into access tokens); nothing, which means every token of the issuer."""
 
-Name: TypeAlias = tuple[Kind, str]
+TokenName: TypeAlias = tuple[RevocationKind, str]
 
 
 class Revocation(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     issuer: str
-    kind: Kind
+    kind: RevocationKind
     value: str
     before: float
     code: Code
@@ -58,10 +58,10 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether a token of this issuer is revoked by it."""
         if issuer != self.issuer or verified.claims["iat"] > self.before:
             return False
-        return self.kind == "all" or (self.kind, self.value) in names_of(verified)
+        return self.kind == "all" or (self.kind, self.value) in list_names(verified)
 
 
-def names_of(verified: Verified) -> Iterator[Name]:
+def list_names(verified: Verified) -> Iterator[TokenName]:
     """Yield what a revocation may call this token by.
 
     A subject is known by the claim that the entry takes it from, and by `sub`, which logout tokens have.
@@ -90,7 +90,7 @@ class Revocations:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         # In the order of `at`: what comes in, or comes again, goes to the end.
-        self._named: dict[tuple[str, Name], Revocation] = {}
+        self._named: dict[tuple[str, TokenName], Revocation] = {}
         self._floors: dict[str, Revocation] = {}
         self.max_age = 0.0
 
@@ -122,12 +122,12 @@ class Revocations:
         self._raise_floor(msgspec.structs.replace(oldest, kind="all", value="", code=Code.REVOKED))
         return True
 
-    def covering(self, verified: Verified, issuer: str) -> Revocation | None:
+    def find_covering(self, verified: Verified, issuer: str) -> Revocation | None:
         """Return the revocation that covers a token of this issuer, `None` if the token counts."""
         if not self._named and not self._floors:
             return None
         issued = verified.claims["iat"]
-        for name in names_of(verified):
+        for name in list_names(verified):
             revocation = self._named.get((issuer, name))
             if revocation is not None and issued <= revocation.before:
                 return revocation
@@ -146,13 +146,13 @@ class Revocations:
             if floor.before < last:
                 del self._floors[issuer]
 
-    def kept(self) -> tuple[Revocation, ...]:
+    def list_all(self) -> tuple[Revocation, ...]:
         """Return all of them, in the order in which `restore` wants them."""
         return (*self._floors.values(), *self._named.values())
 
-    def restore(self, kept: Iterable[Revocation]) -> None:
-        """Take in what `kept` returned before a restart."""
-        for revocation in kept:
+    def restore(self, revocations: Iterable[Revocation]) -> None:
+        """Take in what `list_all` returned before a restart."""
+        for revocation in revocations:
             self.add(revocation)
 
     def _raise_floor(self, floor: Revocation) -> None:

@@ -189,6 +189,6 @@ class NamespaceState:
         self.parked: dict[SessionId, Session] = {}
         self.parked_users: Index[Subject, Session] = Index()
 
-    def sessions_of(self, user: Subject | None) -> int:
+    def count_sessions(self, user: Subject | None) -> int:
         """Return how many sessions a user has, parked ones too; an anonymous session (`None`) has no user."""
         return 0 if user is None else self.users.count(user) + self.parked_users.count(user)

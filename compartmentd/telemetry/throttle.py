@@ -20,7 +20,7 @@ TOLD_EVERY = 10.0
 """Seconds between two reports of how many lines were omitted."""
 
 
-class _Kind(msgspec.Struct):
+class _OmittedLines(msgspec.Struct):
     bucket: TokenBucket
     left_out: int = 0
     since: float = 0.0
@@ -32,7 +32,7 @@ class Throttle:
     def __init__(self, rate: float = RATE, burst: float = BURST) -> None:
         self._rate = rate
         self._burst = burst
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[str, _OmittedLines] = {}
         self.left_out = 0
         """Lines omitted since the start."""
 
@@ -46,7 +46,9 @@ class Throttle:
         """
         found = self._kinds.get(kind)
         if found is None:
-            found = self._kinds[kind] = _Kind(TokenBucket(self._rate * times, now, self._burst * times))
+            found = self._kinds[kind] = _OmittedLines(
+                TokenBucket(self._rate * times, now, self._burst * times)
+            )
         if found.bucket.take(now):
             return True
         if not found.left_out:

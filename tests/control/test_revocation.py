@@ -178,7 +178,7 @@ async def test_what_could_not_be_kept_is_in_force_and_said(
 
 
 def kept(world: World) -> set[tuple[str, str]]:
-    return {(one.kind, one.value) for one in world.hub.revocations.kept()}
+    return {(one.kind, one.value) for one in world.hub.revocations.list_all()}
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ async def test_a_logout_is_of_a_session_or_of_a_subject(
 ) -> None:
     assert await Logouts(world.hub, Revoker(world.hub, None)).logout(logout_token(**named)) is True
     assert kept(world) == expected
-    assert {one.code for one in world.hub.revocations.kept()} == {Code.LOGGED_OUT}
+    assert {one.code for one in world.hub.revocations.list_all()} == {Code.LOGGED_OUT}
 
 
 async def test_a_subject_may_log_in_again_at_once_and_a_session_does_not_come_back(world: World) -> None:

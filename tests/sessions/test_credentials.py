@@ -5,7 +5,7 @@ import time
 import pytest
 
 from compartmentd.protocol.application import Handshake
-from compartmentd.sessions.credentials import credential
+from compartmentd.sessions.credentials import find_credential
 
 EVERYWHERE = ("auth", "header", "cookie:session", "query:access_token")
 
@@ -20,7 +20,7 @@ def ask(
 ) -> str | None:
     """Return the token, `None` for none, or `!` for something that cannot be one."""
     headers = {"authorization": authorization, "cookie": cookie}
-    found = credential(places, auth, Handshake("", headers, {"access_token": query}))
+    found = find_credential(places, auth, Handshake("", headers, {"access_token": query}))
     return "!" if found.malformed else found.token
 
 

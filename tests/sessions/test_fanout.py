@@ -56,7 +56,7 @@ class Crowd:
         self.registry = Registry(MemoryRoomStore(lambda: 0.0))
         self.counters = Counters()
         self.fanout = Fanout(self.counters)
-        self.namespace: NamespaceState = self.registry.namespace(NamespaceName("/"))
+        self.namespace: NamespaceState = self.registry.get_namespace(NamespaceName("/"))
         self.peers = [OpenPeer() for _ in range(PEOPLE)]
         self.sessions = []
         for number, peer in enumerate(self.peers):
@@ -73,8 +73,8 @@ class Crowd:
 
 
 def message(data: str) -> Message:
-    return replies.relayed(
-        replies.event_head(b"", "message"), json.dumps(data).encode(), replies.event_tail(None)
+    return replies.build_event(
+        replies.build_event_head(b"", "message"), json.dumps(data).encode(), replies.build_event_tail(None)
     )
 
 
@@ -146,14 +146,16 @@ def test_a_burst_to_a_crowd_is_one_batch_with_or_without_an_origin() -> None:
 @pytest.mark.parametrize(
     ("tail", "expected"),
     [
-        (replies.event_tail("lobby"), {"room": "lobby"}),
-        (replies.event_tail(None, b',"from":{"user":"ann"}'), {"room": None, "from": {"user": "ann"}}),
+        (replies.build_event_tail("lobby"), {"room": "lobby"}),
+        (replies.build_event_tail(None, b',"from":{"user":"ann"}'), {"room": None, "from": {"user": "ann"}}),
         (
-            replies.event_tail("lobby", b',"from":{"user":"ann"}', message_id="r:1", at=1_800_000_000.25),
+            replies.build_event_tail(
+                "lobby", b',"from":{"user":"ann"}', message_id="r:1", at=1_800_000_000.25
+            ),
             {"room": "lobby", "id": "r:1", "from": {"user": "ann"}, "at": 1_800_000_000_250},
         ),
     ],
 )
 def test_the_meta_of_a_message(tail: bytes, expected: Any) -> None:
-    sent = replies.relayed(replies.event_head(b"", "message"), b"[1]", tail)
+    sent = replies.build_event(replies.build_event_head(b"", "message"), b"[1]", tail)
     assert json.loads(sent.packet[2:]) == ["message", [1], expected]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from compartmentd.policy.codes import Code
-from compartmentd.sessions.revocations import Kind, Revocation
+from compartmentd.sessions.revocations import Revocation, RevocationKind
 from tests.support.peer import RecordingPeer
 from tests.support.world import ISSUERS, START, World
 
@@ -135,7 +135,7 @@ def test_time_ends_it_and_what_it_is_a_member_of(world: World) -> None:
 
 
 @pytest.mark.parametrize(("kind", "value"), [("sub", "ann"), ("sid", "s1"), ("jti", "t1"), ("all", "")])
-def test_a_revocation_ends_it(world: World, kind: Kind, value: str) -> None:
+def test_a_revocation_ends_it(world: World, kind: RevocationKind, value: str) -> None:
     ann = park(world, "ann", sid="s1", jti="t1")
     world.hub.revoke(
         Revocation(

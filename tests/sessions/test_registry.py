@@ -62,7 +62,7 @@ def holder(verified: Verified) -> Principal:
 def new_session(registry: Registry, namespace: str, sub: str | None = None, /, **claims: str) -> Session:
     verified = None if sub is None else token(sub, **claims)
     principal = ANONYMOUS if verified is None else holder(verified)
-    namespace = registry.namespace(NamespaceName(namespace))
+    namespace = registry.get_namespace(NamespaceName(namespace))
     return Session(SessionId(f"s{next(_SIDS)}"), RecordingPeer(), namespace, principal, verified)
 
 

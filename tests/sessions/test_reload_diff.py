@@ -124,7 +124,7 @@ class Judged(World):
 
     def swap(self, text: str) -> None:
         super().swap(text)
-        self.hub._reevaluation.unchanged = None
+        self.hub._reevaluation.diff = None
 
 
 def clients_of(world: World) -> list[Client]:

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from compartmentd.names import EntryName, Subject
 from compartmentd.policy.codes import Code
-from compartmentd.sessions.revocations import MARGIN, Kind, Revocation, Revocations
+from compartmentd.sessions.revocations import MARGIN, Revocation, RevocationKind, Revocations
 from compartmentd.tokens.verify import Verified
 
 NOW = 1_800_000_000.0
@@ -18,7 +18,7 @@ OTHER = "https://other.example.com"
 AGE = 1000.0
 
 
-def revocation(kind: Kind, value: str, before: float = NOW, **changed: Any) -> Revocation:
+def revocation(kind: RevocationKind, value: str, before: float = NOW, **changed: Any) -> Revocation:
     good: dict[str, Any] = {"issuer": ISS, "code": Code.LOGGED_OUT, "at": NOW}
     return Revocation(kind=kind, value=value, before=before, **{**good, **changed})
 
@@ -44,7 +44,7 @@ def kept(*revocations: Revocation, capacity: int = 100) -> Revocations:
 
 # --- what it reaches --------------------------------------------------------------------------------------------
 
-CASES: list[tuple[Kind, str, Verified, bool]] = [
+CASES: list[tuple[RevocationKind, str, Verified, bool]] = [
     ("sub", "ann", verified(sub="ann"), True),
     ("sub", "ann", verified(sub="ann", sid="s1"), True),
     ("sub", "ann", verified(sub="Ann"), False),
@@ -68,30 +68,30 @@ CASES: list[tuple[Kind, str, Verified, bool]] = [
 
 
 @pytest.mark.parametrize(("kind", "value", "token", "reached"), CASES)
-def test_what_names_a_token(kind: Kind, value: str, token: Verified, reached: bool) -> None:
+def test_what_names_a_token(kind: RevocationKind, value: str, token: Verified, reached: bool) -> None:
     one = revocation(kind, value)
     assert one.covers(token, ISS) is reached
-    assert (kept(one).covering(token, ISS) is not None) is reached
+    assert (kept(one).find_covering(token, ISS) is not None) is reached
 
 
 @pytest.mark.parametrize(
     ("iat", "reached"), [(NOW - 5000, True), (NOW, True), (NOW + 0.5, False), (NOW + 1, False)]
 )
 @pytest.mark.parametrize("kind", ["sub", "all"])
-def test_it_reaches_what_was_issued_until_then(kind: Kind, iat: float, reached: bool) -> None:
+def test_it_reaches_what_was_issued_until_then(kind: RevocationKind, iat: float, reached: bool) -> None:
     one = revocation(kind, "ann" if kind == "sub" else "")
-    assert (kept(one).covering(verified(iat, sub="ann"), ISS) is not None) is reached
+    assert (kept(one).find_covering(verified(iat, sub="ann"), ISS) is not None) is reached
 
 
 def test_it_is_of_one_issuer() -> None:
-    assert kept(revocation("sub", "ann")).covering(verified(sub="ann"), OTHER) is None
+    assert kept(revocation("sub", "ann")).find_covering(verified(sub="ann"), OTHER) is None
 
 
 def test_of_two_of_one_name_the_later_counts_in_either_order() -> None:
     early, late = revocation("sub", "ann", NOW - 10), revocation("sub", "ann", NOW, code=Code.REVOKED)
     for known in (kept(early, late), kept(late, early)):
         assert len(known) == 1
-        found = known.covering(verified(NOW, sub="ann"), ISS)
+        found = known.find_covering(verified(NOW, sub="ann"), ISS)
         assert found is not None
         assert found.code is Code.REVOKED
 
@@ -128,14 +128,14 @@ def test_a_longer_age_of_a_reload_keeps_it_longer() -> None:
 def test_where_there_are_too_many_the_oldest_become_a_floor() -> None:
     known = kept(*(revocation("sub", f"user-{n}", NOW + n) for n in range(5)), capacity=3)
     assert len(known) == 4
-    assert known.covering(verified(NOW + 1, sub="stranger"), ISS) is not None
-    assert known.covering(verified(NOW + 2, sub="stranger"), ISS) is None
-    assert known.covering(verified(NOW + 1, sub="stranger"), OTHER) is None
-    found = known.covering(verified(NOW, sub="user-0"), ISS)
+    assert known.find_covering(verified(NOW + 1, sub="stranger"), ISS) is not None
+    assert known.find_covering(verified(NOW + 2, sub="stranger"), ISS) is None
+    assert known.find_covering(verified(NOW + 1, sub="stranger"), OTHER) is None
+    found = known.find_covering(verified(NOW, sub="user-0"), ISS)
     assert found is not None
     assert (found.kind, found.value, found.code) == ("all", "", Code.REVOKED)
     known.expire(NOW + 1 + AGE + MARGIN + 1)
-    assert known.covering(verified(NOW, sub="stranger"), ISS) is None
+    assert known.find_covering(verified(NOW, sub="stranger"), ISS) is None
 
 
 names = st.sampled_from(["a", "b", "c"])
@@ -162,7 +162,7 @@ def test_it_means_what_a_list_of_all_would_mean(all_of_them: list[Revocation], t
     known = kept(*all_of_them)
     for issuer in (ISS, OTHER):
         covering = [one for one in all_of_them if one.covers(token, issuer)]
-        found = known.covering(token, issuer)
+        found = known.find_covering(token, issuer)
         assert (found is not None) is bool(covering)
         assert found is None or found in covering
 
@@ -173,7 +173,7 @@ def test_forgetting_lets_no_token_in(all_of_them: list[Revocation], token: Verif
     assert len(known) <= capacity + 2
     for issuer in (ISS, OTHER):
         if any(one.covers(token, issuer) for one in all_of_them):
-            assert known.covering(token, issuer) is not None
+            assert known.find_covering(token, issuer) is not None
 
 
 @given(st.lists(revocations, max_size=12), tokens, st.floats(0, 2 * (AGE + MARGIN)))
@@ -184,7 +184,7 @@ def test_time_lets_no_living_token_in(all_of_them: list[Revocation], token: Veri
     if now < token.ends_at:
         for issuer in (ISS, OTHER):
             naive = any(one.covers(token, issuer) for one in all_of_them)
-            assert (known.covering(token, issuer) is not None) is naive
+            assert (known.find_covering(token, issuer) is not None) is naive
 
 
 @given(st.lists(revocations, max_size=12), tokens, st.integers(1, 12))
@@ -192,7 +192,7 @@ def test_what_is_kept_means_the_same_after_a_restart(
     all_of_them: list[Revocation], token: Verified, capacity: int
 ) -> None:
     before = kept(*all_of_them, capacity=capacity)
-    after = kept(*before.kept(), capacity=capacity)
-    assert after.kept() == before.kept()
+    after = kept(*before.list_all(), capacity=capacity)
+    assert after.list_all() == before.list_all()
     for issuer in (ISS, OTHER):
-        assert (after.covering(token, issuer) is None) is (before.covering(token, issuer) is None)
+        assert (after.find_covering(token, issuer) is None) is (before.find_covering(token, issuer) is None)

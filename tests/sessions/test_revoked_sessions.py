@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from compartmentd.policy.codes import Code
-from compartmentd.sessions.revocations import Kind, Revocation, Revocations
+from compartmentd.sessions.revocations import Revocation, RevocationKind, Revocations
 from tests.support.world import ISSUERS, START, World
 
 POLICY = (
@@ -39,7 +39,9 @@ def enter(world: World, sub: str, **claims: Any) -> Any:
     return client
 
 
-def revocation(kind: Kind, value: str, before: float = START, code: Code = Code.LOGGED_OUT) -> Revocation:
+def revocation(
+    kind: RevocationKind, value: str, before: float = START, code: Code = Code.LOGGED_OUT
+) -> Revocation:
     return Revocation(issuer=ISSUER, kind=kind, value=value, before=before, code=code, at=START)
 
 
@@ -179,7 +181,7 @@ def looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_only_the_sessions_that_a_revocation_names_are_looked_at(
-    world: World, looked_at: list[str], kind: Kind, value: str, expected: list[str]
+    world: World, looked_at: list[str], kind: RevocationKind, value: str, expected: list[str]
 ) -> None:
     enter(world, "ann", sid="s1")
     enter(world, "ann", sid="s2")
@@ -246,6 +248,6 @@ def test_how_many_it_concerns_is_told(world: World) -> None:
         enter(world, sub)
     world.connect("/")
     for one, expected in ((revocation("sub", "nobody"), 0), (revocation("sub", "ann"), 2)):
-        with world.hub.counting(one) as ended_by:
+        with world.hub.count_ended(one) as ended_by:
             revoke(world, one, revocation("jti", "of somebody else"))
             assert ended_by() == expected

@@ -29,7 +29,7 @@ from compartmentd.problems import Span
 MAX_DEPTH = 64
 """Rules are evaluated by recursion, for every join and message."""
 
-Kind: TypeAlias = Literal["text", "param", "member_of", "server", "members"]
+NeedKind: TypeAlias = Literal["text", "param", "member_of", "server", "members"]
 
 
 class Need(NamedTuple):
@@ -39,7 +39,7 @@ class Need(NamedTuple):
     stands under a `not`, and `via` is the named rule through which the place has the requirement.
     """
 
-    kind: Kind
+    kind: NeedKind
     span: Span
     text: Text = ("",)
     name: str = ""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from compartmentd.configuration.compiler.plausible import find_contradiction
 from compartmentd.configuration.compiler.report import Report
-from compartmentd.configuration.compiler.requirements import Kind, NamedRules, Need
+from compartmentd.configuration.compiler.requirements import NamedRules, Need, NeedKind
 from compartmentd.document.nearest import find_nearest
 from compartmentd.policy.model import Members, Param, Rule, Text
 from compartmentd.policy.rules.placeholders import format_text, list_parameters
@@ -110,7 +110,7 @@ class Places:
             help_ = "whoever publishes to a room is a member already: leave it out here"
             self.report.error(need.span, "rule.place", "`members` stands alone or not at all", help_)
 
-    _checks: Mapping[Kind, Callable[[Places, Need, Place], None]] = {
+    _checks: Mapping[NeedKind, Callable[[Places, Need, Place], None]] = {
         "text": _text,
         "param": _param,
         "member_of": _member_of,
