@@ -9,6 +9,7 @@ OIDC := tests/support/oidc
 BENCH := tests/bench
 OUT ?= $(BENCH)/build/bench.json
 FUZZ := tests/fuzz
+SOAK := tests/soak
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 export PYTHON
@@ -19,7 +20,7 @@ export PYTHON
 TESTS := -m pytest --numprocesses=auto --dist=worksteal
 GATE := $(if $(PYTEST_ARGS),true,.ci/coverage $(BIN))
 
-.PHONY: help install install-dev run test test-core cover pythons mindeps check format bench bench-quick bench-tools fuzz docs reference man lock deb clean
+.PHONY: help install install-dev run test test-core cover pythons mindeps check format bench bench-quick bench-tools fuzz soak docs reference man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +67,9 @@ bench-tools: .venv/.installed-bench $(BENCH)/peers/node/node_modules/.installed
 
 fuzz: .venv/.installed-fuzz ## feed random bytes to every reader: TIME=60 seconds each, ONLY="TARGET …", JOBS=2
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(TIME),60) --jobs $(or $(JOBS),1) $(if $(ONLY),--only $(ONLY))
+
+soak: .venv/.installed-dev ## everything at once for TIME=3600 seconds, judged by what memory and descriptors do; OUT=FILE
+	@$(BIN)/python -m tests.soak --seconds $(or $(TIME),3600) --out $(if $(filter command line,$(origin OUT)),$(OUT),$(SOAK)/build/soak.json)
 
 check: .venv/.installed-dev ## types, lint and format
 	$(BIN)/mypy
@@ -140,5 +144,5 @@ deb: ## build the Debian package, with an environment of its own, into dist/
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv .venv-* .coverage dist $(JS)/node_modules $(OIDC)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -rf $(FUZZ)/build $(BENCH)/build $(BENCH)/peers/node/node_modules
+	rm -rf $(FUZZ)/build $(SOAK)/build $(BENCH)/build $(BENCH)/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
