@@ -16,7 +16,7 @@ from tests.bench.paired import FEWEST_ROUNDS, Verdict, compare, find_interval, j
 from tests.bench.report import as_comparison
 from tests.bench.rows import Row, Spread, row, short_name
 from tests.bench.trees import ROOT, THIS, Tree, UnknownRevision, checkout
-from tests.support.timing import seconds
+from tests.support.timing import environment_without_coverage, seconds
 
 # --- statistics -------------------------------------------------------------------------------------------------
 
@@ -252,6 +252,7 @@ def test_two_trees_are_measured_in_turns(tmp_path: Path) -> None:
         text=True,
         cwd=ROOT,
         timeout=seconds(200),
+        env=environment_without_coverage(),
     )
     assert done.returncode == 0, done.stderr
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]

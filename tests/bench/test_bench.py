@@ -15,7 +15,7 @@ import pytest
 from tests.bench import rows, tokens
 from tests.bench.report import as_json, as_svg, as_table
 from tests.bench.rows import TARGETS, Row, row
-from tests.support.timing import seconds
+from tests.support.timing import environment_without_coverage, seconds
 
 FIELDS = ["work", "ours", "peer", "peer_value", "unit", "ratio", "spread", "target", "met"]
 DECISION = rows.DECISION.format(10)
@@ -125,6 +125,7 @@ def test_a_run_measures_every_work_beside_node(tmp_path: Path) -> None:
         text=True,
         cwd=Path(__file__).parents[2],
         timeout=seconds(200),
+        env=environment_without_coverage(),
     )
     assert done.returncode == 0, done.stderr
     found = [

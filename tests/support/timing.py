@@ -19,6 +19,11 @@ def seconds(count: float) -> float:
     return count * FACTOR
 
 
+def environment_without_coverage() -> dict[str, str]:
+    """Return the environment of a child process that measures: coverage would count its lines and slow it down."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 async def within(limit: float, wanted: Awaitable[T], what: str) -> T:
     """Await something that must happen within `limit` seconds; `what` names it in the failure."""
     try:
