@@ -302,54 +302,6 @@ def test_every_process_collects_the_same_tests_in_the_same_order() -> None:
     assert collected[0] == collected[1]
 
 
-_MUTE = """
-answered asked found given held judge keep kept known made named of ready refused ruled said shown taken
-told written
-"""
-MUTE = frozenset(_MUTE.split())
-"""Names of functions that say neither what goes in nor what comes out; each was several functions once."""
-
-NAMED_BY_VERBS = ("analysis", "cli", "keys", "policy", "storage", "telemetry", "tokens", "util")
-"""The packages in which no function has such a name."""
-
-
-def mute(source: str) -> Iterator[str]:
-    """Yield the functions and methods whose name alone says nothing; a property is read, and may have any name."""
-    module = ast.parse(source)
-    bodies = [module.body, *(node.body for node in module.body if isinstance(node, ast.ClassDef))]
-    for node in (node for body in bodies for node in body):
-        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        if (
-            is_function
-            and node.name.strip("_") in MUTE
-            and "property" not in map(dotted, node.decorator_list)
-        ):
-            yield f"{node.name}, line {node.lineno}"
-
-
-@pytest.mark.parametrize("package", NAMED_BY_VERBS)
-def test_functions_say_what_they_do(package: str) -> None:
-    paths = sorted((ROOT / "compartmentd" / package).rglob("*.py"))
-    assert paths, package
-    found = [f"{path.relative_to(ROOT)}: {each}" for path in paths for each in mute(path.read_text())]
-    assert found == []
-
-
-@pytest.mark.parametrize(
-    ("source", "found"),
-    [
-        ("def of(x): ...", True),
-        ("class A:\n    def judge(self): ...", True),
-        ("class A:\n    @classmethod\n    async def _held(cls): ...", True),
-        ("class A:\n    @property\n    def known(self): ...", False),
-        ("def find(held): ...", False),
-        ("def is_known(x): ...", False),
-    ],
-)
-def test_a_name_that_says_nothing_is_found(source: str, found: bool) -> None:
-    assert bool(list(mute(source))) is found
-
-
 def test_the_commands_of_the_readme_exist() -> None:
     readme = (ROOT / "README.md").read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

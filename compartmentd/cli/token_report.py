@@ -13,11 +13,11 @@ import msgspec
 
 from compartmentd.policy.decision import Decision, Reason, Truth
 from compartmentd.telemetry.decision_feed import reason_as_json, span_as_json
-from compartmentd.tokens.diagnosis import Diagnosis, Outcome
+from compartmentd.tokens.diagnosis import Diagnosis, StepOutcome
 from compartmentd.tokens.rejected import quote, quote_list
 from compartmentd.tokens.verify import Verified
 
-_MARKS: Mapping[Outcome, str] = {"passed": "✓", "failed": "✗", "skipped": "·"}
+_MARKS: Mapping[StepOutcome, str] = {"passed": "✓", "failed": "✗", "skipped": "·"}
 _TRUTHS: Mapping[Truth, str] = {Truth.TRUE: "✓", Truth.FALSE: "✗", Truth.UNKNOWN: "?"}
 _COLOURS = {"✓": "green", "✗": "red", "·": None, "?": "yellow"}
 _INDENT = "    "

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection
 
 from compartmentd.control.admin_access import AdminAccess
 from compartmentd.control.reload import Reloader
-from compartmentd.control.requests import Record, Refused, RevokeRequest, Subscriber
+from compartmentd.control.requests import JsonObject, Refused, RevokeRequest
 from compartmentd.control.revocation import Revoker
 from compartmentd.control.status import DaemonStatus
-from compartmentd.telemetry.decision_feed import DecisionFeed
+from compartmentd.telemetry.decision_feed import DecisionFeed, DecisionListener
 
 
 class AdminService:
@@ -53,11 +53,11 @@ class AdminService:
         """Return why a bearer token gives no access, or `None`."""
         return self._access.authorize(token)
 
-    async def reload(self) -> Record:
+    async def reload(self) -> JsonObject:
         """Reload, and return the report."""
         return (await self._reloader.reload("request")).as_json()
 
-    async def revoke(self, request: RevokeRequest) -> Record:
+    async def revoke(self, request: RevokeRequest) -> JsonObject:
         """Revoke tokens; returns once their sessions have ended and the revocation is kept.
 
         Raises:
@@ -74,15 +74,15 @@ class AdminService:
             "lasting": self._revoker.lasting,
         }
 
-    def status(self) -> Record:
+    def status(self) -> JsonObject:
         """Return what is in force, and how much of it is used."""
         return self._status.as_json()
 
-    def admin_token(self) -> Record:
+    def admin_token(self) -> JsonObject:
         """Return a fresh admin token and its end."""
         token, ends = self._access.tokens.issue()
         return {"token": token, "expires": int(ends * 1000)}
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+    def subscribe(self, subscriber: DecisionListener) -> Callable[[], None]:
         """Call the subscriber with every decision from now on; return what ends that."""
         return self._feed.subscribe(subscriber)

@@ -4,9 +4,9 @@ A thread would not do: parsing and checking hold the interpreter lock, and stopp
 The child writes the compiled configuration to its standard output; the daemon reads it one room template at a time
 and lets others run in between.
 
-The stream is a sequence of pieces, each four bytes of length (big endian) and its bytes: a `_Head` and the room
-templates of all namespaces in order as MessagePack, then the files' bytes as they are. Nothing else may write to
-that stream.
+The stream is a sequence of pieces, each four bytes of length (big endian) and its bytes: a `_StreamHead` and the
+room templates of all namespaces in order as MessagePack, then the files' bytes as they are. Nothing else may write
+to that stream.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _FileHead(msgspec.Struct, frozen=True):
     size: int
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _StreamHead(msgspec.Struct, frozen=True):
     """Everything that was loaded but what follows in pieces of its own: room templates and contents.
 
     INVARIANT: `loaded` is the whole value with exactly those two replaced, never a list of fields, so that a field
@@ -68,7 +68,7 @@ class _Head(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_head = msgspec.msgpack.Decoder(_Head).decode
+_decode_head = msgspec.msgpack.Decoder(_StreamHead).decode
 _decode_room = msgspec.msgpack.Decoder(RoomTemplate).decode
 
 
@@ -79,7 +79,7 @@ def split_into_pieces(loaded: Loaded) -> Iterator[bytes]:
     if configuration is not None:
         configuration = _replace_rooms(configuration, [() for _ in rooms])
     rest = msgspec.structs.replace(loaded, configuration=configuration, contents=())
-    yield _encode(_Head(rest, tuple(map(len, rooms)), heads))
+    yield _encode(_StreamHead(rest, tuple(map(len, rooms)), heads))
     for group in rooms:
         yield from map(_encode, group)
     for _, raw in loaded.contents:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from compartmentd import __version__
 from compartmentd.control.reload import Reloader
-from compartmentd.control.requests import Record
+from compartmentd.control.requests import JsonObject
 from compartmentd.keys.remote import RemoteKeys
 from compartmentd.sessions.hub import Hub
 from compartmentd.util.humanize import format_count
@@ -69,7 +69,7 @@ class DaemonStatus:
         """Return why no clients should be sent here, or `None`."""
         return self._readiness.find_obstacle()
 
-    def as_json(self) -> Record:
+    def as_json(self) -> JsonObject:
         """Return the status, as the admin API documents it."""
         generation, last = self._reloader.generation, self._reloader.last
         certificate, drained_at = generation.certificate, self._readiness.drained_at

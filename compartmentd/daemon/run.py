@@ -31,12 +31,12 @@ from compartmentd.daemon.listeners import Listeners, build_server_options, forma
 from compartmentd.daemon.start import Options, Start, read_start
 from compartmentd.daemon.stop import Stop
 from compartmentd.daemon.subscribers import (
-    DecisionLogSettings,
-    FetchedKeys,
-    ListenerCertificate,
-    LogStamp,
-    ServerSettings,
-    ServiceManager,
+    CertificateInstaller,
+    DecisionLogConfigurer,
+    KeyFollower,
+    LogStamper,
+    ReloadNotifier,
+    ServerConfigurer,
 )
 from compartmentd.daemon.systemd import Notifier
 from compartmentd.daemon.ticker import Ticker
@@ -213,14 +213,14 @@ class Daemon:
         """
         page_origins = listeners.list_page_origins(self._scheme) if self._start.options.development else ()
         return [
-            LogStamp(self._start.stamp),
-            DecisionLogSettings(self._decisions),
-            ServerSettings(self._server, page_origins),
-            ListenerCertificate(self._server, admin_server),
+            LogStamper(self._start.stamp),
+            DecisionLogConfigurer(self._decisions),
+            ServerConfigurer(self._server, page_origins),
+            CertificateInstaller(self._server, admin_server),
             self._files,
-            FetchedKeys(self._start.remote),
+            KeyFollower(self._start.remote),
             *([] if self._keeper is None else [self._keeper]),
-            ServiceManager(self._start.notifier, self._status),
+            ReloadNotifier(self._start.notifier, self._status),
         ]
 
     def _start_background(self) -> None:

@@ -13,7 +13,7 @@ from compartmentd.telemetry.logs import Stamp
 from compartmentd.transport.server import SocketServer
 
 
-class LogStamp(Subscriber):
+class LogStamper(Subscriber):
     """Writes the generation and its digest into every log line."""
 
     def __init__(self, stamp: Stamp) -> None:
@@ -25,7 +25,7 @@ class LogStamp(Subscriber):
         self._stamp.digest = generation.digest
 
 
-class DecisionLogSettings(Subscriber):
+class DecisionLogConfigurer(Subscriber):
     """Logs decisions as `log` says."""
 
     def __init__(self, decisions: DecisionLog) -> None:
@@ -36,7 +36,7 @@ class DecisionLogSettings(Subscriber):
         self._decisions.settings = generation.configuration.log
 
 
-class ServerSettings(Subscriber):
+class ServerConfigurer(Subscriber):
     """Serves connections as `server` says; `page_origins` are allowed besides (the playground's)."""
 
     def __init__(self, server: SocketServer, page_origins: tuple[str, ...]) -> None:
@@ -48,7 +48,7 @@ class ServerSettings(Subscriber):
         self._server.configure(build_server_options(generation.configuration, self._page_origins))
 
 
-class ListenerCertificate(Subscriber):
+class CertificateInstaller(Subscriber):
     """Speaks TLS with the certificate in force, on all listeners."""
 
     def __init__(self, *servers: SocketServer | AdminServer) -> None:
@@ -61,7 +61,7 @@ class ListenerCertificate(Subscriber):
             server.secure(None if certificate is None else certificate.context)
 
 
-class FetchedKeys(Subscriber):
+class KeyFollower(Subscriber):
     """Fetches the keys of the entries in force, and of no others."""
 
     def __init__(self, remote: RemoteKeys) -> None:
@@ -72,7 +72,7 @@ class FetchedKeys(Subscriber):
         self._remote.follow(generation.configuration.issuers)
 
 
-class ServiceManager(Subscriber):
+class ReloadNotifier(Subscriber):
     """Tells the service manager when a reload begins and ends."""
 
     def __init__(self, notifier: Notifier, status: DaemonStatus) -> None:

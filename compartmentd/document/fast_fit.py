@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import jsonschema_rs
 
-Schema: TypeAlias = Mapping[str, Any]
+SchemaObject: TypeAlias = Mapping[str, Any]
 
 _INTEGER = "x-integer"
 
@@ -23,19 +23,19 @@ class FastFit:
         definitions: the `$defs` to which the parts refer.
     """
 
-    def __init__(self, definitions: Schema) -> None:
+    def __init__(self, definitions: SchemaObject) -> None:
         self._definitions = _with_integers(definitions)
         # By identity; the parts are kept, so that no other takes an identity over.
-        self._built: dict[int, tuple[Schema, jsonschema_rs.Draft202012Validator]] = {}
+        self._built: dict[int, tuple[SchemaObject, jsonschema_rs.Draft202012Validator]] = {}
 
-    def fits(self, part: Schema, value: Any) -> bool:
+    def fits(self, part: SchemaObject, value: Any) -> bool:
         """Return whether a value fits a part."""
         known = self._built.get(id(part))
         if known is None:
             known = self._built[id(part)] = part, self._build(part)
         return known[1].is_valid(value)
 
-    def _build(self, part: Schema) -> jsonschema_rs.Draft202012Validator:
+    def _build(self, part: SchemaObject) -> jsonschema_rs.Draft202012Validator:
         return jsonschema_rs.Draft202012Validator(
             {**_with_integers(part), "$defs": self._definitions},
             keywords={_INTEGER: _Integer},

@@ -25,7 +25,7 @@ MAX_DEPTH = 64
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Budget:
+class ReadingBudget:
     """The bytes and nodes that may still be read, shared by all files of a configuration."""
 
     def __init__(self, size: int = MAX_BYTES, nodes: int = MAX_NODES) -> None:
@@ -45,14 +45,14 @@ class _StopError(Exception):
     """The rest of the file cannot be read; the problem is already noted."""
 
 
-def parse(source: Source, budget: Budget | None = None) -> Parsed:
+def parse(source: Source, budget: ReadingBudget | None = None) -> Parsed:
     """Read one YAML file.
 
     Args:
         source: The file.
         budget: The limits; reading reduces them.
     """
-    reader = _Reader(source, budget or Budget())
+    reader = _Reader(source, budget or ReadingBudget())
     try:
         root = reader.read()
     except _StopError:
@@ -64,7 +64,7 @@ def parse(source: Source, budget: Budget | None = None) -> Parsed:
 
 
 class _Reader:
-    def __init__(self, source: Source, budget: Budget) -> None:
+    def __init__(self, source: Source, budget: ReadingBudget) -> None:
         self.source = source
         self.budget = budget
         self.problems: list[Problem] = []

@@ -66,7 +66,7 @@ class Failures:
 
 
 @stream_request_body
-class BackchannelLogout(QuietHandler):
+class BackchannelLogoutHandler(QuietHandler):
     """Takes the POST of a form with one `logout_token`: 200 once the sessions of the token have ended, else 400."""
 
     def initialize(self, receiver: LogoutReceiver, failures: Failures) -> None:
@@ -144,6 +144,6 @@ class BackchannelLogout(QuietHandler):
 
 def make_backchannel_route(
     receiver: LogoutReceiver,
-) -> tuple[str, type[BackchannelLogout], dict[str, object]]:
+) -> tuple[str, type[BackchannelLogoutHandler], dict[str, object]]:
     """Return the route for Tornado that serves a receiver, at exactly this path."""
-    return (PATH, BackchannelLogout, {"receiver": receiver, "failures": Failures()})
+    return (PATH, BackchannelLogoutHandler, {"receiver": receiver, "failures": Failures()})

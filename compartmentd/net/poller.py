@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
 from typing import Protocol, TypeAlias
 
-from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.counters import WireCounters
 from compartmentd.telemetry.logs import log
 
 SERVING_TIME = 0.004
@@ -57,7 +57,7 @@ class Poller:
     def __init__(
         self,
         loop: AbstractEventLoop,
-        counters: Counters,
+        counters: WireCounters,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin to watch on this loop; errors of callbacks are counted in `counters`."""

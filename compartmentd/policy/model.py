@@ -23,7 +23,7 @@ Text: TypeAlias = tuple[str, ...]
 JsonScalar: TypeAlias = str | int | float | bool
 
 
-class _Node(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
+class _Positioned(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """A part of the policy that has a place in the file."""
 
     span: Span
@@ -41,38 +41,38 @@ class Filled(msgspec.Struct, frozen=True, tag=True):
 Value: TypeAlias = JsonScalar | Filled
 
 
-class Equals(_Node, frozen=True, kw_only=True):
+class Equals(_Positioned, frozen=True, kw_only=True):
     """`equals` (one value) and `one_of` (several): the claim has the same JSON type and is equal."""
 
     values: tuple[Value, ...]
 
 
-class Matches(_Node, frozen=True, kw_only=True):
+class Matches(_Positioned, frozen=True, kw_only=True):
     """`matches`: the whole value, as a string, matches this RE2 pattern."""
 
     pattern: str
 
 
-class Contains(_Node, frozen=True, kw_only=True):
+class Contains(_Positioned, frozen=True, kw_only=True):
     """`contains` and `contains_any`: one of the values is among a list's items or an object's keys."""
 
     values: tuple[Value, ...]
 
 
-class Bound(_Node, frozen=True, kw_only=True):
+class Bound(_Positioned, frozen=True, kw_only=True):
     """`at_least` and `at_most`: exactly one of the two is set."""
 
     at_least: int | float | None = None
     at_most: int | float | None = None
 
 
-class Exists(_Node, frozen=True, kw_only=True):
+class Exists(_Positioned, frozen=True, kw_only=True):
     """`exists`: the claim is present and not null (`wanted` is true), or it is not."""
 
     wanted: bool
 
 
-class Moment(_Node, frozen=True, kw_only=True):
+class Moment(_Positioned, frozen=True, kw_only=True):
     """`is: past` or `is: future`: compares a NumericDate, in seconds (RFC 7519, 2), with the decision's time."""
 
     future: bool
@@ -84,72 +84,72 @@ Test: TypeAlias = Equals | Matches | Contains | Bound | Exists | Moment
 # --- rules ---
 
 
-class Public(_Node, frozen=True, kw_only=True):
+class Public(_Positioned, frozen=True, kw_only=True):
     """`public`: anyone, with or without a token."""
 
 
-class Authenticated(_Node, frozen=True, kw_only=True):
+class Authenticated(_Positioned, frozen=True, kw_only=True):
     """`authenticated`: anyone with a valid token."""
 
 
-class Nobody(_Node, frozen=True, kw_only=True):
+class Nobody(_Positioned, frozen=True, kw_only=True):
     """`nobody`: no one."""
 
 
-class Members(_Node, frozen=True, kw_only=True):
+class Members(_Positioned, frozen=True, kw_only=True):
     """`members`: anyone in the room (publish only). Membership itself is checked before any rule."""
 
 
-class ByServer(_Node, frozen=True, kw_only=True):
+class ByServer(_Positioned, frozen=True, kw_only=True):
     """`server`: a join by the operator's side (API or auto-join), never by a client's request."""
 
 
-class Scopes(_Node, frozen=True, kw_only=True):
+class Scopes(_Positioned, frozen=True, kw_only=True):
     """`scope`, `all_scopes` (`every` is true) and `any_scope` (`every` is false)."""
 
     scopes: tuple[Text, ...]
     every: bool = True
 
 
-class Claim(_Node, frozen=True, kw_only=True):
+class Claim(_Positioned, frozen=True, kw_only=True):
     """`{claim: PATH, TEST}`. A path of one item names one top-level claim; it is never split."""
 
     path: tuple[Text, ...]
     test: Test
 
 
-class Parameter(_Node, frozen=True, kw_only=True):
+class Parameter(_Positioned, frozen=True, kw_only=True):
     """`{param: NAME, TEST}`."""
 
     name: str
     test: Test
 
 
-class MemberOf(_Node, frozen=True, kw_only=True):
+class MemberOf(_Positioned, frozen=True, kw_only=True):
     """`{member_of: ROOM}`: this session is in that room of the namespace."""
 
     room: Text
 
 
-class Named(_Node, frozen=True, kw_only=True):
+class Named(_Positioned, frozen=True, kw_only=True):
     """`{rule: NAME}`: a reference to `Policy.rules`; the named rule is evaluated once per decision."""
 
     name: str
 
 
-class All(_Node, frozen=True, kw_only=True):
+class All(_Positioned, frozen=True, kw_only=True):
     """`all`: every part is true."""
 
     parts: tuple[Rule, ...]
 
 
-class AnyOf(_Node, frozen=True, kw_only=True):
+class AnyOf(_Positioned, frozen=True, kw_only=True):
     """`any`: at least one part is true."""
 
     parts: tuple[Rule, ...]
 
 
-class Not(_Node, frozen=True, kw_only=True):
+class Not(_Positioned, frozen=True, kw_only=True):
     """`not`: the part is false. The negation of unknown is unknown."""
 
     part: Rule
@@ -187,14 +187,14 @@ class CharClass(msgspec.Struct, frozen=True, array_like=True):
     most: int | None = 1
 
 
-class PatternParam(_Node, frozen=True, kw_only=True):
+class PatternParam(_Positioned, frozen=True, kw_only=True):
     """`pattern`: a parameter that is a sequence of character classes."""
 
     name: str
     items: tuple[CharClass, ...]
 
 
-class IntegerParam(_Node, frozen=True, kw_only=True):
+class IntegerParam(_Positioned, frozen=True, kw_only=True):
     """`integer`: `0|-?[1-9][0-9]{0,15}` within bounds. `high` is `None` if the operator set no `max`."""
 
     name: str
@@ -202,7 +202,7 @@ class IntegerParam(_Node, frozen=True, kw_only=True):
     high: int | None = None
 
 
-class OneOfParam(_Node, frozen=True, kw_only=True):
+class OneOfParam(_Positioned, frozen=True, kw_only=True):
     """`one_of`: a parameter that is one of these strings."""
 
     name: str
@@ -230,7 +230,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     own_join_rate: float | None = None
 
 
-class Event(_Node, frozen=True, kw_only=True):
+class Event(_Positioned, frozen=True, kw_only=True):
     """An event that clients may publish; `schema` is the key of its payload schema in `Policy.schemas`."""
 
     name: str
@@ -239,13 +239,13 @@ class Event(_Node, frozen=True, kw_only=True):
     publish: Rule | None = None
 
 
-class AutoJoin(_Node, frozen=True, kw_only=True):
+class AutoJoin(_Positioned, frozen=True, kw_only=True):
     """`auto_join`: parameter names with the claim that gives each its value; empty without parameters."""
 
     claims: tuple[tuple[str, str], ...]
 
 
-class RoomTemplate(_Node, frozen=True, kw_only=True):
+class RoomTemplate(_Positioned, frozen=True, kw_only=True):
     """A declared kind of room. `pattern` is its name as a `Text`.
 
     `fingerprint` is the digest that `policy.fingerprint` computes of everything that decides about membership;
@@ -274,7 +274,7 @@ class ApiRules(msgspec.Struct, frozen=True, kw_only=True):
     manage: Rule
 
 
-class Namespace(_Node, frozen=True, kw_only=True):
+class Namespace(_Positioned, frozen=True, kw_only=True):
     """A declared namespace; `issuers` are the entries whose tokens may connect.
 
     `fingerprint` is the digest of everything that decides about connecting, as in a `RoomTemplate`.

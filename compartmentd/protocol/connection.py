@@ -13,7 +13,7 @@ from typing import Protocol
 
 from compartmentd.errors import WireError
 from compartmentd.protocol.application import Handshake
-from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.counters import WireCounters
 from compartmentd.protocol.engineio import PING, Outgoing, decode_binary_packet
 from compartmentd.protocol.lifecycle import PHASES, Move, Phase
 from compartmentd.protocol.link import CLOSED_LINK, Link
@@ -46,7 +46,7 @@ _CLOSED = Phase.CLOSED
 class Host(Protocol):
     """The server of a connection: time, timers, counters, and the way to other connections."""
 
-    counters: Counters
+    counters: WireCounters
 
     def now(self) -> float:
         """Return the monotonic time in seconds."""

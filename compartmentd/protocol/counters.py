@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Counters:
+class WireCounters:
     """Counts that only grow; one object for a whole server, changed where something happens."""
 
     __slots__ = (

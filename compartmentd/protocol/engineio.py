@@ -70,7 +70,7 @@ PROBE, PROBE_ANSWER, UPGRADE = b"2probe", b"3probe", b"5"
 """The packets of an upgrade, in its order (Engine.IO v4, "Upgrade")."""
 
 
-class Refusal(NamedTuple):
+class HandshakeRefusal(NamedTuple):
     """An answer to a request that cannot be served: HTTP status, Engine.IO's code and text."""
 
     status: int
@@ -83,12 +83,12 @@ class Refusal(NamedTuple):
         return msgspec.json.encode({"code": self.code, "message": self.message})
 
 
-UNKNOWN_TRANSPORT = Refusal(400, 0, "Transport unknown")
-UNKNOWN_SID = Refusal(400, 1, "Session ID unknown")
-BAD_METHOD = Refusal(400, 2, "Bad handshake method")
-BAD_REQUEST = Refusal(400, 3, "Bad request")
-FORBIDDEN = Refusal(403, 4, "Forbidden")
-BAD_VERSION = Refusal(400, 5, "Unsupported protocol version")
+UNKNOWN_TRANSPORT = HandshakeRefusal(400, 0, "Transport unknown")
+UNKNOWN_SID = HandshakeRefusal(400, 1, "Session ID unknown")
+BAD_METHOD = HandshakeRefusal(400, 2, "Bad handshake method")
+BAD_REQUEST = HandshakeRefusal(400, 3, "Bad request")
+FORBIDDEN = HandshakeRefusal(403, 4, "Forbidden")
+BAD_VERSION = HandshakeRefusal(400, 5, "Unsupported protocol version")
 
 
 def build_open_packet(

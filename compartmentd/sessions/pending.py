@@ -45,7 +45,7 @@ class Asker(Protocol):
         """
 
 
-class Event(Protocol):
+class PendingEvent(Protocol):
     """A client's event that may have to wait; its rates were taken when it arrived."""
 
     @property
@@ -75,7 +75,7 @@ class _Waiting:
 
     __slots__ = ("answers", "deadline", "event", "open")
 
-    def __init__(self, event: Event, deadline: float) -> None:
+    def __init__(self, event: PendingEvent, deadline: float) -> None:
         self.event = event
         self.deadline = deadline
         self.open: set[Question] | None = None
@@ -130,7 +130,7 @@ class PendingEvents:
         """Whether the judgement of any session waits for answers."""
         return any(map(self.is_judging, self._waiting))
 
-    def handle(self, event: Event, snapshot: Snapshot) -> None:
+    def handle(self, event: PendingEvent, snapshot: Snapshot) -> None:
         """Decide an event that has just arrived, or let it wait."""
         session = event.session
         if self.is_behind(session, event.rooms or ()):
@@ -138,7 +138,7 @@ class PendingEvents:
         elif questions := event.attempt(snapshot, NO_ANSWERS):
             self.wait(event, questions, snapshot)
 
-    def wait(self, event: Event, questions: Sequence[Question], snapshot: Snapshot) -> None:
+    def wait(self, event: PendingEvent, questions: Sequence[Question], snapshot: Snapshot) -> None:
         """Let an event wait that has been attempted; one about the whole session goes before all others."""
         session = event.session
         waiting = _Waiting(event, self._monotonic() + LONGEST_WAIT)
@@ -147,7 +147,7 @@ class PendingEvents:
         self._ask(waiting, questions, snapshot)
         self._advance(session)
 
-    def _queue(self, event: Event, snapshot: Snapshot) -> None:
+    def _queue(self, event: PendingEvent, snapshot: Snapshot) -> None:
         waiting = self._waiting[event.session]
         behind = [one.event.size for one in waiting if one.open is None]
         if len(behind) >= MOST_BEHIND or sum(behind) + event.size > MOST_BYTES:

@@ -12,14 +12,14 @@ from compartmentd.problems import Span
 from compartmentd.sessions.audit import Record
 from compartmentd.telemetry.logs import log
 
-Subscriber: TypeAlias = Callable[[Mapping[str, Any]], None]
+DecisionListener: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
 class DecisionFeed:
     """An audit log that passes each record, as JSON, to its subscribers; idle while there are none."""
 
     def __init__(self) -> None:
-        self._subscribers: dict[int, Subscriber] = {}
+        self._subscribers: dict[int, DecisionListener] = {}
         self._next = 0
 
     def wants(self, code: Code | None) -> bool:
@@ -27,7 +27,7 @@ class DecisionFeed:
         del code
         return bool(self._subscribers)
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+    def subscribe(self, subscriber: DecisionListener) -> Callable[[], None]:
         """Pass every record from now on to a subscriber; returns the function that unsubscribes it."""
         key = self._next
         self._next += 1

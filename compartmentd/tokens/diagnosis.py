@@ -14,7 +14,7 @@ from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.steps import STEPS, Verification, VerificationStep
 from compartmentd.tokens.verify import Verified, build_verified
 
-Outcome: TypeAlias = Literal["passed", "failed", "skipped"]
+StepOutcome: TypeAlias = Literal["passed", "failed", "skipped"]
 
 PASSED: Mapping[str, str] = {
     "form": "it is a signed JWT",
@@ -40,7 +40,7 @@ class Finding(msgspec.Struct, frozen=True):
     """The result of one check; `detail` is a sentence for the operator, `reason` the stable word for a failure."""
 
     check: str
-    outcome: Outcome
+    outcome: StepOutcome
     detail: str
     reason: RejectReason | None = None
 
@@ -73,7 +73,7 @@ def diagnose(token: str, keys: KeySet, use: Use, now: float) -> Diagnosis:
         now: Wall time in seconds.
     """
     verification = Verification(token, keys, use, now, None)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, StepOutcome] = {}
     findings = []
     first: Rejected | None = None
     for step in STEPS:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from compartmentd.net.addresses import find_network
-from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.counters import WireCounters
 from compartmentd.transport.options import ServerOptions
 from compartmentd.util.ratelimit import TokenBucket, retune_bucket
 
@@ -44,7 +44,7 @@ class Admission:
 
     def __init__(
         self,
-        counters: Counters,
+        counters: WireCounters,
         find_counted: Callable[[str], str] = find_network,
         pending: PlaceHolders | None = None,
     ) -> None:

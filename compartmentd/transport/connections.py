@@ -12,7 +12,7 @@ from compartmentd.net.poller import Poller
 from compartmentd.net.timer_wheel import Timer, Timers
 from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.connection import EngineConnection, Host
-from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.counters import WireCounters
 from compartmentd.protocol.forwarded import TrustedProxies
 from compartmentd.protocol.http1 import compile_request_line
 from compartmentd.protocol.message import Batch, Message
@@ -54,7 +54,7 @@ class Connections:
 
     def __init__(self, make: MakeConnection, options: ServerOptions) -> None:
         """Begin with none, on the running loop."""
-        self.counters = Counters()
+        self.counters = WireCounters()
         self.networks = CountedNetworks(options)
         self.loop = asyncio.get_running_loop()
         self.sockets = SocketTable(self.counters, self.networks, self.loop.time)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Protocol
 
-from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.counters import WireCounters
 
 _LOOKED_AT = 64
 """Items looked at for one that holds a place: sockets without a connection stand among them."""
@@ -35,10 +35,10 @@ class PendingItem(Protocol):
         """Close it at once."""
 
 
-class Pending:
+class PendingItems:
     """All of them, the oldest first, and by network."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: WireCounters) -> None:
         """Begin with none."""
         self.counters = counters
         self._all: dict[PendingItem, None] = {}

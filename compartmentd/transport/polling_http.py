@@ -20,7 +20,7 @@ from compartmentd.net.sock import Sock
 from compartmentd.net.tls_socket import SecureSocket
 from compartmentd.protocol import engineio
 from compartmentd.protocol.application import Handshake
-from compartmentd.protocol.engineio import Refusal
+from compartmentd.protocol.engineio import HandshakeRefusal
 from compartmentd.protocol.http1 import Fields, NotPlain, PlainRequest, RequestReader, read_block
 from compartmentd.protocol.origins import OriginPolicy
 from compartmentd.transport.admission import AdmissionRefusal
@@ -87,7 +87,7 @@ class PollingHttpConnection:
         self._deadline = inf
         # The request that is under way: its head, its session, and whether it is here as a whole.
         self._request: PlainRequest | None = None
-        self._target: PollingLink | Refusal | None = None
+        self._target: PollingLink | HandshakeRefusal | None = None
         self._serving = False
         self._started = 0.0
         self._pending: bytearray | None = None  # of its answer, what the kernel did not take
@@ -159,7 +159,7 @@ class PollingHttpConnection:
         policy = self._connections.origins
         if request.fields is not self._fields or policy is not self._policy:
             self._check_origin(request.fields, policy)
-        target: PollingLink | Refusal | None = engineio.FORBIDDEN
+        target: PollingLink | HandshakeRefusal | None = engineio.FORBIDDEN
         if self._allowed:
             target = route_request(self._connections, request.method, request.query)
         if self._is_for_tornado(request, target):
@@ -183,7 +183,7 @@ class PollingHttpConnection:
         self._cors_fields = b"".join([f"{name}: {value}\r\n".encode("latin-1") for name, value in headers])
 
     @staticmethod
-    def _is_for_tornado(request: PlainRequest, target: PollingLink | Refusal | None) -> bool:
+    def _is_for_tornado(request: PlainRequest, target: PollingLink | HandshakeRefusal | None) -> bool:
         """Return whether the answer will come before the body is read, and close the socket."""
         if isinstance(target, PollingLink):
             limit = target.connection.options.max_payload
@@ -209,7 +209,7 @@ class PollingHttpConnection:
             entry.note_use()
         if target is None:
             self._open_session(request)
-        elif isinstance(target, Refusal):
+        elif isinstance(target, HandshakeRefusal):
             self._refuse(target)
         elif request.method == "GET":
             target.poll(self._answer_poll)
@@ -248,7 +248,7 @@ class PollingHttpConnection:
             else:
                 self._answer(200, HTML, b"ok")
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: HandshakeRefusal) -> None:
         if refusal is engineio.FORBIDDEN:
             self._connections.counters.refused_origin += 1
         self._answer(refusal.status, JSON, refusal.body)

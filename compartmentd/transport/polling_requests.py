@@ -7,7 +7,7 @@ import secrets
 from compartmentd.protocol import engineio
 from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.connection import EngineConnection
-from compartmentd.protocol.engineio import Refusal
+from compartmentd.protocol.engineio import HandshakeRefusal
 from compartmentd.transport.admission import AdmissionRefusal
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.polling_link import PollingLink
@@ -30,7 +30,7 @@ def find_transport(connection: EngineConnection | None) -> str | None:
     return "polling" if isinstance(connection.link, PollingLink) else "websocket"
 
 
-def route_request(connections: Connections, method: str, query: str) -> PollingLink | Refusal | None:
+def route_request(connections: Connections, method: str, query: str) -> PollingLink | HandshakeRefusal | None:
     """Return the session of a request, or the refusal; `None` for a request that begins a session.
 
     Changes and counts nothing, and does not ask whether there is a place for a new session.

@@ -13,7 +13,7 @@ from compartmentd.errors import WireError
 from compartmentd.net.quiet_handler import QuietHandler
 from compartmentd.net.tornado_streams import ResumedStream
 from compartmentd.protocol import engineio
-from compartmentd.protocol.engineio import FORBIDDEN, Refusal
+from compartmentd.protocol.engineio import FORBIDDEN, HandshakeRefusal
 from compartmentd.transport.admission import AdmissionRefusal
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.polling_link import PollingLink
@@ -39,7 +39,7 @@ class PollingHandler(QuietHandler):
     def initialize(self, connections: Connections) -> None:
         """Take the arguments of the server's rule."""
         self.connections = connections
-        self.refusal: Refusal | None = None
+        self.refusal: HandshakeRefusal | None = None
         self.link: PollingLink | None = None
         self.body = bytearray()
         self.posting = False
@@ -131,7 +131,7 @@ class PollingHandler(QuietHandler):
 
     # Checking
 
-    def _origin_refusal(self) -> Refusal | None:
+    def _origin_refusal(self) -> HandshakeRefusal | None:
         """Check the Origin header of every request, and let the pages of an allowed one read the answer."""
         headers = self.request.headers
         origin, policy = headers.get("Origin"), self.connections.origins
@@ -142,19 +142,19 @@ class PollingHandler(QuietHandler):
             self.add_header(name, value)
         return None
 
-    def _refusal(self) -> Refusal | None:
+    def _refusal(self) -> HandshakeRefusal | None:
         method = self.request.method or ""
         if method == "OPTIONS":
             return None if "Origin" in self.request.headers else engineio.BAD_METHOD
         found = route_request(self.connections, method, self.request.query)
-        if isinstance(found, Refusal):
+        if isinstance(found, HandshakeRefusal):
             return found
         self.link = found
         has_sessions = found is not None and found.connection.has_sessions
         cast(ResumedStream, self._http.stream).entry.set_pending(not has_sessions)
         return None
 
-    def _refuse_or_read(self, refusal: Refusal) -> None:
+    def _refuse_or_read(self, refusal: HandshakeRefusal) -> None:
         """Refuse at once if the body is long, else when it has been read."""
         length = self._content_length()
         if length is None or length > SMALL_BODY:
@@ -224,7 +224,7 @@ class PollingHandler(QuietHandler):
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.finish(payload)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: HandshakeRefusal) -> None:
         self.set_status(refusal.status)
         self.set_header("Content-Type", "application/json")
         self.finish(refusal.body)

@@ -17,7 +17,7 @@ from compartmentd.protocol.engineio import (
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
     VERSION,
-    Refusal,
+    HandshakeRefusal,
 )
 
 MAX_FIELDS = 100
@@ -53,7 +53,7 @@ class EngineQuery(NamedTuple):
                 version = value if version is None else ""
         return cls(transport, sid, version)
 
-    def check(self, transports: tuple[str, ...], method: str, *, upgrade: bool) -> Refusal | None:
+    def check(self, transports: tuple[str, ...], method: str, *, upgrade: bool) -> HandshakeRefusal | None:
         """Return the refusal that does not depend on the session, in the reference implementation's order."""
         if self.transport not in transports:
             return UNKNOWN_TRANSPORT
@@ -66,7 +66,7 @@ class EngineQuery(NamedTuple):
                 return BAD_VERSION
         return None
 
-    def check_transport(self, transport: str | None) -> Refusal | None:
+    def check_transport(self, transport: str | None) -> HandshakeRefusal | None:
         """Return the refusal of a request with a sid whose session is on this transport; `None` is no session."""
         if transport is None:
             return UNKNOWN_SID

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from compartmentd.net.client_socket import ClientSocket, SocketOwner
-from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.counters import WireCounters
 from compartmentd.transport.counted_networks import CountedNetworks
-from compartmentd.transport.pending import Pending
+from compartmentd.transport.pending import PendingItems
 from compartmentd.transport.requests import find_peer_address
 
 _FEW = 8
@@ -81,9 +81,9 @@ class SocketTable:
     `pending` has those without a session, `attached` counts the others by network.
     """
 
-    def __init__(self, counters: Counters, networks: CountedNetworks, now: Callable[[], float]) -> None:
+    def __init__(self, counters: WireCounters, networks: CountedNetworks, now: Callable[[], float]) -> None:
         """Begin with none; `networks` has the options that count, `now` returns monotonic time in seconds."""
-        self.pending = Pending(counters)
+        self.pending = PendingItems(counters)
         self.attached: Counter[str] = Counter()
         self._networks = networks
         self._now = now

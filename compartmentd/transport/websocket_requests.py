@@ -53,7 +53,7 @@ class HttpRefusal(NamedTuple):
     body: bytes
 
     @classmethod
-    def from_engineio(cls, refusal: engineio.Refusal) -> HttpRefusal:
+    def from_engineio(cls, refusal: engineio.HandshakeRefusal) -> HttpRefusal:
         """Return the answer that Engine.IO defines."""
         return cls(refusal.status, "application/json", refusal.body)
 

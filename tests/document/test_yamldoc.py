@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from compartmentd.document import yamldoc
 from compartmentd.document.node import Node
 from compartmentd.document.source import MAX_BYTES, Source
-from compartmentd.document.yamldoc import MAX_DEPTH, MAX_NODES, Budget, parse
+from compartmentd.document.yamldoc import MAX_DEPTH, MAX_NODES, ReadingBudget, parse
 
 EXAMPLE = """\
 version: 1
@@ -157,14 +157,14 @@ def test_deep_nesting_costs_nothing():
 
 
 def test_nodes_are_counted_over_all_files():
-    budget = Budget(nodes=5)
+    budget = ReadingBudget(nodes=5)
     assert parse(Source("a", "[1, 2]"), budget).problems == ()
     (problem,) = parse(Source("b", "[1,\n 2]"), budget).problems
     assert (problem.code, problem.span.file, problem.span.line) == ("yaml.nodes", "b", 2)
 
 
 def test_bytes_are_counted_over_all_files():
-    budget = Budget(size=10)
+    budget = ReadingBudget(size=10)
     assert parse(Source("a", "[1, 2]"), budget).problems == ()
     assert [problem.code for problem in parse(Source("b", "[1, 2]"), budget).problems] == ["text.size"]
 

@@ -18,7 +18,7 @@ from compartmentd.control.admin_access import AdminAccess
 from compartmentd.control.generation import FetchedKeys, Generation, LocalKeys
 from compartmentd.control.reload import Scope, take_in_fetched_keys
 from compartmentd.control.requests import Refused
-from compartmentd.daemon.subscribers import FetchedKeys as FollowedEntries
+from compartmentd.daemon.subscribers import KeyFollower as FollowedEntries
 from compartmentd.keys.remote import RemoteKeys
 from compartmentd.keys.schedule import SPACING
 from compartmentd.names import EntryName

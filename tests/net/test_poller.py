@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from compartmentd.net.poller import CLOSING_TIME, SERVING_TIME, Poller
-from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.counters import WireCounters
 
 FIFTIETH = SERVING_TIME / 49.5
 """What each may take for fifty to fill a turn, whatever rounding does."""
@@ -20,7 +20,7 @@ class World:
 
     def __init__(self) -> None:
         self.time = 0.0
-        self.counters = Counters()
+        self.counters = WireCounters()
         self._soon: list[Callable[[], None]] = []
         self._turn: Callable[[], None] = lambda: None
         self._sockets: list[socket.socket] = []

@@ -17,7 +17,7 @@ from compartmentd.net.poller import Poller
 from compartmentd.net.timer_wheel import Timers
 from compartmentd.net.tls_handshake import TlsHandshakes
 from compartmentd.net.tls_socket import SecureSocket
-from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.counters import WireCounters
 from tests.support.timing import eventually
 
 
@@ -47,7 +47,7 @@ class Recording:
 
 def make_handshakes(handler: Recording, timeout: float = 10.0) -> TlsHandshakes:
     loop = asyncio.get_running_loop()
-    return TlsHandshakes(loop, Poller(loop, Counters()), Timers(loop), handler, timeout)
+    return TlsHandshakes(loop, Poller(loop, WireCounters()), Timers(loop), handler, timeout)
 
 
 READ, WRITE = ssl.SSLWantReadError(), ssl.SSLWantWriteError()

@@ -91,7 +91,7 @@ def test_refusals_are_as_the_reference_words_them():
     table = {
         refusal.code: (refusal.status, json.loads(refusal.body))
         for refusal in vars(engineio).values()
-        if isinstance(refusal, engineio.Refusal)
+        if isinstance(refusal, engineio.HandshakeRefusal)
     }
     assert table == {
         0: (400, {"code": 0, "message": "Transport unknown"}),

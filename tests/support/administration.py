@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from tornado.netutil import bind_sockets
 
-from compartmentd.control.requests import Record, Refused, RevokeRequest, Subscriber
+from compartmentd.control.requests import JsonObject, Refused, RevokeRequest
 from compartmentd.errors import UsageError
 from compartmentd.http.admin import AdminServer
+from compartmentd.telemetry.decision_feed import DecisionListener
 
 GOOD, WITHOUT_RIGHTS = "good-token", "token-without-rights"
 
@@ -25,10 +26,10 @@ class FakeAdministration:
         self.reason: str | None = None
         self.lacking_keys: tuple[str, ...] = ()
         self.on_last_good = False
-        self.outcome: Record = {"ok": True, "changed": True, "generation": 2}
-        self.revoked: Record = {"ok": True, "sessions": 1, "before": 5000, "lasting": True}
+        self.outcome: JsonObject = {"ok": True, "changed": True, "generation": 2}
+        self.revoked: JsonObject = {"ok": True, "sessions": 1, "before": 5000, "lasting": True}
         self.tokens = {GOOD}
-        self.subscribers: list[Subscriber] = []
+        self.subscribers: list[DecisionListener] = []
         self.asked: list[str] = []
 
     def unready(self) -> str | None:
@@ -41,29 +42,29 @@ class FakeAdministration:
             Refused("the rule does not hold", known=True) if token == WITHOUT_RIGHTS else Refused("not ours")
         )
 
-    async def reload(self) -> Record:
+    async def reload(self) -> JsonObject:
         self.asked.append("reload")
         await asyncio.sleep(0)
         return self.outcome
 
-    async def revoke(self, request: RevokeRequest) -> Record:
+    async def revoke(self, request: RevokeRequest) -> JsonObject:
         self.asked.append(f"revoke {request}")
         if request.issuer != "corp":
             raise UsageError("there is no such issuer")
         return self.revoked
 
-    def status(self) -> Record:
+    def status(self) -> JsonObject:
         return {"generation": 1, "digest": "d1"}
 
-    def admin_token(self) -> Record:
+    def admin_token(self) -> JsonObject:
         self.asked.append("admin_token")
         return {"token": "fresh", "expires": 1}
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+    def subscribe(self, subscriber: DecisionListener) -> Callable[[], None]:
         self.subscribers.append(subscriber)
         return lambda: self.subscribers.remove(subscriber)
 
-    def emit(self, record: Record) -> None:
+    def emit(self, record: JsonObject) -> None:
         for subscriber in self.subscribers:
             subscriber(record)
 
@@ -78,10 +79,10 @@ class FakeDevelopment:
 
     public_url = "http://127.0.0.1:8000"
 
-    def playground(self) -> Record:
+    def playground(self) -> JsonObject:
         return {"public": {"url": self.public_url}, "people": []}
 
-    def mint(self, entry: str | None, claims: Record) -> Record:
+    def mint(self, entry: str | None, claims: JsonObject) -> JsonObject:
         if entry not in (None, "demo"):
             raise UsageError("there is no such entry")
         return {"token": f"minted for {claims['sub']}", "expires": 2}

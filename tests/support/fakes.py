@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from compartmentd.protocol.connection import EngineConnection
-from compartmentd.protocol.counters import Counters
+from compartmentd.protocol.counters import WireCounters
 from compartmentd.protocol.lifecycle import Phase
 
 
@@ -14,7 +14,7 @@ class FakeHost:
     """A host whose time stands still until a test moves it, with the timers that connections asked for."""
 
     def __init__(self) -> None:
-        self.counters = Counters()
+        self.counters = WireCounters()
         self.time = 1000.0
         self.forgotten = 0
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from compartmentd.protocol.counters import Counters
-from compartmentd.transport.pending import Pending
+from compartmentd.protocol.counters import WireCounters
+from compartmentd.transport.pending import PendingItems
 
 
 class Item:
-    def __init__(self, pending: Pending, network: str, *, takes_place: bool = False) -> None:
+    def __init__(self, pending: PendingItems, network: str, *, takes_place: bool = False) -> None:
         self.pending = pending
         self.network = network
         self.takes_place = takes_place
@@ -21,7 +21,7 @@ class Item:
         self.pending.remove(self)  # as owners do, which do not know who closes them
 
 
-def fill(pending: Pending, networks: str, most: int = 100) -> list[Item]:
+def fill(pending: PendingItems, networks: str, most: int = 100) -> list[Item]:
     items = [Item(pending, network) for network in networks]
     for now, item in enumerate(items):
         pending.add(item, now, most)
@@ -29,15 +29,15 @@ def fill(pending: Pending, networks: str, most: int = 100) -> list[Item]:
 
 
 def test_the_oldest_goes_when_there_are_too_many() -> None:
-    counters = Counters()
-    pending = Pending(counters)
+    counters = WireCounters()
+    pending = PendingItems(counters)
     items = fill(pending, "abcd", most=3)
     assert [item.gone for item in items] == [True, False, False, False]
     assert (len(pending), counters.shed) == (3, 1)
 
 
 def test_one_that_was_used_just_now_is_the_last_to_go() -> None:
-    pending = Pending(Counters())
+    pending = PendingItems(WireCounters())
     items = fill(pending, "abc", most=3)
     pending.note_use(items[0])
     pending.add(Item(pending, "d"), 9, 3)
@@ -45,7 +45,7 @@ def test_one_that_was_used_just_now_is_the_last_to_go() -> None:
 
 
 def test_one_that_has_said_nothing_goes_first() -> None:
-    pending = Pending(Counters())
+    pending = PendingItems(WireCounters())
     items = fill(pending, "abc", most=3)
     pending.note_use(items[0])
     fill(pending, "de", most=3)
@@ -55,7 +55,7 @@ def test_one_that_has_said_nothing_goes_first() -> None:
 
 
 def test_one_that_has_a_session_stays() -> None:
-    pending = Pending(Counters())
+    pending = PendingItems(WireCounters())
     items = fill(pending, "ab", most=3)
     pending.remove(items[0])
     pending.note_use(items[0])
@@ -64,7 +64,7 @@ def test_one_that_has_a_session_stays() -> None:
 
 
 def test_a_network_with_more_than_its_share_pushes_out_its_own() -> None:
-    pending = Pending(Counters())
+    pending = PendingItems(WireCounters())
     honest = fill(pending, "abc", most=10)
     flood = fill(pending, "x" * 500, most=10)
     assert not any(item.gone for item in honest)
@@ -72,14 +72,14 @@ def test_a_network_with_more_than_its_share_pushes_out_its_own() -> None:
 
 
 def test_a_newcomer_of_another_network_pushes_out_the_oldest() -> None:
-    pending = Pending(Counters())
+    pending = PendingItems(WireCounters())
     flood = fill(pending, "x" * 10, most=10)
     fill(pending, "a", most=10)
     assert [item.gone for item in flood] == [True] + [False] * 9
 
 
 def test_of_a_network_the_oldest_socket_without_a_place_goes() -> None:
-    pending = Pending(Counters())
+    pending = PendingItems(WireCounters())
     items = [Item(pending, "a", takes_place=index == 0) for index in range(3)]
     for item in items:
         pending.add(item, 0, None)
@@ -89,7 +89,7 @@ def test_of_a_network_the_oldest_socket_without_a_place_goes() -> None:
 
 
 def test_a_place_is_made_by_one_that_has_it_for_long_enough() -> None:
-    pending = Pending(Counters())
+    pending = PendingItems(WireCounters())
     items = [Item(pending, "a", takes_place=place) for place in (False, True, True)]
     for now, item in enumerate(items):
         pending.add(item, now, None)
@@ -104,7 +104,7 @@ def test_a_place_is_made_by_one_that_has_it_for_long_enough() -> None:
     )
 )
 def test_what_is_counted_is_what_is_there(steps: list[tuple[str, str]]) -> None:
-    pending = Pending(Counters())
+    pending = PendingItems(WireCounters())
     items: list[Item] = []
     for now, (network, step) in enumerate(steps):
         if step == "add":

@@ -14,7 +14,7 @@ from compartmentd.protocol.engineio import (
     BAD_VERSION,
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
-    Refusal,
+    HandshakeRefusal,
 )
 from compartmentd.transport.requests import EngineQuery, find_peer_address, read_headers, read_query
 
@@ -39,7 +39,9 @@ BOTH = ("polling", "websocket")
         ("EIO=3&transport=polling&sid=x", "POST", False, None),
     ],
 )
-def test_what_is_judged_without_a_session(query: str, method: str, upgrade: bool, expected: Refusal | None):
+def test_what_is_judged_without_a_session(
+    query: str, method: str, upgrade: bool, expected: HandshakeRefusal | None
+):
     assert EngineQuery.from_parameters(read_query(query)).check(BOTH, method, upgrade=upgrade) == expected
 
 
@@ -53,7 +55,7 @@ def test_what_is_judged_without_a_session(query: str, method: str, upgrade: bool
         ("EIO=4&transport=polling&sid=x", None, UNKNOWN_SID),
     ],
 )
-def test_what_is_judged_of_a_session(query: str, transport: str | None, expected: Refusal | None):
+def test_what_is_judged_of_a_session(query: str, transport: str | None, expected: HandshakeRefusal | None):
     assert EngineQuery.from_parameters(read_query(query)).check_transport(transport) == expected
 
 

@@ -14,7 +14,7 @@ from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.socketio import build_event
 from compartmentd.transport.options import ServerOptions
 from compartmentd.transport.polling_link import PollingLink
-from compartmentd.transport.server import Load
+from compartmentd.transport.server import ServerLoad
 from compartmentd.transport.websocket_link import WebSocketLink
 from tests.support.recorder import Recorder
 from tests.support.timing import eventually
@@ -317,7 +317,7 @@ async def test_clear_tells_whether_volatile_messages_would_leave():
 
 async def test_the_load_counts_the_connections_that_are_behind_and_their_bytes():
     async with wired() as here:
-        assert here.server.load() == Load(websocket=0, polling=0, behind=0, unsent=0, most_unsent=0)
+        assert here.server.load() == ServerLoad(websocket=0, polling=0, behind=0, unsent=0, most_unsent=0)
         polling, websocket = await here.polling(read=False), await here.websocket()
         for peer in here.app.peers:
             peer.send(build_event("/", "news", NEWS))

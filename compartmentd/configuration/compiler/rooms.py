@@ -10,7 +10,7 @@ from compartmentd.configuration.compiler.member_of import Memberships
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.rules import RuleReader
 from compartmentd.configuration.compiler.scopes_of_use import Place, Places
-from compartmentd.configuration.compiler.templates import Shape, TemplateReader
+from compartmentd.configuration.compiler.templates import ParsedTemplate, TemplateReader
 from compartmentd.document.node import Node
 from compartmentd.policy.model import AutoJoin, Limits, RoomTemplate
 
@@ -37,12 +37,12 @@ class RoomReader:
         Memberships(sound, doubtful, self.places.named, self.report).check()
         return tuple(room for room, _ in rooms)
 
-    def _rooms(self, node: Node, limits: Limits) -> Iterator[tuple[RoomTemplate, Shape]]:
+    def _rooms(self, node: Node, limits: Limits) -> Iterator[tuple[RoomTemplate, ParsedTemplate]]:
         for name, child in node.usable():
             shape = self.templates.shape(name, child)
             yield self._room(name, child, shape, limits), shape
 
-    def _room(self, name: str, node: Node, shape: Shape, limits: Limits) -> RoomTemplate:
+    def _room(self, name: str, node: Node, shape: ParsedTemplate, limits: Limits) -> RoomTemplate:
         join, publish = self.rules.optional(node, "join"), self.rules.optional(node, "publish")
         params = {param.name: param for param in shape.params}
         to_join = Place("join", f"room `{name}`", params, join=True, vague=not shape.sound)
@@ -66,7 +66,7 @@ class RoomReader:
             span=node.key_span,
         )
 
-    def _auto_join(self, node: Node | None, shape: Shape) -> AutoJoin | None:
+    def _auto_join(self, node: Node | None, shape: ParsedTemplate) -> AutoJoin | None:
         if node is None or node.data is False:
             return None
         if node.data is True:

@@ -12,7 +12,7 @@ from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document import schema
 from compartmentd.document.node import MERGE, Node
 from compartmentd.document.source import decode
-from compartmentd.document.yamldoc import Budget, parse
+from compartmentd.document.yamldoc import ReadingBudget, parse
 from compartmentd.problems import span_of_file
 
 Section = Literal["namespaces", "rules"]
@@ -28,7 +28,7 @@ class Sections:
     def __init__(self, main: str, files: FilesUsed, report: Report) -> None:
         self.files = files
         self.report = report
-        self.budget = Budget()
+        self.budget = ReadingBudget()
         self.globs: tuple[str, ...] = ()
         self.complete = True
         self.rule_names: set[str] = set()

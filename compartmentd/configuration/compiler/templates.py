@@ -19,7 +19,7 @@ _SURELY_FITS = 64
 """Characters of at most 4 bytes: a room name has room for so many, whichever they are."""
 
 
-class Shape(NamedTuple):
+class ParsedTemplate(NamedTuple):
     """The parsed name of a template.
 
     `named` says that the names of its parameters are known; `sound` that their forms are known too, so that it
@@ -38,9 +38,9 @@ class TemplateReader:
     def __init__(self, report: Report) -> None:
         self.report = report
 
-    def shape(self, name: str, node: Node) -> Shape:
+    def shape(self, name: str, node: Node) -> ParsedTemplate:
         """Return the shape that a name and `params` describe."""
-        unknown = Shape((name,), (), named=False, sound=False)
+        unknown = ParsedTemplate((name,), (), named=False, sound=False)
         pattern = parse_text(name)
         if isinstance(pattern, PatternProblem):
             self.report.error(node.key_span, "template.name", pattern.message, pattern.help)
@@ -58,7 +58,7 @@ class TemplateReader:
             param or build_default_param(each, node.key_span) for param, each in zip(read, names, strict=True)
         )
         known = None not in read and not may_contain(node, "params", "room")
-        shape = Shape(pattern, params, sound=known)
+        shape = ParsedTemplate(pattern, params, sound=known)
         return shape._replace(sound=known and self._possible(shape, node))
 
     def compare(self, templates: Sequence[RoomTemplate]) -> None:
@@ -140,7 +140,7 @@ class TemplateReader:
         "one_of": _one_of,
     }
 
-    def _possible(self, shape: Shape, node: Node) -> bool:
+    def _possible(self, shape: ParsedTemplate, node: Node) -> bool:
         """Report a template that no room name can have the form of."""
         literals = "".join(shape.pattern[::2])
         possible = literals == "" or is_valid_room_name(literals)

@@ -42,7 +42,7 @@ _STANDARD = {
 _FAILED = ("failed", "this went wrong inside compartmentd; its log says more")
 
 
-class Refusal(HTTPError):
+class AdminError(HTTPError):
     """An error that answers a request; `code` is stable, `message` is for a person.
 
     `challenge` is the WWW-Authenticate header of a 401 (RFC 6750, 3).
@@ -87,7 +87,7 @@ class AdminHandler(RequestHandler):
     def development(self) -> Development:
         """The resources that `serve --dev` adds; without it they do not exist."""
         if self.site.development is None:
-            raise Refusal(404, "not_found", "there is no such page without `serve --dev`")
+            raise AdminError(404, "not_found", "there is no such page without `serve --dev`")
         return self.site.development
 
     def set_default_headers(self) -> None:
@@ -107,27 +107,27 @@ class AdminHandler(RequestHandler):
                 self._check_origin()
                 self.check_token()
         if self.socket_only and not self.site.trusted:
-            raise Refusal(403, "socket_only", "this is answered on the admin unix socket only")
+            raise AdminError(403, "socket_only", "this is answered on the admin unix socket only")
         if len(self.request.body) > BODY_LIMIT:
-            raise Refusal(413, "too_large", f"the body has more than {BODY_LIMIT} bytes")
+            raise AdminError(413, "too_large", f"the body has more than {BODY_LIMIT} bytes")
 
     def check_token(self) -> None:
         """Refuse a request over TCP without the bearer token of an administrator."""
         header = self.request.headers.get("Authorization")
         if header is None:
-            raise Refusal(
+            raise AdminError(
                 401, "token_missing", "a token is needed: `compartmentd admin-token` prints one", "Bearer"
             )
         token = read_bearer_token(header)
         if token is None:
-            raise Refusal(
+            raise AdminError(
                 401, "token_invalid", "the Authorization header must be `Bearer` and one token", "Bearer"
             )
         refused = self.site.administration.authorize(token)
         if refused is not None and refused.known:
-            raise Refusal(403, "rule_denied", refused.message, 'Bearer error="insufficient_scope"')
+            raise AdminError(403, "rule_denied", refused.message, 'Bearer error="insufficient_scope"')
         if refused is not None:
-            raise Refusal(401, "token_invalid", refused.message, 'Bearer error="invalid_token"')
+            raise AdminError(401, "token_invalid", refused.message, 'Bearer error="invalid_token"')
 
     def json_body(self) -> dict[str, Any]:
         """Return the request's JSON object; an absent body is an empty one."""
@@ -136,16 +136,16 @@ class AdminHandler(RequestHandler):
         # A page of another origin must ask first to send this type (CORS preflight), and is always refused.
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
-            raise Refusal(415, "unsupported_type", "the body must be of type application/json")
+            raise AdminError(415, "unsupported_type", "the body must be of type application/json")
         try:
             return msgspec.json.decode(self.request.body, type=dict[str, Any])
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            raise Refusal(400, "invalid_body", "the body must be a JSON object") from None
+            raise AdminError(400, "invalid_body", "the body must be a JSON object") from None
 
     def no_body(self) -> None:
         """Refuse a request that has a body, instead of ignoring it."""
         if self.json_body():
-            raise Refusal(400, "invalid_body", "this request takes no body")
+            raise AdminError(400, "invalid_body", "this request takes no body")
 
     def answer(self, record: Any, status: int = 200) -> None:
         """Answer with JSON."""
@@ -156,7 +156,7 @@ class AdminHandler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an error as JSON; of an exception only the message that is meant for a person is shown."""
         error = kwargs.get("exc_info", (None, None, None))[1]
-        if isinstance(error, Refusal):
+        if isinstance(error, AdminError):
             code, message = error.code, error.message
             if error.challenge is not None:
                 self.set_header("WWW-Authenticate", error.challenge)
@@ -205,7 +205,7 @@ class AdminHandler(RequestHandler):
     def _check_host(self) -> None:
         # Requests of HTTP/1.0 may come without a Host header; no browser sends them.
         if not is_own_host(self.request.host, self.site.administration.admin_hosts):
-            raise Refusal(
+            raise AdminError(
                 421,
                 "unknown_host",
                 "the admin listener answers to an IP address, `localhost` and the `server.admin_hosts`",
@@ -214,7 +214,7 @@ class AdminHandler(RequestHandler):
     def _check_origin(self) -> None:
         origin = self.request.headers.get("Origin")
         if origin is not None and not is_own_origin(origin, self.request.host):
-            raise Refusal(403, "foreign_origin", "pages of another origin may not ask the admin listener")
+            raise AdminError(403, "foreign_origin", "pages of another origin may not ask the admin listener")
 
     def _allowed(self) -> list[str]:
         return [

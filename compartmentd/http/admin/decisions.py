@@ -6,7 +6,7 @@ import asyncio
 
 from tornado.iostream import StreamClosedError
 
-from compartmentd.http.admin.base import AdminHandler, Refusal
+from compartmentd.http.admin.base import AdminError, AdminHandler
 from compartmentd.http.admin.subscribers import SubscriberQueue
 
 HEARTBEAT = 10.0
@@ -16,7 +16,7 @@ SEND_TIMEOUT = 30.0
 """Seconds that a reader may take to receive what was sent, before its stream is closed."""
 
 
-class Decisions(AdminHandler):
+class DecisionsHandler(AdminHandler):
     """`/admin/decisions`."""
 
     _following: asyncio.Task[None] | None = None
@@ -24,7 +24,7 @@ class Decisions(AdminHandler):
     async def get(self) -> None:
         """Stream the decisions until the reader leaves, loses its access, or the daemon stops."""
         if not self.site.audience.add(self):
-            raise Refusal(503, "too_many", "too many readers follow the decisions already")
+            raise AdminError(503, "too_many", "too many readers follow the decisions already")
         feed = SubscriberQueue()
         unsubscribe = self.site.administration.subscribe(feed.put)
         try:
@@ -56,7 +56,7 @@ class Decisions(AdminHandler):
             return True
         try:
             self.check_token()
-        except Refusal:
+        except AdminError:
             return False
         return True
 

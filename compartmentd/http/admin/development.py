@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compartmentd.control.reload import Reloader
-from compartmentd.control.requests import Record
+from compartmentd.control.requests import JsonObject
 from compartmentd.http.admin.outline import build_outline
 from compartmentd.keys.development import mint_for_entry
 
@@ -24,11 +24,11 @@ class DaemonDevelopment:
         self._reloader = reloader
         self.public_url = public_url
 
-    def playground(self) -> Record:
+    def playground(self) -> JsonObject:
         """Return the configuration in force as the page shows it."""
         return build_outline(self._reloader.generation.configuration, self._path, self.public_url)
 
-    def mint(self, entry: str | None, claims: Mapping[str, Any]) -> Record:
+    def mint(self, entry: str | None, claims: Mapping[str, Any]) -> JsonObject:
         """Return a token with these claims.
 
         Raises:

@@ -8,10 +8,10 @@ import msgspec
 
 from compartmentd.control.requests import RevokeRequest
 from compartmentd.errors import UsageError
-from compartmentd.http.admin.base import AdminHandler, Refusal
+from compartmentd.http.admin.base import AdminError, AdminHandler
 
 
-class Health(AdminHandler):
+class HealthHandler(AdminHandler):
     """`/healthz`: the process answers."""
 
     open_to_all = True
@@ -23,7 +23,7 @@ class Health(AdminHandler):
     head = get
 
 
-class Readiness(AdminHandler):
+class ReadinessHandler(AdminHandler):
     """`/readyz`: whether clients should be sent here."""
 
     open_to_all = True
@@ -41,7 +41,7 @@ class Readiness(AdminHandler):
     head = get
 
 
-class Reload(AdminHandler):
+class ReloadHandler(AdminHandler):
     """`/admin/reload`."""
 
     async def post(self) -> None:
@@ -51,7 +51,7 @@ class Reload(AdminHandler):
         self.answer(outcome, 200 if outcome["ok"] else 422)
 
 
-class Status(AdminHandler):
+class StatusHandler(AdminHandler):
     """`/admin/status`."""
 
     def get(self) -> None:
@@ -59,7 +59,7 @@ class Status(AdminHandler):
         self.answer(self.site.administration.status())
 
 
-class Metrics(AdminHandler):
+class MetricsHandler(AdminHandler):
     """`/metrics`: open, since scrapers have no token; it names no room, no user and no address."""
 
     open_to_all = True
@@ -70,7 +70,7 @@ class Metrics(AdminHandler):
         self.finish(self.site.metrics.as_text())
 
 
-class AdminToken(AdminHandler):
+class AdminTokenHandler(AdminHandler):
     """`/admin/token`: on the unix socket alone, so that no token can prolong itself."""
 
     socket_only = True
@@ -81,7 +81,7 @@ class AdminToken(AdminHandler):
         self.answer(self.site.administration.admin_token())
 
 
-class Revoke(AdminHandler):
+class RevokeHandler(AdminHandler):
     """`/admin/revoke`."""
 
     async def post(self) -> None:
@@ -89,15 +89,15 @@ class Revoke(AdminHandler):
         try:
             asked = msgspec.convert(self.json_body(), RevokeRequest)
         except msgspec.ValidationError as error:
-            raise Refusal(400, "invalid_body", f"the body has not the right form: {error}") from None
+            raise AdminError(400, "invalid_body", f"the body has not the right form: {error}") from None
         try:
             outcome = await self.site.administration.revoke(asked)
         except UsageError as error:
-            raise Refusal(422, "not_revoked", str(error)) from None
+            raise AdminError(422, "not_revoked", str(error)) from None
         self.answer(outcome, 200 if outcome["ok"] else 500)
 
 
-class DevelopmentToken(AdminHandler):
+class DevelopmentTokenHandler(AdminHandler):
     """`/admin/dev/token`."""
 
     def post(self) -> None:
@@ -107,14 +107,14 @@ class DevelopmentToken(AdminHandler):
         claims, entry = body.get("claims"), body.get("entry")
         known = body.keys() <= {"claims", "entry"}
         if not known or not isinstance(claims, dict) or not isinstance(entry, str | None):
-            raise Refusal(400, "invalid_body", "the body must be `{claims: {…}, entry?: NAME}`")
+            raise AdminError(400, "invalid_body", "the body must be `{claims: {…}, entry?: NAME}`")
         try:
             self.answer(development.mint(entry, claims))
         except UsageError as error:
-            raise Refusal(422, "not_minted", str(error)) from None
+            raise AdminError(422, "not_minted", str(error)) from None
 
 
-class Playground(AdminHandler):
+class PlaygroundHandler(AdminHandler):
     """`/admin/dev/playground`."""
 
     def get(self) -> None:
@@ -122,7 +122,7 @@ class Playground(AdminHandler):
         self.answer(self.development.playground())
 
 
-class Excerpt(AdminHandler):
+class ExcerptHandler(AdminHandler):
     """`/admin/dev/excerpt?file=…&line=…&end_line=…`."""
 
     def get(self) -> None:
@@ -131,20 +131,20 @@ class Excerpt(AdminHandler):
         file, line = self.get_argument("file", ""), self._number("line")
         end_line = self._number("end_line")
         if not 1 <= line <= end_line < line + MOST_LINES:
-            raise Refusal(400, "invalid_query", f"1 to {MOST_LINES} lines can be asked for")
+            raise AdminError(400, "invalid_query", f"1 to {MOST_LINES} lines can be asked for")
         lines = development.excerpt(file, line, end_line)
         if lines is None:
-            raise Refusal(404, "not_found", "this is no file of the configuration in force")
+            raise AdminError(404, "not_found", "this is no file of the configuration in force")
         self.answer({"file": file, "line": line, "lines": list(lines)})
 
     def _number(self, name: str) -> int:
         text: Any = self.get_argument(name, "")
         if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-            raise Refusal(400, "invalid_query", f"`{name}` must be a line number")
+            raise AdminError(400, "invalid_query", f"`{name}` must be a line number")
         return int(text)
 
 
-class Missing(AdminHandler):
+class MissingHandler(AdminHandler):
     """Everything else. It is open, since a 404 tells nothing about the names that exist."""
 
     open_to_all = True
@@ -152,7 +152,7 @@ class Missing(AdminHandler):
     def prepare(self) -> None:
         """Refuse."""
         super().prepare()
-        raise Refusal(404, "not_found", "there is no such resource")
+        raise AdminError(404, "not_found", "there is no such resource")
 
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
-from compartmentd.control.requests import Record, Refused, RevokeRequest, Subscriber
+from compartmentd.control.requests import JsonObject, Refused, RevokeRequest
+from compartmentd.telemetry.decision_feed import DecisionListener
 
 
 class Administration(Protocol):
@@ -29,24 +30,24 @@ class Administration(Protocol):
     def authorize(self, token: str) -> Refused | None:
         """Return why a bearer token gives no access, or `None`; called again for as long as a stream is open."""
 
-    def reload(self) -> Awaitable[Record]:
+    def reload(self) -> Awaitable[JsonObject]:
         """Read the files again, and answer once the result is in force for every session.
 
         `{ok: true, changed, generation, digest, judged, evicted: {sessions, memberships}, problems}`, or
         `{ok: false, generation, digest, problems}` with nothing changed.
         """
 
-    def status(self) -> Record:
+    def status(self) -> JsonObject:
         """Return what is in force, and how much of it is used.
 
         `{version, generation, digest, started, last_reload, last_good, connections, sessions, rooms, namespaces,
         keys}`, the last with the state of each entry whose keys are fetched.
         """
 
-    def admin_token(self) -> Record:
+    def admin_token(self) -> JsonObject:
         """Return `{token, expires}`: a fresh token that `authorize` accepts until then (milliseconds)."""
 
-    def revoke(self, request: RevokeRequest) -> Awaitable[Record]:
+    def revoke(self, request: RevokeRequest) -> Awaitable[JsonObject]:
         """Refuse tokens from now on; returns once their sessions have ended and the revocation is kept.
 
         `{ok: true, sessions, before, lasting}`: how many sessions had such a token, the time in milliseconds, and
@@ -56,7 +57,7 @@ class Administration(Protocol):
             UsageError: the request names no issuer, not exactly one thing, or a time in the future.
         """
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+    def subscribe(self, subscriber: DecisionListener) -> Callable[[], None]:
         """Call the subscriber with every decision from now on, as it is made; return what ends that.
 
         The subscriber must be quick and raise nothing.
@@ -77,10 +78,10 @@ class Development(Protocol):
     def public_url(self) -> str:
         """The origin of the public listener, as a browser on this machine reaches it."""
 
-    def playground(self) -> Record:
+    def playground(self) -> JsonObject:
         """Return the configuration in force as the page shows it (`http.admin.outline`)."""
 
-    def mint(self, entry: str | None, claims: Record) -> Record:
+    def mint(self, entry: str | None, claims: JsonObject) -> JsonObject:
         """Return `{token, expires}` for these claims, of the entry or the only one with a development key.
 
         Raises:

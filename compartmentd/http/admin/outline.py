@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from compartmentd.configuration.settings import Configuration
-from compartmentd.control.requests import Record
+from compartmentd.control.requests import JsonObject
 from compartmentd.http.admin.people import find_people
 from compartmentd.policy.model import Event, IntegerParam, Namespace, OneOfParam, Param, RoomTemplate
 
 
-def build_outline(configuration: Configuration, path: str, public_url: str) -> Record:
+def build_outline(configuration: Configuration, path: str, public_url: str) -> JsonObject:
     """Return the people, namespaces, rooms and events that the page offers.
 
     Args:

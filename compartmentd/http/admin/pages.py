@@ -6,7 +6,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from urllib.parse import urlsplit
 
-from compartmentd.http.admin.base import AdminHandler, Refusal
+from compartmentd.http.admin.base import AdminError, AdminHandler
 
 TYPES = {
     "css": "text/css; charset=utf-8",
@@ -57,7 +57,7 @@ def build_page_policy(public_url: str) -> str:
     )
 
 
-class PlaygroundFile(AdminHandler):
+class PlaygroundFileHandler(AdminHandler):
     """`/playground` and its files: open, since the page can do nothing without an admin token."""
 
     open_to_all = True
@@ -67,7 +67,7 @@ class PlaygroundFile(AdminHandler):
         development = self.development
         file = self.site.files.get(name)
         if file is None:
-            raise Refusal(404, "not_found", "there is no such page")
+            raise AdminError(404, "not_found", "there is no such page")
         self.set_header("Content-Type", TYPES[name.rpartition(".")[2]])
         if name.endswith(".html"):
             self.set_header("Content-Security-Policy", build_page_policy(development.public_url))
@@ -76,7 +76,7 @@ class PlaygroundFile(AdminHandler):
     head = get
 
 
-class Front(AdminHandler):
+class FrontPageHandler(AdminHandler):
     """`/`: redirects to the playground in development."""
 
     open_to_all = True

@@ -13,9 +13,9 @@ from tornado.web import Application, RequestHandler
 
 from compartmentd.http.admin import handlers
 from compartmentd.http.admin.base import AdminHandler, Site
-from compartmentd.http.admin.decisions import Decisions
+from compartmentd.http.admin.decisions import DecisionsHandler
 from compartmentd.http.admin.interface import Administration, Development, MetricsSource
-from compartmentd.http.admin.pages import Front, PlaygroundFile, find_page_files
+from compartmentd.http.admin.pages import FrontPageHandler, PlaygroundFileHandler, find_page_files
 from compartmentd.http.admin.subscribers import Audience
 from compartmentd.net.acceptor import Acceptor
 from compartmentd.net.tornado_streams import TlsChoice
@@ -97,22 +97,22 @@ def make_application(site: Site) -> Application:
     shared = {"site": site}
     return Application(
         [
-            ("/healthz", handlers.Health, shared),
-            ("/readyz", handlers.Readiness, shared),
-            ("/metrics", handlers.Metrics, shared),
-            ("/admin/reload", handlers.Reload, shared),
-            ("/admin/status", handlers.Status, shared),
-            ("/admin/token", handlers.AdminToken, shared),
-            ("/admin/revoke", handlers.Revoke, shared),
-            ("/admin/decisions", Decisions, shared),
-            ("/admin/dev/token", handlers.DevelopmentToken, shared),
-            ("/admin/dev/playground", handlers.Playground, shared),
-            ("/admin/dev/excerpt", handlers.Excerpt, shared),
-            ("/", Front, shared),
-            ("/playground", PlaygroundFile, shared),
-            ("/playground/([a-z0-9.-]+)", PlaygroundFile, shared),
+            ("/healthz", handlers.HealthHandler, shared),
+            ("/readyz", handlers.ReadinessHandler, shared),
+            ("/metrics", handlers.MetricsHandler, shared),
+            ("/admin/reload", handlers.ReloadHandler, shared),
+            ("/admin/status", handlers.StatusHandler, shared),
+            ("/admin/token", handlers.AdminTokenHandler, shared),
+            ("/admin/revoke", handlers.RevokeHandler, shared),
+            ("/admin/decisions", DecisionsHandler, shared),
+            ("/admin/dev/token", handlers.DevelopmentTokenHandler, shared),
+            ("/admin/dev/playground", handlers.PlaygroundHandler, shared),
+            ("/admin/dev/excerpt", handlers.ExcerptHandler, shared),
+            ("/", FrontPageHandler, shared),
+            ("/playground", PlaygroundFileHandler, shared),
+            ("/playground/([a-z0-9.-]+)", PlaygroundFileHandler, shared),
         ],
-        default_handler_class=handlers.Missing,
+        default_handler_class=handlers.MissingHandler,
         default_handler_args=shared,
         log_function=_log,
     )

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from compartmentd.control.requests import Record
+from compartmentd.control.requests import JsonObject
 
 QUEUE = 1024
 """Records that wait for one reader; more are dropped, and counted."""
@@ -21,12 +21,12 @@ class SubscriberQueue:
     """The records that one reader has not been sent yet."""
 
     def __init__(self, capacity: int = QUEUE) -> None:
-        self._waiting: deque[Record] = deque()
+        self._waiting: deque[JsonObject] = deque()
         self._capacity = capacity
         self._dropped = 0
         self._arrived = asyncio.Event()
 
-    def put(self, record: Record) -> None:
+    def put(self, record: JsonObject) -> None:
         """Keep the record until the reader is ready for it, or count it as dropped."""
         if len(self._waiting) < self._capacity:
             self._waiting.append(record)
@@ -53,7 +53,7 @@ class SubscriberQueue:
         return b"".join(events) or b": still here\n\n"
 
 
-class Reader(Protocol):
+class DecisionStream(Protocol):
     """A stream of decisions."""
 
     def leave(self) -> None:
@@ -64,10 +64,10 @@ class Audience:
     """The open streams, which are ended when the daemon stops."""
 
     def __init__(self) -> None:
-        self._readers: set[Reader] = set()
+        self._readers: set[DecisionStream] = set()
         self._empty = asyncio.Event()
 
-    def add(self, reader: Reader) -> bool:
+    def add(self, reader: DecisionStream) -> bool:
         """Add a stream, unless there are too many; return whether it was added."""
         if len(self._readers) >= READERS:
             return False
@@ -75,7 +75,7 @@ class Audience:
         self._empty.clear()
         return True
 
-    def remove(self, reader: Reader) -> None:
+    def remove(self, reader: DecisionStream) -> None:
         """Remove a stream that has ended."""
         self._readers.discard(reader)
         if not self._readers:
