@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from functools import partial
 
@@ -165,8 +166,8 @@ class Reloader:
                 await yield_to_others()
         finally:
             # Whatever fails there: nobody may keep what the new policy denies, or wait for it for ever.
-            while swapped and not self._hub.judge_some(SLICE):
-                await yield_to_others()
+            if swapped:
+                await judge_all(self._hub)
         if old.snapshot.rules is not built.snapshot.rules:
             parts = await run_in_slices(gather_parts(old.snapshot))
             del old
@@ -226,6 +227,23 @@ class Reloader:
             span_of_file(self._builder.path),
             "nothing was changed; run `compartmentd reload` when that is mended",
         )
+
+
+async def judge_all(hub: Hub) -> None:
+    """Judge every session that the snapshot in force has not judged yet, in slices; returns when all are judged.
+
+    Where only judgements are left that wait for answers, this sleeps until the last of them has ended.
+    """
+    while not hub.judge_some(SLICE):
+        seconds = hub.compute_judging_wait()
+        if seconds == 0.0:
+            await yield_to_others()
+            continue
+        judged = asyncio.Event()
+        hub.call_when_judged(judged.set)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await judged.wait()
 
 
 async def take_in_fetched_keys(remote: RemoteKeys, reloader: Reloader) -> None:

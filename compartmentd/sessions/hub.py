@@ -236,6 +236,7 @@ class Hub:
         core = self._core
         snapshot = core.snapshot
         until = core.clock.monotonic() + budget
+        core.pending.expire()
         while core.unjudged:
             session = core.unjudged[0]
             if not session.ended and session.generation != snapshot.generation:
@@ -247,6 +248,23 @@ class Hub:
             return False
         core.fanout.judging = None
         return True
+
+    def compute_judging_wait(self) -> float:
+        """Return for how long `judge_some` may have nothing to do, since what is left waits for answers.
+
+        Returns:
+            Seconds until the last of these judgements ends without answers; 0 if there is work to do now.
+        """
+        return 0.0 if self._core.unjudged else self._core.pending.compute_judging_wait()
+
+    def call_when_judged(self, callback: Callable[[], None]) -> None:
+        """Call back, once, when no judgement waits for answers any longer.
+
+        Args:
+            callback: Wakes the caller of `judge_some`; it is called in the middle of other work, so it must not
+                use the hub.
+        """
+        self._core.pending.call_when_judged(callback)
 
     # --- the end of the server -------------------------------------------------------------------------------
 

@@ -109,6 +109,9 @@ class PendingEvents:
         self._current = current
         self._admit = admit
         self._waiting: dict[Session, list[_Waiting]] = {}
+        # INVARIANT: the sessions whose first waiting event is a judgement, with that event.
+        self._judgements: dict[Session, _Waiting] = {}
+        self._when_judged: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         """Return how many events wait."""
@@ -122,13 +125,23 @@ class PendingEvents:
 
     def is_judging(self, session: Session) -> bool:
         """Return whether a judgement of the whole session waits for answers."""
-        waiting = self._waiting.get(session)
-        return waiting is not None and waiting[0].event.rooms is None
+        return session in self._judgements
 
     @property
     def judging(self) -> bool:
         """Whether the judgement of any session waits for answers."""
-        return any(map(self.is_judging, self._waiting))
+        return bool(self._judgements)
+
+    def compute_judging_wait(self) -> float:
+        """Return in how many seconds every judgement that waits now has ended, with its answers or without."""
+        if not self._judgements:
+            return 0.0
+        last = max(waiting.deadline for waiting in self._judgements.values())
+        return max(0.0, last - self._monotonic())
+
+    def call_when_judged(self, callback: Callable[[], None]) -> None:
+        """Call back, once, when no judgement waits any longer; the callback must not use the hub."""
+        self._when_judged.append(callback)
 
     def handle(self, event: PendingEvent, snapshot: Snapshot) -> None:
         """Decide an event that has just arrived, or let it wait."""
@@ -144,6 +157,8 @@ class PendingEvents:
         waiting = _Waiting(event, self._monotonic() + LONGEST_WAIT)
         others = self._waiting.setdefault(session, [])
         others.insert(0 if event.rooms is None else len(others), waiting)
+        if event.rooms is None:
+            self._judgements[session] = waiting
         self._ask(waiting, questions, snapshot)
         self._advance(session)
 
@@ -159,10 +174,13 @@ class PendingEvents:
         """Drop the events of a session that has ended or lost its connection."""
         if self._waiting:
             self._waiting.pop(session, None)
+            self._end_judgement(session)
 
     def refuse_all(self, snapshot: Snapshot) -> None:
         """Refuse everything that waits: the server ends."""
         waiting, self._waiting = self._waiting, {}
+        for session in tuple(self._judgements):
+            self._end_judgement(session)
         for one in [one for ones in waiting.values() for one in ones]:
             one.event.refuse(snapshot, Code.UNAVAILABLE)
 
@@ -181,9 +199,21 @@ class PendingEvents:
                 self._advance(session)
             for one in late:
                 if one.open is None and self._is_there(one):
-                    self._waiting[session].remove(one)
+                    self._remove(one)
                     one.event.refuse(self._current(), Code.UNAVAILABLE)
             self._advance(session)
+
+    def _remove(self, waiting: _Waiting) -> None:
+        session = waiting.event.session
+        self._waiting[session].remove(waiting)
+        if waiting.event.rooms is None:
+            self._end_judgement(session)
+
+    def _end_judgement(self, session: Session) -> None:
+        if self._judgements.pop(session, None) is not None and not self._judgements:
+            callbacks, self._when_judged = self._when_judged, []
+            for callback in callbacks:
+                callback()
 
     # --- asking ----------------------------------------------------------------------------------------------
 
@@ -200,7 +230,7 @@ class PendingEvents:
             questions = event.attempt(snapshot, waiting.answers)
         if not questions or asker is None:
             if self._is_there(waiting):
-                self._waiting[event.session].remove(waiting)
+                self._remove(waiting)
             return
         for membership in event.session.memberships.values():
             # A remembered permission would let a message overtake what waits.

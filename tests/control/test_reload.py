@@ -17,13 +17,16 @@ from compartmentd.control import builder as builder_module, reload as reload_mod
 from compartmentd.control.builder import build_first
 from compartmentd.control.development import DevelopmentMode
 from compartmentd.control.generation import FetchedKeys, Generation, Subscriber
-from compartmentd.control.reload import Scope
+from compartmentd.control.reload import Scope, judge_all
 from compartmentd.control.reload_report import TakenIn
 from compartmentd.errors import ConfigInvalid
 from compartmentd.policy.ruleset import Ruleset
+from compartmentd.sessions.pending import LONGEST_WAIT
 from compartmentd.tokens.mint import make_development_secret
 from tests.support.peer import RecordingPeer
+from tests.support.questions import HandAsker, install
 from tests.support.reloading import ControlPlane, Recorder
+from tests.support.world import ISSUERS, World
 
 POLICY = """version: 1
 server: {listen: ["127.0.0.1:0"], admin: ["unix:/run/a.sock"]}
@@ -425,3 +428,52 @@ async def test_log_settings_outlive_a_reload(setup: Setup) -> None:
     setup.path.write_text(POLICY + "log: {decisions: all, claims: [azp]}\n")
     assert (await setup.reloader.reload("test")).changed
     assert setup.seen.adopted[-1].configuration.log == LogSettings(claims=(("azp",),), decisions="all")
+
+
+ASKING = (
+    ISSUERS
+    + """
+namespaces:
+  /chat: {connect: authenticated}
+"""
+)
+
+
+@pytest.mark.parametrize("ending", ["an answer", "no answer in time", "the connection"])
+def test_judging_sleeps_while_a_session_waits_for_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    install(monkeypatch)
+    asker = HandAsker()
+    world = World(tmp_path, ASKING, asker=asker)
+    clients = [world.connect("/chat", name) for name in ("ann", "bob")]
+    sessions = [client.session for client in clients]
+    turns = []
+    judge_some = world.hub.judge_some
+    monkeypatch.setattr(world.hub, "judge_some", lambda budget: turns.append(budget) or judge_some(budget))
+
+    async def run() -> None:
+        world.swap(ASKING.replace("authenticated", '{scope: "ask:a"}'))
+        if ending == "no answer in time":
+            world.hub.judge_some(1.0)  # so that the wait has begun
+            world.clock.advance(LONGEST_WAIT - 0.05)
+            turns.clear()
+        judging = asyncio.create_task(judge_all(world.hub))
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert not judging.done()
+        assert len(turns) < 100, "it spins: that would take 333 turns"
+        if ending == "an answer":
+            asker.answer(True)
+            asker.answer(True)
+        elif ending == "the connection":
+            for client in clients:
+                client.lose_connection()
+        else:
+            world.clock.advance(0.1)
+        await asyncio.wait_for(judging, 30)
+
+    asyncio.run(run())
+    assert len(turns) < 100
+    assert [session.ended for session in sessions] == [ending != "an answer"] * 2
+    assert world.hub.judge_some(1.0)

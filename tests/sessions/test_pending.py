@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,11 +12,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decision import Question
 from compartmentd.sessions.pending import LONGEST_WAIT, MOST_BEHIND, MOST_BYTES
 from compartmentd.sessions.revocations import Revocation
-from compartmentd.sessions.session import Session
-from tests.support.questions import install
+from tests.support.questions import HandAsker, install
 from tests.support.world import ISSUERS, START, World
 
 POLICY = (
@@ -38,23 +35,6 @@ namespaces:
 )
 OPEN = POLICY.replace('"asked:{name}": {join: {scope: "ask:a"}', '"asked:{name}": {join: authenticated')
 CLOSED = POLICY.replace('"asked:{name}": {join: {scope: "ask:a"}', '"asked:{name}": {join: nobody')
-
-
-class HandAsker:
-    """Keeps what is asked until the test answers."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Question, Session, Callable[[bool | None], None]]] = []
-
-    def ask(self, about: Question, session: Session, answered: Callable[[bool | None], None]) -> None:
-        self.asked.append((about, session, answered))
-
-    @property
-    def names(self) -> list[str]:
-        return [about.name for about, _, _ in self.asked]
-
-    def answer(self, value: bool | None, index: int = 0) -> None:
-        self.asked.pop(index)[2](value)
 
 
 @pytest.fixture(autouse=True)

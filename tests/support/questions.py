@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,12 +12,30 @@ from compartmentd.policy.model import Scopes
 from compartmentd.policy.rules import combinators
 from compartmentd.policy.rules.context import CompiledRule, EvaluationContext, Verdict
 from compartmentd.policy.rules.questions import UNANSWERED, build_pendency
+from compartmentd.sessions.session import Session
 
 PREFIX = "ask:"
 
 
 def question(name: str) -> Question:
     return Question("test", name)
+
+
+class HandAsker:
+    """Keeps what is asked until the test answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Question, Session, Callable[[bool | None], None]]] = []
+
+    def ask(self, about: Question, session: Session, answered: Callable[[bool | None], None]) -> None:
+        self.asked.append((about, session, answered))
+
+    @property
+    def names(self) -> list[str]:
+        return [about.name for about, _, _ in self.asked]
+
+    def answer(self, value: bool | None, index: int = 0) -> None:
+        self.asked.pop(index)[2](value)
 
 
 class Asking:
