@@ -119,6 +119,10 @@ class Timers:
         """Return how many timers are armed."""
         return len(self._wheel)
 
+    def now(self) -> float:
+        """Return the loop's time in seconds."""
+        return self._loop.time()
+
     def arm(self, timer: Timer, at: float) -> None:
         """Wake the timer at this time, or earlier if it was armed for an earlier time."""
         self._wheel.arm(timer, at)

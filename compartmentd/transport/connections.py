@@ -65,7 +65,7 @@ class Connections:
         # Attributes and no methods: a call more for each would be part of the cost of every connection.
         self.arm: Callable[[Timer, float], None] = self.timers.arm
         self.disarm: Callable[[Timer], None] = self.timers.disarm
-        self.lingerers = Lingerers(self.poller, self.timers, self.loop.time)
+        self.lingerers = Lingerers(self.poller, self.timers)
         self.make = make
         self.options = options
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
@@ -174,6 +174,6 @@ class Connections:
             connection.link.abort()
         for holder in list(self.holders):
             holder.abort()
-        self.lingerers.abort()
+        self.lingerers.close()
         self.timers.close()
         self.poller.close()

@@ -21,7 +21,7 @@ class Entrance:
         self._sockets = connections.sockets
         self._poller = connections.poller
         self._router = router
-        self.handshakes = TlsHandshakes(connections.loop, connections.poller, connections.timers, router)
+        self.handshakes = TlsHandshakes(connections.poller, connections.timers, router)
 
     @property
     def is_busy(self) -> bool:

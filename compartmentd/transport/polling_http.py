@@ -356,7 +356,7 @@ class PollingHttpConnection:
             return
         self._release()
         if answer:
-            self._connections.lingerers.close(self._sock, answer)
+            self._connections.lingerers.linger(self._sock, answer)
         else:
             self._sock.close()
         link, request = self._target, self._request

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from math import inf
 from typing import Any, TypeAlias
 
 from compartmentd.net.client_socket import ClientSocket
+from compartmentd.net.timed_socket import TimedSocket, TimedSockets
 from compartmentd.net.tls_socket import RECORD, SecureSocket
 from compartmentd.protocol.http1 import LONGEST, Head, read_head
 from compartmentd.protocol.opening import build_switching_response, wants_websocket
@@ -41,67 +41,37 @@ _BUFFER = bytearray(RECORD)
 _VIEW = memoryview(_BUFFER)
 
 
-class SocketRouter:
+class SocketRouter(TimedSockets):
     """Takes non-blocking sockets as they are accepted, those under TLS when their handshake is done."""
 
     def __init__(self, connections: Connections, http: HttpServers) -> None:
         """Give each client `header_timeout` to send its first bytes; others limit the time for the rest."""
+        super().__init__(connections.poller, connections.timers)
         self.connections = connections
         self.http = http
-        self.waiting: set[_Arrival] = set()
 
     def take(self, sock: AcceptedSocket, address: Any, /) -> None:
         """Wait until a client sends its first request."""
         arrival = _Arrival(self, sock, address)
-        self.waiting.add(arrival)
-        connections = self.connections
-        connections.arm(arrival, connections.loop.time() + connections.options.header_timeout)
-        connections.poller.add_reader(sock, arrival.look)
+        self.poller.add_reader(sock, arrival.look)
         if isinstance(sock, SecureSocket):
             arrival.look()  # a request comes right behind the end of the handshake
 
-    def close(self) -> None:
-        """Close the sockets that have not sent anything."""
-        for arrival in list(self.waiting):
-            arrival.drop()
 
+class _Arrival(TimedSocket):
+    """A socket that has not sent anything yet."""
 
-class _Arrival:
-    """A socket that has not sent anything yet, as a timer that closes it."""
-
-    __slots__ = ("_address", "_router", "_sock", "due")
+    __slots__ = ("_accepted", "_address", "_router")
 
     def __init__(self, router: SocketRouter, sock: AcceptedSocket, address: Any) -> None:
-        self.due = inf
+        super().__init__(router, sock, router.connections.options.header_timeout)
         self._router = router
-        self._sock = sock
+        self._accepted = sock
         self._address = address
-        sock.entry.owner = self
-
-    def tick(self, now: float) -> float | None:
-        """Close the socket: the client sent nothing in time."""
-        del now
-        self.drop()
-        return None
-
-    def shed(self) -> None:
-        """Close the socket at once: others need its place."""
-        self.drop()
-
-    def drop(self) -> None:
-        """Close the socket."""
-        self._forget()
-        # Before the socket is closed: its number may be another's at once.
-        self._router.connections.poller.remove_reader(self._sock)
-        self._sock.close()
-
-    def _forget(self) -> None:
-        self._router.waiting.discard(self)
-        self._router.connections.disarm(self)
 
     def look(self) -> None:
         """Look at what the client has sent, and choose its server."""
-        sock = self._sock
+        sock = self._accepted
         try:
             if isinstance(sock, SecureSocket):
                 data = bytes(_VIEW[: sock.recv_into(_BUFFER)])
@@ -114,7 +84,7 @@ class _Arrival:
         if not data:
             self.drop()  # the client left before it sent anything
             return
-        self._forget()
+        self._release()
         connections = self._router.connections
         try:
             self._route(data)
@@ -128,7 +98,7 @@ class _Arrival:
         wants = head is not None and wants_websocket(head.headers)
         if head is not None and wants and self._serve(head, data):
             return
-        router, sock, address = self._router, self._sock, self._address
+        router, sock, address = self._router, self._accepted, self._address
         router.connections.poller.remove_reader(sock)
         early = data if isinstance(sock, SecureSocket) else b""
         if not wants and router.connections.request_line.match(data):
@@ -141,7 +111,7 @@ class _Arrival:
 
     def _serve(self, head: Head, data: bytes) -> bool:
         """Open a WebSocket if the request is acceptable; return whether it is served here."""
-        connections, sock = self._router.connections, self._sock
+        connections, sock = self._router.connections, self._accepted
         options = connections.options
         if head.path != options.path:
             return False
@@ -172,7 +142,7 @@ class _Arrival:
 
     def _answer(self, peer: str, data: bytes, size: int, answer: bytes) -> bytes | None:
         """Answer a request of `size` bytes; return what was read behind it, or `None` if that failed."""
-        sock, poller = self._sock, self._router.connections.poller
+        sock, poller = self._accepted, self._router.connections.poller
         early = b""
         try:
             if peer:

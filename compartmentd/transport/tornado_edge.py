@@ -89,7 +89,7 @@ class TornadoEdge(HTTPServerConnectionDelegate):
         elif overdue == "too_slow":
             self.connections.counters.request_timeouts += 1
             answer = encode_last_answer(408, "the request did not come in time")
-        self.connections.lingerers.close(sock, answer)
+        self.connections.lingerers.linger(sock, answer)
 
     async def close(self) -> None:
         """Close the sockets that Tornado serves."""

@@ -47,7 +47,7 @@ class Recording:
 
 def make_handshakes(handler: Recording, timeout: float = 10.0) -> TlsHandshakes:
     loop = asyncio.get_running_loop()
-    return TlsHandshakes(loop, Poller(loop, WireCounters()), Timers(loop), handler, timeout)
+    return TlsHandshakes(Poller(loop, WireCounters()), Timers(loop), handler, timeout)
 
 
 READ, WRITE = ssl.SSLWantReadError(), ssl.SSLWantWriteError()
@@ -89,7 +89,7 @@ def test_one_that_cannot_write_waits_for_that_alone(
                 pass
         await eventually(lambda: bool(handler.taken), "the end of the handshake")
         assert handler.taken == [(sock, "somebody")]
-        assert len(handshakes.running) == 0
+        assert len(handshakes) == 0
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(run())
@@ -105,7 +105,7 @@ async def test_one_that_fails_is_closed_and_goes_nowhere(
     handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours, error)), NoEntry()), "somebody")
     theirs.send(b"x")
     await eventually(lambda: ours.fileno() == -1, "the socket is closed")
-    assert (handler.taken, len(handshakes.running)) == ([], 0)
+    assert (handler.taken, len(handshakes)) == ([], 0)
 
 
 async def test_closing_ends_what_is_under_way(ends: tuple[socket.socket, socket.socket]) -> None:
@@ -124,4 +124,4 @@ async def test_a_client_that_takes_too_long_is_disconnected(
     handshakes = make_handshakes(handler, timeout=0.05)
     handshakes.begin(SecureSocket(cast(ssl.SSLSocket, Scripted(ours)), NoEntry()), "somebody")
     await eventually(lambda: ours.fileno() == -1, "the socket is closed")
-    assert (handler.taken, len(handshakes.running), len(handshakes.timers)) == ([], 0, 0)
+    assert (handler.taken, len(handshakes), len(handshakes.timers)) == ([], 0, 0)
