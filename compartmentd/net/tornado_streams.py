@@ -14,6 +14,9 @@ from compartmentd.net.sock import Sock
 from compartmentd.net.tls_handshake import HANDSHAKE_TIMEOUT
 from compartmentd.net.tls_socket import SecureSocket
 
+ANSWER_TIMEOUT = 30.0
+"""Seconds that a client has for an answer; they are not prolonged by what it reads."""
+
 Overdue: TypeAlias = Literal["nothing", "head_too_long", "too_slow"]
 """What a client still has to be told when its socket closes."""
 
@@ -43,6 +46,8 @@ class ResumedStream(IOStream):
         self._answered = False
         self._complete = False
         self._shed = False
+        self._writing_since = 0.0
+        self._alarm: asyncio.TimerHandle | None = None  # while an answer is not read
         super().__init__(sock)
 
     def await_request(self) -> None:
@@ -58,9 +63,36 @@ class ResumedStream(IOStream):
         self._complete = True
 
     def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
-        """Write a part of an answer."""
+        """Write a part of an answer; a client that does not read all of it in time is disconnected."""
         self._answered = True
-        return super().write(data)
+        loop = asyncio.get_running_loop()
+        if not self.writing():
+            self._writing_since = loop.time()
+        written = super().write(data)
+        if self._alarm is None and self.writing():
+            self._alarm = loop.call_later(ANSWER_TIMEOUT, self._check_progress)
+        return written
+
+    def _check_progress(self) -> None:
+        self._alarm = None
+        if not self.writing():
+            return
+        loop = asyncio.get_running_loop()
+        ends = self._writing_since + ANSWER_TIMEOUT
+        if loop.time() >= ends:
+            self.shed()
+        else:
+            self._alarm = loop.call_at(ends, self._check_progress)
+
+    @property
+    def unread(self) -> int:
+        """The number of bytes that the kernel has not taken."""
+        return len(self._write_buffer or b"")  # it is gone once the stream is closed
+
+    def abort(self) -> None:
+        """Close at once, if an answer is not read."""
+        if self.writing():
+            self.shed()
 
     def shed(self) -> None:
         """Close the socket at once: others need its place."""
@@ -69,6 +101,8 @@ class ResumedStream(IOStream):
 
     def close_fd(self) -> None:
         """Close the socket, at once where nothing is owed or unread."""
+        if self._alarm is not None:
+            self._alarm.cancel()
         if self.socket.fileno() == -1:  # it was taken over
             super().close_fd()
             return

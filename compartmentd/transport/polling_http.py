@@ -18,6 +18,7 @@ from typing import Any
 from compartmentd.net.quiet_handler import is_logged, log_answer
 from compartmentd.net.sock import Sock
 from compartmentd.net.tls_socket import SecureSocket
+from compartmentd.net.tornado_streams import ANSWER_TIMEOUT
 from compartmentd.protocol import engineio
 from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.engineio import HandshakeRefusal
@@ -40,9 +41,6 @@ from compartmentd.transport.requests import find_peer_address, read_query
 
 IDLE_TIMEOUT = 20.0
 """Seconds between two requests on one socket."""
-
-ANSWER_TIMEOUT = 30.0
-"""Seconds that a client has for an answer; they are not prolonged by what it takes."""
 
 _BUFFER = bytearray(1 << 16)
 _VIEW = memoryview(_BUFFER)
@@ -275,6 +273,9 @@ class PollingHttpConnection:
             return
         self._pending = bytearray(memoryview(data)[sent:])
         self._set_deadline(ANSWER_TIMEOUT)
+        target, request = self._target, self._request
+        if isinstance(target, PollingLink) and request is not None and request.method == "GET":
+            target.answering = self
         self._connections.poller.add_writer(self._sock, self._writable)
 
     def _writable(self) -> None:
@@ -289,6 +290,8 @@ class PollingHttpConnection:
             self._drop()
             return
         if not pending:
+            if isinstance(self._target, PollingLink):
+                self._target.answering = None
             self._stop_writing()
             self._finish_request()
 
@@ -341,6 +344,11 @@ class PollingHttpConnection:
         return None
 
     # The end
+
+    @property
+    def unread(self) -> int:
+        """The number of bytes of an answer that the kernel has not taken."""
+        return len(self._pending or b"")
 
     def abort(self) -> None:
         """Close at once."""

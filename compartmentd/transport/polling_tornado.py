@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from asyncio import Future
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar, cast
 
 from tornado.http1connection import HTTP1Connection
+from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
 from compartmentd.errors import WireError
@@ -78,7 +80,7 @@ class PollingHandler(QuietHandler):
             if payload is None:
                 self._bad()
             else:
-                self._answer(payload)
+                await self._answer_poll(self.link, payload)
 
     async def post(self) -> None:
         """Take packets."""
@@ -193,6 +195,18 @@ class PollingHandler(QuietHandler):
             )
 
     # Answering
+
+    async def _answer_poll(self, link: PollingLink, payload: bytes) -> None:
+        """Answer a poll; what the client does not read of it counts as the session's, and ends with it."""
+        stream = cast(ResumedStream, self._http.stream)
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+        written = self.finish(payload)
+        if stream.unread:
+            link.answering = stream
+            with suppress(StreamClosedError):
+                await written
+            if link.answering is stream:
+                link.answering = None
 
     def _leave_unread(self) -> None:
         """Announce that the socket closes after this answer, as Tornado does if the body was not read to its end.
