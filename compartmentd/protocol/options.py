@@ -10,11 +10,12 @@ class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `connect_timeout` is the time that a connection may last without a session. `namespaces` is the most that one
     connection may have, including those that the server has ended. `max_payload` limits one message, the body of a
-    POST, and the attachments of one packet together.
+    POST, and the attachments of one packet together; `first_payload` the same while there is no session.
     """
 
     ping_interval: float = 25.0
     ping_timeout: float = 20.0
     connect_timeout: float = 10.0
     max_payload: int = 1_000_000
+    first_payload: int = 1 << 16
     namespaces: int = 64

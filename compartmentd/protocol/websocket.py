@@ -138,6 +138,11 @@ class MessageReader:
         self._opcode = 0  # of the fragmented message under way
         self._fragments: bytearray | None = None  # its payload so far
 
+    def set_limit(self, limit: int) -> None:
+        """Take messages of up to `limit` bytes from now on."""
+        self._limit = limit
+        self._longest_short = _MASKED + min(_SHORT, limit)
+
     def take_extra_frames(self) -> int:
         """Return how many frames came that were no messages, once: pings, pongs, small parts of a message."""
         count, self.extra_frames = self.extra_frames, 0

@@ -44,6 +44,12 @@ NEVER_JUDGED = 0
 
 PUBLISH = b'["publish",'
 
+LARGE = 1 << 14
+"""Bytes of an event from which on it is decoded only if its sender's rate has room for it."""
+
+LONGEST_REQUEST = 1 << 18
+"""Bytes of a request other than `publish`: a list of a hundred of the longest rooms, each character escaped."""
+
 
 class Hub:
     """Implements `protocol.application.Application`, and what the daemon asks of it."""
@@ -127,6 +133,9 @@ class Hub:
         self._end_if_expired(session, snapshot)
         if session.ended:
             return
+        if len(payload) > LARGE and self._is_refused_unread(session, publishes=publishes, size=len(payload)):
+            self._refuse_message(session, snapshot, ack, Code.INVALID_PAYLOAD)
+            return
         if publishes:
             self._publisher.publish(session, snapshot, ack, payload, attachments)
             return
@@ -144,6 +153,13 @@ class Hub:
             self._refuse_message(session, snapshot, ack, Code.UNKNOWN_EVENT, event)
         else:
             request(session, snapshot, ack, arguments)
+
+    def _is_refused_unread(self, session: Session, *, publishes: bool, size: int) -> bool:
+        """Return whether a large event is refused whatever it holds: decoding a megabyte takes 0.1 s and more."""
+        is_beyond_rate = session.messages is not None and not session.messages.holds(
+            self._core.clock.monotonic()
+        )
+        return is_beyond_rate or (size > LONGEST_REQUEST and not publishes)
 
     def _admit(self, session: Session, snapshot: Snapshot) -> bool:
         """Make the checks that come before every event, of one that waited; return whether its session goes on."""

@@ -43,7 +43,7 @@ import msgspec
 from compartmentd.configuration.payloads.validator import PayloadVerdict
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.errors import PayloadRefused
-from compartmentd.names import RoomName
+from compartmentd.names import NamespaceName, RoomName
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import NO_ANSWERS, Allow, Answers, Pending, Publish, Question
 from compartmentd.policy.model import Event
@@ -67,6 +67,10 @@ _SHALLOW = 2 * (MAX_DEPTH - 1)
 """Bytes of data that cannot make a payload nest deeper than `MAX_DEPTH`, for want of room for the brackets."""
 
 
+_ENVELOPE = 1 << 14
+"""Bytes of a publish beside its data, at most: the names of the room and the event, each character escaped."""
+
+
 class _Arguments(msgspec.Struct, frozen=True):
     """The arguments of a `publish`, of the right types."""
 
@@ -75,16 +79,21 @@ class _Arguments(msgspec.Struct, frozen=True):
     data: bytes
 
 
-def _parse_publish(payload: bytes, attachments: Sequence[bytes]) -> _Arguments | None:
+def _parse_publish(payload: bytes, attachments: Sequence[bytes], longest: float) -> _Arguments | None:
     """Read `["publish", room or null, event, data?]`; `None` where it has another form.
+
+    What is longer than `longest` is too large wherever it goes, so that nobody looks into its data: this is only
+    split into its parts.
 
     A payload that is no Socket.IO event at all is the connection's end, not a refusal: `decode_event` raises
     `WireError` for it, and `PayloadRefused` for JSON that is not taken here (lone surrogates, deep nesting).
     """
     try:
-        check_depth(payload)
+        is_read = len(payload) <= longest
+        if is_read:
+            check_depth(payload)
         parts = _general(payload)
-        if attachments:
+        if attachments and is_read:
             decode_event(payload, attachments)
     except (PayloadRefused, NotStrict):
         return None
@@ -113,6 +122,21 @@ class Publisher:
         self._send, self._send_volatile = core.fanout.send, core.fanout.send_volatile
         self._acks: Run | None = None
         self._acks_of: Session | None = None
+        self._longest: dict[NamespaceName, float] = {}  # of a generation
+        self._longest_of = -1
+
+    def _find_longest(self, session: Session, snapshot: Snapshot) -> float:
+        """Return the length in bytes beyond which a publish is too large for every room of its namespace."""
+        if self._longest_of != snapshot.generation:
+            self._longest, self._longest_of = {}, snapshot.generation
+        name = session.namespace.name
+        longest = self._longest.get(name)
+        if longest is None:
+            namespace = snapshot.configuration.policy.namespaces[name]
+            sizes = [namespace.limits.message_size, *(room.limits.message_size for room in namespace.rooms)]
+            longest = max(inf if size is None else size for size in sizes) + _ENVELOPE
+            self._longest[name] = longest
+        return longest
 
     def publish_remembered(
         self, session: Session, snapshot: Snapshot, ack: bytes | None, payload: bytes
@@ -195,7 +219,7 @@ class Publisher:
         """
         core = self._core
         now = core.clock.monotonic()
-        arguments = _parse_publish(payload, attachments)
+        arguments = _parse_publish(payload, attachments, self._find_longest(session, snapshot))
         within_rate = verdict is not None or session.messages is None or session.messages.take(now)
         room = None if arguments is None else arguments.room
         size = (len(NULL) if arguments is None else len(arguments.data)) + sum(map(len, attachments))

@@ -184,7 +184,7 @@ class PollingHttpConnection:
     def _is_for_tornado(request: PlainRequest, target: PollingLink | HandshakeRefusal | None) -> bool:
         """Return whether the answer will come before the body is read, and close the socket."""
         if isinstance(target, PollingLink):
-            limit = target.connection.options.max_payload
+            limit = target.longest_body
             return request.fields.length > limit or (target.posting and request.method == "POST")
         return request.fields.length > SMALL_BODY
 

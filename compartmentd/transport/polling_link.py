@@ -117,6 +117,12 @@ class PollingLink:
 
     takes_place = True
 
+    @property
+    def longest_body(self) -> int:
+        """The most bytes that a POST may have now: little, until there was a session."""
+        options = self.connection.options
+        return options.max_payload if self._had_session else min(options.first_payload, options.max_payload)
+
     def note_sessions(self, *, has: bool) -> None:
         """Take note whether the connection has a session; without one it is pending."""
         if has:

@@ -59,7 +59,7 @@ class PollingHandler(QuietHandler):
         """Collect a body, up to the limit."""
         if self._finished:
             return
-        limit = SMALL_BODY if self.link is None else self.link.connection.options.max_payload
+        limit = SMALL_BODY if self.link is None else self.link.longest_body
         if len(self.body) + len(chunk) > limit:
             self._too_long()
         else:
@@ -176,7 +176,7 @@ class PollingHandler(QuietHandler):
         link = self.link
         if link is None:
             return
-        limit = link.connection.options.max_payload
+        limit = link.longest_body
         if (self._content_length() or 0) > limit:
             self._too_long()
         elif link.posting:

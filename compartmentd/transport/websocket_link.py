@@ -61,6 +61,7 @@ class WebSocketLink:
         "_ended_by_client",
         "_farewell",
         "_limit",
+        "_max_payload",
         "_pending",
         "_reader",
         "_reading",
@@ -79,6 +80,7 @@ class WebSocketLink:
         owner: LinkEndpoint,
         *,
         max_payload: int,
+        first_payload: int,
         send_buffer: int,
         text_only: bool,
     ) -> None:
@@ -87,7 +89,8 @@ class WebSocketLink:
         self.due = inf
         self._connections = connections
         self._sock = sock
-        self._reader = MessageReader(max_payload, unmask)
+        self._max_payload = max_payload
+        self._reader = MessageReader(min(max_payload, first_payload), unmask)
         self._limit = send_buffer
         self._text_only = text_only
         # Bytes that the kernel did not take; a writer is registered while there are any.
@@ -165,6 +168,10 @@ class WebSocketLink:
     def note_sessions(self, *, has: bool) -> None:
         """Take note whether the connection has a session; without one its socket is pending."""
         self._sock.entry.set_pending(not has)
+        if has:
+            self._reader.set_limit(
+                self._max_payload
+            )  # and so it stays: more may be on its way when a session ends
 
     def shed(self) -> None:
         """Close at once: others need the place."""

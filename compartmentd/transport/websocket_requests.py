@@ -135,6 +135,7 @@ def open_connection(connections: Connections, new: NewConnection, sock: Sock, ea
         sock,
         connection,
         max_payload=new.options.max_payload,
+        first_payload=new.options.first_payload,
         send_buffer=new.options.send_buffer,
         text_only="b64" in new.handshake.query,
     )
@@ -156,6 +157,7 @@ def start_probe(
         sock,
         probe,
         max_payload=connection.options.max_payload,
+        first_payload=connection.options.first_payload,
         send_buffer=connections.options.send_buffer,
         text_only=text_only,
     )

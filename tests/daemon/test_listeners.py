@@ -11,7 +11,7 @@ from compartmentd.transport.options import ServerOptions
 from tests.support.filled import filled, unfilled_fields
 from tests.support.policies import policy as make_policy
 
-WITHOUT_KEY = {".limits_loopback", ".namespaces", ".upgrade_timeout"}
+WITHOUT_KEY = {".first_payload", ".limits_loopback", ".namespaces", ".upgrade_timeout"}
 """Options that no key of the configuration sets; loopback is limited where there is a limit for an address."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from compartmentd.sessions import hub, publish
 from compartmentd.sessions.rates import CONNECTS_AT_ONCE
 from compartmentd.sessions.registry import ROOMS_LEFT
 from tests.support.peer import RecordingPeer
@@ -152,3 +153,28 @@ def test_connects_beyond_their_rate_close_the_connection(world: World) -> None:
             world.hub.connect(peer, "/nowhere", None)
         world.clock.advance(0.1)
     assert peer.closed_for == "rate limit"
+
+
+def test_a_large_event_beyond_the_rate_is_refused_unread(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = world.connect("/")
+    ann.code("join", "lobby")
+    assert sent(ann, "lobby", 6) == 5
+    monkeypatch.setattr(hub, "decode_event", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(publish, "check_depth", lambda *_: pytest.fail("it was looked through"))
+    for event in ("publish", "join", "nonsense"):
+        answer = ann.ask_raw(b'["%b","lobby","message",["%b"]]' % (event.encode(), b"x" * 20_000))
+        assert answer["error"]["code"] == "rate_limited"
+
+
+def test_what_is_too_large_for_every_room_is_not_looked_through(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = world.connect("/")
+    ann.code("join", "lobby")
+    monkeypatch.setattr(publish, "check_depth", lambda *_: pytest.fail("it was looked through"))
+    deep = b",".join([b"[" * 31 + b"]" * 31] * 15_000)
+    answer = ann.ask_raw(b'["publish","lobby","message",[%b]]' % deep)
+    assert answer["error"]["code"] == "too_large"
+    assert ann.ask_raw(b'["join",[%b]]' % deep)["error"]["code"] == "invalid_payload"
