@@ -116,6 +116,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     answers: Answers = NO_ANSWERS
 
 
+@final
 class Allow(msgspec.Struct, frozen=True, gc=False):
     """The request is allowed; for a join or publish, with the room's template and parameter values."""
 
@@ -123,6 +124,7 @@ class Allow(msgspec.Struct, frozen=True, gc=False):
     values: tuple[str, ...] = ()
 
 
+@final
 class Deny(msgspec.Struct, frozen=True, gc=False):
     """The request is refused."""
 
@@ -139,6 +141,7 @@ class Question(msgspec.Struct, frozen=True):
     name: str
 
 
+@final
 class Pending(msgspec.Struct, frozen=True):
     """The request cannot be decided before these questions are answered; the answers become facts."""
 
@@ -162,14 +165,15 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     @property
     def allowed(self) -> bool:
         """Whether the request may take effect."""
-        return isinstance(self.outcome, Allow)
+        return type(self.outcome) is Allow  # an `isinstance` that fails takes 100 ns with a struct
 
     @property
     def code(self) -> Code | None:
         """The code of a refusal; `unavailable` for a decision that is still pending (P1: not allowed)."""
-        if isinstance(self.outcome, Deny):
-            return self.outcome.code
-        return Code.UNAVAILABLE if isinstance(self.outcome, Pending) else None
+        outcome = self.outcome
+        if type(outcome) is Allow:
+            return None
+        return outcome.code if type(outcome) is Deny else Code.UNAVAILABLE
 
     @property
     def spans(self) -> tuple[Span, ...]:

@@ -101,7 +101,7 @@ def reconcile_session(
         room. answers: The answers to the questions of an earlier, incomplete reconciliation.
     """
     connect = decide(ruleset, who, Connect(namespace), Facts(sessions=sessions, answers=answers), now)
-    if isinstance(connect.outcome, Pending):
+    if type(connect.outcome) is Pending:
         rooms = tuple(each.room for each in current)
         return Reconciliation(connect, undecided=rooms, questions=connect.outcome.questions)
     if not connect.allowed:
@@ -228,7 +228,7 @@ class _Reconciler:
         lost: list[tuple[RoomName, Decision]] = []
         while doubted:
             decisions |= {each.room: self._decide(each, left.keys()) for each in doubted}
-            fallen = [each.room for each in doubted if isinstance(decisions[each.room].outcome, Deny)]
+            fallen = [each.room for each in doubted if type(decisions[each.room].outcome) is Deny]
             for room in fallen:
                 lost.append((room, decisions.pop(room)))
                 del left[room]
@@ -237,7 +237,7 @@ class _Reconciler:
         pending = {
             room: decision.outcome.questions
             for room, decision in decisions.items()
-            if isinstance(decision.outcome, Pending)
+            if type(decision.outcome) is Pending
         }
         valid_until = find_earliest([each.valid_until for each in decisions.values()])
         if not pending:  # as nearly always

@@ -60,7 +60,7 @@ class Core:
         self.clock = clock
         self.audit_log = audit_log
         self.census = Census()
-        self.registry = Registry(MemoryRoomStore(clock.monotonic), self.census)
+        self.registry = Registry(MemoryRoomStore(clock.monotonic), [self.census])
         self.agenda = Agenda()
         self.counters = Counters()
         self.pending: PendingEvents
@@ -100,7 +100,7 @@ class Core:
             The decision, and the reference that a refusal's answer carries. A decision that is pending is neither
             counted nor recorded: the one that follows is.
         """
-        if isinstance(request, Join):
+        if type(request) is Join:
             occasion: Occasion = "join"
             event, occupancy = None, self.registry.store.count(request.namespace, request.room)
         else:
@@ -116,7 +116,7 @@ class Core:
             answers=answers,
         )
         decision = decide(snapshot.rules, session.principal, request, facts, self.clock.wall())
-        if isinstance(decision.outcome, Pending):
+        if type(decision.outcome) is Pending:
             return decision, ""
         ref = self.record(
             occasion,

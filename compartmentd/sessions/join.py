@@ -37,6 +37,18 @@ class Joiner:
     def join(self, session: Session, snapshot: Snapshot, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `join`: one room, answered by one result, or a list, answered by a list in its order."""
         rooms = _parse_rooms(arguments)
+        pending = self._core.pending
+        if isinstance(rooms, str) and not pending.is_behind(session, (RoomName(rooms),)):
+            # Nearly every join; as an event that may wait it would take 0.5 µs more.
+            room = RoomName(rooms)
+            arrival = self.arrive(session, snapshot, room, is_well_formed=True)
+            result = self.join_room(session, snapshot, room, arrival, NO_ANSWERS)
+            if isinstance(result, bytes):
+                self.answer(session, ack, [result], is_list=False)
+            else:
+                waiting = _JoinEvent(self, session, ack, [room], arrivals=[arrival], asking=0)
+                pending.wait(waiting, result, snapshot)
+            return
         most = session.limits.rooms_per_session
         if isinstance(rooms, list) and (most is None or len(rooms) <= most):
             event = _JoinEvent(self, session, ack, [RoomName(room) for room in rooms], is_list=True)
@@ -44,7 +56,6 @@ class Joiner:
             is_well_formed = isinstance(rooms, str)
             room = RoomName(rooms) if isinstance(rooms, str) else NO_ROOM
             event = _JoinEvent(self, session, ack, [room], is_well_formed=is_well_formed)
-        pending = self._core.pending
         if pending.is_behind(session, event.rooms):
             event.arrive(snapshot)
             pending.handle(event, snapshot)
@@ -77,9 +88,9 @@ class Joiner:
         request = Join(session.namespace.name, room, by_server=False)
         decision, ref = self._core.decide(request, snapshot, session, arrival, answers=answers)
         outcome = decision.outcome
-        if isinstance(outcome, Pending):
+        if type(outcome) is Pending:
             return outcome.questions
-        if not isinstance(outcome, Allow) or outcome.template is None:
+        if type(outcome) is not Allow or outcome.template is None:
             code = decision.code or Code.UNAVAILABLE
             self._core.counters.refused[code] += 1
             membership = session.memberships.get(room)

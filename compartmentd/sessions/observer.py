@@ -51,53 +51,40 @@ class SessionObserver:
         """A user has no session in a namespace any more."""
 
 
-class Observers(SessionObserver):
-    """Several observers as one, told in their order."""
+class Listeners:
+    """The methods that observers override, for each fact in the order of the observers.
+
+    Nothing is called for a fact that no observer wants: most want few, and a call takes 40 ns.
+    """
+
+    __slots__ = (
+        "connected",
+        "disconnected",
+        "joined",
+        "left",
+        "occupied",
+        "offline",
+        "online",
+        "retemplated",
+        "vacated",
+    )
 
     def __init__(self, observers: Sequence[SessionObserver]) -> None:
-        self._observers = tuple(observers)
-
-    def connected(self, session: Session) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.connected(session)
-
-    def online(self, namespace: NamespaceState, user: Subject) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.online(namespace, user)
-
-    def occupied(self, namespace: NamespaceState, room: Room) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.occupied(namespace, room)
-
-    def joined(self, session: Session, membership: Membership) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.joined(session, membership)
-
-    def retemplated(self, session: Session, membership: Membership, old: str) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.retemplated(session, membership, old)
-
-    def left(self, session: Session, membership: Membership, code: Code | None) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.left(session, membership, code)
-
-    def vacated(self, namespace: NamespaceState, room: Room) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.vacated(namespace, room)
-
-    def disconnected(self, session: Session, code: Code | None) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.disconnected(session, code)
-
-    def offline(self, namespace: NamespaceState, user: Subject) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.offline(namespace, user)
+        default = SessionObserver
+        self.connected = tuple(
+            each.connected for each in observers if type(each).connected is not default.connected
+        )
+        self.online = tuple(each.online for each in observers if type(each).online is not default.online)
+        self.occupied = tuple(
+            each.occupied for each in observers if type(each).occupied is not default.occupied
+        )
+        self.joined = tuple(each.joined for each in observers if type(each).joined is not default.joined)
+        self.retemplated = tuple(
+            each.retemplated for each in observers if type(each).retemplated is not default.retemplated
+        )
+        self.left = tuple(each.left for each in observers if type(each).left is not default.left)
+        self.vacated = tuple(each.vacated for each in observers if type(each).vacated is not default.vacated)
+        self.disconnected = tuple(
+            each.disconnected for each in observers if type(each).disconnected is not default.disconnected
+        )
+        self.offline = tuple(each.offline for each in observers if type(each).offline is not default.offline)

@@ -36,11 +36,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from math import inf
 
 import msgspec
 
-from compartmentd.configuration.payloads.validator import PayloadVerdict
+from compartmentd.configuration.payloads.validator import PayloadValidator, PayloadVerdict
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.errors import PayloadRefused
 from compartmentd.names import NamespaceName, RoomName
@@ -50,7 +51,7 @@ from compartmentd.policy.model import Event
 from compartmentd.protocol.message import Run
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.sessions import replies
-from compartmentd.sessions.arrival import Arrival
+from compartmentd.sessions.arrival import Arrival, fits
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.session import Grant, Membership, Session
 from compartmentd.util.ratelimit import longest_wait
@@ -257,17 +258,24 @@ class Publisher:
         room, data, verdict = arguments.room, arguments.data, publish.verdict
         membership = None if room is None else session.memberships.get(room)
         declared = _find_event(session, snapshot, membership, room, arguments.event)
+        if declared is None or declared.schema is None:
+            payload_holds = fits
+        else:
+            payload_holds = partial(
+                self._is_payload_valid, snapshot.payloads[declared.schema], data, attachments, verdict
+            )
         decision, ref = core.decide(
             Publish(session.namespace.name, room, arguments.event),
             snapshot,
             session,
             publish.arrival,
-            lambda: self._note_verdict(verdict or _validate(declared, snapshot, data, attachments)),
+            payload_holds,
             answers=answers,
         )
-        if isinstance(decision.outcome, Pending):
-            return decision.outcome.questions
-        if not isinstance(decision.outcome, Allow) or declared is None:
+        outcome = decision.outcome
+        if type(outcome) is Pending:
+            return outcome.questions
+        if type(outcome) is not Allow or declared is None:
             code = decision.code or Code.UNAVAILABLE
             size = publish.size
             buckets = [(session.messages, 1.0), (session.bytes, size)]
@@ -294,7 +302,17 @@ class Publisher:
             "publish", snapshot, publish.session, publish.ack, code, event=publish.arguments.event
         )
 
-    def _note_verdict(self, verdict: PayloadVerdict) -> bool:
+    def _is_payload_valid(
+        self,
+        validator: PayloadValidator,
+        data: bytes,
+        attachments: Sequence[bytes],
+        verdict: PayloadVerdict | None,
+    ) -> bool:
+        """Validate the data by the event's schema; binary data is accepted only where there is none."""
+        if attachments:
+            return False
+        verdict = verdict or validator.validate(data)
         if verdict is PayloadVerdict.TOO_COSTLY:
             self._core.counters.payloads_too_costly += 1
         return verdict is PayloadVerdict.VALID
@@ -337,17 +355,6 @@ def _find_event(
     if room is None:
         return snapshot.configuration.policy.namespaces[session.namespace.name].events.get(name)
     return None if membership is None else membership.template.events.get(name)
-
-
-def _validate(
-    event: Event | None, snapshot: Snapshot, data: bytes, attachments: Sequence[bytes]
-) -> PayloadVerdict:
-    """Validate the data by the event's schema; binary data is accepted only where there is none."""
-    if event is None or event.schema is None:
-        return PayloadVerdict.VALID
-    if attachments:
-        return PayloadVerdict.INVALID
-    return snapshot.payloads[event.schema].validate(data)
 
 
 def _make_grant(

@@ -7,7 +7,7 @@ INVARIANT: a session is in an index exactly while it is in the registry, under t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from compartmentd.names import NamespaceName, RoomName, SessionId, Subject
 from compartmentd.policy.codes import Code
@@ -16,7 +16,7 @@ from compartmentd.policy.principal import Principal
 from compartmentd.protocol.application import Peer
 from compartmentd.sessions.away import AWAY
 from compartmentd.sessions.index import Index
-from compartmentd.sessions.observer import SessionObserver
+from compartmentd.sessions.observer import Listeners, SessionObserver
 from compartmentd.sessions.room_store import RoomStore
 from compartmentd.sessions.session import NO_MEMBERSHIPS, Membership, NamespaceState, Room, Session
 from compartmentd.tokens.verify import Verified
@@ -33,7 +33,7 @@ class Registry:
     which its token is found. It is judged as a live one is, and ended, or resumed over another connection.
     """
 
-    def __init__(self, store: RoomStore, observer: SessionObserver | None = None) -> None:
+    def __init__(self, store: RoomStore, observers: Sequence[SessionObserver] = ()) -> None:
         self.namespaces: dict[NamespaceName, NamespaceState] = {}
         self.sessions = 0
         self.parked = 0
@@ -43,7 +43,7 @@ class Registry:
         self.by_sub: Index[str, Session] = Index()
         """Sessions by the claim `sub`, of tokens whose subject is taken from another claim (`subject`)."""
         self.store = store
-        self._observer = observer
+        self._listeners = Listeners(observers)
 
     def get_namespace(self, name: NamespaceName) -> NamespaceState:
         """Return the namespace's state, made at its first use."""
@@ -98,24 +98,26 @@ class Registry:
             self._enter(session, membership)
 
     def _appear(self, session: Session) -> None:
-        namespace, observer = session.namespace, self._observer
+        namespace, user = session.namespace, session.principal.subject
         namespace.sessions[session.sid] = session
         self.sessions += 1
-        is_first = session.user is not None and namespace.users.add(session.user, session)
-        if observer is not None:
-            observer.connected(session)
-            if is_first and session.user is not None:
-                observer.online(namespace, session.user)
+        is_first = user is not None and namespace.users.add(user, session)
+        for tell in self._listeners.connected:
+            tell(session)
+        if is_first and user is not None:
+            for tell_user in self._listeners.online:
+                tell_user(namespace, user)
 
     def _disappear(self, session: Session, code: Code | None) -> None:
-        namespace, observer = session.namespace, self._observer
+        namespace, user = session.namespace, session.principal.subject
         del namespace.sessions[session.sid]
         self.sessions -= 1
-        is_last = session.user is not None and namespace.users.remove(session.user, session)
-        if observer is not None:
-            observer.disconnected(session, code)
-            if is_last and session.user is not None:
-                observer.offline(namespace, session.user)
+        is_last = user is not None and namespace.users.remove(user, session)
+        for tell in self._listeners.disconnected:
+            tell(session, code)
+        if is_last and user is not None:
+            for tell_user in self._listeners.offline:
+                tell_user(namespace, user)
 
     def _unpark(self, session: Session) -> None:
         namespace = session.namespace
@@ -190,34 +192,36 @@ class Registry:
         del session.memberships[membership.room.name]
         if session.parked_until is None:
             self._exit(session, membership, code)
-        _remember_rates(session, membership)
+        if membership.own_messages is not None or membership.own_bytes is not None:
+            _remember_rates(session, membership)
 
     def move(self, session: Session, membership: Membership, template: RoomTemplate) -> None:
         """Put a membership under the template that describes its room now: a reload may have renamed it."""
         old, new = membership.template.name, template.name
         membership.template = template
         if old != new and session.parked_until is None:
-            if self._observer is not None:
-                self._observer.retemplated(session, membership, old)
+            for tell in self._listeners.retemplated:
+                tell(session, membership, old)
             membership.room.template = new
 
     def _enter(self, session: Session, membership: Membership) -> None:
         """Let a membership count in its room: in the one that others are in, where there is one."""
-        namespace, observer = session.namespace, self._observer
+        namespace, listeners = session.namespace, self._listeners
         room = membership.room = namespace.rooms.setdefault(membership.room.name, membership.room)
         is_first = not room.members
         room.members[session] = membership
         room.peers = None
         self.memberships += 1
         self.store.enter(namespace.name, room.name)
-        if observer is not None:
-            if is_first:
-                observer.occupied(namespace, room)
-            observer.joined(session, membership)
+        if is_first:
+            for tell_room in listeners.occupied:
+                tell_room(namespace, room)
+        for tell in listeners.joined:
+            tell(session, membership)
 
     def _exit(self, session: Session, membership: Membership, code: Code | None) -> None:
         """Let a membership count no longer; a room that its last member leaves is not kept."""
-        namespace, observer, room = session.namespace, self._observer, membership.room
+        namespace, listeners, room = session.namespace, self._listeners, membership.room
         del room.members[session]
         room.peers = None
         self.memberships -= 1
@@ -225,19 +229,17 @@ class Registry:
         is_last = not room.members
         if is_last:
             del namespace.rooms[room.name]
-        if observer is not None:
-            observer.left(session, membership, code)
-            if is_last:
-                observer.vacated(namespace, room)
+        for tell in listeners.left:
+            tell(session, membership, code)
+        if is_last:
+            for tell_room in listeners.vacated:
+                tell_room(namespace, room)
 
 
 def _remember_rates(session: Session, membership: Membership) -> None:
     """Keep what was taken of a room's own rates: leaving and joining again must not fill its buckets."""
-    own = (membership.own_messages, membership.own_bytes)
-    if own == (None, None):
-        return
     if session.rooms_left is None:
         session.rooms_left = {}
-    session.rooms_left[membership.room.name] = own
+    session.rooms_left[membership.room.name] = (membership.own_messages, membership.own_bytes)
     if len(session.rooms_left) > ROOMS_LEFT:
         del session.rooms_left[next(iter(session.rooms_left))]

@@ -135,7 +135,7 @@ def build_sender(user: Subject | None, *, with_entry: bool) -> bytes:
     if user is None:
         return b""
     shown = f"{user.entry}:{user.sub}" if with_entry else user.sub
-    return b',"from":' + json.dumps({"user": shown}, separators=(",", ":")).encode()
+    return b',"from":{"user":%b}' % json.dumps(shown).encode()
 
 
 def build_event(head: bytes, data: bytes | msgspec.Raw, tail: bytes) -> Message:

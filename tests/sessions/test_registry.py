@@ -15,7 +15,7 @@ from compartmentd.problems import Span
 from compartmentd.sessions.agenda import Agenda
 from compartmentd.sessions.census import Census
 from compartmentd.sessions.index import Index
-from compartmentd.sessions.observer import Observers, SessionObserver
+from compartmentd.sessions.observer import SessionObserver
 from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.room_store import MemoryRoomStore
 from compartmentd.sessions.session import Membership, NamespaceState, Room, Session
@@ -232,7 +232,7 @@ def act(registry: Registry, known: list[Session], step: tuple[Any, ...]) -> None
 def test_everything_agrees_after_any_history(history: list[tuple[Any, ...]]) -> None:
     census, ledger = Census(), Ledger()
     store = MemoryRoomStore(lambda: 0.0)
-    registry = Registry(store, Observers([census, ledger]))
+    registry = Registry(store, [census, ledger])
     known: list[Session] = []
     for step in history:
         act(registry, known, step)
@@ -261,7 +261,7 @@ def test_a_session_leaves_its_rooms_for_the_reason_that_ends_it() -> None:
         def disconnected(self, _session: Session, code: Code | None) -> None:
             told.append(("", code))
 
-    registry = Registry(MemoryRoomStore(lambda: 0.0), Reasons())
+    registry = Registry(MemoryRoomStore(lambda: 0.0), [Reasons()])
     for code in (None, Code.REVOKED):
         session = new_session(registry, "/")
         registry.add(session)
