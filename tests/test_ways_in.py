@@ -19,6 +19,7 @@ from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Administer, Connect, Join, Publish, Request
 from compartmentd.policy.principal import ANONYMOUS
 from compartmentd.sessions.core import Core
+from tests.support.questions import HandAsker, install
 from tests.support.world import ISSUERS, START, World
 
 POLICY = (
@@ -33,6 +34,7 @@ namespaces:
       lobby: {join: authenticated, publish: members, events: [message]}
       attic: {join: {member_of: lobby}}
       "user:{user}": {join: {claim: sub, equals: "{user}"}, auto_join: {user: sub}}
+      asked: {join: {scope: "ask:a"}, publish: members, events: [message]}
 """
 )
 CHANGED = POLICY.replace("{scope: chat}", "{any_scope: [chat, talk]}").replace(
@@ -43,9 +45,18 @@ CHANGED = POLICY.replace("{scope: chat}", "{any_scope: [chat, talk]}").replace(
 PACKAGE = Path(__file__).parents[1] / "compartmentd"
 
 
+class AskingWorld(World):
+    """A world whose questions the test answers."""
+
+    def __init__(self, directory: Path) -> None:
+        self.asker = HandAsker()
+        super().__init__(directory, POLICY, asker=self.asker)
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path, POLICY)
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AskingWorld:
+    install(monkeypatch)
+    return AskingWorld(tmp_path)
 
 
 @pytest.fixture
@@ -98,7 +109,18 @@ def _in_time(world: World) -> Callable[[], object]:
     return lambda: world.tick(100)
 
 
-WAYS: dict[str, tuple[Callable[[World], Callable[[], object]], type[Request], str | None]] = {
+def _answer(world: AskingWorld, *events: tuple[Any, ...]) -> Callable[[], object]:
+    """Send events of which the first waits for an answer, and the others behind it; answering decides them."""
+    client = _member(world)
+    for event in events:
+        client.emit(*event)
+    assert world.asker.names == ["a"]
+    return lambda: world.asker.answer(True)
+
+
+JOIN_THAT_WAITS = ("join", "asked")
+
+WAYS: dict[str, tuple[Callable[[AskingWorld], Callable[[], object]], type[Request], str | None]] = {
     "connect": (lambda world: lambda: world.connect("/chat", "ann", scope="chat"), Connect, None),
     "auto-join": (lambda world: lambda: world.connect("/chat", "ann", scope="chat"), Join, "user:ann"),
     "join": (lambda world: _bound(_member(world), "join", "lobby"), Join, "lobby"),
@@ -125,11 +147,21 @@ WAYS: dict[str, tuple[Callable[[World], Callable[[], object]], type[Request], st
     "reload: its memberships": (lambda world: _reload(world, "lobby"), Join, "lobby"),
     "a session's own event before its turn in a reload": (_overtaking, Connect, None),
     "valid_until": (_in_time, Connect, None),
+    "a join that waited for an answer": (
+        lambda world: _answer(world, JOIN_THAT_WAITS),
+        Join,
+        "asked",
+    ),
+    "a message that waited behind a join": (
+        lambda world: _answer(world, JOIN_THAT_WAITS, ("publish", "asked", "message", 1)),
+        Publish,
+        "asked",
+    ),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_in_asks_the_one_function(world: World, asked: list[Request], way: str) -> None:
+def test_every_way_in_asks_the_one_function(world: AskingWorld, asked: list[Request], way: str) -> None:
     prepare, kind, room = WAYS[way]
     act = prepare(world)
     asked.clear()
@@ -140,7 +172,7 @@ def test_every_way_in_asks_the_one_function(world: World, asked: list[Request], 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_in_opens_when_the_one_function_fails(
-    world: World,
+    world: AskingWorld,
     monkeypatch: pytest.MonkeyPatch,
     way: str,
 ) -> None:

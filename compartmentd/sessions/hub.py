@@ -207,7 +207,7 @@ class Hub:
             self._core.counters.ended[code] += len(sessions)
         peer.memo = None
         parks = self._parking > 0.0 and code is None and not self._leaving
-        until = self._core.clock.monotonic() + self._parking
+        until = self._core.clock.monotonic() + self._parking if parks else 0.0
         for session in sessions:
             if session.ended:
                 continue
