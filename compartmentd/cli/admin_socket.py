@@ -13,7 +13,7 @@ from compartmentd.cli.exits import Exit
 from compartmentd.configuration.compiler import load
 from compartmentd.configuration.settings import ServerSettings
 from compartmentd.errors import Unreachable, UsageError
-from compartmentd.net.admin_socket import admin_socket_path, find_temporary_directory, require_private
+from compartmentd.net.admin_socket import find_admin_socket_path, find_temporary_directory, require_private
 from compartmentd.storage.files import Disk
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -73,6 +73,6 @@ def _find_path(config: str | None) -> str:
                 f"the socket cannot be read from `{config}` while it has these errors: use `--socket`"
             )
         settings = loaded.server
-    path = admin_socket_path(settings.admin, os.environ, os.getuid(), find_temporary_directory())
+    path = find_admin_socket_path(settings.admin, os.environ, os.getuid(), find_temporary_directory())
     require_private(path, os.getuid())
     return path

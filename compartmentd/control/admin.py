@@ -45,7 +45,7 @@ class AdminService:
         """Whether an earlier configuration is served, since the files on disk were refused at the start."""
         return bool(self._reloader.generation.stale)
 
-    def unready(self) -> str | None:
+    def find_obstacle(self) -> str | None:
         """Return why no clients should be sent here, or `None`."""
         return self._status.find_obstacle()
 
@@ -74,11 +74,11 @@ class AdminService:
             "lasting": self._revoker.lasting,
         }
 
-    def status(self) -> JsonObject:
+    def build_status(self) -> JsonObject:
         """Return what is in force, and how much of it is used."""
         return self._status.as_json()
 
-    def admin_token(self) -> JsonObject:
+    def issue_admin_token(self) -> JsonObject:
         """Return a fresh admin token and its end."""
         token, ends = self._access.tokens.issue()
         return {"token": token, "expires": int(ends * 1000)}

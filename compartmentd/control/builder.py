@@ -107,9 +107,9 @@ class GenerationBuilder:
             candidate = await self._compile(cause, current)
         if candidate.refused:
             return candidate
-        candidate = candidate.adding(*_standing_warnings(candidate.configuration.issuers))
+        candidate = candidate.add_problems(*_list_standing_warnings(candidate.configuration.issuers))
         if current is not None:
-            candidate = candidate.adding(
+            candidate = candidate.add_problems(
                 *find_restart_keys(current.configuration.server, candidate.configuration)
             )
         if candidate.refused:
@@ -127,7 +127,7 @@ class GenerationBuilder:
         Raises:
             OSError: the system refused something that is no fault of the files.
         """
-        return await self._add_keys(_candidate_of(cause, current), wait=True)
+        return await self._add_keys(_make_candidate(cause, current), wait=True)
 
     async def read_certificate(self, cause: str, current: Generation) -> Candidate:
         """Read the certificate again, for the configuration in force.
@@ -135,20 +135,20 @@ class GenerationBuilder:
         Raises:
             OSError: the system refused something that is no fault of the files.
         """
-        return await self._read_certificate(_candidate_of(cause, current))
+        return await self._read_certificate(_make_candidate(cause, current))
 
     def take_fetched_keys(self, cause: str, current: Generation) -> Candidate:
         """Take the keys that were fetched, and read nothing: broken files must not keep a withdrawn key alive."""
-        return self._add_fetched_keys(_candidate_of(cause, current))
+        return self._add_fetched_keys(_make_candidate(cause, current))
 
     async def build(self, candidate: Candidate, current: Generation | None) -> Generation:
         """Return the generation of a complete candidate; `current` itself if nothing has changed."""
-        loaded, configuration, local, fetched = _complete(candidate)
+        loaded, configuration, local, fetched = _unpack_complete(candidate)
         if current is None:
             number, before = 1, None
         else:
             number, before = current.number + 1, current.snapshot
-            if _same_decisions(candidate, current):
+            if _has_same_decisions(candidate, current):
                 return _renew_certificate(candidate, current)
         keys = add_fetched_keys(local.keys, fetched.keys)
         if before is not None and configuration is before.configuration:
@@ -181,8 +181,8 @@ class GenerationBuilder:
             await asyncio.sleep(SETTLE)
             found = await asyncio.to_thread(read_certificate, tls)
         if isinstance(found, Problem):
-            return candidate.adding(found)
-        candidate = candidate.adding(*check_validity(tls, found, time.time()))
+            return candidate.add_problems(found)
+        candidate = candidate.add_problems(*check_validity(tls, found, time.time()))
         return msgspec.structs.replace(candidate, certificate=found)
 
     async def _add_keys(self, candidate: Candidate, *, wait: bool) -> Candidate:
@@ -191,13 +191,13 @@ class GenerationBuilder:
             read_material, issuers, development=self._development is not None
         )
         keys, unusable = read_local_keys(issuers, material)
-        candidate = candidate.adding(*unreadable, *unusable)
+        candidate = candidate.add_problems(*unreadable, *unusable)
         if candidate.refused:
             return candidate
-        candidate = msgspec.structs.replace(candidate, local=LocalKeys.of(keys, material))
+        candidate = msgspec.structs.replace(candidate, local=LocalKeys.from_material(keys, material))
         if wait:
             # Last, since it may take its time: whatever is wrong here is known already.
-            candidate = candidate.adding(*await self._fetch_new(issuers))
+            candidate = candidate.add_problems(*await self._fetch_new(issuers))
         return self._add_fetched_keys(candidate)
 
     async def _fetch_new(self, issuers: tuple[IssuerEntry, ...]) -> tuple[Problem, ...]:
@@ -216,7 +216,7 @@ class GenerationBuilder:
 
     def _add_fetched_keys(self, candidate: Candidate) -> Candidate:
         keys = self._remote.get_keys(candidate.configuration.issuers)
-        return msgspec.structs.replace(candidate, fetched=FetchedKeys.of(keys))
+        return msgspec.structs.replace(candidate, fetched=FetchedKeys.from_keys(keys))
 
 
 async def build_first(
@@ -246,7 +246,7 @@ async def build_first(
     return await builder.build(candidate, None), candidate.problems
 
 
-def _candidate_of(cause: str, current: Generation) -> Candidate:
+def _make_candidate(cause: str, current: Generation) -> Candidate:
     """Return a candidate that is like the generation in force."""
     return Candidate(
         cause=cause,
@@ -258,15 +258,15 @@ def _candidate_of(cause: str, current: Generation) -> Candidate:
     )
 
 
-def _complete(candidate: Candidate) -> tuple[Loaded, Configuration, LocalKeys, FetchedKeys]:
+def _unpack_complete(candidate: Candidate) -> tuple[Loaded, Configuration, LocalKeys, FetchedKeys]:
     if candidate.refused or candidate.local is None or candidate.fetched is None:
         raise AssertionError("only a complete candidate makes a generation")
     return candidate.loaded, candidate.configuration, candidate.local, candidate.fetched
 
 
-def _same_decisions(candidate: Candidate, current: Generation) -> bool:
+def _has_same_decisions(candidate: Candidate, current: Generation) -> bool:
     """Return whether everything would be decided as it is now."""
-    _, _, local, fetched = _complete(candidate)
+    _, _, local, fetched = _unpack_complete(candidate)
     return (candidate.loaded.digest, local.digest, fetched.digest) == (
         current.digest,
         current.local.digest,
@@ -282,7 +282,7 @@ def _renew_certificate(candidate: Candidate, current: Generation) -> Generation:
     return msgspec.structs.replace(current, certificate=new)
 
 
-def _standing_warnings(issuers: tuple[IssuerEntry, ...]) -> tuple[Problem, ...]:
+def _list_standing_warnings(issuers: tuple[IssuerEntry, ...]) -> tuple[Problem, ...]:
     """Return what is warned of at every start and reload for as long as the configuration allows it."""
     return tuple(warning for entry in issuers if (warning := warn_of_plain_http(entry)) is not None)
 

@@ -74,7 +74,7 @@ _decode_room = msgspec.msgpack.Decoder(RoomTemplate).decode
 
 def split_into_pieces(loaded: Loaded) -> Iterator[bytes]:
     """Yield the pieces of the stream."""
-    configuration, rooms = loaded.configuration, _rooms(loaded.configuration)
+    configuration, rooms = loaded.configuration, _list_rooms(loaded.configuration)
     heads = tuple(_FileHead(os.fsencode(name), len(raw)) for name, raw in loaded.contents)
     if configuration is not None:
         configuration = _replace_rooms(configuration, [() for _ in rooms])
@@ -105,7 +105,7 @@ async def assemble(stream: AsyncIterator[bytes], known: Digest) -> Loaded:
     return msgspec.structs.replace(loaded, configuration=configuration, contents=contents)
 
 
-def _rooms(configuration: Configuration | None) -> list[tuple[RoomTemplate, ...]]:
+def _list_rooms(configuration: Configuration | None) -> list[tuple[RoomTemplate, ...]]:
     """Return the room templates of each namespace, in order."""
     if configuration is None:
         return []

@@ -23,7 +23,7 @@ class LocalKeys(msgspec.Struct, frozen=True):
     digest: str
 
     @classmethod
-    def of(cls, keys: KeySet, material: Mapping[EntryName, bytes]) -> LocalKeys:
+    def from_material(cls, keys: KeySet, material: Mapping[EntryName, bytes]) -> LocalKeys:
         """Return keys with the digest of the bytes that they were read from."""
         digest = hashlib.sha256()
         for name in sorted(material):
@@ -38,7 +38,7 @@ class FetchedKeys(msgspec.Struct, frozen=True):
     digest: str
 
     @classmethod
-    def of(cls, keys: Mapping[EntryName, tuple[Key, ...]]) -> FetchedKeys:
+    def from_keys(cls, keys: Mapping[EntryName, tuple[Key, ...]]) -> FetchedKeys:
         """Return keys with a digest of what identifies them."""
         identities = [
             (name, sorted(msgspec.json.encode(key.identity) for key in group))
@@ -80,7 +80,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
             raise AssertionError("a candidate without a configuration is refused before it is looked at")
         return self.loaded.configuration
 
-    def adding(self, *problems: Problem) -> Candidate:
+    def add_problems(self, *problems: Problem) -> Candidate:
         """Return the candidate with further problems; each is listed once."""
         return msgspec.structs.replace(self, problems=tuple(dict.fromkeys((*self.problems, *problems))))
 

@@ -89,7 +89,7 @@ class Reloader:
             if report.changed:
                 freeze_existing()
             if report.generation != before and scope is not Scope.FETCHED_KEYS:
-                self._taken_in = TakenIn.by(report, cause)
+                self._taken_in = TakenIn.from_report(report, cause)
             elif report.ok and not report.changed:
                 report = msgspec.structs.replace(report, taken_in=self._taken_in)
             if report.ok and scope is Scope.ALL:
@@ -121,10 +121,10 @@ class Reloader:
             # Nothing in force is named here: held by this frame, it would be freed at once at the end (55 ms).
             built = None if candidate.refused else await self._builder.build(candidate, self.generation)
         except OSError as error:
-            return self._refusal((self._describe(error),))
+            return self._build_refusal((self._describe(error),))
         if built is not None:
             return await self._put_in_force(built, candidate.problems, scope)
-        report = self._refusal(candidate.problems)
+        report = self._build_refusal(candidate.problems)
         if scope is Scope.ALL:
             self._remember_refused(candidate)
         templates = list(list_templates(candidate.loaded.configuration))
@@ -152,7 +152,7 @@ class Reloader:
         changed = built is not old
         mended = scope is Scope.ALL and (old.refused is not None or bool(old.stale))
         if not (changed or mended):
-            return self._report(problems)
+            return self._build_report(problems)
         if mended and old.stale:
             log(logging.WARNING, "last_good_left", "the files on disk are good again, and in force")
         refused, stale = (None, ()) if mended else (old.refused, old.stale)
@@ -172,7 +172,7 @@ class Reloader:
             parts = await run_in_slices(gather_parts(old.snapshot))
             del old
             await run_in_slices(free(parts))
-        return self._report(problems, changed=changed, judged=swapped)
+        return self._build_report(problems, changed=changed, judged=swapped)
 
     def _adopt(self) -> None:
         for subscriber in self._subscribers:
@@ -195,7 +195,7 @@ class Reloader:
 
     # --- how it ended -------------------------------------------------------------------------------------------
 
-    def _report(
+    def _build_report(
         self, problems: tuple[Problem, ...], *, changed: bool = False, judged: bool = False
     ) -> ReloadReport:
         return ReloadReport(
@@ -209,7 +209,7 @@ class Reloader:
             at=time.time(),
         )
 
-    def _refusal(self, problems: tuple[Problem, ...]) -> ReloadReport:
+    def _build_refusal(self, problems: tuple[Problem, ...]) -> ReloadReport:
         return ReloadReport(
             ok=False,
             generation=self.generation.number,

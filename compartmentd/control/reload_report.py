@@ -23,7 +23,7 @@ class TakenIn(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
     @classmethod
-    def by(cls, report: ReloadReport, cause: str) -> TakenIn:
+    def from_report(cls, report: ReloadReport, cause: str) -> TakenIn:
         """Return what later reports say about this one."""
         return cls(
             cause=cause,

@@ -149,7 +149,7 @@ class Logouts:
         """Whether any entry takes logouts."""
         return any(entry.logout is not None for entry in self._hub.snapshot.configuration.issuers)
 
-    async def logout(self, token: str) -> bool:
+    async def log_out(self, token: str) -> bool:
         """Carry out a logout; return whether it was accepted, done and kept. If not, the log says why."""
         verified = await self._verify(token)
         now = time.time()

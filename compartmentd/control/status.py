@@ -78,17 +78,17 @@ class DaemonStatus:
             "version": __version__,
             "generation": generation.number,
             "digest": generation.digest,
-            "started": _milliseconds(self._started),
+            "started": _to_milliseconds(self._started),
             "last_reload": None
             if last is None
             else {
                 "ok": last.ok,
-                "at": _milliseconds(last.at),
+                "at": _to_milliseconds(last.at),
                 "problems": [problem.as_json() for problem in last.problems],
             },
             "last_good": [problem.as_json() for problem in generation.stale] or None,
-            "draining": None if drained_at is None else {"until": _milliseconds(drained_at)},
-            "tls": None if certificate is None else {"expires": _milliseconds(certificate.expires_at)},
+            "draining": None if drained_at is None else {"until": _to_milliseconds(drained_at)},
+            "tls": None if certificate is None else {"expires": _to_milliseconds(certificate.expires_at)},
             "connections": self._server.connections,
             "sessions": self._hub.registry.sessions,
             "rooms": self._count_rooms(),
@@ -120,5 +120,5 @@ class DaemonStatus:
         return sum(len(namespace.rooms) for namespace in self._hub.registry.namespaces.values())
 
 
-def _milliseconds(seconds: float) -> int:
+def _to_milliseconds(seconds: float) -> int:
     return int(seconds * 1000)

@@ -40,7 +40,7 @@ class WatchScope(msgspec.Struct, frozen=True):
     watch: bool
 
     @classmethod
-    def of(cls, generation: Generation) -> WatchScope:
+    def from_generation(cls, generation: Generation) -> WatchScope:
         """Return what to follow for what is in force."""
         loaded, configuration = generation.loaded, generation.configuration
         keys, certificate = find_key_files(configuration.issuers), find_tls_files(configuration.server)
@@ -84,7 +84,7 @@ class FileFollower(Subscriber):
 
     def adopt(self, generation: Generation) -> None:
         """Follow the files of what is in force from now on."""
-        scope = WatchScope.of(generation)
+        scope = WatchScope.from_generation(generation)
         self._scope = scope
         self._watcher.watch(scope.files, scope.globs, since=generation.read_at)
 

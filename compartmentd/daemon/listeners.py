@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from compartmentd.configuration.settings import Configuration, ServerSettings
-from compartmentd.net.admin_socket import admin_socket_path, find_temporary_directory, prepare_private
+from compartmentd.net.admin_socket import find_admin_socket_path, find_temporary_directory, prepare_private
 from compartmentd.net.bind import Passed, bind, bind_unix, remove_socket_file
 from compartmentd.transport.options import ServerOptions
 from compartmentd.util.listen_address import ListenAddress, UnixAddress
@@ -74,7 +74,7 @@ def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, s
 
 def _bind_default(environ: Mapping[str, str]) -> socket.socket:
     """Bind the admin socket of a user's daemon that declares none; there is one such socket for each user."""
-    path = admin_socket_path((), environ, os.getuid(), find_temporary_directory())
+    path = find_admin_socket_path((), environ, os.getuid(), find_temporary_directory())
     prepare_private(path, os.getuid())
     other = Path(path).with_name("second.sock")
     advice = f'a second daemon needs an admin socket of its own: `server: {{admin: ["unix:{other}"]}}`'

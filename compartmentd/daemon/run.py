@@ -97,7 +97,7 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
         environ=environ,
         passed=take_passed_sockets(os.environ, os.getpid()),
     )
-    notifier = Notifier.of(os.environ, os.getpid())
+    notifier = Notifier.from_environment(os.environ, os.getpid())
     # A watchdog ends a process that hangs by SIGABRT: the log then has where it hung.
     faulthandler.enable()
     _raise_descriptor_limit()
@@ -133,7 +133,7 @@ class Daemon:
             first.snapshot,
             Environment(
                 clock=SystemClock(),
-                new_sid=_new_sid,
+                new_sid=_make_sid,
                 report_error=_log_failed_judgement,
                 audit_log=self._decisions,
                 keys=start.remote,
@@ -239,7 +239,7 @@ class Daemon:
         notifier = self._start.notifier
         self._tasks.start(self._ticker.run())
         self._log_ready(listeners)
-        notifier.ready(self._status.as_line())
+        notifier.report_ready(self._status.as_line())
         check = SelfCheck(self._hub, self._ticker)
         self._tasks.start(Heartbeat(notifier, self._status.as_line, check.find_fault).run())
 
@@ -295,7 +295,7 @@ class Daemon:
         self._readiness.stopping = True
         self._readiness.drained_at = time.time() + seconds
         connections = self._server.connections
-        self._start.notifier.stopping(
+        self._start.notifier.report_stopping(
             f"draining: {format_count(connections, 'connection')}", seconds + ENDING
         )
         log(logging.INFO, "stopping", "stopping", connections=connections, seconds=seconds)
@@ -309,7 +309,7 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _new_sid() -> str:
+def _make_sid() -> str:
     return secrets.token_urlsafe(15)
 
 

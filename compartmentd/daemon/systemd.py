@@ -44,7 +44,7 @@ class Notifier:
         self._reloading = False
 
     @classmethod
-    def of(cls, environ: MutableMapping[str, str], pid: int) -> Notifier:
+    def from_environment(cls, environ: MutableMapping[str, str], pid: int) -> Notifier:
         """Return the notifier that the environment asks for (sd_notify(3), sd_watchdog_enabled(3)).
 
         The variables are removed, so that no child process speaks to the manager in our name.
@@ -63,10 +63,10 @@ class Notifier:
             )
         return cls(address if known else None, int(interval) / _MICROSECONDS if watched else None)
 
-    def ready(self, status: str) -> None:
+    def report_ready(self, status: str) -> None:
         """Say that clients are served from now on; until then the manager holds back units that wait for us."""
         self._phase = _Phase.READY
-        self._say("READY=1", self._status_line(status), timeout=SEND_TIMEOUT)
+        self._send("READY=1", self._set_status(status), timeout=SEND_TIMEOUT)
 
     def begin_reload(self) -> None:
         """Say that a reload has begun, unless the daemon is not ready yet, or is stopping."""
@@ -74,7 +74,7 @@ class Notifier:
             # The manager takes only what is newer than its own request for a reload, hence the time.
             now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
             self._reloading = True
-            self._say("RELOADING=1", f"MONOTONIC_USEC={now}", timeout=SEND_TIMEOUT)
+            self._send("RELOADING=1", f"MONOTONIC_USEC={now}", timeout=SEND_TIMEOUT)
 
     def end_reload(self, status: str) -> None:
         """Say that the reload has ended, if it was said that it began; a stopping daemon says nothing.
@@ -82,28 +82,28 @@ class Notifier:
         The end of a reload reads as `READY=1`, which would be wrong at any other time.
         """
         if self._reloading and self._phase is _Phase.READY:
-            self._say("READY=1", self._status_line(status), timeout=SEND_TIMEOUT)
+            self._send("READY=1", self._set_status(status), timeout=SEND_TIMEOUT)
         self._reloading = False
 
-    def stopping(self, status: str, longest: float) -> None:
+    def report_stopping(self, status: str, longest: float) -> None:
         """Say that the daemon is about to end, which may take `longest` seconds from now."""
         self._phase = _Phase.STOPPING
-        self._say("STOPPING=1", self._status_line(status), _extension(longest), timeout=SEND_TIMEOUT)
+        self._send("STOPPING=1", self._set_status(status), _format_extension(longest), timeout=SEND_TIMEOUT)
 
     def extend(self, longest: float) -> None:
         """Ask the manager to wait so many seconds from now before it takes a start or a stop for hung."""
-        self._say(_extension(longest), timeout=SEND_TIMEOUT)
+        self._send(_format_extension(longest), timeout=SEND_TIMEOUT)
 
-    def alive(self) -> None:
+    def report_alive(self) -> None:
         """Say that all is well; if that is missing for `watchdog` seconds, the manager ends the process."""
         if self.watchdog is not None:
-            self._say("WATCHDOG=1")
+            self._send("WATCHDOG=1")
 
     def tell(self, status: str) -> None:
         """Show a status, unless it is shown already."""
         shown = self._status
-        if self._status_line(status) != shown:
-            self._say(self._status)
+        if self._set_status(status) != shown:
+            self._send(self._status)
 
     def close(self) -> None:
         """Say nothing more."""
@@ -111,12 +111,12 @@ class Notifier:
             self._socket.close()
             self._socket = None
 
-    def _status_line(self, status: str) -> str:
+    def _set_status(self, status: str) -> str:
         # A datagram holds one assignment on each line: a status of several lines would make more assignments.
         self._status = "STATUS=" + " ".join(status.split())[:_LONGEST_STATUS]
         return self._status
 
-    def _say(self, *lines: str, timeout: float = 0.0) -> None:
+    def _send(self, *lines: str, timeout: float = 0.0) -> None:
         if self._socket is None:
             return
         self._socket.settimeout(timeout)
@@ -130,7 +130,7 @@ class Notifier:
             self._failing = True
 
 
-def _extension(seconds: float) -> str:
+def _format_extension(seconds: float) -> str:
     return f"EXTEND_TIMEOUT_USEC={int(seconds * _MICROSECONDS)}"
 
 

@@ -51,7 +51,7 @@ class Heartbeat:
         """Check once; say that all is well, or keep silent and log the fault."""
         fault = self._find_fault()
         if fault is None:
-            self._notifier.alive()
+            self._notifier.report_alive()
         else:
             log(logging.CRITICAL, "self_check_failed", f"the self-check failed: {fault}")
         self._notifier.tell(self._status())
@@ -85,12 +85,12 @@ def find_fault(since_tick: float, rules: Ruleset, now: float) -> str | None:
     """
     if since_tick > LATE:
         return "time stands still for the sessions"
-    if not refuses(rules, now):
+    if not is_refusing_undeclared(rules, now):
         return "the rules in force do not refuse what is not declared"
     return None
 
 
-def refuses(rules: Ruleset, now: float) -> bool:
+def is_refusing_undeclared(rules: Ruleset, now: float) -> bool:
     """Return whether the rules in force still refuse what is not declared, by a decision and not by a failure."""
     decision = decide(rules, ANONYMOUS, Connect(_UNDECLARED), Facts(), now)
     # An error while deciding is refused with the same code, but then nothing is known to be false.

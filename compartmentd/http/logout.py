@@ -45,7 +45,7 @@ class LogoutReceiver(Protocol):
     def wanted(self) -> bool:
         """Whether logouts are taken at all; otherwise the path does not exist."""
 
-    async def logout(self, token: str) -> bool:
+    async def log_out(self, token: str) -> bool:
         """Carry out a logout; return whether it was accepted and is done."""
 
 
@@ -56,7 +56,7 @@ class Failures:
         self._now = now
         self._buckets = KeyedBuckets(FAILURES, BURST, ADDRESSES)
 
-    def too_many(self, address: str) -> bool:
+    def has_too_many(self, address: str) -> bool:
         """Return whether the tokens of this address are not looked at for now."""
         return not self._buckets.holds(find_network(address), self._now())
 
@@ -88,7 +88,7 @@ class BackchannelLogoutHandler(QuietHandler):
         elif self.request.method != "POST":
             self.set_header("Allow", "POST")
             self._answer(405)
-        elif self._content_length() > BODY_BYTES:
+        elif self._read_content_length() > BODY_BYTES:
             self._refuse(413)
 
     def data_received(self, chunk: bytes) -> None:
@@ -104,17 +104,17 @@ class BackchannelLogoutHandler(QuietHandler):
         if self._finished:
             return
         # Here and not by the head: an answer before the end of the body would cost the connection.
-        if self._failures.too_many(self._address):
+        if self._failures.has_too_many(self._address):
             self.set_header("Retry-After", "1")
             self._answer(429, _TOO_MANY)
             return
-        token = self._token()
-        if token is not None and await self._receiver.logout(token):
+        token = self._read_token()
+        if token is not None and await self._receiver.log_out(token):
             self._answer(200)
         else:
             self._refuse(400)
 
-    def _token(self) -> str | None:
+    def _read_token(self) -> str | None:
         """Return the one `logout_token` of the form."""
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/x-www-form-urlencoded":
@@ -126,7 +126,7 @@ class BackchannelLogoutHandler(QuietHandler):
         tokens = [value for name, value in form if name == "logout_token"]
         return tokens[0] if len(tokens) == 1 else None
 
-    def _content_length(self) -> int:
+    def _read_content_length(self) -> int:
         """Return the announced length; Tornado refuses any that is not a number."""
         text = self.request.headers.get("Content-Length", "0")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

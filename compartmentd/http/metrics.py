@@ -72,23 +72,23 @@ class _Daemon(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
         sources = self._sources
-        yield from _configuration(sources.reloader)
-        yield _certificate(sources.reloader)
-        yield from _connections(sources.server)
-        yield from _sessions(sources.hub)
-        yield from _decisions(sources.hub)
-        yield from _messages(sources.hub)
-        yield from _tokens(sources.hub)
-        yield from _keys(sources.hub, sources.remote)
-        yield _lag(sources.lag)
+        yield from _collect_configuration(sources.reloader)
+        yield _collect_certificate(sources.reloader)
+        yield from _collect_connections(sources.server)
+        yield from _collect_sessions(sources.hub)
+        yield from _collect_decisions(sources.hub)
+        yield from _collect_messages(sources.hub)
+        yield from _collect_tokens(sources.hub)
+        yield from _collect_keys(sources.hub, sources.remote)
+        yield _collect_lag(sources.lag)
 
 
-def _value(name: str, value: float) -> Metric:
+def _build_single(name: str, value: float) -> Metric:
     """Return a metric of the table that has no labels."""
-    return _samples(name, [((), value)])
+    return _build_metric(name, [((), value)])
 
 
-def _samples(name: str, samples: Iterable[Sample]) -> Metric:
+def _build_metric(name: str, samples: Iterable[Sample]) -> Metric:
     """Return a gauge or counter of the table with these samples; it may have none."""
     metric = METRICS[name]
     family = _FAMILIES[metric.kind](f"{PREFIX}{name}", metric.text, labels=metric.labels)
@@ -103,19 +103,19 @@ _FAMILIES: Mapping[str, type[GaugeMetricFamily | CounterMetricFamily]] = {
 }
 
 
-def _configuration(reloader: Reloader) -> Iterator[Metric]:
+def _collect_configuration(reloader: Reloader) -> Iterator[Metric]:
     snapshot, last, tally = reloader.generation.snapshot, reloader.last, reloader.tally
-    yield _samples("build_info", [((__version__,), 1)])
-    yield _samples("config_info", [((snapshot.digest,), 1)])
-    yield _value("config_generation", snapshot.generation)
-    yield _value(
+    yield _build_metric("build_info", [((__version__,), 1)])
+    yield _build_metric("config_info", [((snapshot.digest,), 1)])
+    yield _build_single("config_generation", snapshot.generation)
+    yield _build_single(
         "config_last_reload_successful",
         last is None or last.ok,
     )
     if last is not None:
-        yield _value("config_last_reload_timestamp_seconds", last.at)
-        yield _value("config_last_reload_duration_seconds", tally.seconds)
-    yield _samples(
+        yield _build_single("config_last_reload_timestamp_seconds", last.at)
+        yield _build_single("config_last_reload_duration_seconds", tally.seconds)
+    yield _build_metric(
         "config_reloads",
         [
             (("changed",), tally.changed),
@@ -123,30 +123,30 @@ def _configuration(reloader: Reloader) -> Iterator[Metric]:
             (("refused",), tally.refused),
         ],
     )
-    yield _samples(
+    yield _build_metric(
         "config_evictions",
         [(("session",), tally.evicted.sessions), (("membership",), tally.evicted.memberships)],
     )
 
 
-def _certificate(reloader: Reloader) -> Metric:
+def _collect_certificate(reloader: Reloader) -> Metric:
     certificate = reloader.generation.certificate
     ends = [] if certificate is None else [((), certificate.expires_at)]
-    return _samples("certificate_expiry_timestamp_seconds", ends)
+    return _build_metric("certificate_expiry_timestamp_seconds", ends)
 
 
-def _connections(server: SocketServer) -> Iterator[Metric]:
-    load, counters = server.load(), server.counters
+def _collect_connections(server: SocketServer) -> Iterator[Metric]:
+    load, counters = server.measure_load(), server.counters
     transports = [(("websocket",), load.websocket), (("polling",), load.polling)]
-    yield _samples("connections", transports)
+    yield _build_metric("connections", transports)
     most = server.options.connections
-    yield _value("connections_limit", inf if most is None else most)
-    yield _value("pending", len(server.pending))
-    yield _value("pending_limit", inf if server.options.pending is None else server.options.pending)
-    yield _value("connections_opened", counters.opened)
-    yield _value("connections_closed", counters.closed)
-    yield _value("connections_upgraded", counters.upgraded)
-    yield _samples(
+    yield _build_single("connections_limit", inf if most is None else most)
+    yield _build_single("pending", len(server.pending))
+    yield _build_single("pending_limit", inf if server.options.pending is None else server.options.pending)
+    yield _build_single("connections_opened", counters.opened)
+    yield _build_single("connections_closed", counters.closed)
+    yield _build_single("connections_upgraded", counters.upgraded)
+    yield _build_metric(
         "connections_refused",
         [
             (("origin",), counters.refused_origin),
@@ -158,7 +158,7 @@ def _connections(server: SocketServer) -> Iterator[Metric]:
             (("pending",), counters.shed),
         ],
     )
-    yield _samples(
+    yield _build_metric(
         "connections_cut",
         [
             (("slow",), counters.slow),
@@ -169,28 +169,28 @@ def _connections(server: SocketServer) -> Iterator[Metric]:
             (("error",), counters.errors),
         ],
     )
-    yield _value("received_bytes", counters.bytes_in)
-    yield _value("sent_bytes", counters.bytes_out)
-    yield _value("packets_dropped", counters.dropped)
-    yield _value("send_buffer_bytes", load.unsent)
-    yield _value("send_buffer_largest_bytes", load.most_unsent)
-    yield _value("send_buffer_limit_bytes", server.options.send_buffer)
-    yield _value("send_buffer_connections", load.behind)
+    yield _build_single("received_bytes", counters.bytes_in)
+    yield _build_single("sent_bytes", counters.bytes_out)
+    yield _build_single("packets_dropped", counters.dropped)
+    yield _build_single("send_buffer_bytes", load.unsent)
+    yield _build_single("send_buffer_largest_bytes", load.most_unsent)
+    yield _build_single("send_buffer_limit_bytes", server.options.send_buffer)
+    yield _build_single("send_buffer_connections", load.behind)
 
 
-def _sessions(hub: Hub) -> Iterator[Metric]:
-    live, declared = hub.registry.namespaces, _declared(hub)
+def _collect_sessions(hub: Hub) -> Iterator[Metric]:
+    live, declared = hub.registry.namespaces, _get_declared(hub)
     sessions = [((name,), len(live[name].sessions) if name in live else 0) for name in declared]
-    yield _samples("sessions", sessions)
-    rooms = _largest(hub.census.rooms)
-    yield _samples("rooms", rooms)
-    members = _largest(hub.census.members)
-    yield _samples("memberships", members)
+    yield _build_metric("sessions", sessions)
+    rooms = _select_largest(hub.census.rooms)
+    yield _build_metric("rooms", rooms)
+    members = _select_largest(hub.census.members)
+    yield _build_metric("memberships", members)
     ended = [((code.value,), count) for code, count in hub.counters.ended.items()]
-    yield _samples("sessions_ended", ended)
+    yield _build_metric("sessions_ended", ended)
 
 
-def _largest(counts: Mapping[NamespaceName, Mapping[str, int]]) -> Iterator[Sample]:
+def _select_largest(counts: Mapping[NamespaceName, Mapping[str, int]]) -> Iterator[Sample]:
     """Yield the counts of the templates with most, by namespace and template, and the sum of all others.
 
     The numbers alone are compared, and of equal ones at the limit the first are told: with 10,000 templates that
@@ -211,9 +211,9 @@ def _largest(counts: Mapping[NamespaceName, Mapping[str, int]]) -> Iterator[Samp
         yield (("", ""), rest)
 
 
-def _decisions(hub: Hub) -> Iterator[Metric]:
-    declared, counters = _declared(hub), hub.counters
-    yield _samples(
+def _collect_decisions(hub: Hub) -> Iterator[Metric]:
+    declared, counters = _get_declared(hub), hub.counters
+    yield _build_metric(
         "decisions",
         [
             ((request, namespace, ALLOWED if code is None else code.value), count)
@@ -221,40 +221,40 @@ def _decisions(hub: Hub) -> Iterator[Metric]:
             if namespace in declared or namespace in (ADMINISTRATION, UNDECLARED)
         ],
     )
-    yield _value("refusals_unanswered", counters.unanswered)
-    yield _value("log_lines_left_out", count_left_out())
-    yield _value("auto_joins_skipped", counters.auto_join_skipped)
-    yield _value("floods_closed", counters.floods_closed)
+    yield _build_single("refusals_unanswered", counters.unanswered)
+    yield _build_single("log_lines_left_out", count_left_out())
+    yield _build_single("auto_joins_skipped", counters.auto_join_skipped)
+    yield _build_single("floods_closed", counters.floods_closed)
 
 
-def _messages(hub: Hub) -> Iterator[Metric]:
+def _collect_messages(hub: Hub) -> Iterator[Metric]:
     counters = hub.counters
-    yield _value("messages_published", counters.published)
-    yield _value("deliveries", counters.delivered)
-    yield _value("deliveries_dropped", counters.volatile_dropped)
-    yield _value("payloads_too_costly", counters.payloads_too_costly)
+    yield _build_single("messages_published", counters.published)
+    yield _build_single("deliveries", counters.delivered)
+    yield _build_single("deliveries_dropped", counters.volatile_dropped)
+    yield _build_single("payloads_too_costly", counters.payloads_too_costly)
 
 
-def _tokens(hub: Hub) -> Iterator[Metric]:
+def _collect_tokens(hub: Hub) -> Iterator[Metric]:
     memory = hub.memory
-    yield _value("token_memory_entries", len(memory))
-    yield _value("token_memory_limit", memory.capacity)
-    yield _samples(
+    yield _build_single("token_memory_entries", len(memory))
+    yield _build_single("token_memory_limit", memory.capacity)
+    yield _build_metric(
         "token_verifications",
         [(("memory",), memory.hits), (("signature",), memory.misses)],
     )
-    yield _value("revocations", len(hub.revocations))
+    yield _build_single("revocations", len(hub.revocations))
 
 
-def _keys(hub: Hub, remote: RemoteKeys) -> Iterator[Metric]:
+def _collect_keys(hub: Hub, remote: RemoteKeys) -> Iterator[Metric]:
     held = hub.snapshot.keys
     keys = [((name,), len(group)) for name, group in held.keys.items()]
-    yield _samples("keys", keys)
+    yield _build_metric("keys", keys)
     fetched = remote.build_status()
     ages = [((name,), state["age"]) for name, state in fetched.items() if state["age"] is not None]
-    yield _samples("keys_age_seconds", ages)
+    yield _build_metric("keys_age_seconds", ages)
     for key, name in _KEY_COUNTS:
-        yield _samples(name, [((entry,), state[key]) for entry, state in fetched.items()])
+        yield _build_metric(name, [((entry,), state[key]) for entry, state in fetched.items()])
 
 
 _KEY_COUNTS = (
@@ -264,7 +264,7 @@ _KEY_COUNTS = (
 )
 
 
-def _lag(lag: LoopLag) -> Metric:
+def _collect_lag(lag: LoopLag) -> Metric:
     bounds = ["+Inf" if bound == inf else str(bound) for bound in BOUNDS]
     return HistogramMetricFamily(
         f"{PREFIX}event_loop_lag_seconds",
@@ -274,6 +274,6 @@ def _lag(lag: LoopLag) -> Metric:
     )
 
 
-def _declared(hub: Hub) -> Mapping[NamespaceName, Namespace]:
+def _get_declared(hub: Hub) -> Mapping[NamespaceName, Namespace]:
     """Return the namespaces that are declared now: what is counted for others went with them."""
     return hub.snapshot.configuration.policy.namespaces

@@ -16,7 +16,7 @@ from compartmentd.util.listen_address import ListenAddress, UnixAddress
 SOCKET_NAME = "admin.sock"
 
 
-def admin_socket_path(
+def find_admin_socket_path(
     declared: Iterable[ListenAddress], environ: Mapping[str, str], uid: int, tempdir: str
 ) -> str:
     """Return the path of the admin socket, which every daemon has.

@@ -85,7 +85,9 @@ class Application(Protocol):
         application does not have is refused with the message `Invalid namespace`.
         """
 
-    def event(self, session: Any, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+    def handle_event(
+        self, session: Any, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]
+    ) -> None:
         """Handle an EVENT: `payload` is its undecoded JSON array, of valid UTF-8.
 
         `protocol.socketio.decode_event(payload, attachments)` decodes it; a `WireError` that leaves this method
@@ -93,8 +95,8 @@ class Application(Protocol):
         client wants an answer.
         """
 
-    def left(self, session: Any) -> None:
+    def handle_leave(self, session: Any) -> None:
         """Handle that the client has left the namespace (DISCONNECT)."""
 
-    def closed(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
+    def handle_close(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
         """Handle the end of a connection with these sessions; reasons are Engine.IO's, and `slow`."""

@@ -171,7 +171,7 @@ class EngineConnection(ABC):
                 if opcode == TEXT and data.startswith(b"4"):
                     self._take_message(data)
                 elif opcode == TEXT:
-                    self._control(data)
+                    self._handle_control(data)
                 else:
                     self._take_binary(data)
                 if self._stopped:
@@ -209,16 +209,16 @@ class EngineConnection(ABC):
             except WireError as error:
                 self.fail(error)
 
-    def _control(self, packet: bytes) -> None:
+    def _handle_control(self, packet: bytes) -> None:
         """Take a text packet other than a message (Engine.IO v4, "Packet types")."""
         kind = packet[:1]
         if kind == b"b":
             self._take_binary(decode_binary_packet(packet)[1])
         elif kind == b"3":
-            self._pong()
+            self._handle_pong()
         elif kind == b"1":
             if self._enter_closed(TRANSPORT_CLOSE):
-                self.link.farewell()
+                self.link.say_farewell()
         elif kind == b"2":
             self._end(TRANSPORT_ERROR, PROTOCOL_ERROR)  # pings are the server's
         elif kind in _OUT_OF_PLACE:
@@ -226,7 +226,7 @@ class EngineConnection(ABC):
         else:
             raise WireError("no Engine.IO packet")
 
-    def _pong(self) -> None:
+    def _handle_pong(self) -> None:
         # One ping, one pong: a pong without a ping changes nothing, and never starts a timer.
         if self._pong_due != inf:
             self._pong_due = inf
@@ -278,9 +278,9 @@ class EngineConnection(ABC):
             self.send(PING)
         if now >= self._deadline:
             self._meet_deadline(now)
-        return self._next_deadline()
+        return self._compute_next_deadline()
 
-    def _next_deadline(self) -> float | None:
+    def _compute_next_deadline(self) -> float | None:
         if self.phase is _CLOSED:
             return None
         return min(self._ping_at, self._pong_due, self._deadline)

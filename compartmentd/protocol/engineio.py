@@ -127,9 +127,9 @@ def decode_payload(body: bytes) -> Iterator[Data]:
 def _split(body: bytes) -> Iterator[Data]:
     start = 0
     while (end := body.find(SEPARATOR, start)) >= 0:
-        yield _packet(body[start:end])
+        yield _read_packet(body[start:end])
         start = end + 1
-    yield _packet(body[start:])
+    yield _read_packet(body[start:])
 
 
 def decode_binary_packet(packet: bytes) -> Data:
@@ -142,7 +142,7 @@ def decode_binary_packet(packet: bytes) -> Data:
         raise WireError("a binary packet is not base64") from None
 
 
-def _packet(part: bytes) -> Data:
+def _read_packet(part: bytes) -> Data:
     return decode_binary_packet(part) if part.startswith(b"b") else (TEXT, part)
 
 

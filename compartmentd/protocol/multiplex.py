@@ -85,11 +85,11 @@ class SocketConnection(EngineConnection):
             # The hot path: the entry (CONNECTED, EVENT) of the table. All other steps go through the table.
             session = self._sessions.get(namespace)
             if session is None:
-                self._step(namespace, Step.EVENT)
+                self._take_step(namespace, Step.EVENT)
                 self._host.counters.dropped += 1
                 self.charge()
             else:
-                self._application.event(session, ack, payload, _NOTHING)
+                self._application.handle_event(session, ack, payload, _NOTHING)
         elif attachments:
             self._begin(parsed)
         else:
@@ -97,7 +97,7 @@ class SocketConnection(EngineConnection):
 
     def _begin(self, packet: socketio.Packet) -> None:
         """Await a packet's attachments, if the packet is allowed in the state of its namespace."""
-        self._step(packet[1], Step.EVENT if packet[0] == socketio.BINARY_EVENT else Step.ACK)
+        self._take_step(packet[1], Step.EVENT if packet[0] == socketio.BINARY_EVENT else Step.ACK)
         self._incomplete = _IncompletePacket(packet, self._host.now() + _ASSEMBLY_TIMEOUT)
         self._rearm()
 
@@ -121,14 +121,14 @@ class SocketConnection(EngineConnection):
             self._disconnect(namespace)
         elif kind == socketio.BINARY_EVENT:
             if self._has_session(namespace, Step.EVENT):
-                self._application.event(self._sessions[namespace], ack, payload, attachments)
+                self._application.handle_event(self._sessions[namespace], ack, payload, attachments)
         elif self._has_session(namespace, Step.ACK):
             # We ask for no acks, so this one is late or unknown, which is no error; a malformed one is.
             socketio.decode_ack(payload, attachments)
             self.charge()
 
     def _connect(self, namespace: bytes, payload: bytes) -> None:
-        self._step(namespace, Step.CONNECT)
+        self._take_step(namespace, Step.CONNECT)
         if len(self._sessions) + len(self._others) > self.options.namespaces:
             raise WireError("too many namespaces on one connection")
         if payload:
@@ -140,27 +140,27 @@ class SocketConnection(EngineConnection):
             return
         session = self._sessions.pop(namespace)
         self._set_idle_timeout()
-        self._application.left(session)
+        self._application.handle_leave(session)
 
     def _has_session(self, namespace: bytes, step: Step) -> bool:
         """Take a packet's step; return whether its session exists, or was ended by the server meanwhile."""
-        before = self._step(namespace, step)
+        before = self._take_step(namespace, step)
         if before is State.CONNECTED:
             return True
         self._host.counters.dropped += 1
         self.charge()
         return False
 
-    def _step(self, namespace: bytes, step: Step) -> State:
+    def _take_step(self, namespace: bytes, step: Step) -> State:
         """Take a step of the table; return the state before it."""
-        before = self._state(namespace)
+        before = self._get_state(namespace)
         after = STATES.get((before, step))
         if after is None:
             raise WireError(f"{step.name} for a namespace that is {before.name}")
         self._enter(namespace, after)
         return before
 
-    def _state(self, namespace: bytes) -> State:
+    def _get_state(self, namespace: bytes) -> State:
         if namespace in self._sessions:
             return State.CONNECTED
         return self._others.get(namespace, State.ABSENT)
@@ -209,7 +209,7 @@ class SocketConnection(EngineConnection):
         is no error.
         """
         key = namespace.encode()
-        after = STATES.get((self._state(key), step))
+        after = STATES.get((self._get_state(key), step))
         if self.phase is Phase.CLOSED or after is None:
             return False
         self._enter(key, after)
@@ -245,4 +245,4 @@ class SocketConnection(EngineConnection):
         self._sessions.clear()
         self._others = _NO_OTHERS
         self._incomplete = None
-        self._application.closed(self, sessions, reason)
+        self._application.handle_close(self, sessions, reason)

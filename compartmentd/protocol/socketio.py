@@ -61,7 +61,7 @@ def parse(packet: bytes) -> Packet:
     kind = packet[1] - 0x30 if len(packet) > 1 else -1
     position, count = 2, 0
     if kind >= BINARY_EVENT:  # also a digit that is no type, which is refused below
-        position, count = _attachment_count(packet)
+        position, count = _read_attachment_count(packet)
     namespace = b"/"
     if packet[position : position + 1] == b"/":
         comma = packet.find(b",", position)
@@ -77,7 +77,7 @@ def parse(packet: bytes) -> Packet:
             raise WireError("an event or ack without an array")
         if start == position:
             return kind, namespace, None, packet[start:], count
-        return kind, namespace, _ack_id(packet[position:start]), packet[start:], count
+        return kind, namespace, _read_ack_id(packet[position:start]), packet[start:], count
     payload = packet[position:]
     if kind == CONNECT and payload[:1] in {b"", b"{"}:
         return kind, namespace, None, payload, 0
@@ -155,7 +155,7 @@ def _encode(text: bytes, binary: bytes, head: bytes, values: Sequence[Any]) -> M
     return Message.from_packet(b"4" + text + head + payload)
 
 
-def _attachment_count(packet: bytes) -> tuple[int, int]:
+def _read_attachment_count(packet: bytes) -> tuple[int, int]:
     """Return the end of the count, and the count; decoders would wait for ever if it were 0."""
     dash = packet.find(b"-", 2, 6)
     digits = packet[2:dash]
@@ -164,7 +164,7 @@ def _attachment_count(packet: bytes) -> tuple[int, int]:
     return dash + 1, int(digits)
 
 
-def _ack_id(digits: bytes) -> bytes:
+def _read_ack_id(digits: bytes) -> bytes:
     if not digits.isdigit() or len(digits) > _MAX_ACK_DIGITS:
         raise WireError("an ack id is not a number that is taken")
     if int(digits) > _MAX_ACK:

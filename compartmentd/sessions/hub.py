@@ -113,7 +113,7 @@ class Hub:
             return
         self._connector.connect(peer, NamespaceName(namespace), auth)
 
-    def event(
+    def handle_event(
         self, session: Session, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]
     ) -> None:
         """Handle a request: `join`, `leave`, `publish` or `refresh`."""
@@ -193,12 +193,12 @@ class Hub:
             code = Code.RATE_LIMITED
         core.turn_down("event", snapshot, session, ack, code, event=event)
 
-    def left(self, session: Session) -> None:
+    def handle_leave(self, session: Session) -> None:
         """Forget a session that its client ended."""
         if not session.ended:
             self._core.forget(session)
 
-    def closed(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
+    def handle_close(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
         """Forget the sessions of a connection that has ended."""
         self._core.floods.pop(id(peer), None)
         self._connector.forget(peer)

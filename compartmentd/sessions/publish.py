@@ -3,7 +3,7 @@
     socket       one `recv` of 16 KiB at most, then the next socket's turn     transport.websocket_link
     frames       every whole frame of it, unmasked                             protocol.websocket.MessageReader
     packet       namespace and ack id split off, the JSON left as it is        protocol.socketio.parse
-    session      one look-up; is it judged, is it revoked?                     sessions.hub.Hub.event
+    session      one look-up; is it judged, is it revoked?                     sessions.hub.Hub.handle_event
     permission   four parts of the JSON, the remembered permission, a token    Publisher.publish_remembered, here
     relay        one frame around the sender's own bytes, for all recipients   sessions.fanout.Fanout.send
     queues       the frame on each recipient's queue, the ack on the sender's  protocol.connection.send

@@ -7,12 +7,12 @@ is one client's connection. An echo server, to be run on an event loop:
         def connect(self, peer, namespace, auth):
             peer.accept(namespace, secrets.token_urlsafe(12), (peer, namespace))
 
-        def event(self, session, ack, payload, attachments):
+        def handle_event(self, session, ack, payload, attachments):
             peer, namespace = session
             peer.send(build_event(namespace, *decode_event(payload, attachments)))
 
-        def left(self, session): ...
-        def closed(self, peer, sessions, reason): ...
+        def handle_leave(self, session): ...
+        def handle_close(self, peer, sessions, reason): ...
 
     server = SocketServer(Echo(), ServerOptions())
     server.add_sockets([socket.create_server(("127.0.0.1", 8000))])

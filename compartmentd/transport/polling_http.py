@@ -104,11 +104,11 @@ class PollingHttpConnection:
         if data:
             self._take_safely(data)
         else:
-            self._readable()
+            self._on_readable()
 
     # Reading
 
-    def _readable(self) -> None:
+    def _on_readable(self) -> None:
         try:
             count = self._sock.recv_into(_BUFFER)
         except (BlockingIOError, InterruptedError):
@@ -276,9 +276,9 @@ class PollingHttpConnection:
         target, request = self._target, self._request
         if isinstance(target, PollingLink) and request is not None and request.method == "GET":
             target.answering = self
-        self._connections.poller.add_writer(self._sock, self._writable)
+        self._connections.poller.add_writer(self._sock, self._on_writable)
 
-    def _writable(self) -> None:
+    def _on_writable(self) -> None:
         pending = self._pending
         if pending is None:
             return
@@ -393,7 +393,7 @@ class PollingHttpConnection:
 
     def _set_reading(self, *, wanted: bool) -> None:
         if wanted and not self._reading:
-            self._connections.poller.add_reader(self._sock, self._readable)
+            self._connections.poller.add_reader(self._sock, self._on_readable)
         elif self._reading and not wanted:
             self._connections.poller.remove_reader(self._sock)
         self._reading = wanted

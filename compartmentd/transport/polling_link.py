@@ -332,7 +332,7 @@ class PollingLink:
             self._connections.arm(self, self._connections.now() + FAREWELL)
             self._wait_for_session()
 
-    def farewell(self) -> None:
+    def say_farewell(self) -> None:
         """Close, since the client has announced its end: answer its poll with nothing (Engine.IO v4, "Closing")."""
         self._queue.clear()
         self._drop(NOOP)

@@ -49,7 +49,7 @@ class PollingHandler(QuietHandler):
     def prepare(self) -> None:
         """Check the request by its head."""
         self.set_header("Cache-Control", "no-store")
-        refusal = self._origin_refusal() or self._refusal()
+        refusal = self._check_origin() or self._find_refusal()
         if refusal is not None:
             self._refuse_or_read(refusal)
         elif self.request.method == "POST":
@@ -61,7 +61,7 @@ class PollingHandler(QuietHandler):
             return
         limit = SMALL_BODY if self.link is None else self.link.longest_body
         if len(self.body) + len(chunk) > limit:
-            self._too_long()
+            self._answer_too_long()
         else:
             self.body += chunk
 
@@ -72,13 +72,13 @@ class PollingHandler(QuietHandler):
         if self.refusal is not None:
             self._refuse(self.refusal)
         elif self.link is None:
-            self._handshake()
+            self._open_session()
         else:
             answer: Future[bytes | None] = self.connections.loop.create_future()
             self.link.poll(partial(_settle, answer))
             payload = await answer
             if payload is None:
-                self._bad()
+                self._answer_bad_request()
             else:
                 await self._answer_poll(self.link, payload)
 
@@ -98,7 +98,7 @@ class PollingHandler(QuietHandler):
                 self.set_header("Content-Type", "text/html")
                 self.finish(b"ok")
             else:
-                self._bad()
+                self._answer_bad_request()
 
     async def options(self) -> None:
         """Answer a preflight (Fetch, "CORS-preflight request")."""
@@ -133,7 +133,7 @@ class PollingHandler(QuietHandler):
 
     # Checking
 
-    def _origin_refusal(self) -> HandshakeRefusal | None:
+    def _check_origin(self) -> HandshakeRefusal | None:
         """Check the Origin header of every request, and let the pages of an allowed one read the answer."""
         headers = self.request.headers
         origin, policy = headers.get("Origin"), self.connections.origins
@@ -144,7 +144,7 @@ class PollingHandler(QuietHandler):
             self.add_header(name, value)
         return None
 
-    def _refusal(self) -> HandshakeRefusal | None:
+    def _find_refusal(self) -> HandshakeRefusal | None:
         method = self.request.method or ""
         if method == "OPTIONS":
             return None if "Origin" in self.request.headers else engineio.BAD_METHOD
@@ -158,14 +158,14 @@ class PollingHandler(QuietHandler):
 
     def _refuse_or_read(self, refusal: HandshakeRefusal) -> None:
         """Refuse at once if the body is long, else when it has been read."""
-        length = self._content_length()
+        length = self._read_content_length()
         if length is None or length > SMALL_BODY:
             self._leave_unread()
             self._refuse(refusal)
         else:
             self.refusal = refusal
 
-    def _content_length(self) -> int | None:
+    def _read_content_length(self) -> int | None:
         """Return the announced length of the body, `None` if it is not announced."""
         if "Transfer-Encoding" in self.request.headers:
             return None
@@ -177,21 +177,21 @@ class PollingHandler(QuietHandler):
         if link is None:
             return
         limit = link.longest_body
-        if (self._content_length() or 0) > limit:
-            self._too_long()
+        if (self._read_content_length() or 0) > limit:
+            self._answer_too_long()
         elif link.posting:
             # Two POSTs at once end the session, as in the reference implementation: packets would lose their order.
             link.cut()
             self._leave_unread()
-            self._bad()
+            self._answer_bad_request()
         elif self.request.headers.get("Content-Type", "").startswith("application/octet-stream"):
             link.connection.fail(WireError("binary bodies are of an older protocol"))
             self._leave_unread()
-            self._bad()
+            self._answer_bad_request()
         else:
             link.posting = self.posting = True
             self._http.set_max_body_size(
-                limit + _BODY_SLACK if self._content_length() is not None else _ANY_SIZE
+                limit + _BODY_SLACK if self._read_content_length() is not None else _ANY_SIZE
             )
 
     # Answering
@@ -219,14 +219,14 @@ class PollingHandler(QuietHandler):
     def _http(self) -> HTTP1Connection:
         return cast(HTTP1Connection, self.request.connection)  # Tornado's server has no other kind
 
-    def _handshake(self) -> None:
+    def _open_session(self) -> None:
         context = self._http.context
         handshake = build_handshake(
             context, read_headers(self.request.headers), read_query(self.request.query)
         )
         packet = open_session(self.connections, handshake)
         if isinstance(packet, AdmissionRefusal):
-            self._unavailable(packet)
+            self._answer_unavailable(packet)
         else:
             self._answer(packet)
 
@@ -243,19 +243,19 @@ class PollingHandler(QuietHandler):
         self.set_header("Content-Type", "application/json")
         self.finish(refusal.body)
 
-    def _bad(self) -> None:
+    def _answer_bad_request(self) -> None:
         self.set_status(400)
         self.set_header("Content-Type", "text/html")
         self.finish()
 
-    def _too_long(self) -> None:
+    def _answer_too_long(self) -> None:
         self._end_post()
         self._leave_unread()
         self.set_status(413)
         self.set_header("Content-Type", "text/html")
         self.finish()
 
-    def _unavailable(self, refused: AdmissionRefusal) -> None:
+    def _answer_unavailable(self, refused: AdmissionRefusal) -> None:
         self.set_status(503)
         self.set_header("Retry-After", str(refused.retry_after))
         self.set_header("Content-Type", "text/plain")

@@ -34,7 +34,7 @@ class EngineQuery(NamedTuple):
     @classmethod
     def from_parameters(cls, query: Mapping[str, tuple[str, ...]]) -> EngineQuery:
         """Take the parameters from a query that was read."""
-        return cls(_single(query, "transport"), _single(query, "sid"), _single(query, "EIO"))
+        return cls(_get_single(query, "transport"), _get_single(query, "sid"), _get_single(query, "EIO"))
 
     @classmethod
     def parse(cls, query: str) -> EngineQuery:
@@ -44,7 +44,7 @@ class EngineQuery(NamedTuple):
             ValueError: there are more than `MAX_FIELDS` parameters.
         """
         transport = sid = version = None
-        for name, value in _fields(query):
+        for name, value in _split_fields(query):
             if name == "sid":
                 sid = value if sid is None else ""
             elif name == "transport":
@@ -82,12 +82,12 @@ def read_query(query: str) -> dict[str, tuple[str, ...]]:
         ValueError: there are more than `MAX_FIELDS`.
     """
     found: dict[str, tuple[str, ...]] = {}
-    for name, value in _fields(query):
+    for name, value in _split_fields(query):
         found[name] = (*found.get(name, ()), value)
     return found
 
 
-def _fields(query: str) -> list[tuple[str, str]]:
+def _split_fields(query: str) -> list[tuple[str, str]]:
     if "%" in query or "+" in query:
         return parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     # Nothing to decode, as in nearly all: 1 µs instead of 8.
@@ -147,7 +147,7 @@ def trim_handshake(handshake: Handshake, kept: Collection[str] | None) -> Handsh
 _NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
-def _single(query: Mapping[str, tuple[str, ...]], name: str) -> str | None:
+def _get_single(query: Mapping[str, tuple[str, ...]], name: str) -> str | None:
     values = query.get(name)
     if values is None:
         return None

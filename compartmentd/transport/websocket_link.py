@@ -112,7 +112,7 @@ class WebSocketLink:
 
     # Reading
 
-    def _readable(self) -> None:
+    def _on_readable(self) -> None:
         try:
             count = self._sock.recv_into(_BUFFER)
         except (BlockingIOError, InterruptedError):
@@ -121,7 +121,7 @@ class WebSocketLink:
             self._lose(TRANSPORT_ERROR)
             return
         if not count:
-            self._eof()
+            self._on_eof()
         elif self._stage is _OPEN:
             self._take(bytes(_VIEW[:count]))
         # Bytes behind our close frame are read, so that closing is no reset, and dropped.
@@ -150,9 +150,9 @@ class WebSocketLink:
             self.owner.fail(reader.failure)
         elif reader.closed is not None:
             self.owner.note_lost(TRANSPORT_CLOSE)
-            self.farewell()
+            self.say_farewell()
 
-    def _eof(self) -> None:
+    def _on_eof(self) -> None:
         """Close, since the client has closed its side; it may still read, so what is queued is sent first."""
         self._ended_by_client = True
         self._set_reading()  # the end of a socket stays readable for ever
@@ -197,7 +197,7 @@ class WebSocketLink:
             return
         self._reading = wanted
         if wanted:
-            self._connections.poller.add_reader(self._sock, self._readable)
+            self._connections.poller.add_reader(self._sock, self._on_readable)
         else:
             self._connections.poller.remove_reader(self._sock)
 
@@ -254,7 +254,7 @@ class WebSocketLink:
             self._lose(TRANSPORT_ERROR)
             return 0
         if sent != len(data):
-            self._keep(data, sent)
+            self._keep_unsent(data, sent)
         return sent
 
     def precede(self, message: Outgoing) -> None:
@@ -275,7 +275,7 @@ class WebSocketLink:
         data = b"".join([*self._reader.take_replies(), *messages, self._farewell])
         self._farewell = b""
         if self._pending:
-            self._keep(data, 0)
+            self._keep_unsent(data, 0)
         elif data:
             sent = self.write(data)
             self._connections.counters.bytes_out += sent
@@ -288,12 +288,12 @@ class WebSocketLink:
         unusual = self._pending or self._reader.replies or self._text_only
         self.is_direct = self._stage is _OPEN and not unusual
 
-    def _keep(self, data: bytes, sent: int) -> None:
+    def _keep_unsent(self, data: bytes, sent: int) -> None:
         """Keep what the kernel did not take; disconnect a client for which that is too much."""
         pending = self._pending
         if not pending:
             pending = self._pending = bytearray()
-            self._connections.poller.add_writer(self._sock, self._writable)
+            self._connections.poller.add_writer(self._sock, self._on_writable)
             self.is_direct = False
         pending += memoryview(data)[sent:]
         if len(pending) > self._limit:
@@ -303,7 +303,7 @@ class WebSocketLink:
         else:
             self._throttle()
 
-    def _writable(self) -> None:
+    def _on_writable(self) -> None:
         try:
             sent = self._sock.send(self._pending)
         except (BlockingIOError, InterruptedError):
@@ -339,7 +339,7 @@ class WebSocketLink:
         """Send what is queued and a close frame, without a code like the reference implementation; then close."""
         self._finish(encode_close_frame())
 
-    def farewell(self) -> None:
+    def say_farewell(self) -> None:
         """Close, since the client has announced its end."""
         self._finish(encode_close_frame())
 

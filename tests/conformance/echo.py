@@ -43,7 +43,7 @@ class Echo:
         peer.accept(namespace, secrets.token_urlsafe(12), Session(peer, namespace))
         peer.send(build_event(namespace, "auth", decode(auth or b"{}")))
 
-    def event(
+    def handle_event(
         self, session: Session, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]
     ) -> None:
         name, *arguments = decode_event(payload, attachments)
@@ -52,10 +52,10 @@ class Echo:
         elif name == "message-with-ack" and ack is not None:
             session.peer.send(build_ack(session.namespace, ack, arguments))
 
-    def left(self, session: Session) -> None:
+    def handle_leave(self, session: Session) -> None:
         """Nothing is kept."""
 
-    def closed(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
+    def handle_close(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
         """Nothing is kept."""
 
 

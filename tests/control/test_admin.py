@@ -101,8 +101,8 @@ def setup(tmp_path: Path) -> Setup:
 
 async def test_status_tells_what_is_in_force(setup: Setup) -> None:
     peer = setup.connect(sub="ann", scope="chat")
-    setup.hub.event(peer.sessions["/"], None, b'["join","lobby"]', ())
-    status = setup.admin.status()
+    setup.hub.handle_event(peer.sessions["/"], None, b'["join","lobby"]', ())
+    status = setup.admin.build_status()
     assert status["namespaces"] == {"/": {"sessions": 1, "rooms": 1}}
     assert (status["connections"], status["sessions"], status["rooms"]) == (5, 1, 1)
     assert (status["generation"], status["digest"]) == (1, setup.plane.first.digest)
@@ -113,14 +113,14 @@ async def test_status_tells_what_is_in_force(setup: Setup) -> None:
     assert setup.reloader.last is not None
     assert answer == setup.reloader.last.as_json()
     assert answer.keys() == {"ok", "generation", "digest", "problems"}
-    last = setup.admin.status()["last_reload"]
+    last = setup.admin.build_status()["last_reload"]
     assert last["ok"] is False
     assert last["problems"][0]["line"] == 18
 
 
 async def test_a_reload_answers_what_it_evicted(setup: Setup) -> None:
     peer = setup.connect(sub="ann", scope="chat")
-    setup.hub.event(peer.sessions["/"], None, b'["join","lobby"]', ())
+    setup.hub.handle_event(peer.sessions["/"], None, b'["join","lobby"]', ())
     setup.path.write_text(POLICY.replace("scope: chat", "scope: other"))
     answer = await setup.admin.reload()
     assert answer == {
@@ -170,7 +170,7 @@ async def test_who_may_administer_over_tcp(setup: Setup) -> None:
     unknown = setup.admin.authorize("nonsense")
     assert unknown is not None
     assert not unknown.known
-    printed = setup.admin.admin_token()
+    printed = setup.admin.issue_admin_token()
     assert setup.admin.authorize(printed["token"]) is None
     assert 14 * 60_000 < printed["expires"] - time.time() * 1000 <= 15 * 60_000
     earlier, _ = AdminTokens().issue()
@@ -191,9 +191,9 @@ def test_an_admin_token_ends() -> None:
 
 
 async def test_a_stopping_daemon_is_not_ready(setup: Setup) -> None:
-    assert setup.admin.unready() is None
+    assert setup.admin.find_obstacle() is None
     setup.readiness.stopping = True
-    assert setup.admin.unready()
+    assert setup.admin.find_obstacle()
 
 
 # --- decisions ----------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ async def test_decisions_are_read_along_with_the_lines_that_decided(setup: Setup
     seen: list[Any] = []
     stop = setup.admin.subscribe(seen.append)
     peer = setup.connect(sub="ann", scope="chat", secret_claim="planted")
-    setup.hub.event(peer.sessions["/"], b"1", b'["join","nowhere"]', ())
+    setup.hub.handle_event(peer.sessions["/"], b"1", b'["join","nowhere"]', ())
     setup.connect(sub="bob", scope="")
     connect, join, refused = seen
     assert (connect["request"], connect["allowed"], connect["subject"]) == ("connect", True, "corp:ann")
@@ -250,9 +250,9 @@ async def test_tokens_are_minted_with_a_development_key_alone(setup: Setup) -> N
 
 async def test_excerpts_are_of_configuration_files_alone(setup: Setup) -> None:
     development = DaemonDevelopment(str(setup.path), setup.reloader, "http://127.0.0.1:1")
-    assert development.excerpt(str(setup.path), 1, 1) == ["version: 1"]
+    assert development.read_excerpt(str(setup.path), 1, 1) == ["version: 1"]
     for file in ("/etc/passwd", str(setup.path.parent / "corp.dev-key"), "compartments.yaml"):
-        assert development.excerpt(file, 1, 1) is None
+        assert development.read_excerpt(file, 1, 1) is None
 
 
 async def test_a_missing_secret_is_made_once_and_for_its_owner(setup: Setup) -> None:

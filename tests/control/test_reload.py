@@ -122,24 +122,26 @@ async def test_who_comes_second_is_told_what_the_first_did(setup: Setup) -> None
     assert first.taken_in is None
     for _ in range(2):
         second = await setup.reloader.reload("request")
-        assert (second.changed, second.taken_in) == (False, TakenIn.by(first, "watch"))
+        assert (second.changed, second.taken_in) == (False, TakenIn.from_report(first, "watch"))
     setup.secret.write_text("t" * 40)
     keys = await setup.reloader.reload("watch", Scope.KEYS)
-    assert (await setup.reloader.reload("request")).taken_in == TakenIn.by(keys, "watch"), "the latest save"
+    assert (await setup.reloader.reload("request")).taken_in == TakenIn.from_report(keys, "watch"), (
+        "the latest save"
+    )
     setup.path.write_text("version: 2\n")
     assert (await setup.reloader.reload("watch")).taken_in is None, "a refused one took nothing in"
     setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
-    assert (await setup.reloader.reload("request")).taken_in == TakenIn.by(keys, "watch")
+    assert (await setup.reloader.reload("request")).taken_in == TakenIn.from_report(keys, "watch")
 
 
 async def test_keys_that_were_fetched_are_nobodys_save(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     setup.path.write_text(POLICY + "  /chat: {connect: authenticated}\n")
     first = await setup.reloader.reload("watch")
     others = FetchedKeys({}, "others than before")
-    monkeypatch.setattr(FetchedKeys, "of", lambda _: others)
+    monkeypatch.setattr(FetchedKeys, "from_keys", lambda _: others)
     assert (await setup.reloader.reload("keys of corp", Scope.FETCHED_KEYS)).generation == 3
     second = await setup.reloader.reload("request")
-    assert (second.generation, second.taken_in) == (3, TakenIn.by(first, "watch"))
+    assert (second.generation, second.taken_in) == (3, TakenIn.from_report(first, "watch"))
 
 
 async def test_a_bad_file_changes_nothing_and_says_where(setup: Setup) -> None:

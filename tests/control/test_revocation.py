@@ -165,11 +165,11 @@ async def test_what_could_not_be_kept_is_in_force_and_said(
     token = logout_token(sub="ann")
     with monkeypatch.context() as broken, caplog.at_level(logging.ERROR, "compartmentd"):
         broken.setattr(RevocationStore, "save", full)
-        assert await logouts.logout(token) is False
+        assert await logouts.log_out(token) is False
     assert "could not be written" in caplog.text
     assert ann.take()[0] == ["closing", {"code": "logged_out", "retry": False}]
-    assert await logouts.logout(token) is True, "the provider may try again"
-    assert await logouts.logout(token) is False
+    assert await logouts.log_out(token) is True, "the provider may try again"
+    assert await logouts.log_out(token) is False
     await revoker.close()
     state.close()
 
@@ -192,7 +192,7 @@ def kept(world: World) -> set[tuple[str, str]]:
 async def test_a_logout_is_of_a_session_or_of_a_subject(
     world: World, named: dict[str, str], expected: set[tuple[str, str]]
 ) -> None:
-    assert await Logouts(world.hub, Revoker(world.hub, None)).logout(logout_token(**named)) is True
+    assert await Logouts(world.hub, Revoker(world.hub, None)).log_out(logout_token(**named)) is True
     assert kept(world) == expected
     assert {one.code for one in world.hub.revocations.list_all()} == {Code.LOGGED_OUT}
 
@@ -200,8 +200,8 @@ async def test_a_logout_is_of_a_session_or_of_a_subject(
 async def test_a_subject_may_log_in_again_at_once_and_a_session_does_not_come_back(world: World) -> None:
     logouts = Logouts(world.hub, Revoker(world.hub, None))
     now = int(time.time())
-    assert await logouts.logout(logout_token(sub="ann", iat=now - 2))
-    assert await logouts.logout(logout_token(sid="s1", iat=now - 2, jti="2"))
+    assert await logouts.log_out(logout_token(sub="ann", iat=now - 2))
+    assert await logouts.log_out(logout_token(sid="s1", iat=now - 2, jti="2"))
     assert world.try_connect("/", "ann", iat=now - 2).peer.sent[0][3]["code"] == "logged_out"
     assert world.try_connect("/", "ann", iat=now - 1).peer.sent[0][0] == "connected"
     assert world.try_connect("/", "bob", sid="s1", iat=now - 1).peer.sent[0][3]["code"] == "logged_out"
@@ -212,7 +212,7 @@ async def test_a_logout_counts_once(world: World, caplog: pytest.LogCaptureFixtu
     logouts = Logouts(world.hub, Revoker(world.hub, None))
     token = logout_token(sub="ann")
     with caplog.at_level(logging.INFO, "compartmentd"):
-        assert [await logouts.logout(token) for _ in range(3)] == [True, False, False]
+        assert [await logouts.log_out(token) for _ in range(3)] == [True, False, False]
     assert [record.__dict__["event"] for record in caplog.records] == [
         "logged_out",
         "logout_refused",
@@ -228,7 +228,7 @@ async def test_a_flood_of_bad_ones_changes_nothing_and_fills_no_log(
     logouts = Logouts(world.hub, Revoker(world.hub, None))
     with caplog.at_level(logging.INFO, "compartmentd"):
         for number in range(200):
-            assert await logouts.logout(logout_token(sub="ann", nonce="n", jti=str(number))) is False
+            assert await logouts.log_out(logout_token(sub="ann", nonce="n", jti=str(number))) is False
     assert len(caplog.records) < 20
     assert kept(world) == set()
 
@@ -237,7 +237,7 @@ async def test_logouts_are_wanted_where_an_entry_takes_them(tmp_path: Path) -> N
     plain = World(tmp_path, POLICY)
     logouts = Logouts(plain.hub, Revoker(plain.hub, None))
     assert not logouts.wanted
-    assert await logouts.logout(logout_token(sub="ann")) is False
+    assert await logouts.log_out(logout_token(sub="ann")) is False
     with_logout(plain)
     assert logouts.wanted
 
@@ -271,7 +271,7 @@ def without_keys(world: World) -> KeySet:
 async def test_a_logout_waits_for_keys_that_are_being_fetched(world: World) -> None:
     complete, fetching = without_keys(world), Fetching()
     logouts = Logouts(world.hub, Revoker(world.hub, None), fetching)
-    asked = asyncio.create_task(logouts.logout(logout_token(sub="ann")))
+    asked = asyncio.create_task(logouts.log_out(logout_token(sub="ann")))
     await eventually(lambda: fetching.waiting, "it waits")
     assert not asked.done()
     snapshot = world.hub.snapshot
@@ -289,10 +289,10 @@ async def test_it_waits_once_and_not_in_any_number(world: World) -> None:
     fetching = Fetching()
     logouts = Logouts(world.hub, Revoker(world.hub, None), fetching)
     waiting = [
-        asyncio.create_task(logouts.logout(logout_token(sub=str(n), jti=str(n)))) for n in range(WAITING)
+        asyncio.create_task(logouts.log_out(logout_token(sub=str(n), jti=str(n)))) for n in range(WAITING)
     ]
     await eventually(lambda: len(fetching.waiting) == WAITING, "all wait")
-    assert await logouts.logout(logout_token(sub="one too many", jti="x")) is False
+    assert await logouts.log_out(logout_token(sub="one too many", jti="x")) is False
     for _, answered in fetching.waiting:
         answered()
     assert not any(await asyncio.gather(*waiting))
@@ -310,7 +310,7 @@ async def test_a_restart_keeps_the_deny_list(tmp_path: Path) -> None:
     first.clock.now = time.time()
     state = opened(tmp_path / "state")
     revoker = Revoker(first.hub, state)
-    assert await Logouts(first.hub, revoker).logout(logout_token(sub="ann"))
+    assert await Logouts(first.hub, revoker).log_out(logout_token(sub="ann"))
     token = {"sub": "ann", "iat": int(time.time()) - 1}
     assert first.try_connect("/", **token).peer.sent[0][3]["code"] == "logged_out"
     # The process is killed here: nothing is said goodbye to but the lock, which the kernel takes back.

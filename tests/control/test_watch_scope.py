@@ -53,8 +53,8 @@ def test_what_is_read_again(
     plane: ControlPlane, changed: tuple[str, ...], watched: tuple[Scope, ...], unwatched: tuple[Scope, ...]
 ) -> None:
     paths = [str(plane.path.with_name(name)) for name in changed]
-    assert WatchScope.of(plane.first).find_scopes(paths) == watched
-    assert WatchScope.of(without_watch(plane.first)).find_scopes(paths) == unwatched
+    assert WatchScope.from_generation(plane.first).find_scopes(paths) == watched
+    assert WatchScope.from_generation(without_watch(plane.first)).find_scopes(paths) == unwatched
 
 
 BAD_KEY = POLICY.replace("corp.secret", "new.secret")
@@ -73,10 +73,10 @@ async def test_files_that_a_refused_configuration_names_are_followed(
     plane.path.write_text(text)
     assert not (await plane.reloader.reload("watch")).ok
     mended = str(plane.path.with_name(name))
-    scope = WatchScope.of(plane.reloader.generation)
+    scope = WatchScope.from_generation(plane.reloader.generation)
     assert mended in scope.files
     assert scope.find_scopes([mended]) == (Scope.ALL,)
-    assert WatchScope.of(without_watch(plane.reloader.generation)).find_scopes([mended]) == ()
+    assert WatchScope.from_generation(without_watch(plane.reloader.generation)).find_scopes([mended]) == ()
 
 
 async def test_they_are_followed_until_the_files_on_disk_are_good(plane: ControlPlane) -> None:
@@ -86,17 +86,19 @@ async def test_they_are_followed_until_the_files_on_disk_are_good(plane: Control
     await plane.reloader.reload("watch")
     plane.path.with_name("corp.secret").write_text("t" * 40)
     assert (await plane.reloader.reload("watch", Scope.KEYS)).changed
-    assert str(new) in WatchScope.of(plane.reloader.generation).files, "keys that change do not forget it"
+    assert str(new) in WatchScope.from_generation(plane.reloader.generation).files, (
+        "keys that change do not forget it"
+    )
     plane.path.write_text(POLICY)
     assert (await plane.reloader.reload("watch")).ok
-    assert str(new) not in WatchScope.of(plane.reloader.generation).files
+    assert str(new) not in WatchScope.from_generation(plane.reloader.generation).files
 
 
 async def test_a_key_file_that_both_name_may_make_the_refused_one_good(plane: ControlPlane) -> None:
     secret = plane.path.with_name("corp.secret")
     plane.path.write_text(POLICY.replace("secret_file", "jwks_file"))
     assert not (await plane.reloader.reload("watch")).ok
-    scope = WatchScope.of(plane.reloader.generation)
+    scope = WatchScope.from_generation(plane.reloader.generation)
     assert scope.find_scopes([str(secret)]) == (Scope.ALL, Scope.KEYS)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from compartmentd.daemon.systemd import Notifier
-from compartmentd.daemon.watchdog import Heartbeat, find_fault, refuses
+from compartmentd.daemon.watchdog import Heartbeat, find_fault, is_refusing_undeclared
 from tests.support.manager import Manager
 from tests.support.policies import NOW, ruleset
 
@@ -29,13 +29,13 @@ def manager() -> Iterator[Manager]:
 
 @pytest.fixture
 def notifier(manager: Manager) -> Iterator[Notifier]:
-    made = Notifier.of(manager.environ(WATCHDOG_USEC="3000000", WATCHDOG_PID=str(PID)), PID)
+    made = Notifier.from_environment(manager.environ(WATCHDOG_USEC="3000000", WATCHDOG_PID=str(PID)), PID)
     yield made
     made.close()
 
 
 def test_a_whole_life(manager: Manager, notifier: Notifier) -> None:
-    notifier.ready("generation 1")
+    notifier.report_ready("generation 1")
     assert manager.received() == [{"READY": "1", "STATUS": "generation 1"}]
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notifier.begin_reload()
@@ -44,9 +44,9 @@ def test_a_whole_life(manager: Manager, notifier: Notifier) -> None:
     assert before <= int(begun["MONOTONIC_USEC"]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notifier.end_reload("generation 2")
     assert manager.received() == [{"READY": "1", "STATUS": "generation 2"}]
-    notifier.alive()
+    notifier.report_alive()
     assert manager.received() == [{"WATCHDOG": "1"}]
-    notifier.stopping("stopping", 12.5)
+    notifier.report_stopping("stopping", 12.5)
     assert manager.received() == [
         {"STOPPING": "1", "STATUS": "stopping", "EXTEND_TIMEOUT_USEC": "12500000"},
     ]
@@ -60,8 +60,8 @@ def test_a_socket_in_a_directory_is_found_as_well(tmp_path: Path, monkeypatch) -
     link = Path("/tmp") / f"n-{secrets.token_hex(4)}"
     link.symlink_to(tmp_path)
     try:
-        notifier = Notifier.of({"NOTIFY_SOCKET": f"{link}/notify"}, PID)
-        notifier.ready("here")
+        notifier = Notifier.from_environment({"NOTIFY_SOCKET": f"{link}/notify"}, PID)
+        notifier.report_ready("here")
         assert receiving.received() == [{"READY": "1", "STATUS": "here"}]
     finally:
         link.unlink()
@@ -79,15 +79,15 @@ def test_a_reload_before_the_daemon_is_ready_does_not_make_it_ready(
 
 def test_a_daemon_that_becomes_ready_in_a_reload_says_so_once(manager: Manager, notifier: Notifier) -> None:
     notifier.begin_reload()
-    notifier.ready("fine")
+    notifier.report_ready("fine")
     notifier.end_reload("late")
     assert manager.received() == [{"READY": "1", "STATUS": "fine"}]
 
 
 def test_a_reload_does_not_make_a_stopping_daemon_ready(manager: Manager, notifier: Notifier) -> None:
-    notifier.ready("fine")
+    notifier.report_ready("fine")
     notifier.begin_reload()
-    notifier.stopping("stopping", 1)
+    notifier.report_stopping("stopping", 1)
     notifier.end_reload("late")
     notifier.begin_reload()
     notifier.end_reload("later")
@@ -95,7 +95,7 @@ def test_a_reload_does_not_make_a_stopping_daemon_ready(manager: Manager, notifi
 
 
 def test_a_status_is_told_once_and_on_one_line(manager: Manager, notifier: Notifier) -> None:
-    notifier.ready("one")
+    notifier.report_ready("one")
     notifier.tell("one")
     notifier.tell("two\nMAINPID=1")
     notifier.tell("two MAINPID=1")
@@ -120,39 +120,39 @@ def test_a_status_is_told_once_and_on_one_line(manager: Manager, notifier: Notif
 def test_the_watchdog_is_the_one_meant_for_this_process(
     manager: Manager, variables: dict[str, str], expected: float | None
 ) -> None:
-    notifier = Notifier.of(manager.environ(**variables), PID)
+    notifier = Notifier.from_environment(manager.environ(**variables), PID)
     assert notifier.watchdog == expected
-    notifier.alive()
+    notifier.report_alive()
     assert bool(manager.received()) is (expected is not None)
     notifier.close()
 
 
 def test_no_child_inherits_what_was_meant_for_us(manager: Manager) -> None:
     environ = manager.environ(WATCHDOG_USEC="1", WATCHDOG_PID="1", HOME="/")
-    Notifier.of(environ, PID).close()
+    Notifier.from_environment(environ, PID).close()
     assert environ == {"HOME": "/"}
 
 
 def test_without_a_manager_nothing_is_said() -> None:
-    notifier = Notifier.of({}, os.getpid())
-    notifier.ready("alone")
+    notifier = Notifier.from_environment({}, os.getpid())
+    notifier.report_ready("alone")
     notifier.begin_reload()
-    notifier.alive()
+    notifier.report_alive()
     notifier.end_reload("alone")
-    notifier.stopping("alone", 1)
+    notifier.report_stopping("alone", 1)
 
 
 @pytest.mark.parametrize("address", ["vsock:2:1234", "notify", "/nowhere/notify"])
 def test_a_manager_that_cannot_be_reached_is_logged_and_harms_nothing(address: str, caplog) -> None:
-    notifier = Notifier.of({"NOTIFY_SOCKET": address}, PID)
-    notifier.ready("to nobody")
+    notifier = Notifier.from_environment({"NOTIFY_SOCKET": address}, PID)
+    notifier.report_ready("to nobody")
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
 def test_a_manager_that_went_away_is_logged_once(manager: Manager, notifier: Notifier, caplog) -> None:
     manager.close()
-    notifier.ready("to nobody")
-    notifier.alive()
+    notifier.report_ready("to nobody")
+    notifier.report_alive()
     assert len(caplog.records) == 1
 
 
@@ -161,13 +161,13 @@ def test_a_full_queue_does_not_hold_up_what_is_repeated_anyhow(
 ) -> None:
     started = time.monotonic()
     for _ in range(100_000):
-        notifier.alive()
+        notifier.report_alive()
         if caplog.records:
             break
     assert caplog.records, "the queue never filled"
     assert time.monotonic() - started < 5
     assert manager.received()
-    notifier.alive()
+    notifier.report_alive()
     assert manager.received() == [{"WATCHDOG": "1"}]
 
 
@@ -193,8 +193,10 @@ def test_three_beats_fit_into_the_watchdogs_time(watchdog: float | None, pause: 
 
 
 def test_the_canary_is_a_decision_and_not_a_failure_to_decide() -> None:
-    assert refuses(ruleset(connect="public"), NOW)
-    assert not refuses(None, NOW), "deciding fails, which also refuses, and yet all is not well"
+    assert is_refusing_undeclared(ruleset(connect="public"), NOW)
+    assert not is_refusing_undeclared(None, NOW), (
+        "deciding fails, which also refuses, and yet all is not well"
+    )
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ class Receiver:
         self.wanted = True
         self.taken: list[str] = []
 
-    async def logout(self, token: str) -> bool:
+    async def log_out(self, token: str) -> bool:
         self.taken.append(token)
         await asyncio.sleep(0)
         return token == GOOD
@@ -196,22 +196,22 @@ def test_failures_count_by_address_and_are_forgiven_in_time() -> None:
     clock = FakeClock()
     failures = Failures(clock)
     for _ in range(int(BURST)):
-        assert not failures.too_many("192.0.2.1")
+        assert not failures.has_too_many("192.0.2.1")
         failures.count("192.0.2.1")
-    assert failures.too_many("192.0.2.1")
-    assert not failures.too_many("192.0.2.2")
+    assert failures.has_too_many("192.0.2.1")
+    assert not failures.has_too_many("192.0.2.2")
     clock.advance(1.5 / FAILURES)
-    assert not failures.too_many("192.0.2.1")
+    assert not failures.has_too_many("192.0.2.1")
 
 
 def test_a_network_of_ipv6_is_one_address() -> None:
     failures = Failures(FakeClock())
     for number in range(int(BURST)):
         failures.count(f"2001:db8:1:2::{number:x}")
-    assert failures.too_many("2001:db8:1:2:ffff::1")
-    assert not failures.too_many("2001:db8:1:3::1")
-    assert not failures.too_many("fe80::1%eth0")
-    assert not failures.too_many("")
+    assert failures.has_too_many("2001:db8:1:2:ffff::1")
+    assert not failures.has_too_many("2001:db8:1:3::1")
+    assert not failures.has_too_many("fe80::1%eth0")
+    assert not failures.has_too_many("")
 
 
 def test_only_the_latest_addresses_are_remembered() -> None:
@@ -219,6 +219,6 @@ def test_only_the_latest_addresses_are_remembered() -> None:
     for _ in range(int(BURST)):
         failures.count("192.0.2.1")
     for number in range(ADDRESSES):
-        assert failures.too_many("192.0.2.1") is (number < ADDRESSES)
+        assert failures.has_too_many("192.0.2.1") is (number < ADDRESSES)
         failures.count(f"10.0.{number // 256}.{number % 256}")
-    assert not failures.too_many("192.0.2.1")
+    assert not failures.has_too_many("192.0.2.1")

@@ -25,7 +25,7 @@ def test_the_largest_templates_are_told_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch, counts: dict[NamespaceName, dict[str, int]], most: int
 ) -> None:
     monkeypatch.setattr(metrics, "MOST_TEMPLATES", most)
-    told = dict(metrics._largest(counts))
+    told = dict(metrics._select_largest(counts))
     rest = told.pop(("", ""), 0)
     everything = Counter(
         {(name, template): n for name, of in counts.items() for template, n in of.items() if n}

@@ -72,8 +72,8 @@ class Setup:
             snapshot=snapshot,
             loaded=msgspec.structs.replace(loaded, configuration=configuration),
             read_at=0.0,
-            local=LocalKeys.of(keys, material),
-            fetched=FetchedKeys.of({}),
+            local=LocalKeys.from_material(keys, material),
+            fetched=FetchedKeys.from_keys({}),
         )
         plane = ControlPlane(path, first, self.remote, clock=self.clock)
         self.hub, self.reloader, self.failures = plane.hub, plane.reloader, plane.failures

@@ -19,7 +19,7 @@ from compartmentd.configuration.settings import ServerSettings
 from compartmentd.daemon.listeners import bind_admin
 from compartmentd.errors import UsageError
 from compartmentd.net.admin_socket import (
-    admin_socket_path,
+    find_admin_socket_path,
     find_temporary_directory,
     prepare_private,
     require_private,
@@ -52,7 +52,7 @@ SYSTEMD = {"RUNTIME_DIRECTORY": "/run/compartmentd", "XDG_RUNTIME_DIR": "/run/us
     ],
 )
 def test_the_admin_socket_path(admin: tuple[ListenAddress, ...], environ: dict[str, str], path: str) -> None:
-    assert admin_socket_path(admin, environ, 7, "/temp") == path
+    assert find_admin_socket_path(admin, environ, 7, "/temp") == path
 
 
 def test_no_writable_directory_is_needed_where_the_socket_lies_elsewhere(monkeypatch) -> None:
@@ -65,7 +65,7 @@ def test_no_writable_directory_is_needed_where_the_socket_lies_elsewhere(monkeyp
 
 def own_path(tmp_path: Path) -> str:
     """Return the socket's path in a directory of our own making."""
-    return admin_socket_path((), {}, os.getuid(), str(tmp_path))
+    return find_admin_socket_path((), {}, os.getuid(), str(tmp_path))
 
 
 def test_the_directory_of_our_own_making_is_private(tmp_path: Path) -> None:

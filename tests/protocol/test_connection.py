@@ -163,7 +163,7 @@ def test_a_handshake_does_not_show_what_it_holds():
 
 def test_an_application_that_fails_to_take_note_of_the_end_ends_nothing_else():
     fixture = connected()
-    fixture.app.closed = lambda *_: 1 / 0  # type: ignore[assignment,method-assign]
+    fixture.app.handle_close = lambda *_: 1 / 0  # type: ignore[assignment,method-assign]
     fixture.connection.close("x")
     assert fixture.link.calls[-1] == "finish"
     assert fixture.host.counters.errors == 1

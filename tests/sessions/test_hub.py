@@ -160,7 +160,7 @@ def test_sessions_per_user_bind_the_next_connect(world: World) -> None:
     refused = world.try_connect("/chat", "ann", scope="chat").peer.sent
     assert refused[0][3] == {"code": "too_many", "retry": True}
     member(world, "bob")
-    world.hub.left(clients[0].session)
+    world.hub.handle_leave(clients[0].session)
     member(world, "ann")
 
 
@@ -380,7 +380,7 @@ def test_a_lone_surrogate_is_refused_and_the_connection_stays(world: World) -> N
 def test_what_is_no_event_ends_the_connection(world: World, payload: bytes) -> None:
     (ann,) = room_of(world, "lobby", "ann")
     with pytest.raises(WireError):
-        world.hub.event(ann.session, 1, payload, ())
+        world.hub.handle_event(ann.session, 1, payload, ())
 
 
 @pytest.mark.parametrize(
@@ -467,7 +467,7 @@ def test_a_list_of_joins_ends_with_the_connection_that_it_is_refused_for(world: 
     session = ann.session
 
     def close(reason: str) -> None:
-        world.hub.closed(peer, [session], reason)
+        world.hub.handle_close(peer, [session], reason)
 
     peer.close = close  # type: ignore[method-assign]
     rooms = ["echo:a", "echo:b", "echo:c"]
@@ -499,7 +499,7 @@ def test_leaving_and_closing_forget_everything(world: World) -> None:
     peer = RecordingPeer()
     chat, root = member(world, "ann", peer=peer), world.connect("/", peer=peer)
     chat.ask("join", "lobby")
-    world.hub.closed(peer, [chat.session, root.session], "transport close")
+    world.hub.handle_close(peer, [chat.session, root.session], "transport close")
     assert world.hub.registry.namespaces == {}
     assert (world.hub.registry.sessions, world.hub.registry.memberships) == (0, 0)
 

@@ -80,7 +80,7 @@ def test_it_goes_on_over_another_connection(world: World) -> None:
     assert counts(world) == (2, 0)
     assert bob.code("publish", "lobby", "message", "again") is None
     assert [item[2][:2] for item in peer.take()] == [["message", "again"]]
-    world.hub.event(ann, b"1", b'["publish","lobby","message","too"]', [])
+    world.hub.handle_event(ann, b"1", b'["publish","lobby","message","too"]', [])
     assert bob.take()[0][:2] == ["message", "too"]
     world.tick(PARKING + 1)
     assert not ann.ended
@@ -169,7 +169,7 @@ def test_what_waited_for_its_judgement_is_dropped_with_its_connection(world: Wor
 def test_not_every_end_of_a_connection_parks(world: World) -> None:
     slow, leaving, late = enter(world, "ann"), enter(world, "bob"), enter(world, "eve")
     slow.lose_connection("slow")
-    world.hub.left(leaving.session)
+    world.hub.handle_leave(leaving.session)
     world.hub.leave()
     late.lose_connection()
     assert counts(world) == (0, 0)

@@ -67,7 +67,7 @@ class Sender:
     def send(self, *event: Any) -> int:
         """Send an event and return the id of its ack."""
         ack = next(self._ids)
-        self._world.hub.event(
+        self._world.hub.handle_event(
             self.session, b"%d" % ack, json.dumps(event, separators=(",", ":")).encode(), ()
         )
         return ack
@@ -302,7 +302,7 @@ def test_without_its_session_or_connection_an_event_ends_without_an_ack(
     ann.send("join", "asked:x")
     ann.send("publish", "asked:x", "message", 1)
     if end == "left":
-        world.hub.left(session)
+        world.hub.handle_leave(session)
     else:
         ann.client.lose_connection()
     asker.answer(True)
@@ -416,7 +416,7 @@ def test_a_connect_that_waits_ends_with_its_time_its_connection_and_the_server(
 ) -> None:
     world = World(tmp_path, judged_by(connect=ASKS), asker=asker)
     late, gone = world.try_connect("/chat", "ann"), world.try_connect("/chat", "bob")
-    world.hub.closed(gone.peer, [], "transport close")
+    world.hub.handle_close(gone.peer, [], "transport close")
     world.tick(LONGEST_WAIT)
     assert late.peer.sent[0][3]["code"] == "unavailable"
     assert gone.peer.sent == []
@@ -507,7 +507,7 @@ def test_a_refresh_waits_for_its_answer(
     ends_at = client.session.principal.ends_at
     world.clock.advance(10)
     token = world.token("ann")
-    world.hub.event(client.session, b"7", json.dumps(["refresh", token]).encode(), ())
+    world.hub.handle_event(client.session, b"7", json.dumps(["refresh", token]).encode(), ())
     assert client.peer.sent == []
     asker.answer(answer)
     ((_, _, ack, body),) = client.peer.take()

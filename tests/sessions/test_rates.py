@@ -39,7 +39,7 @@ def world(tmp_path: Path) -> World:
 
 def again(world: World, client: Any) -> Any:
     """End the session as its client, and connect again on the same connection."""
-    world.hub.left(client.session)
+    world.hub.handle_leave(client.session)
     return world.connect("/", None, client.peer)
 
 
@@ -92,7 +92,7 @@ def test_of_rooms_that_were_left_no_more_is_kept_than_is_worth_it(world: World) 
 def test_connects_of_one_connection_have_a_rate(world: World) -> None:
     peer = RecordingPeer()
     for _ in range(int(CONNECTS_AT_ONCE)):
-        world.hub.left(world.connect("/", None, peer).session)
+        world.hub.handle_leave(world.connect("/", None, peer).session)
     refused = ("refused", "/", "too many requests in a short time", {"code": "rate_limited", "retry": True})
     assert world.try_connect("/", None, peer).peer.take() == [refused]
     world.clock.advance(0.5)
@@ -103,7 +103,7 @@ def test_connects_of_one_connection_have_a_rate(world: World) -> None:
 def test_nothing_is_kept_of_a_connection_that_is_gone(world: World) -> None:
     ann = world.connect("/")
     assert ann.code("join", "slow:a") is None
-    world.hub.closed(ann.peer, [ann.session], "transport close")
+    world.hub.handle_close(ann.peer, [ann.session], "transport close")
     assert ann.peer.memo is None
 
 

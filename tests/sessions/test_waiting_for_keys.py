@@ -128,7 +128,7 @@ def test_a_bad_token_does_not_wait(world: RemoteWorld) -> None:
 def test_a_connection_that_ends_meanwhile_gets_no_session(world: RemoteWorld) -> None:
     world.use(None)
     client = world.try_connect("/chat", "ann")
-    world.hub.closed(client.peer, [], "transport close")
+    world.hub.handle_close(client.peer, [], "transport close")
     world.use(SECRET)
     world.provider.answered()
     assert client.peer.sent == []
@@ -175,7 +175,7 @@ def test_a_refresh_waits_too_and_others_go_on(world: RemoteWorld) -> None:
 def test_a_refresh_of_a_session_that_ended_meanwhile_is_nothing(world: RemoteWorld) -> None:
     ann = world.connect("/chat", "ann")
     ann._send(7, f'["refresh","{signed_by_other(world.token("ann"))}"]'.encode())
-    world.hub.left(ann.session)
+    world.hub.handle_leave(ann.session)
     world.provider.answered()
     assert ann.take() == []
 

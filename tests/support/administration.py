@@ -32,7 +32,7 @@ class FakeAdministration:
         self.subscribers: list[DecisionListener] = []
         self.asked: list[str] = []
 
-    def unready(self) -> str | None:
+    def find_obstacle(self) -> str | None:
         return self.reason
 
     def authorize(self, token: str) -> Refused | None:
@@ -53,10 +53,10 @@ class FakeAdministration:
             raise UsageError("there is no such issuer")
         return self.revoked
 
-    def status(self) -> JsonObject:
+    def build_status(self) -> JsonObject:
         return {"generation": 1, "digest": "d1"}
 
-    def admin_token(self) -> JsonObject:
+    def issue_admin_token(self) -> JsonObject:
         self.asked.append("admin_token")
         return {"token": "fresh", "expires": 1}
 
@@ -79,7 +79,7 @@ class FakeDevelopment:
 
     public_url = "http://127.0.0.1:8000"
 
-    def playground(self) -> JsonObject:
+    def describe_playground(self) -> JsonObject:
         return {"public": {"url": self.public_url}, "people": []}
 
     def mint(self, entry: str | None, claims: JsonObject) -> JsonObject:
@@ -87,7 +87,7 @@ class FakeDevelopment:
             raise UsageError("there is no such entry")
         return {"token": f"minted for {claims['sub']}", "expires": 2}
 
-    def excerpt(self, file: str, line: int, end_line: int) -> Sequence[str] | None:
+    def read_excerpt(self, file: str, line: int, end_line: int) -> Sequence[str] | None:
         return ["one", "two", "three"][line - 1 : end_line] if file == "demo.yaml" else None
 
 

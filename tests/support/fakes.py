@@ -62,7 +62,7 @@ class FakeLink:
     def note_sessions(self, *, has: bool) -> None:
         self.has_sessions = has
 
-    def farewell(self) -> None:
+    def say_farewell(self) -> None:
         self.calls.append("farewell")
 
     def fail(self, code: int) -> None:

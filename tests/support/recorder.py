@@ -29,17 +29,19 @@ class Recorder:
         elif self.accepting:
             peer.accept(namespace, f"public{len(self.peers)}", (peer, namespace))
 
-    def event(self, session: Any, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]) -> None:
+    def handle_event(
+        self, session: Any, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]
+    ) -> None:
         peer, namespace = session
         event = decode_event(payload, attachments)
         self.calls.append(("event", namespace, None if ack is None else int(ack), event))
         if self.on_event is not None:
             self.on_event(peer, namespace, event)
 
-    def left(self, session: Any) -> None:
+    def handle_leave(self, session: Any) -> None:
         self.calls.append(("left", session[1]))
 
-    def closed(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
+    def handle_close(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
         assert all(session[0] is peer for session in sessions)
         self.calls.append(("closed", sorted(namespace for _, namespace in sessions), reason))
 

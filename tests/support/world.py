@@ -93,11 +93,11 @@ class Client:
 
     def _send(self, ack: int | None, payload: bytes, *attachments: bytes) -> None:
         digits = None if ack is None else b"%d" % ack
-        self.world.hub.event(self.session, digits, payload, attachments)
+        self.world.hub.handle_event(self.session, digits, payload, attachments)
 
     def lose_connection(self, reason: str = "transport close") -> None:
         """End the connection as a network does."""
-        self.world.hub.closed(self.peer, list(self.peer.sessions.values()), reason)
+        self.world.hub.handle_close(self.peer, list(self.peer.sessions.values()), reason)
 
     def code(self, *event: Any) -> str | None:
         """Send an event and return the code of its refusal, `None` if it is allowed."""

@@ -290,9 +290,9 @@ async def the_last_frames_come_after_what_was_pending_even_if_it_drains_in_the_s
         if len(link._pending) < 100_000:
             connection.send(build_event("/", "last"))
             connection.close("forced close")
-            link._writable()
+            link._on_writable()
             break
-        link._writable()
+        link._on_writable()
     while data := await loop.sock_recv(client, 1 << 20):
         received += data
     assert received.endswith(b'42["last"]' + b"\x88\x00")

@@ -317,16 +317,18 @@ async def test_clear_tells_whether_volatile_messages_would_leave():
 
 async def test_the_load_counts_the_connections_that_are_behind_and_their_bytes():
     async with wired() as here:
-        assert here.server.load() == ServerLoad(websocket=0, polling=0, behind=0, unsent=0, most_unsent=0)
+        assert here.server.measure_load() == ServerLoad(
+            websocket=0, polling=0, behind=0, unsent=0, most_unsent=0
+        )
         polling, websocket = await here.polling(read=False), await here.websocket()
         for peer in here.app.peers:
             peer.send(build_event("/", "news", NEWS))
         await websocket.receive()
-        load = here.server.load()
+        load = here.server.measure_load()
         assert (load.websocket, load.polling, load.behind) == (1, 1, 1)
         assert load.unsent == load.most_unsent >= len(NEWS)
         await polling.poll()
-        assert here.server.load().unsent == 0
+        assert here.server.measure_load().unsent == 0
 
 
 async def test_messages_queued_during_an_upgrade_go_out_once_and_in_order():
@@ -573,8 +575,8 @@ async def test_a_post_that_is_cut_off_ends_the_session(caplog: pytest.LogCapture
 class Forgetful(Recorder):
     """Keeps no connection that is gone."""
 
-    def closed(self, peer: Peer, sessions: Any, reason: str) -> None:
-        super().closed(peer, sessions, reason)
+    def handle_close(self, peer: Peer, sessions: Any, reason: str) -> None:
+        super().handle_close(peer, sessions, reason)
         self.peers.clear()
 
 

@@ -57,7 +57,7 @@ async def test_an_answer_that_is_not_read_is_unsent_and_ends_with_its_session(
         target = await begin(served)
         queue(served, "x" * 6_000_000)
         sock = deaf(served, target, headers)
-        await eventually(lambda: 1_000_000 < served.server.load().unsent < 6_000_000, "some is taken")
+        await eventually(lambda: 1_000_000 < served.server.measure_load().unsent < 6_000_000, "some is taken")
         assert (await request(served.port, "POST", target, b"1")).status == 200
         assert served.server.connections == 0
         await eventually(
@@ -77,7 +77,7 @@ async def test_what_is_unread_and_what_is_queued_make_a_client_slow_together(hea
         target = await begin(served)
         queue(served, "x" * 6_000_000)
         sock = deaf(served, target, headers)
-        await eventually(lambda: 0 < served.server.load().unsent < 6_000_000, "some is taken")
+        await eventually(lambda: 0 < served.server.measure_load().unsent < 6_000_000, "some is taken")
         queue(served, "x" * 6_000_000)
         await eventually(lambda: served.server.connections == 0, "the session is gone")
         assert recorder.named("closed") == [("closed", ["/"], "slow")]

@@ -129,7 +129,7 @@ class AdminHandler(RequestHandler):
         if refused is not None:
             raise AdminError(401, "token_invalid", refused.message, 'Bearer error="invalid_token"')
 
-    def json_body(self) -> dict[str, Any]:
+    def read_json_body(self) -> dict[str, Any]:
         """Return the request's JSON object; an absent body is an empty one."""
         if not self.request.body:
             return {}
@@ -142,12 +142,12 @@ class AdminHandler(RequestHandler):
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             raise AdminError(400, "invalid_body", "the body must be a JSON object") from None
 
-    def no_body(self) -> None:
+    def require_no_body(self) -> None:
         """Refuse a request that has a body, instead of ignoring it."""
-        if self.json_body():
+        if self.read_json_body():
             raise AdminError(400, "invalid_body", "this request takes no body")
 
-    def answer(self, record: Any, status: int = 200) -> None:
+    def send_json(self, record: Any, status: int = 200) -> None:
         """Answer with JSON."""
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
@@ -163,8 +163,8 @@ class AdminHandler(RequestHandler):
         else:
             code, message = _STANDARD.get(status_code, _FAILED)
         if status_code == 405:
-            self.set_header("Allow", ", ".join(self._allowed()))
-        self.answer({"ok": False, "error": {"code": code, "message": message}}, status_code)
+            self.set_header("Allow", ", ".join(self._list_methods()))
+        self.send_json({"ok": False, "error": {"code": code, "message": message}}, status_code)
 
     def log_exception(
         self,
@@ -216,7 +216,7 @@ class AdminHandler(RequestHandler):
         if origin is not None and not is_own_origin(origin, self.request.host):
             raise AdminError(403, "foreign_origin", "pages of another origin may not ask the admin listener")
 
-    def _allowed(self) -> list[str]:
+    def _list_methods(self) -> list[str]:
         return [
             method
             for method in ("GET", "HEAD", "POST")

@@ -24,7 +24,7 @@ class DaemonDevelopment:
         self._reloader = reloader
         self.public_url = public_url
 
-    def playground(self) -> JsonObject:
+    def describe_playground(self) -> JsonObject:
         """Return the configuration in force as the page shows it."""
         return build_outline(self._reloader.generation.configuration, self._path, self.public_url)
 
@@ -38,7 +38,7 @@ class DaemonDevelopment:
         now = time.time()
         return mint_for_entry(issuers, entry, claims, now)
 
-    def excerpt(self, file: str, line: int, end_line: int) -> Sequence[str] | None:
+    def read_excerpt(self, file: str, line: int, end_line: int) -> Sequence[str] | None:
         """Return lines of a file of the configuration; if it has changed since, they may be others."""
         uses = self._reloader.generation.configuration.files
         # Never a file of another kind: a secret that was missing at first is named among the files, too.

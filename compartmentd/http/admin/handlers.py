@@ -18,7 +18,7 @@ class HealthHandler(AdminHandler):
 
     def get(self) -> None:
         """Answer 200."""
-        self.answer({"ok": True})
+        self.send_json({"ok": True})
 
     head = get
 
@@ -30,13 +30,13 @@ class ReadinessHandler(AdminHandler):
 
     def get(self) -> None:
         """Answer 200, with the entries whose tokens are refused because their keys are missing, or 503 and why."""
-        reason = self.site.administration.unready()
+        reason = self.site.administration.find_obstacle()
         lacking = sorted(self.site.administration.lacking_keys)
         if reason is None:
             stale = {"last_good": True} if self.site.administration.on_last_good else {}
-            self.answer({"ok": True, **({"keys_unavailable": lacking} if lacking else {}), **stale})
+            self.send_json({"ok": True, **({"keys_unavailable": lacking} if lacking else {}), **stale})
         else:
-            self.answer({"ok": False, "error": {"code": "unready", "message": reason}}, 503)
+            self.send_json({"ok": False, "error": {"code": "unready", "message": reason}}, 503)
 
     head = get
 
@@ -46,9 +46,9 @@ class ReloadHandler(AdminHandler):
 
     async def post(self) -> None:
         """Reload, and answer when it is done: 422 if the files were refused and nothing changed."""
-        self.no_body()
+        self.require_no_body()
         outcome = await self.site.administration.reload()
-        self.answer(outcome, 200 if outcome["ok"] else 422)
+        self.send_json(outcome, 200 if outcome["ok"] else 422)
 
 
 class StatusHandler(AdminHandler):
@@ -56,7 +56,7 @@ class StatusHandler(AdminHandler):
 
     def get(self) -> None:
         """Answer what is in force, and how much of it is used."""
-        self.answer(self.site.administration.status())
+        self.send_json(self.site.administration.build_status())
 
 
 class MetricsHandler(AdminHandler):
@@ -77,8 +77,8 @@ class AdminTokenHandler(AdminHandler):
 
     def post(self) -> None:
         """Answer a fresh token for the TCP listeners."""
-        self.no_body()
-        self.answer(self.site.administration.admin_token())
+        self.require_no_body()
+        self.send_json(self.site.administration.issue_admin_token())
 
 
 class RevokeHandler(AdminHandler):
@@ -87,14 +87,14 @@ class RevokeHandler(AdminHandler):
     async def post(self) -> None:
         """Revoke what `{issuer, sub | sid | jti, before?}` names; answers when it is done and kept."""
         try:
-            asked = msgspec.convert(self.json_body(), RevokeRequest)
+            asked = msgspec.convert(self.read_json_body(), RevokeRequest)
         except msgspec.ValidationError as error:
             raise AdminError(400, "invalid_body", f"the body has not the right form: {error}") from None
         try:
             outcome = await self.site.administration.revoke(asked)
         except UsageError as error:
             raise AdminError(422, "not_revoked", str(error)) from None
-        self.answer(outcome, 200 if outcome["ok"] else 500)
+        self.send_json(outcome, 200 if outcome["ok"] else 500)
 
 
 class DevelopmentTokenHandler(AdminHandler):
@@ -103,13 +103,13 @@ class DevelopmentTokenHandler(AdminHandler):
     def post(self) -> None:
         """Mint a token for `{claims, entry?}`."""
         development = self.development
-        body = self.json_body()
+        body = self.read_json_body()
         claims, entry = body.get("claims"), body.get("entry")
         known = body.keys() <= {"claims", "entry"}
         if not known or not isinstance(claims, dict) or not isinstance(entry, str | None):
             raise AdminError(400, "invalid_body", "the body must be `{claims: {…}, entry?: NAME}`")
         try:
-            self.answer(development.mint(entry, claims))
+            self.send_json(development.mint(entry, claims))
         except UsageError as error:
             raise AdminError(422, "not_minted", str(error)) from None
 
@@ -119,7 +119,7 @@ class PlaygroundHandler(AdminHandler):
 
     def get(self) -> None:
         """Answer the configuration in force as the page shows it."""
-        self.answer(self.development.playground())
+        self.send_json(self.development.describe_playground())
 
 
 class ExcerptHandler(AdminHandler):
@@ -128,16 +128,16 @@ class ExcerptHandler(AdminHandler):
     def get(self) -> None:
         """Answer `{file, line, lines}`: these lines of a configuration file, and of no other file."""
         development = self.development
-        file, line = self.get_argument("file", ""), self._number("line")
-        end_line = self._number("end_line")
+        file, line = self.get_argument("file", ""), self._read_number("line")
+        end_line = self._read_number("end_line")
         if not 1 <= line <= end_line < line + MOST_LINES:
             raise AdminError(400, "invalid_query", f"1 to {MOST_LINES} lines can be asked for")
-        lines = development.excerpt(file, line, end_line)
+        lines = development.read_excerpt(file, line, end_line)
         if lines is None:
             raise AdminError(404, "not_found", "this is no file of the configuration in force")
-        self.answer({"file": file, "line": line, "lines": list(lines)})
+        self.send_json({"file": file, "line": line, "lines": list(lines)})
 
-    def _number(self, name: str) -> int:
+    def _read_number(self, name: str) -> int:
         text: Any = self.get_argument(name, "")
         if not (text.isascii() and text.isdecimal() and len(text) <= 9):
             raise AdminError(400, "invalid_query", f"`{name}` must be a line number")

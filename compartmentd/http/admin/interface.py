@@ -16,7 +16,7 @@ class Administration(Protocol):
     def admin_hosts(self) -> Collection[str]:
         """The host names of TCP listeners, as `server.admin_hosts` lists them."""
 
-    def unready(self) -> str | None:
+    def find_obstacle(self) -> str | None:
         """Return why no clients should be sent here, or `None`."""
 
     @property
@@ -37,14 +37,14 @@ class Administration(Protocol):
         `{ok: false, generation, digest, problems}` with nothing changed.
         """
 
-    def status(self) -> JsonObject:
+    def build_status(self) -> JsonObject:
         """Return what is in force, and how much of it is used.
 
         `{version, generation, digest, started, last_reload, last_good, connections, sessions, rooms, namespaces,
         keys}`, the last with the state of each entry whose keys are fetched.
         """
 
-    def admin_token(self) -> JsonObject:
+    def issue_admin_token(self) -> JsonObject:
         """Return `{token, expires}`: a fresh token that `authorize` accepts until then (milliseconds)."""
 
     def revoke(self, request: RevokeRequest) -> Awaitable[JsonObject]:
@@ -78,7 +78,7 @@ class Development(Protocol):
     def public_url(self) -> str:
         """The origin of the public listener, as a browser on this machine reaches it."""
 
-    def playground(self) -> JsonObject:
+    def describe_playground(self) -> JsonObject:
         """Return the configuration in force as the page shows it (`http.admin.outline`)."""
 
     def mint(self, entry: str | None, claims: JsonObject) -> JsonObject:
@@ -88,5 +88,5 @@ class Development(Protocol):
             UsageError: there is no such entry, or its key is not a development key.
         """
 
-    def excerpt(self, file: str, line: int, end_line: int) -> Sequence[str] | None:
+    def read_excerpt(self, file: str, line: int, end_line: int) -> Sequence[str] | None:
         """Return these lines (from 1, both included) of a configuration file; `None` for any other file."""

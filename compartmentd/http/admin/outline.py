@@ -34,40 +34,40 @@ def build_outline(configuration: Configuration, path: str, public_url: str) -> J
             if "connect" in entry.use
         ],
         "namespaces": [
-            _namespace(namespace, people.rooms.get(namespace.name, ()))
+            _describe_namespace(namespace, people.rooms.get(namespace.name, ()))
             for namespace in configuration.policy.namespaces.values()
         ],
     }
 
 
-def _namespace(namespace: Namespace, tried: tuple[str, ...]) -> dict[str, Any]:
+def _describe_namespace(namespace: Namespace, tried: tuple[str, ...]) -> dict[str, Any]:
     """Describe a namespace; `tried` are rooms that the tests speak of, as suggestions."""
     return {
         "name": namespace.name,
         "description": namespace.description,
         "line": namespace.span.line,
-        "events": _events(namespace.events),
-        "rooms": [_room(room) for room in namespace.rooms],
+        "events": _describe_events(namespace.events),
+        "rooms": [_describe_room(room) for room in namespace.rooms],
         "tried": list(tried),
     }
 
 
-def _room(room: RoomTemplate) -> dict[str, Any]:
+def _describe_room(room: RoomTemplate) -> dict[str, Any]:
     return {
         "template": room.name,
         "pattern": list(room.pattern),
-        "params": [_param(param) for param in room.params],
+        "params": [_describe_param(param) for param in room.params],
         "description": room.description,
         "file": room.span.file,
         "line": room.span.line,
-        "events": _events(room.events),
+        "events": _describe_events(room.events),
         "auto_join": None if room.auto_join is None else dict(room.auto_join.claims),
         "capacity": room.capacity,
         "echo": room.echo,
     }
 
 
-def _param(param: Param) -> dict[str, Any]:
+def _describe_param(param: Param) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": param.name, "kind": "pattern"}
     if isinstance(param, IntegerParam):
         shown |= {"kind": "integer", "low": param.low, "high": param.high}
@@ -76,7 +76,7 @@ def _param(param: Param) -> dict[str, Any]:
     return shown
 
 
-def _events(events: Mapping[str, Event]) -> list[dict[str, Any]]:
+def _describe_events(events: Mapping[str, Event]) -> list[dict[str, Any]]:
     return [
         {"name": event.name, "schema": event.schema is not None, "volatile": event.volatile}
         for event in events.values()

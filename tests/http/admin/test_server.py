@@ -183,7 +183,7 @@ async def test_a_reload_answers_its_outcome() -> None:
 
 async def test_the_status_is_answered_as_it_is() -> None:
     answer, administration = await asked("GET", "/admin/status", headers=BEARER)
-    assert answer.json == administration.status()
+    assert answer.json == administration.build_status()
 
 
 async def test_a_token_cannot_prolong_itself() -> None:
@@ -327,7 +327,7 @@ async def test_minting_refuses_what_it_cannot_mint(body: bytes, status: int, cod
 
 async def test_the_page_is_told_of_the_configuration() -> None:
     answer, _ = await asked("GET", "/admin/dev/playground", headers=BEARER)
-    assert answer.json == FakeDevelopment().playground()
+    assert answer.json == FakeDevelopment().describe_playground()
 
 
 async def test_an_excerpt_is_of_a_configuration_file() -> None:
@@ -367,7 +367,7 @@ async def test_peers_of_the_socket_are_administrators(tmp_path: Path) -> None:
         token = await asyncio.to_thread(client.request, "POST", "/admin/token")
         missing = await asyncio.to_thread(client.request, "GET", "/nowhere")
         surplus = await asyncio.to_thread(client.request, "POST", "/admin/reload", {"surplus": 1})
-    assert status == (200, administration.status())
+    assert status == (200, administration.build_status())
     assert token == (200, {"token": "fresh", "expires": 1})
     assert missing[0] == 404
     assert (surplus[0], surplus[1]["error"]["code"]) == (400, "invalid_body")
