@@ -51,7 +51,7 @@ class SessionObserver:
         """A user has no session in a namespace any more."""
 
 
-class Listeners:
+class ObserverMethods:
     """The methods that observers override, for each fact in the order of the observers.
 
     Nothing is called for a fact that no observer wants: most want few, and a call takes 40 ns.

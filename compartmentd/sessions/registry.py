@@ -16,7 +16,7 @@ from compartmentd.policy.principal import Principal
 from compartmentd.protocol.application import Peer
 from compartmentd.sessions.away import AWAY
 from compartmentd.sessions.index import Index
-from compartmentd.sessions.observer import Listeners, SessionObserver
+from compartmentd.sessions.observer import ObserverMethods, SessionObserver
 from compartmentd.sessions.room_store import RoomStore
 from compartmentd.sessions.session import NO_MEMBERSHIPS, Membership, NamespaceState, Room, Session
 from compartmentd.tokens.verify import Verified
@@ -43,7 +43,7 @@ class Registry:
         self.by_sub: Index[str, Session] = Index()
         """Sessions by the claim `sub`, of tokens whose subject is taken from another claim (`subject`)."""
         self.store = store
-        self._listeners = Listeners(observers)
+        self._listeners = ObserverMethods(observers)
 
     def get_namespace(self, name: NamespaceName) -> NamespaceState:
         """Return the namespace's state, made at its first use."""
