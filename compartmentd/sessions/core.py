@@ -131,7 +131,16 @@ class Core:
         return decision, ref
 
     def decide_access(self, request: Administer, snapshot: Snapshot, principal: Principal) -> Decision:
-        """Decide a request that no session makes: that of the bearer of a token at the admin API."""
+        """Decide a request that no session makes: that of the bearer of a token at the admin API.
+
+        Args:
+            request: The request.
+            snapshot: The snapshot that decides.
+            principal: The holder of the token.
+
+        Returns:
+            The decision, which has been counted and recorded.
+        """
         decision = decide(snapshot.rules, principal, request, Facts(), self.clock.wall())
         self.record("administer", snapshot, ADMINISTRATION, subject=principal.subject, decision=decision)
         return decision
@@ -193,7 +202,15 @@ class Core:
         return judgement, ref
 
     def judge_unchanged(self, session: Session, snapshot: Snapshot) -> Reconciliation:
-        """Judge a session for which a reload changed nothing that was decided before: only auto-join is asked."""
+        """Judge a session for which a reload changed nothing that was decided before: only auto-join is asked.
+
+        Args:
+            session: A live session.
+            snapshot: The current snapshot.
+
+        Returns:
+            The judgement: no loss, and the rooms that the session is to be put into.
+        """
         namespace = session.namespace
         judgement = reconcile_unchanged(
             snapshot.rules,
@@ -209,7 +226,15 @@ class Core:
         return judgement
 
     def judge_dependents(self, session: Session, snapshot: Snapshot) -> ReconciledMemberships:
-        """Judge the memberships that depend on others (`member_of`), after one was lost."""
+        """Judge the memberships that depend on others (`member_of`), after one was lost.
+
+        Args:
+            session: The session, from whose memberships the lost one has gone.
+            snapshot: The current snapshot.
+
+        Returns:
+            The memberships that are kept and lost. Losses have been recorded, and take effect with the caller.
+        """
         name = session.namespace.name
         left = reconcile_dependents(
             snapshot.rules,
@@ -235,14 +260,28 @@ class Core:
     # --- answering -------------------------------------------------------------------------------------------
 
     def answer(self, session: Session, ack: bytes | None, body: bytes) -> None:
-        """Answer a request, if it asked for an answer."""
+        """Answer a request, if it asked for an answer.
+
+        Args:
+            session: The session that made it.
+            ack: The digits of the ack id, `None` where no answer is wanted.
+            body: The answer as JSON.
+        """
         if ack is not None:
             session.send(replies.build_ack(session.namespace.prefix, ack, body))
 
     def refuse(
         self, session: Session, ack: bytes | None, code: Code, after: float | None = None, ref: str = ""
     ) -> None:
-        """Refuse a request: by its ack, or by dropping it; `after` is in how many seconds it may be repeated."""
+        """Refuse a request: by its ack, or by dropping it.
+
+        Args:
+            session: The session that made it.
+            ack: The digits of the ack id, `None` where no answer is wanted.
+            code: The code of the refusal.
+            after: In how many seconds it may be repeated, where that is known.
+            ref: The reference by which the operator finds it in the log; empty where there is none.
+        """
         self.counters.refused[code] += 1
         if ack is None:
             self.counters.unanswered += 1
@@ -262,7 +301,17 @@ class Core:
         after: float | None = None,
         event: str | None = None,
     ) -> None:
-        """Refuse a request about which no rule was asked: for its form, for its rate."""
+        """Refuse a request about which no rule was asked: for its form, for its rate.
+
+        Args:
+            occasion: What was asked for.
+            snapshot: The current snapshot.
+            session: The session that made it.
+            ack: The digits of the ack id, `None` where no answer is wanted.
+            code: The code of the refusal.
+            after: In how many seconds it may be repeated, where that is known.
+            event: The event's name as the client wrote it.
+        """
         ref = self.record(occasion, snapshot, session.namespace.name, session=session, event=event, code=code)
         self.refuse(session, ack, code, after, ref)
 
@@ -330,13 +379,29 @@ class Core:
     # --- revocation ------------------------------------------------------------------------------------------
 
     def find_revocation(self, verified: Verified, snapshot: Snapshot) -> Revocation | None:
-        """Return the revocation that covers a token, `None` if the token counts."""
+        """Return the revocation that covers a token.
+
+        Args:
+            verified: The token.
+            snapshot: The snapshot whose entries say of which issuer it is.
+
+        Returns:
+            The revocation, `None` if the token counts.
+        """
         entry = snapshot.keys.entries.get(verified.subject.entry)
         # Without an entry: a reload has just removed it, and judging the session will end it.
         return None if entry is None else self.revocations.find_covering(verified, entry.issuer)
 
     def refuse_revoked(self, verified: Verified | Rejected, snapshot: Snapshot) -> Verified | Rejected:
-        """Refuse a token that was revoked; every verified token that lets somebody in passes here."""
+        """Refuse a token that was revoked; every verified token that lets somebody in passes here.
+
+        Args:
+            verified: The token as it was verified, or rejected.
+            snapshot: The snapshot by which it was verified.
+
+        Returns:
+            What was given, or the rejection of a revoked token.
+        """
         if isinstance(verified, Rejected):
             return verified
         revocation = self.find_revocation(verified, snapshot)
@@ -367,7 +432,13 @@ class Core:
     # --- ending ----------------------------------------------------------------------------------------------
 
     def end(self, session: Session, snapshot: Snapshot, code: Code) -> None:
-        """End a session from our side: `closing`, then DISCONNECT, and nothing after it."""
+        """End a session from the server's side: `closing`, then DISCONNECT, and nothing after it.
+
+        Args:
+            session: The session; one that has ended already is left alone.
+            snapshot: The current snapshot, for the record.
+            code: Why it ends.
+        """
         if session.ended:
             return
         self.counters.ended[code] += 1
@@ -377,7 +448,12 @@ class Core:
         session.peer.end(session.namespace.name)
 
     def forget(self, session: Session, code: Code | None = None) -> None:
-        """Take a session out of everything; what waited for it is dropped. `code` is why, if not its client."""
+        """Take a session out of everything; what waited for it is dropped.
+
+        Args:
+            session: The session, live or parked.
+            code: Why it ends, `None` where its client or its connection ended it.
+        """
         session.ended = True
         session.unjudged = None
         self.agenda.move(session, None)
@@ -387,7 +463,11 @@ class Core:
             get_rates(session.peer, self.clock.monotonic()).keep(session)
 
     def schedule(self, session: Session) -> None:
-        """File the session under the next moment at which time alone concerns it."""
+        """File the session under the next moment at which time alone concerns it.
+
+        Args:
+            session: The session; called again when its principal, `valid_until` or `warning` has changed.
+        """
         moment = session.principal.ends_at
         if moment is not None and not session.expiring_told:
             moment -= session.warning

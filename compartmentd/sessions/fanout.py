@@ -89,7 +89,13 @@ class Fanout:
         _origin: Session | None = None,
         excluded: tuple[Session, ...] = (),
     ) -> None:
-        """Send a message as `send` does, but not to connections with unsent bytes of an earlier turn."""
+        """Send a message as `send` does, but not to connections with unsent bytes of an earlier turn.
+
+        Args:
+            to: A room, or a namespace for all its sessions.
+            message: The message, encoded once for all.
+            excluded: Sessions that do not get it, members or not.
+        """
         self._send_each(to, message, excluded, volatile=True)
 
     def _send_each(
@@ -115,7 +121,11 @@ class Fanout:
                 counters.delivered += 1
 
     def release(self, session: Session) -> None:
-        """Send what waited for the session's judgement, in order, without the rooms that it lost."""
+        """Send what waited for the session's judgement, in order, without the rooms that it lost.
+
+        Args:
+            session: A session that has just been judged, and stays.
+        """
         waiting, session.unjudged = session.unjudged, None
         for room, message, volatile in waiting or ():
             if room is not None and room not in session.memberships:

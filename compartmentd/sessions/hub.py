@@ -107,7 +107,13 @@ class Hub:
     # --- the server's callbacks ------------------------------------------------------------------------------
 
     def connect(self, peer: Peer, namespace: str, auth: bytes | None) -> None:
-        """Answer a CONNECT."""
+        """Answer a CONNECT, at once or when the keys or answers that it needs have come.
+
+        Args:
+            peer: The connection.
+            namespace: The namespace's name as the client wrote it.
+            auth: The JSON of the auth payload, `None` where there is none.
+        """
         if self._leaving:
             peer.refuse(namespace, *replies.build_connect_error(Code.UNAVAILABLE))
             return
@@ -116,7 +122,17 @@ class Hub:
     def handle_event(
         self, session: Session, ack: bytes | None, payload: bytes, attachments: Sequence[bytes]
     ) -> None:
-        """Handle a request: `join`, `leave`, `publish` or `refresh`."""
+        """Handle a request: `join`, `leave`, `publish` or `refresh`.
+
+        Args:
+            session: The session whose client sends it.
+            ack: The digits of the ack id, `None` where no answer is wanted.
+            payload: The event's JSON.
+            attachments: The binary attachments, in order.
+
+        Raises:
+            WireError: The payload is no Socket.IO event; the server ends the connection.
+        """
         core = self._core
         snapshot = core.snapshot
         if session.generation != snapshot.generation:
@@ -194,12 +210,22 @@ class Hub:
         core.turn_down("event", snapshot, session, ack, code, event=event)
 
     def handle_leave(self, session: Session) -> None:
-        """Forget a session that its client ended."""
+        """Forget a session that its client ended.
+
+        Args:
+            session: The session; one that has ended already is left alone.
+        """
         if not session.ended:
             self._core.forget(session)
 
     def handle_close(self, peer: Peer, sessions: Sequence[Any], reason: str) -> None:
-        """Forget the sessions of a connection that has ended."""
+        """Forget the sessions of a connection that has ended, or park them.
+
+        Args:
+            peer: The connection.
+            sessions: Its sessions, ended ones among them.
+            reason: Why it ended, in Socket.IO's words; after `slow` no session is parked.
+        """
         self._core.floods.pop(id(peer), None)
         self._connector.forget(peer)
         code = Code.SLOW if reason == "slow" else None
@@ -234,6 +260,9 @@ class Hub:
 
         The live sessions are then judged by `judge_some`, or before their own next event, whichever is first;
         what is published meanwhile waits on those that are not judged yet.
+
+        Args:
+            snapshot: The new snapshot, whose generation is another one.
         """
         core = self._core
         diff = ReloadDiff.compare(core.snapshot, snapshot)
@@ -244,10 +273,16 @@ class Hub:
         self._reevaluation.start_over(diff)
 
     def judge_some(self, budget: float) -> bool:
-        """Judge sessions for at most `budget` seconds (one at least); return whether all are judged.
+        """Judge sessions by the snapshot in force.
 
         INVARIANT: a session leaves `unjudged` only once it is judged or ended, so messages to it wait
         until then.
+
+        Args:
+            budget: Seconds for which to go on; one session at least is judged.
+
+        Returns:
+            Whether all are judged. Where not, `compute_judging_wait` says whether there is work to do now.
         """
         core = self._core
         snapshot = core.snapshot
@@ -300,6 +335,9 @@ class Hub:
         """Tell the sessions of a connection that the server goes away; closing the transport is the server's part.
 
         No DISCONNECT is sent: a stock client that is only cut off comes back by itself.
+
+        Args:
+            sessions: The sessions of one connection.
         """
         for session in sessions:
             session.send(replies.build_closing(session.namespace.prefix, Code.UNAVAILABLE))
@@ -312,7 +350,11 @@ class Hub:
         return self._core.revocations
 
     def revoke(self, *revocations: Revocation) -> None:
-        """Refuse the tokens that they name from now on; `sweep` ends the sessions that came in by them."""
+        """Refuse the tokens that they name from now on; `sweep` ends the sessions that came in by them.
+
+        Args:
+            revocations: The revocations.
+        """
         core = self._core
         core.revocations.expire(core.clock.wall())
         for revocation in revocations:
@@ -320,26 +362,62 @@ class Hub:
             self._sweep.want(revocation, core.snapshot, everyone=reaches_more)
 
     def restore(self, revocations: Iterable[Revocation], max_age: float) -> None:
-        """Add revocations of before a restart, kept for tokens of `max_age` seconds; called before any CONNECT."""
+        """Add revocations of before a restart; called before any CONNECT.
+
+        Args:
+            revocations: The revocations, in the order of `Revocations.list_all`.
+            max_age: The longest life of a token that they were kept for, in seconds.
+        """
         known = self._core.revocations
         known.keep_for(max_age)
         known.restore(revocations)
         known.expire(self._core.clock.wall())
 
     def sweep(self, budget: float) -> bool:
-        """End sessions whose tokens were revoked, for about `budget` seconds; return whether none is left."""
+        """End sessions whose tokens were revoked.
+
+        Args:
+            budget: Seconds for which to go on, about.
+
+        Returns:
+            Whether no session is left to look at.
+        """
         return self._sweep.run(budget)
 
     def count_ended(self, revocation: Revocation) -> AbstractContextManager[Callable[[], int]]:
-        """Count, inside, the sessions that a revocation ends; gives how to ask for the number so far."""
+        """Count, inside the context, the sessions that a revocation ends.
+
+        Args:
+            revocation: One that is not counted already.
+
+        Returns:
+            A context manager, which gives a function that returns the number so far.
+        """
         return self._sweep.count_ended(revocation)
 
     def refuse_revoked(self, verified: Verified | Rejected, snapshot: Snapshot) -> Verified | Rejected:
-        """Refuse a verified token that was revoked."""
+        """Refuse a verified token that was revoked.
+
+        Args:
+            verified: The token as it was verified, or rejected.
+            snapshot: The snapshot by which it was verified.
+
+        Returns:
+            What was given, or the rejection of a revoked token.
+        """
         return self._core.refuse_revoked(verified, snapshot)
 
     def decide(self, request: Administer, snapshot: Snapshot, principal: Principal) -> Decision:
-        """Decide a request that no session makes, for the holder of a verified token."""
+        """Decide a request that no session makes.
+
+        Args:
+            request: The request.
+            snapshot: The snapshot that decides.
+            principal: The holder of a verified token.
+
+        Returns:
+            The decision; it is counted and recorded.
+        """
         return self._core.decide_access(request, snapshot, principal)
 
     def _keep_revocations(self) -> None:
@@ -349,7 +427,14 @@ class Hub:
     # --- time ------------------------------------------------------------------------------------------------
 
     def tick(self, budget: float) -> bool:
-        """Do what time asks for, for at most `budget` seconds; return whether something is left to do."""
+        """Do what is due: end sessions with their tokens, judge again at `valid_until`, end waits and parking.
+
+        Args:
+            budget: Seconds for which to go on; one session at least is handled.
+
+        Returns:
+            Whether something is left that is due now.
+        """
         core = self._core
         self._core.fanout.rest()
         self._core.pending.expire()

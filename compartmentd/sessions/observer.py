@@ -24,31 +24,77 @@ class SessionObserver:
     """
 
     def connected(self, session: Session) -> None:
-        """A session begins, or is resumed."""
+        """A session begins, or is resumed.
+
+        Args:
+            session: The session, which is in no room yet.
+        """
 
     def online(self, namespace: NamespaceState, user: Subject) -> None:
-        """A user has the first session in a namespace."""
+        """A user has the first session in a namespace.
+
+        Args:
+            namespace: The namespace.
+            user: The user.
+        """
 
     def occupied(self, namespace: NamespaceState, room: Room) -> None:
-        """A room gets its first member."""
+        """A room gets its first member.
+
+        Args:
+            namespace: The namespace of the room.
+            room: The room, with its member.
+        """
 
     def joined(self, session: Session, membership: Membership) -> None:
-        """A session is in a room."""
+        """A session is in a room.
+
+        Args:
+            session: The session.
+            membership: The membership, which has the room.
+        """
 
     def retemplated(self, session: Session, membership: Membership, old: str) -> None:
-        """A reload describes a member's room by a template of another name than `old`."""
+        """A reload describes a member's room by a template of another name.
+
+        Args:
+            session: The session.
+            membership: Its membership, with the new template; its room still has the old one at the first member.
+            old: The name of the template before.
+        """
 
     def left(self, session: Session, membership: Membership, code: Code | None) -> None:
-        """A session is no longer in a room: by its own wish or its connection's end (`None`), or for a reason."""
+        """A session is no longer in a room.
+
+        Args:
+            session: The session.
+            membership: The membership that has ended.
+            code: Why, `None` where the session left by itself or its connection ended.
+        """
 
     def vacated(self, namespace: NamespaceState, room: Room) -> None:
-        """A room has lost its last member."""
+        """A room has lost its last member.
+
+        Args:
+            namespace: The namespace of the room.
+            room: The room, which is not in the namespace any more.
+        """
 
     def disconnected(self, session: Session, code: Code | None) -> None:
-        """A session has ended, or is parked: `None` where its client or connection did it, else the reason."""
+        """A session has ended, or is parked.
+
+        Args:
+            session: The session, which has left its rooms.
+            code: Why, `None` where its client or its connection ended it.
+        """
 
     def offline(self, namespace: NamespaceState, user: Subject) -> None:
-        """A user has no session in a namespace any more."""
+        """A user has no session in a namespace any more.
+
+        Args:
+            namespace: The namespace.
+            user: The user.
+        """
 
 
 class ObserverMethods:

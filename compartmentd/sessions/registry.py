@@ -46,7 +46,11 @@ class Registry:
         self._listeners = ObserverMethods(observers)
 
     def get_namespace(self, name: NamespaceName) -> NamespaceState:
-        """Return the namespace's state, made at its first use."""
+        """Return the namespace's state, made at its first use.
+
+        Args:
+            name: A declared namespace.
+        """
         found = self.namespaces.get(name)
         if found is None:
             found = self.namespaces[name] = NamespaceState(name)
@@ -55,13 +59,22 @@ class Registry:
     # --- sessions --------------------------------------------------------------------------------------------
 
     def add(self, session: Session) -> None:
-        """Enter a new session."""
+        """Enter a new session.
+
+        Args:
+            session: One that is in no registry, without memberships.
+        """
         if session.verified is not None:
             self._index_token(session, session.verified)
         self._appear(session)
 
     def remove(self, session: Session, code: Code | None = None) -> None:
-        """Take a session out, with all its memberships; `code` is why, where its client did not end it."""
+        """Take a session out, with all its memberships.
+
+        Args:
+            session: A session of this registry, live or parked.
+            code: Why it ends, `None` where its client or its connection ended it.
+        """
         for membership in list(session.memberships.values()):
             self.leave(session, membership, code)
         if session.parked_until is None:
@@ -76,7 +89,12 @@ class Registry:
             del self.namespaces[namespace.name]
 
     def park(self, session: Session, until: float) -> None:
-        """Keep a session whose connection has ended until a monotonic time (seconds); it is away meanwhile."""
+        """Keep a session whose connection has ended; it is away meanwhile.
+
+        Args:
+            session: A live session of this registry.
+            until: The monotonic time, in seconds, until which its owner keeps it.
+        """
         for membership in session.memberships.values():
             self._exit(session, membership, None)
         self._disappear(session, None)
@@ -89,7 +107,12 @@ class Registry:
             namespace.parked_users.add(session.user, session)
 
     def resume(self, session: Session, peer: Peer) -> None:
-        """Let a parked session go on over another connection, in the rooms of which it is a member."""
+        """Let a parked session go on over another connection, in the rooms of which it is a member.
+
+        Args:
+            session: A parked session of this registry.
+            peer: The new connection.
+        """
         self._unpark(session)
         session.peer, session.parked_until = peer, None
         session.expiring_told = False  # nobody was there to be told
@@ -135,13 +158,24 @@ class Registry:
     # --- finding ---------------------------------------------------------------------------------------------
 
     def find_by_subject(self, subject: Subject) -> Iterator[Session]:
-        """Yield a user's sessions in all namespaces, parked ones too."""
+        """Yield a user's sessions in all namespaces, parked ones too.
+
+        Args:
+            subject: The user; the same `sub` of another entry is another user.
+
+        Yields:
+            Each session once. The registry must not change meanwhile.
+        """
         for namespace in self.namespaces.values():
             yield from namespace.users.find(subject)
             yield from namespace.parked_users.find(subject)
 
     def find_by_sid(self, sid: SessionId) -> Session | None:
-        """Return the session with this id, parked or not; `None` if there is none."""
+        """Return the session with this id, parked or not; `None` if there is none.
+
+        Args:
+            sid: The session's own id, not the claim `sid` of its token.
+        """
         for namespace in self.namespaces.values():
             session = namespace.sessions.get(sid) or namespace.parked.get(sid)
             if session is not None:
@@ -149,7 +183,13 @@ class Registry:
         return None
 
     def replace_token(self, session: Session, verified: Verified, principal: Principal) -> None:
-        """Give a session a newer token of the same subject, and file it under what that token names."""
+        """Give a session a newer token, and file it under what that token names.
+
+        Args:
+            session: A session of this registry.
+            verified: A token of the same entry and subject as its present one.
+            principal: The holder by the newer token.
+        """
         if session.verified is not None:
             self._forget_token(session, session.verified)
         session.verified = verified
@@ -175,7 +215,17 @@ class Registry:
     def join(
         self, session: Session, name: RoomName, template: RoomTemplate, *, by_server: bool
     ) -> Membership:
-        """Make a session a member of a room that it is not in."""
+        """Make a session a member of a room that it is not in.
+
+        Args:
+            session: A session of this registry; of a parked one the membership counts when it is resumed.
+            name: The room.
+            template: The template that describes the room.
+            by_server: Whether the operator's side makes the join.
+
+        Returns:
+            The membership, with what the session took of the room's own rates when it was there before.
+        """
         room = session.namespace.rooms.get(name) or Room(name, template.name)
         membership = Membership(room, template, by_server=by_server)
         if session.rooms_left:
@@ -188,7 +238,13 @@ class Registry:
         return membership
 
     def leave(self, session: Session, membership: Membership, code: Code | None = None) -> None:
-        """Take a session out of a room that it is in; `code` is why, where it does not leave by itself."""
+        """Take a session out of a room that it is in.
+
+        Args:
+            session: The session.
+            membership: Its membership of the room.
+            code: Why it leaves, `None` where it leaves by itself.
+        """
         del session.memberships[membership.room.name]
         if session.parked_until is None:
             self._exit(session, membership, code)
@@ -196,7 +252,13 @@ class Registry:
             _remember_rates(session, membership)
 
     def move(self, session: Session, membership: Membership, template: RoomTemplate) -> None:
-        """Put a membership under the template that describes its room now: a reload may have renamed it."""
+        """Put a membership under the template that describes its room now: a reload may have renamed it.
+
+        Args:
+            session: The session.
+            membership: Its membership.
+            template: The template in force.
+        """
         old, new = membership.template.name, template.name
         membership.template = template
         if old != new and session.parked_until is None:

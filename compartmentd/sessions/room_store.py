@@ -28,19 +28,47 @@ class RoomStore(Protocol):
     """
 
     def enter(self, namespace: NamespaceName, room: RoomName) -> None:
-        """Count one member more; a room that was kept empty is occupied again."""
+        """Count one member more; a room that was kept empty is occupied again.
+
+        Args:
+            namespace: The namespace of the room.
+            room: The room's name.
+        """
 
     def leave(self, namespace: NamespaceName, room: RoomName, keep: float = 0.0) -> None:
-        """Count one member less; a room that loses its last one is kept for `keep` seconds more."""
+        """Count one member less.
+
+        Args:
+            namespace: The namespace of the room.
+            room: A room that has a member.
+            keep: Seconds for which the room is kept more, if this was its last member.
+        """
 
     def count(self, namespace: NamespaceName, room: RoomName) -> int:
-        """Return how many members the room has."""
+        """Return how many members a room has.
+
+        Args:
+            namespace: The namespace of the room.
+            room: The room's name.
+
+        Returns:
+            The number; 0 for a room that is not known.
+        """
 
     def is_kept(self, namespace: NamespaceName, room: RoomName) -> bool:
-        """Return whether the room has a member, or had its last one no longer ago than it is kept for."""
+        """Return whether a room has a member, or had its last one no longer ago than it is kept for.
+
+        Args:
+            namespace: The namespace of the room.
+            room: The room's name.
+        """
 
     def expire(self) -> Sequence[RoomKey]:
-        """Forget the empty rooms whose time is over, and return them once each."""
+        """Forget the empty rooms whose time is over.
+
+        Returns:
+            These rooms, each of them once in all calls.
+        """
 
 
 class MemoryRoomStore:
