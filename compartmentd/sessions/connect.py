@@ -140,7 +140,9 @@ class Connector:
     def _turn_away(self, peer: Peer, snapshot: Snapshot, name: NamespaceName) -> None:
         """Refuse a CONNECT to a namespace that is not declared."""
         core, code = self._core, Code.INVALID_NAMESPACE
-        core.record("connect", snapshot, UNDECLARED, event=name, code=code, address=peer.handshake.address)
+        core.recorder.record(
+            "connect", snapshot, UNDECLARED, event=name, code=code, address=peer.handshake.address
+        )
         core.counters.refused[code] += 1
         # Exactly Socket.IO's own answer, so that what is not declared looks like what does not exist.
         peer.refuse(name, "Invalid namespace")
@@ -149,7 +151,7 @@ class Connector:
         self, peer: Peer, snapshot: Snapshot, name: NamespaceName, rejected: Rejected, since: float
     ) -> None:
         code = self._key_wait.find_code(rejected)
-        self._core.record(
+        self._core.recorder.record(
             "connect",
             snapshot,
             name,
@@ -242,7 +244,9 @@ class Connector:
             code, detail = Code.TOKEN_INVALID, "the token is of another subject than the session's"
             if isinstance(verified, Rejected):
                 code, detail = self._key_wait.find_code(verified), f"{verified.reason}: {verified.detail}"
-            ref = core.record("refresh", snapshot, namespace.name, session=session, code=code, detail=detail)
+            ref = core.recorder.record(
+                "refresh", snapshot, namespace.name, session=session, code=code, detail=detail
+            )
             core.refuse(session, ack, code, ref=ref)
             return ()
         principal = find_principal(verified, snapshot)

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Literal
 
 from compartmentd.configuration.snapshot import Snapshot
-from compartmentd.names import NamespaceName, RoomName, Subject
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import (
@@ -33,13 +32,14 @@ from compartmentd.protocol.application import Peer
 from compartmentd.sessions import replies
 from compartmentd.sessions.agenda import Agenda
 from compartmentd.sessions.arrival import Arrival, fits, list_memberships
-from compartmentd.sessions.audit import AuditLog, Occasion, Record, select_claims
+from compartmentd.sessions.audit import AuditLog, Occasion
 from compartmentd.sessions.census import Census
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import ADMINISTRATION, Counters
 from compartmentd.sessions.fanout import Fanout
 from compartmentd.sessions.pending import PendingEvents
 from compartmentd.sessions.rates import get_rates
+from compartmentd.sessions.recorder import DecisionRecorder
 from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.sessions.room_store import MemoryRoomStore
@@ -58,11 +58,11 @@ class Core:
     def __init__(self, snapshot: Snapshot, clock: Clock, audit_log: AuditLog) -> None:
         self.snapshot = snapshot
         self.clock = clock
-        self.audit_log = audit_log
         self.census = Census()
         self.registry = Registry(MemoryRoomStore(clock.monotonic), [self.census])
         self.agenda = Agenda()
         self.counters = Counters()
+        self.recorder = DecisionRecorder(clock, self.counters, audit_log)
         self.pending: PendingEvents
         self.fanout = Fanout(self.counters)
         self.revocations = Revocations()
@@ -118,7 +118,7 @@ class Core:
         decision = decide(snapshot.rules, session.principal, request, facts, self.clock.wall())
         if type(decision.outcome) is Pending:
             return decision, ""
-        ref = self.record(
+        ref = self.recorder.record(
             occasion,
             snapshot,
             request.namespace,
@@ -142,7 +142,9 @@ class Core:
             The decision, which has been counted and recorded.
         """
         decision = decide(snapshot.rules, principal, request, Facts(), self.clock.wall())
-        self.record("administer", snapshot, ADMINISTRATION, subject=principal.subject, decision=decision)
+        self.recorder.record(
+            "administer", snapshot, ADMINISTRATION, subject=principal.subject, decision=decision
+        )
         return decision
 
     def judge(
@@ -189,7 +191,7 @@ class Core:
         if judgement.questions:
             return judgement, ref
         if occasion != "judge" or not judgement.connect.allowed:
-            ref = self.record(
+            ref = self.recorder.record(
                 occasion,
                 snapshot,
                 namespace.name,
@@ -244,7 +246,7 @@ class Core:
             now=self.clock.wall(),
         )
         for room, decision in left.lost:
-            self.record("judge", snapshot, name, session=session, room=room, decision=decision)
+            self.recorder.record("judge", snapshot, name, session=session, room=room, decision=decision)
         return left
 
     def _record_rooms(self, session: Session, snapshot: Snapshot, judgement: Reconciliation) -> None:
@@ -253,9 +255,9 @@ class Core:
         name = session.namespace.name
         self.counters.auto_join_skipped += len(judgement.skipped)
         for room, decision in judgement.lost:
-            self.record("judge", snapshot, name, session=session, room=room, decision=decision)
+            self.recorder.record("judge", snapshot, name, session=session, room=room, decision=decision)
         for room, decision in judgement.joined:
-            self.record("auto_join", snapshot, name, session=session, room=room, decision=decision)
+            self.recorder.record("auto_join", snapshot, name, session=session, room=room, decision=decision)
 
     # --- answering -------------------------------------------------------------------------------------------
 
@@ -312,69 +314,10 @@ class Core:
             after: In how many seconds it may be repeated, where that is known.
             event: The event's name as the client wrote it.
         """
-        ref = self.record(occasion, snapshot, session.namespace.name, session=session, event=event, code=code)
-        self.refuse(session, ack, code, after, ref)
-
-    def record(
-        self,
-        occasion: Occasion,
-        snapshot: Snapshot,
-        namespace: NamespaceName,
-        *,
-        session: Session | None = None,
-        subject: Subject | None = None,
-        room: str | None = None,
-        event: str | None = None,
-        code: Code | None = None,
-        decision: Decision | None = None,
-        detail: str = "",
-        address: str | None = None,
-        since: float | None = None,
-    ) -> str:
-        """Count a decision or an end, and write the audit record, if anybody reads it.
-
-        Args:
-            occasion: What was decided.
-            snapshot: The snapshot that decided.
-            namespace: The namespace's name, or what stands for it (`counters`).
-            session: The session that it is about.
-            subject: The user that it is about, where there is no session.
-            room: The room's name as the client wrote it.
-            event: The event's name as the client wrote it.
-            code: The code of a refusal or an end; that of the decision, where there is one.
-            decision: The decision.
-            detail: What a token lacks, for the operator.
-            address: The client's address, of a CONNECT.
-            since: The monotonic time at which deciding began, in seconds.
-
-        Returns:
-            The reference for the client's answer; empty where no line was written.
-        """
-        code = code if decision is None else decision.code
-        if occasion != "end":
-            self.counters.decided[occasion, namespace, code] += 1
-        if not self.audit_log.wants(code):
-            return ""
-        claims = snapshot.configuration.log.claims
-        return self.audit_log.write(
-            Record(
-                at=self.clock.wall(),
-                generation=snapshot.generation,
-                digest=snapshot.digest,
-                occasion=occasion,
-                namespace=namespace,
-                session=None if session is None else session.sid,
-                subject=subject if session is None else session.user,
-                claims={} if session is None else select_claims(session.principal, claims),
-                address=address,
-                room=None if room is None else RoomName(room),
-                event=event,
-                code=code,
-                decision=decision,
-                detail=detail,
-                took=None if since is None else self.clock.monotonic() - since,
-            ),
+        ref = self.recorder.record(
+            occasion, snapshot, session.namespace.name, session=session, event=event, code=code
         )
+        self.refuse(session, ack, code, after, ref)
 
     # --- revocation ------------------------------------------------------------------------------------------
 
@@ -442,7 +385,7 @@ class Core:
         if session.ended:
             return
         self.counters.ended[code] += 1
-        self.record("end", snapshot, session.namespace.name, session=session, code=code)
+        self.recorder.record("end", snapshot, session.namespace.name, session=session, code=code)
         self.forget(session, code)
         session.send(replies.build_closing(session.namespace.prefix, code))
         session.peer.end(session.namespace.name)

@@ -106,7 +106,7 @@ class Joiner:
     def refuse_room(self, session: Session, snapshot: Snapshot, room: RoomName, code: Code) -> bytes:
         """Refuse a join that is not decided; return the body of its answer."""
         name = session.namespace.name
-        ref = self._core.record("join", snapshot, name, session=session, room=room, code=code)
+        ref = self._core.recorder.record("join", snapshot, name, session=session, room=room, code=code)
         self._core.counters.refused[code] += 1
         return replies.build_refusal(code, None, ref)
 

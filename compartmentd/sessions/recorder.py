@@ -1,0 +1,82 @@
+"""Counts every decision, and writes its record to the audit log."""
+
+from __future__ import annotations
+
+from compartmentd.configuration.snapshot import Snapshot
+from compartmentd.names import NamespaceName, RoomName, Subject
+from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import Decision
+from compartmentd.sessions.audit import AuditLog, Occasion, Record, select_claims
+from compartmentd.sessions.clock import Clock
+from compartmentd.sessions.counters import Counters
+from compartmentd.sessions.session import Session
+
+
+class DecisionRecorder:
+    """Is told each decision by the part that has made it."""
+
+    def __init__(self, clock: Clock, counters: Counters, audit_log: AuditLog) -> None:
+        self._clock = clock
+        self._counters = counters
+        self._audit_log = audit_log
+
+    def record(
+        self,
+        occasion: Occasion,
+        snapshot: Snapshot,
+        namespace: NamespaceName,
+        *,
+        session: Session | None = None,
+        subject: Subject | None = None,
+        room: str | None = None,
+        event: str | None = None,
+        code: Code | None = None,
+        decision: Decision | None = None,
+        detail: str = "",
+        address: str | None = None,
+        since: float | None = None,
+    ) -> str:
+        """Count a decision or an end, and write the audit record, if anybody reads it.
+
+        Args:
+            occasion: What was decided.
+            snapshot: The snapshot that decided.
+            namespace: The namespace's name, or what stands for it (`counters`).
+            session: The session that it is about.
+            subject: The user that it is about, where there is no session.
+            room: The room's name as the client wrote it.
+            event: The event's name as the client wrote it.
+            code: The code of a refusal or an end; that of the decision, where there is one.
+            decision: The decision.
+            detail: What a token lacks, for the operator.
+            address: The client's address, of a CONNECT.
+            since: The monotonic time at which deciding began, in seconds.
+
+        Returns:
+            The reference for the client's answer; empty where no line was written.
+        """
+        code = code if decision is None else decision.code
+        if occasion != "end":
+            self._counters.decided[occasion, namespace, code] += 1
+        if not self._audit_log.wants(code):
+            return ""
+        claims = snapshot.configuration.log.claims
+        return self._audit_log.write(
+            Record(
+                at=self._clock.wall(),
+                generation=snapshot.generation,
+                digest=snapshot.digest,
+                occasion=occasion,
+                namespace=namespace,
+                session=None if session is None else session.sid,
+                subject=subject if session is None else session.user,
+                claims={} if session is None else select_claims(session.principal, claims),
+                address=address,
+                room=None if room is None else RoomName(room),
+                event=event,
+                code=code,
+                decision=decision,
+                detail=detail,
+                took=None if since is None else self._clock.monotonic() - since,
+            ),
+        )
