@@ -24,9 +24,11 @@ from compartmentd.storage.files import Disk
 from compartmentd.tokens.diagnosis import diagnose
 from compartmentd.tokens.entry import REMOTE, IssuerEntry, Use
 from compartmentd.tokens.issuing import find_entry
+from compartmentd.tokens.jwk_set import read_jwk_set
 from compartmentd.tokens.jws import MAX_TOKEN, parse_token
-from compartmentd.tokens.keyfile import Key, read_jwk_set
-from compartmentd.tokens.keyset import KeySet, read_keys
+from compartmentd.tokens.key import Key
+from compartmentd.tokens.keyfile import read_keys
+from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, build_principal
 

@@ -16,7 +16,9 @@ from compartmentd.names import Digest, EntryName
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.problems import Problem, has_errors
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.keyset import Key, KeySet, read_keys
+from compartmentd.tokens.key import Key
+from compartmentd.tokens.keyfile import read_keys
+from compartmentd.tokens.keyset import KeySet
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import Digest, EntryName
 from compartmentd.problems import Problem, has_errors
 from compartmentd.storage.certificates import Certificate
-from compartmentd.tokens.keyset import Key, KeySet
+from compartmentd.tokens.key import Key
+from compartmentd.tokens.keyset import KeySet
 
 
 class LocalKeys(msgspec.Struct, frozen=True):

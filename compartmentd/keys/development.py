@@ -8,7 +8,7 @@ from typing import Any
 from compartmentd.errors import UsageError
 from compartmentd.keys.files import read_material
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX
+from compartmentd.tokens.key import DEVELOPMENT_PREFIX
 from compartmentd.tokens.mint import LIFETIME, mint_token
 
 

@@ -8,7 +8,8 @@ from compartmentd.keys.fetch import KeySetFetcher
 from compartmentd.keys.http import HttpClient
 from compartmentd.keys.response import FetchFailure
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.keyfile import Key, read_jwk_set
+from compartmentd.tokens.jwk_set import read_jwk_set
+from compartmentd.tokens.key import Key
 
 
 async def fetch_once(entry: IssuerEntry) -> tuple[Key, ...] | FetchFailure:

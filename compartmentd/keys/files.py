@@ -12,7 +12,7 @@ from pathlib import Path
 from compartmentd.names import EntryName
 from compartmentd.problems import Problem
 from compartmentd.tokens.entry import REMOTE, IssuerEntry, KeySource
-from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX
+from compartmentd.tokens.key import DEVELOPMENT_PREFIX
 from compartmentd.tokens.mint import make_development_secret
 
 

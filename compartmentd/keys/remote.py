@@ -21,8 +21,9 @@ from compartmentd.keys.state import KeyState
 from compartmentd.names import EntryName
 from compartmentd.telemetry.logs import log
 from compartmentd.tokens.entry import REMOTE, IssuerEntry
-from compartmentd.tokens.keyfile import JwkSet, read_jwk_set_in_steps
-from compartmentd.tokens.keyset import Key, fingerprint_entry
+from compartmentd.tokens.jwk_set import JwkSet, read_jwk_set_in_steps
+from compartmentd.tokens.key import Key
+from compartmentd.tokens.keyset import fingerprint_entry
 from compartmentd.tokens.rejected import KeyStatus
 from compartmentd.util.cooperative import Slicer, run_in_slices
 from compartmentd.util.tasks import BackgroundTasks

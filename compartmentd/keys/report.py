@@ -14,7 +14,7 @@ from compartmentd.keys.state import KeyState
 from compartmentd.names import EntryName
 from compartmentd.problems import Problem
 from compartmentd.telemetry.logs import log
-from compartmentd.tokens.keyset import Key
+from compartmentd.tokens.key import Key
 
 
 def report_success(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from compartmentd.keys.missing_kids import MissingKids
 from compartmentd.keys.schedule import FetchSchedule
-from compartmentd.tokens.keyset import Key
+from compartmentd.tokens.key import Key
 from compartmentd.tokens.rejected import KeyStatus
 
 

@@ -2,6 +2,6 @@
 
 The public face: `verify.verify` turns a token into a `Verified` or a `Rejected`, `verify.reverify` checks it again
 under another key set, and `cache.TokenCache` remembers results. `logout.verify_logout` verifies logout tokens,
-`diagnosis.diagnose` runs every check, `keyset.KeySet` holds the keys and `keyfile.read_keys` reads them. An
-`entry.IssuerEntry` is the configuration of one issuer.
+`diagnosis.diagnose` runs every check, `keyset.KeySet` holds the keys, and `keyfile.read_keys` and
+`jwk_set.read_jwk_set` read them. An `entry.IssuerEntry` is the configuration of one issuer.
 """

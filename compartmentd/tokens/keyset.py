@@ -14,9 +14,7 @@ import msgspec
 from compartmentd.names import EntryName
 from compartmentd.problems import span_of_file
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.keyfile import DEVELOPMENT_PREFIX, Key, read_keys
-
-__all__ = ["DEVELOPMENT_PREFIX", "Key", "KeySet", "read_keys"]
+from compartmentd.tokens.key import Key
 
 
 class KeySet(msgspec.Struct, frozen=True, eq=False):

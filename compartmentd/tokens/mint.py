@@ -13,7 +13,8 @@ import jwt
 
 from compartmentd.errors import UsageError
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.keyfile import DEVELOPMENT_PREFIX, extract_secret
+from compartmentd.tokens.key import DEVELOPMENT_PREFIX
+from compartmentd.tokens.keyfile import extract_secret
 from compartmentd.tokens.material import SECRET_BYTES
 from compartmentd.tokens.rejected import quote
 

@@ -9,7 +9,8 @@ import msgspec
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import REMOTE, IssuerEntry, fill_tenant
 from compartmentd.tokens.jws import Header, Segments, UnverifiedToken
-from compartmentd.tokens.keyset import Key, KeySet
+from compartmentd.tokens.key import Key
+from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.material import normalize_algorithm, verify_signature
 from compartmentd.tokens.rejected import MissingKey, Rejected, RejectReason, quote, quote_list, reject
 

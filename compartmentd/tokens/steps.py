@@ -17,7 +17,8 @@ from compartmentd.tokens.claims import CLAIM_CHECKS, ClaimCheck, TokenClaims
 from compartmentd.tokens.entry import IssuerEntry, Use
 from compartmentd.tokens.issuing import check_accepted, check_use, find_entry
 from compartmentd.tokens.jws import Header, Segments, read_claims, read_header, split_token
-from compartmentd.tokens.keyset import Key, KeySet
+from compartmentd.tokens.key import Key
+from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.signing import find_candidates, find_signer
 

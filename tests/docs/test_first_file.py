@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from compartmentd.cli.main import cli
-from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX
+from compartmentd.tokens.key import DEVELOPMENT_PREFIX
 from tests.support.markdown import block, blocks, page
 
 TEXT = page("start/first-file.md")

@@ -15,7 +15,7 @@ from compartmentd.names import EntryName, NamespaceName, RoomName
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Connect, Decision, Facts, Join, Reason
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.tokens.keyfile import read_jwk_set
+from compartmentd.tokens.jwk_set import read_jwk_set
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.presets import PRESETS
 from compartmentd.tokens.rejected import Rejected

@@ -18,7 +18,7 @@ from compartmentd.protocol.forwarded import TrustedProxies
 from compartmentd.protocol.http1 import NotPlain, RequestReader, compile_request_line, read_head
 from compartmentd.protocol.origins import OriginPolicy
 from compartmentd.protocol.websocket import MessageReader
-from compartmentd.tokens.keyset import read_keys
+from compartmentd.tokens.keyfile import read_keys
 from compartmentd.tokens.verify import verify
 from compartmentd.util import strict_json
 from compartmentd.util.strict_json import JsonError

@@ -29,7 +29,9 @@ from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.diagnosis import diagnose
 from compartmentd.tokens.entry import IssuerEntry, KeySource
 from compartmentd.tokens.jws import MAX_TOKEN, parse_token
-from compartmentd.tokens.keyset import Key, KeySet, read_keys
+from compartmentd.tokens.key import Key
+from compartmentd.tokens.keyfile import read_keys
+from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, build_principal, reverify, verify
 from compartmentd.util import strict_json

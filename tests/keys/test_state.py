@@ -10,7 +10,7 @@ import pytest
 from compartmentd.keys.missing_kids import MISSING_FOR, REMEMBERED
 from compartmentd.keys.schedule import LATEST, RELIED_ON, SPACING
 from compartmentd.keys.state import KeyState
-from compartmentd.tokens.keyset import Key
+from compartmentd.tokens.key import Key
 from compartmentd.tokens.rejected import KeyStatus
 from tests.keys.provider import keyset
 from tests.tokens import forge

@@ -26,7 +26,7 @@ OF_TESTS = {
     "yaml.nodes": "document/test_yamldoc.py",
     "yaml.surrogate": "document/test_yamldoc.py",
     "key.unusable": "tokens/test_keyfile.py",
-    "key.none-usable": "tokens/test_keyfile.py",
+    "key.none-usable": "tokens/test_jwk_set.py",
     "key.algorithm": "tokens/test_keyfile.py",
     "key.private": "tokens/test_keyfile.py",
     "key.too-weak": "tokens/test_keyfile.py",

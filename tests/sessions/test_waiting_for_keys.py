@@ -12,7 +12,9 @@ import pytest
 
 from compartmentd.names import EntryName
 from compartmentd.tokens.entry import IssuerEntry, KeySource
-from compartmentd.tokens.keyset import Key, KeySet, read_keys
+from compartmentd.tokens.key import Key
+from compartmentd.tokens.keyfile import read_keys
+from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.rejected import KeyStatus
 from tests.support.peer import RecordingPeer
 from tests.support.world import ISSUERS, SECRET, World

@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 
 from compartmentd.names import EntryName
-from compartmentd.problems import Span
+from compartmentd.problems import Problem, Span
 from compartmentd.tokens.entry import IssuerEntry, KeySource
-from compartmentd.tokens.keyset import Key, KeySet, read_keys
+from compartmentd.tokens.key import Key
+from compartmentd.tokens.keyfile import read_keys
+from compartmentd.tokens.keyset import KeySet
 
 NOW = 1_800_000_000.0
 SECRET = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -127,3 +129,15 @@ def sign(header: object, payload: object, algorithm: str = "HS256", key: Any = S
 def token(header: dict[str, Any] | None = None, /, **changed: Any) -> str:
     """Return a token by `SECRET` with good claims but for the changed ones."""
     return sign({"alg": "HS256", "typ": "JWT", **(header or {})}, claims(**changed))
+
+
+def problems_of(kind: str, material: bytes, **settings: Any) -> list[tuple[str, str]]:
+    """Return the codes and messages of what is wrong with the bytes of a key source; each stands at its entry."""
+    read = read_keys(entry(kind=kind, **settings), material)
+    assert read, "neither a key nor a problem"
+    for problem in read:
+        assert isinstance(problem, Problem)
+        assert problem.severity == "error"
+        assert problem.span == SPAN
+        assert problem.help
+    return [(problem.code, problem.message) for problem in read]  # type: ignore[union-attr]

@@ -9,8 +9,10 @@ import pytest
 from compartmentd.names import EntryName
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry, KeySource
-from compartmentd.tokens.keyfile import JwkSet, read_jwk_set_in_steps
-from compartmentd.tokens.keyset import Key, KeySet, read_keys
+from compartmentd.tokens.jwk_set import JwkSet, read_jwk_set_in_steps
+from compartmentd.tokens.key import Key
+from compartmentd.tokens.keyfile import read_keys
+from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.rejected import MissingKey, Rejected, RejectReason
 from compartmentd.tokens.verify import Verified, verify
 from tests.tokens import forge

@@ -6,7 +6,8 @@ import jwt
 import pytest
 
 from compartmentd.errors import UsageError
-from compartmentd.tokens.keyset import DEVELOPMENT_PREFIX, KeySet
+from compartmentd.tokens.key import DEVELOPMENT_PREFIX
+from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.mint import LIFETIME, make_development_secret, mint_token
 from compartmentd.tokens.verify import Verified, verify
 from tests.tokens.forge import NOW, SECRET, entry, keys_of, name_case

@@ -8,7 +8,7 @@ import pytest
 
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry, KeySource, fill_tenant
-from compartmentd.tokens.keyfile import read_jwk_set
+from compartmentd.tokens.jwk_set import read_jwk_set
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.verify import Verified, verify
