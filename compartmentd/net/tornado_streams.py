@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from types import TracebackType
 from typing import Literal, Protocol, TypeAlias, cast
 
 from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
@@ -16,6 +17,9 @@ from compartmentd.net.tls_socket import SecureSocket
 
 ANSWER_TIMEOUT = 30.0
 """Seconds that a client has for an answer; they are not prolonged by what it reads."""
+
+ExcInfo: TypeAlias = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+"""What `sys.exc_info` returns."""
 
 Overdue: TypeAlias = Literal["nothing", "head_too_long", "too_slow"]
 """What a client still has to be told when its socket closes."""
@@ -93,6 +97,15 @@ class ResumedStream(IOStream):
         """Close at once, if an answer is not read."""
         if self.writing():
             self.shed()
+
+    def close(self, exc_info: ExcInfo | bool | BaseException | None = False) -> None:
+        """Close the stream, for this error if any, which is kept without its traceback.
+
+        The traceback's frames hold the stream and its read buffer of 64 KiB: a cycle, which is collected late.
+        """
+        if isinstance(exc_info, BaseException):
+            exc_info = type(exc_info)(*exc_info.args)
+        super().close(exc_info)
 
     def shed(self) -> None:
         """Close the socket at once: others need its place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from math import inf
 from typing import Any
 
 from compartmentd.net.tls_handshake import TlsHandshakes
@@ -10,6 +11,9 @@ from compartmentd.net.tls_socket import SecureSocket
 from compartmentd.net.tornado_streams import TlsChoice, wrap_in_tls
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.router import SocketRouter
+
+_PATIENCE = 0.1
+"""Seconds for which newcomers wait until those that have left are out, of whom a thousand take 20 ms."""
 
 
 class Entrance:
@@ -20,6 +24,8 @@ class Entrance:
         self.tls = TlsChoice()
         self._sockets = connections.sockets
         self._poller = connections.poller
+        self._now = connections.loop.time
+        self._busy_since = inf
         self._router = router
         self.handshakes = TlsHandshakes(connections.poller, connections.timers, router)
 
@@ -27,9 +33,15 @@ class Entrance:
     def is_busy(self) -> bool:
         """Whether clients that have left still hold places.
 
-        A client that reconnects would be refused as one too many if it is still counted as the one that left.
+        A client that reconnects would be refused as one too many if it is still counted as the one that left. But
+        where some leave all the time, others do not wait for all of them.
         """
-        return self._poller.has_ended_sockets
+        if not self._poller.has_ended_sockets:
+            self._busy_since = inf
+            return False
+        now = self._now()
+        self._busy_since = min(self._busy_since, now)
+        return now - self._busy_since < _PATIENCE
 
     def take(self, sock: socket.socket, address: Any, /) -> None:
         """Begin to serve a socket."""
