@@ -20,7 +20,7 @@ export PYTHON
 TESTS := -m pytest --numprocesses=auto --dist=worksteal
 GATE := $(if $(PYTEST_ARGS),true,.ci/coverage $(BIN))
 
-.PHONY: help install install-dev run test test-core cover pythons mindeps check format bench bench-quick bench-tools fuzz soak docs reference man lock deb clean
+.PHONY: help install install-dev run test test-core cover pythons mindeps check format abuse bench bench-quick bench-tools fuzz soak docs reference man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ check: .venv/.installed-dev ## types, lint and format
 format: .venv/.installed-dev ## put the code into the house format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+abuse: .venv/.installed-dev ## attack a daemon in some sixty ways, well-behaved clients beside, and print the table; NAMES="A5 floods" for some
+	@$(BIN)/python -m tests.abuse $(NAMES)
 
 docs: .venv/.installed-docs ## build the documentation into dist/docs; a warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
