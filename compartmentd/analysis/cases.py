@@ -29,7 +29,9 @@ def read_cases(file: str, data: bytes) -> Mapping[str, Any]:
 
 def collect_people(tests: Mapping[str, Any]) -> People:
     """Return the people of a policy test; entries without the form of a person are left out."""
-    claims = {name: held for name, held in _as_mapping(tests.get("tokens")).items() if isinstance(held, dict)}
+    claims = {
+        name: value for name, value in _as_mapping(tests.get("tokens")).items() if isinstance(value, dict)
+    }
     rooms: dict[str, dict[str, None]] = {}
     for case in _as_items(tests.get("cases")):
         namespace = case.get("in", case.get("connect"))

@@ -124,8 +124,8 @@ class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def _read_audience(claims: Mapping[str, Any]) -> list[str]:
     audience = claims.get("aud")
-    held = [audience] if isinstance(audience, str) else audience
-    return [item for item in held if isinstance(item, str)] if isinstance(held, list) else []
+    values = [audience] if isinstance(audience, str) else audience
+    return [item for item in values if isinstance(item, str)] if isinstance(values, list) else []
 
 
 def _build_decision(decision: Decision) -> dict[str, Any]:

@@ -247,8 +247,8 @@ def _collect_tokens(hub: Hub) -> Iterator[Metric]:
 
 
 def _collect_keys(hub: Hub, remote: RemoteKeys) -> Iterator[Metric]:
-    held = hub.snapshot.keys
-    keys = [((name,), len(group)) for name, group in held.keys.items()]
+    keys_in_force = hub.snapshot.keys
+    keys = [((name,), len(group)) for name, group in keys_in_force.keys.items()]
     yield _build_metric("keys", keys)
     fetched = remote.build_status()
     ages = [((name,), state["age"]) for name, state in fetched.items() if state["age"] is not None]

@@ -37,7 +37,7 @@ class Agenda:
             self._seconds.setdefault(second, {})[session] = None
             self._earliest = min(self._earliest, second)
 
-    def due(self, now: float) -> Iterator[Session]:
+    def find_due(self, now: float) -> Iterator[Session]:
         """Yield the sessions whose deadline has come; the caller moves each before it asks for the next.
 
         Looks at the seconds that are filed, not at those that passed: a wall clock that jumps by a year costs

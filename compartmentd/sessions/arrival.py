@@ -21,8 +21,8 @@ class Arrival(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     size: int | None = None
 
 
-def fits() -> bool:
-    """Return true: a request without data fits."""
+def accept_data() -> bool:
+    """Return true: there is no schema that data would have to fit."""
     return True
 
 

@@ -93,7 +93,7 @@ class Connector:
         snapshot = self._core.snapshot
         namespace = snapshot.configuration.policy.namespaces.get(name)
         if namespace is None:
-            self._turn_away(peer, snapshot, name)
+            self._refuse_undeclared(peer, snapshot, name)
             return False
         since = self._core.clock.monotonic()
         places = snapshot.configuration.server.token_from
@@ -118,7 +118,7 @@ class Connector:
             return ()
         namespace = snapshot.configuration.policy.namespaces.get(name)
         if namespace is None:
-            self._turn_away(peer, snapshot, name)
+            self._refuse_undeclared(peer, snapshot, name)
             return ()
         since = self._core.clock.monotonic()
         places = snapshot.configuration.server.token_from
@@ -137,7 +137,7 @@ class Connector:
         if self._take_waiting(peer, name):
             self._refuse(peer, name, code)
 
-    def _turn_away(self, peer: Peer, snapshot: Snapshot, name: NamespaceName) -> None:
+    def _refuse_undeclared(self, peer: Peer, snapshot: Snapshot, name: NamespaceName) -> None:
         """Refuse a CONNECT to a namespace that is not declared."""
         core, code = self._core, Code.INVALID_NAMESPACE
         core.recorder.record(

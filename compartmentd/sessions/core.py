@@ -31,7 +31,7 @@ from compartmentd.policy.reconcile import (
 from compartmentd.protocol.application import Peer
 from compartmentd.sessions import replies
 from compartmentd.sessions.agenda import Agenda
-from compartmentd.sessions.arrival import Arrival, fits, list_memberships
+from compartmentd.sessions.arrival import Arrival, accept_data, list_memberships
 from compartmentd.sessions.audit import AuditLog, Occasion
 from compartmentd.sessions.census import Census
 from compartmentd.sessions.clock import Clock
@@ -78,7 +78,7 @@ class Core:
         snapshot: Snapshot,
         session: Session,
         arrival: Arrival,
-        payload_holds: Callable[[], bool] = fits,
+        payload_holds: Callable[[], bool] = accept_data,
         *,
         answers: Answers = NO_ANSWERS,
     ) -> tuple[Decision, str]:

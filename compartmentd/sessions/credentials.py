@@ -27,7 +27,7 @@ def find_credential(places: tuple[str, ...], auth: bytes | None, handshake: Hand
     """
     found: list[str] = []
     for place in places:
-        for value in _values(place, auth, handshake):
+        for value in _find_values(place, auth, handshake):
             if not isinstance(value, str) or not value:
                 return Credential(malformed=f"the token in `{place}` is not a non-empty string")
             found.append(value)
@@ -36,10 +36,10 @@ def find_credential(places: tuple[str, ...], auth: bytes | None, handshake: Hand
     return Credential(token=found[0] if found else None)
 
 
-def _values(place: str, auth: bytes | None, handshake: Handshake) -> Iterator[Any]:
+def _find_values(place: str, auth: bytes | None, handshake: Handshake) -> Iterator[Any]:
     kind, _, name = place.partition(":")
     if kind == "auth":
-        yield from _from_auth(auth)
+        yield from _find_in_auth(auth)
     elif kind == "header":
         for header in handshake.headers.get("authorization", ()):
             scheme, _, value = header.strip().partition(" ")
@@ -47,12 +47,12 @@ def _values(place: str, auth: bytes | None, handshake: Handshake) -> Iterator[An
                 yield value.strip()
     elif kind == "cookie":
         for header in handshake.headers.get("cookie", ()):
-            yield from _from_cookies(header, name)
+            yield from _find_in_cookies(header, name)
     else:
         yield from handshake.query.get(name, ())
 
 
-def _from_auth(auth: bytes | None) -> Iterator[Any]:
+def _find_in_auth(auth: bytes | None) -> Iterator[Any]:
     if auth is None:
         return
     try:
@@ -66,12 +66,12 @@ def _from_auth(auth: bytes | None) -> Iterator[Any]:
         yield value
 
 
-def _from_cookies(header: str, name: str) -> Iterator[str]:
+def _find_in_cookies(header: str, name: str) -> Iterator[str]:
     # A browser may send one name several times (other paths and domains); each counts as a place of its own.
     for pair in header.split(";"):
         key, separator, value = pair.strip().partition("=")
         if separator and key == name:
-            yield _unquoted(value)
+            yield _unquote(value)
 
 
 # Possessive, and not `http.cookies`: that takes time with the square of the backslashes, 0.5 s for one header,
@@ -80,7 +80,7 @@ _QUOTED = re.compile(r'"((?:[^"\\]++|\\.)*+)"')
 _ESCAPED = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))")
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     """Return a cookie's value without its quotes (RFC 2109, 4.1), empty where they are broken."""
     if not value.startswith('"'):
         return value

@@ -33,7 +33,7 @@ class RevocationSweep:
         self._left: deque[Session] = deque()
         self._counted: dict[Revocation, int] = {}
 
-    def want(self, revocation: Revocation, snapshot: Snapshot, *, everyone: bool = False) -> None:
+    def add(self, revocation: Revocation, snapshot: Snapshot, *, everyone: bool = False) -> None:
         """Look at the sessions that a revocation names, at all of them if it is `everyone`."""
         named = None if everyone else self._find(revocation, snapshot)
         if named is None:
@@ -62,13 +62,13 @@ class RevocationSweep:
                 self._everyone = False
                 self._left = deque(self._core.registry)
             for _ in range(min(LOOKS, len(self._left))):
-                self.look_at(self._left.popleft(), snapshot)
+                self.end_if_revoked(self._left.popleft(), snapshot)
             self.pending = self._everyone or bool(self._left)
             if clock.monotonic() >= until:
                 break
         return not self.pending
 
-    def look_at(self, session: Session, snapshot: Snapshot) -> None:
+    def end_if_revoked(self, session: Session, snapshot: Snapshot) -> None:
         """End the session if its token was revoked."""
         if session.ended or session.verified is None:
             return

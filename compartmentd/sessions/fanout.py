@@ -136,7 +136,7 @@ class Fanout:
                 session.send(message)
                 self._counters.delivered += 1
 
-    def rest(self) -> None:
+    def drop_batch(self) -> None:
         """Let go of the last batch: it has left by now, and its recipients may want to leave, too."""
         self._batch = self._batch_origin = self._batch_without = None
         self._batch_peers = ()

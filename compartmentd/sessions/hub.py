@@ -138,7 +138,7 @@ class Hub:
         if session.generation != snapshot.generation:
             self._reevaluation.rejudge(session, snapshot, Code.POLICY_CHANGED)
         if self._sweep.pending:
-            self._sweep.look_at(session, snapshot)
+            self._sweep.end_if_revoked(session, snapshot)
         publishes = payload.startswith(PUBLISH)
         if (
             publishes
@@ -184,7 +184,7 @@ class Hub:
         if not session.ended and session.generation != snapshot.generation:
             self._reevaluation.rejudge(session, snapshot, Code.POLICY_CHANGED)
         if self._sweep.pending and not session.ended:
-            self._sweep.look_at(session, snapshot)
+            self._sweep.end_if_revoked(session, snapshot)
         self._end_if_expired(session, snapshot)
         return not session.ended
 
@@ -359,7 +359,7 @@ class Hub:
         core.revocations.expire(core.clock.wall())
         for revocation in revocations:
             reaches_more = core.revocations.add(revocation)
-            self._sweep.want(revocation, core.snapshot, everyone=reaches_more)
+            self._sweep.add(revocation, core.snapshot, everyone=reaches_more)
 
     def restore(self, revocations: Iterable[Revocation], max_age: float) -> None:
         """Add revocations of before a restart; called before any CONNECT.
@@ -436,14 +436,14 @@ class Hub:
             Whether something is left that is due now.
         """
         core = self._core
-        self._core.fanout.rest()
+        self._core.fanout.drop_batch()
         self._core.pending.expire()
         self._core.registry.store.expire()
-        self._publisher.rest()
+        self._publisher.drop_acks()
         snapshot = core.snapshot
         now = core.clock.wall()
         until = core.clock.monotonic() + budget
-        for session in core.agenda.due(now):
+        for session in core.agenda.find_due(now):
             self._meet_deadline(session, snapshot, now)
             if core.clock.monotonic() >= until:
                 return True

@@ -52,7 +52,7 @@ from compartmentd.protocol.message import Message, Run
 from compartmentd.protocol.socketio import decode_event
 from compartmentd.protocol.websocket import encode_text_frame
 from compartmentd.sessions import replies
-from compartmentd.sessions.arrival import Arrival, fits
+from compartmentd.sessions.arrival import Arrival, accept_data
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.session import Grant, Membership, Session
 from compartmentd.util.ratelimit import longest_wait
@@ -203,7 +203,7 @@ class Publisher:
             session.peer.send(self._acks)
         return True
 
-    def rest(self) -> None:
+    def drop_acks(self) -> None:
         """Let go of the last acks: they have left by now, and the session that they were for may leave, too."""
         self._acks = self._acks_of = None
 
@@ -262,7 +262,7 @@ class Publisher:
         membership = None if room is None else session.memberships.get(room)
         declared = _find_event(session, snapshot, membership, room, arguments.event)
         if declared is None or declared.schema is None:
-            payload_holds = fits
+            payload_holds = accept_data
         else:
             payload_holds = partial(
                 self._is_payload_valid, snapshot.payloads[declared.schema], data, attachments, verdict

@@ -140,7 +140,7 @@ def test_a_burst_to_a_crowd_is_one_batch_with_or_without_an_origin() -> None:
         (batch,) = crowd.peers[1].sent
         assert isinstance(batch, Batch)
         assert [peer.read() for peer in crowd.peers] == [["a", "b", "c"]] * PEOPLE
-        crowd.fanout.rest()
+        crowd.fanout.drop_batch()
 
 
 @pytest.mark.parametrize(

@@ -311,13 +311,13 @@ def test_the_agenda_yields_what_is_due_and_forgets_what_was_moved() -> None:
     for session, deadline in zip(sessions, (100.4, 100.9, 250.0, 99.0), strict=True):
         agenda.move(session, deadline)
     agenda.move(sessions[3], None)
-    assert list(agenda.due(100.3)) == []
+    assert list(agenda.find_due(100.3)) == []
     due = []
-    for session in agenda.due(100.5):
+    for session in agenda.find_due(100.5):
         due.append(session)
         agenda.move(session, 300.0)
     assert due == [sessions[0]]
-    assert list(agenda.due(1e9)) == [sessions[1], sessions[2], sessions[0]]
+    assert list(agenda.find_due(1e9)) == [sessions[1], sessions[2], sessions[0]]
     assert len(agenda) == 3
 
 
@@ -335,7 +335,7 @@ def test_the_agenda_misses_nothing_whatever_the_clock_does(
     waiting = dict(zip(sessions, deadlines, strict=True))
     for now in looks:  # the wall clock may go back, too
         found = set()
-        for session in agenda.due(now):
+        for session in agenda.find_due(now):
             found.add(session)
             agenda.move(session, None)
         assert found == {session for session, deadline in waiting.items() if deadline <= now}
