@@ -21,8 +21,10 @@ MUTE = frozenset(_MUTE.split())
 NAMED_BY_VERBS = (
     "analysis",
     "cli",
+    "configuration/compiler",
     "control",
     "daemon",
+    "document",
     "http",
     "keys",
     "net",

@@ -23,12 +23,12 @@ class _Open:
 def find_scalar_before_mistake(text: str, path: Sequence[str]) -> str | None:
     """Return the scalar at a path of keys, if it stands before the mistake."""
     try:
-        return _scalar(yaml.parse(text, Loader=yaml.SafeLoader), list(path))
+        return _find_scalar(yaml.parse(text, Loader=yaml.SafeLoader), list(path))
     except yaml.YAMLError:
         return None
 
 
-def _scalar(events: Any, path: list[str]) -> str | None:
+def _find_scalar(events: Any, path: list[str]) -> str | None:
     trail: list[_Open] = []
     for event in events:
         if isinstance(event, yaml.CollectionStartEvent):

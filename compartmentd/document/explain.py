@@ -21,7 +21,7 @@ def explain(node: Node, path: Sequence[str | int], errors: Iterable[ValidationEr
         if "propertyNames" in error.absolute_schema_path:
             about_names += explain_name(node, error)
         elif error.validator != "uniqueItems" or find_repeated(node):
-            faults.append(_fault(node, path, error))
+            faults.append(_make_fault(node, path, error))
     values = [fault for fault in faults if fault.keyword not in STRUCTURE]
     if values:
         node.broken = True
@@ -29,13 +29,13 @@ def explain(node: Node, path: Sequence[str | int], errors: Iterable[ValidationEr
     return [*about_names, *explain_structure(node, faults)]
 
 
-def _fault(node: Node, path: Sequence[str | int], error: ValidationError) -> Fault:
+def _make_fault(node: Node, path: Sequence[str | int], error: ValidationError) -> Fault:
     if not isinstance(error.schema, Mapping):
         raise AssertionError("no schema of ours is `false`")  # noqa: TRY004 - not a wrong argument, a defect
-    return Fault(node, _called(path), str(error.validator), error.validator_value, error.schema)
+    return Fault(node, _name_place(path), str(error.validator), error.validator_value, error.schema)
 
 
-def _called(path: Sequence[str | int]) -> str:
+def _name_place(path: Sequence[str | int]) -> str:
     if not path:
         return "the file"
     return f"`{path[-1]}`" if isinstance(path[-1], str) else f"item {path[-1] + 1}"

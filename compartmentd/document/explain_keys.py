@@ -35,37 +35,40 @@ def explain_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
 def explain_structure(node: Node, faults: Sequence[Fault]) -> Iterator[Problem]:
     """Yield the problems of the keys that a mapping has or lacks."""
     unknown = [
-        pair for fault in faults if fault.keyword == "additionalProperties" for pair in _unknown_keys(fault)
+        pair
+        for fault in faults
+        if fault.keyword == "additionalProperties"
+        for pair in _explain_unknown_keys(fault)
     ]
     yield from (problem for problem, _ in unknown)
     for fault in faults:
         if fault.keyword == "required":
             # A misspelt key is not reported as missing, too.
-            yield from _missing(fault, {near for _, near in unknown})
-    yield from _of_choice(
+            yield from _explain_missing(fault, {near for _, near in unknown})
+    yield from _explain_choices(
         node, [fault for fault in faults if fault.keyword in _CHOICES], misspelt=bool(unknown)
     )
 
 
-def _of_choice(node: Node, faults: Sequence[Fault], *, misspelt: bool) -> Iterator[Problem]:
+def _explain_choices(node: Node, faults: Sequence[Fault], *, misspelt: bool) -> Iterator[Problem]:
     # A test without a claim is reported as such, not as a rule without a kind: `anyOf` comes first.
     for fault in sorted(faults, key=lambda fault: _CHOICES.index(fault.keyword))[:1]:
         node.broken = True
-        if _present(fault) or not (misspelt or _refused(fault) or _holds_unbuilt(fault)):
-            yield _choice(fault)
+        if _list_present(fault) or not (misspelt or _has_refused(fault) or _has_unbuilt(fault)):
+            yield _explain_choice(fault)
 
 
-def _refused(fault: Fault) -> bool:
-    return any(fault.node.refused(key) for key in _options(fault))
+def _has_refused(fault: Fault) -> bool:
+    return any(fault.node.has_refused(key) for key in _list_options(fault))
 
 
-def _holds_unbuilt(fault: Fault) -> bool:
+def _has_unbuilt(fault: Fault) -> bool:
     # A key that is not built yet, such as a preset, may have supplied the missing one.
-    return any("x-not-built" in _properties(fault).get(key, {}) for key in fault.node.fields)
+    return any("x-not-built" in _get_properties(fault).get(key, {}) for key in fault.node.fields)
 
 
-def _unknown_keys(fault: Fault) -> Iterator[tuple[Problem, str]]:
-    known = _usable_keys(fault.schema["properties"])
+def _explain_unknown_keys(fault: Fault) -> Iterator[tuple[Problem, str]]:
+    known = _list_usable_keys(fault.schema["properties"])
     for key, child in fault.node.fields.items():
         if key not in fault.schema["properties"] and not child.broken:
             child.broken = True
@@ -81,46 +84,46 @@ def _unknown_keys(fault: Fault) -> Iterator[tuple[Problem, str]]:
             yield problem, near or ""
 
 
-def _usable_keys(properties: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _list_usable_keys(properties: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [name for name, schema in properties.items() if not schema.keys() & {"x-refused", "x-not-built"}]
 
 
-def _missing(fault: Fault, meant: set[str]) -> Iterator[Problem]:
+def _explain_missing(fault: Fault, meant: set[str]) -> Iterator[Problem]:
     about = fault.schema.get("x-about", {})
     for key in fault.wanted:
-        if key not in fault.node.fields and key not in meant and not fault.node.refused(key):
-            where = fault.node.key_span if fault.node.key_mark else _beginning(fault.node)
+        if key not in fault.node.fields and key not in meant and not fault.node.has_refused(key):
+            where = fault.node.key_span if fault.node.key_mark else _span_beginning(fault.node)
             yield Problem("error", "schema.missing", f"{fault.name} lacks `{key}`", where, about.get(key, ""))
 
 
-def _beginning(node: Node) -> Span:
+def _span_beginning(node: Node) -> Span:
     line, column = node.mark[:2]
     return Span(node.file, line, column, line, column)
 
 
-def _options(fault: Fault) -> list[str]:
+def _list_options(fault: Fault) -> list[str]:
     if fault.keyword in ("oneOf", "anyOf"):
         return [name for branch in fault.wanted for name in branch.get("required", ())]
     return list(fault.schema.get("properties", ()))
 
 
-def _present(fault: Fault) -> list[str]:
-    return [key for key in fault.node.fields if key in _options(fault)]
+def _list_present(fault: Fault) -> list[str]:
+    return [key for key in fault.node.fields if key in _list_options(fault)]
 
 
-def _choice(fault: Fault) -> Problem:
+def _explain_choice(fault: Fault) -> Problem:
     told = fault.schema.get("x-choice", {"what": "key", "write": "write at least one"})
     where = fault.node.key_span if fault.node.key_mark else fault.node.span
-    present = _present(fault)
+    present = _list_present(fault)
     if present:
         message = f"more than one {told['what']}: {' and '.join(f'`{key}`' for key in present)}"
         return Problem("error", "schema.choice", message, where, told["write"])
-    unusable = set(_properties(fault)) - set(_usable_keys(_properties(fault)))
-    built = [name for name in _options(fault) if name not in unusable]
+    unusable = set(_get_properties(fault)) - set(_list_usable_keys(_get_properties(fault)))
+    built = [name for name in _list_options(fault) if name not in unusable]
     help_ = f"{told['write']}: {', '.join(f'`{name}`' for name in built)}"
     return Problem("error", "schema.choice", f"{fault.name} lacks a {told['what']}", where, help_)
 
 
-def _properties(fault: Fault) -> Mapping[str, Any]:
+def _get_properties(fault: Fault) -> Mapping[str, Any]:
     found: Mapping[str, Any] = fault.schema.get("properties", {})
     return found

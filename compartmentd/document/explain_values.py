@@ -16,19 +16,19 @@ from compartmentd.util.regex import compile_pattern
 def explain_value(fault: Fault) -> Problem:
     """Return the problem of a value that does not have the right type or form."""
     if "x-not-built" in fault.schema:
-        return _not_built(fault)
+        return _explain_not_built(fault)
     if "x-refused" in fault.schema:
         return Problem(
             "error", "schema.not-here", fault.schema["x-refused"], fault.node.key_span, "remove it here"
         )
     if fault.node.data is None:
-        return _empty(fault)
+        return _explain_empty(fault)
     if "x-unit" in fault.schema:
-        return _quantity(fault)
+        return _explain_quantity(fault)
     return _EXPLAIN[fault.keyword](fault)
 
 
-def _not_built(fault: Fault) -> Problem:
+def _explain_not_built(fault: Fault) -> Problem:
     told = (
         fault.node.data
         if isinstance(fault.wanted, Mapping) and "const" in fault.wanted
@@ -38,14 +38,14 @@ def _not_built(fault: Fault) -> Problem:
     return Problem("error", "schema.not-built", message, fault.node.key_span, "leave it out until it is")
 
 
-def _empty(fault: Fault) -> Problem:
+def _explain_empty(fault: Fault) -> Problem:
     message = f"{fault.name} is empty"
     return Problem(
-        "error", "schema.empty", message, fault.node.key_span, f"{_wanted(fault)}, or leave it out"
+        "error", "schema.empty", message, fault.node.key_span, f"{_describe_wanted(fault)}, or leave it out"
     )
 
 
-def _wanted(fault: Fault) -> str:
+def _describe_wanted(fault: Fault) -> str:
     if "x-unit" in fault.schema:
         return units.describe_form(fault.schema["x-unit"], unlimited=fault.schema["x-unlimited"])
     if "x-form" in fault.schema:
@@ -53,24 +53,24 @@ def _wanted(fault: Fault) -> str:
     return f"write {join_kinds(fault.wanted)}" if fault.keyword == "type" else "write a value"
 
 
-def _quantity(fault: Fault) -> Problem:
+def _explain_quantity(fault: Fault) -> Problem:
     unit: units.Unit = fault.schema["x-unit"]
     article = {"size": "a size", "duration": "a duration", "rate": "a rate", "count": "a count"}[unit]
     meant = units.suggest_quantity(fault.node.data, unit)
     help_ = units.describe_form(unit, unlimited=fault.schema["x-unlimited"])
     if meant is not None:
         help_ = f"did you mean `{meant}`? {help_}"
-    return _problem(fault, f"schema.{unit}", f"{quote_value(fault.node.data)} is not {article}", help_)
+    return _build_problem(fault, f"schema.{unit}", f"{quote_value(fault.node.data)} is not {article}", help_)
 
 
-def _type(fault: Fault) -> Problem:
+def _explain_type(fault: Fault) -> Problem:
     if "x-form" in fault.schema:
-        return _form(fault)
+        return _explain_form(fault)
     message = f"{fault.name} must be {join_kinds(fault.wanted)}, not {describe_kind(fault.node.data)}"
-    return _problem(fault, "schema.type", message, _conversion(fault))
+    return _build_problem(fault, "schema.type", message, _suggest_conversion(fault))
 
 
-def _conversion(fault: Fault) -> str:
+def _suggest_conversion(fault: Fault) -> str:
     """Return how to write a value of the wrong type as one of the right type, if that is clear."""
     data, wanted = fault.node.data, [fault.wanted] if isinstance(fault.wanted, str) else fault.wanted
     if isinstance(data, dict):
@@ -88,24 +88,29 @@ def _conversion(fault: Fault) -> str:
     return "write a number, without quotes" if {"integer", "number"} & set(wanted) else ""
 
 
-def _enum(fault: Fault) -> Problem:
+def _explain_enum(fault: Fault) -> Problem:
     if "x-form" in fault.schema:
-        return _form(fault)
+        return _explain_form(fault)
     known = ", ".join(f"`{word}`" for word in fault.wanted)
-    return _problem(
-        fault, "schema.value", f"{quote_value(fault.node.data)} is not one of {known}", _did_you_mean(fault)
+    return _build_problem(
+        fault,
+        "schema.value",
+        f"{quote_value(fault.node.data)} is not one of {known}",
+        _suggest_nearest(fault),
     )
 
 
-def _form(fault: Fault) -> Problem:
+def _explain_form(fault: Fault) -> Problem:
     told = fault.schema["x-form"]
     # A secret may stand where its location is expected, so no message repeats the value.
     message = f"{fault.name if told.get('secret') else quote_value(fault.node.data)} is not {told['what']}"
-    help_ = _quotes(fault) or f"write {told['write']}"
-    return _problem(fault, "schema.form", message, " ".join(filter(None, (_did_you_mean(fault), help_))))
+    help_ = _suggest_quotes(fault) or f"write {told['write']}"
+    return _build_problem(
+        fault, "schema.form", message, " ".join(filter(None, (_suggest_nearest(fault), help_)))
+    )
 
 
-def _quotes(fault: Fault) -> str:
+def _suggest_quotes(fault: Fault) -> str:
     """Return the help for a number or boolean that has the right form if it is quoted."""
     data, pattern = fault.node.data, fault.schema.get("pattern", "")
     only_type = fault.keyword == "type" and fault.wanted == "string" and isinstance(data, int | float)
@@ -113,15 +118,15 @@ def _quotes(fault: Fault) -> str:
     return f'write it in quotes: "{spell_value(data)}"' if fits else ""
 
 
-def _did_you_mean(fault: Fault) -> str:
+def _suggest_nearest(fault: Fault) -> str:
     if fault.keyword != "enum" or not isinstance(fault.node.data, str):
         return ""
     near = find_nearest(fault.node.data, fault.wanted)
     return "" if near is None else f"did you mean `{near}`?"
 
 
-def _const(fault: Fault) -> Problem:
-    return _problem(
+def _explain_const(fault: Fault) -> Problem:
+    return _build_problem(
         fault,
         "schema.value",
         f"{fault.name} must be {quote_value(fault.wanted)}",
@@ -131,20 +136,22 @@ def _const(fault: Fault) -> Problem:
 
 def _bound(fault: Fault) -> Problem:
     side = "at least" if fault.keyword == "minimum" else "at most"
-    return _problem(fault, "schema.range", f"{fault.name} must be {side} {fault.wanted}", "")
+    return _build_problem(fault, "schema.range", f"{fault.name} must be {side} {fault.wanted}", "")
 
 
-def _too_short(fault: Fault) -> Problem:
+def _explain_too_short(fault: Fault) -> Problem:
     if fault.keyword == "minItems":
-        return _problem(fault, "schema.empty", f"{fault.name} is an empty list", "write at least one item")
-    return _problem(fault, "schema.empty", f"{fault.name} is empty", "write at least one character")
+        return _build_problem(
+            fault, "schema.empty", f"{fault.name} is an empty list", "write at least one item"
+        )
+    return _build_problem(fault, "schema.empty", f"{fault.name} is empty", "write at least one character")
 
 
-def _too_long(fault: Fault) -> Problem:
-    return _problem(fault, "schema.range", f"{fault.name} is longer than {fault.wanted} characters", "")
+def _explain_too_long(fault: Fault) -> Problem:
+    return _build_problem(fault, "schema.range", f"{fault.name} is longer than {fault.wanted} characters", "")
 
 
-def _twice(fault: Fault) -> Problem:
+def _explain_repeated(fault: Fault) -> Problem:
     item = find_repeated(fault.node) or fault.node
     message = f"{quote_value(item.data)} stands in the list twice"
     return Problem("error", "schema.twice", message, item.span, "remove one of them")
@@ -160,22 +167,22 @@ def find_repeated(node: Node) -> Node | None:
     return None
 
 
-def _problem(fault: Fault, code: str, message: str, help_: str) -> Problem:
+def _build_problem(fault: Fault, code: str, message: str, help_: str) -> Problem:
     return Problem("error", code, message, fault.node.span, help_)
 
 
 _EXPLAIN: Mapping[str, Callable[[Fault], Problem]] = {
-    "type": _type,
-    "not": _not_built,
-    "const": _const,
-    "enum": _enum,
-    "pattern": _form,
-    "minLength": _too_short,
-    "minItems": _too_short,
+    "type": _explain_type,
+    "not": _explain_not_built,
+    "const": _explain_const,
+    "enum": _explain_enum,
+    "pattern": _explain_form,
+    "minLength": _explain_too_short,
+    "minItems": _explain_too_short,
     "minimum": _bound,
     "maximum": _bound,
-    "maxLength": _too_long,
-    "uniqueItems": _twice,
+    "maxLength": _explain_too_long,
+    "uniqueItems": _explain_repeated,
 }
 """INVARIANT: every keyword of our schema that constrains a value is in this list (checked by a test)."""
 

@@ -24,7 +24,7 @@ class FastFit:
     """
 
     def __init__(self, definitions: SchemaObject) -> None:
-        self._definitions = _with_integers(definitions)
+        self._definitions = _forbid_fractions(definitions)
         # By identity; the parts are kept, so that no other takes an identity over.
         self._built: dict[int, tuple[SchemaObject, jsonschema_rs.Draft202012Validator]] = {}
 
@@ -37,20 +37,20 @@ class FastFit:
 
     def _build(self, part: SchemaObject) -> jsonschema_rs.Draft202012Validator:
         return jsonschema_rs.Draft202012Validator(
-            {**_with_integers(part), "$defs": self._definitions},
+            {**_forbid_fractions(part), "$defs": self._definitions},
             keywords={_INTEGER: _Integer},
             pattern_options=jsonschema_rs.RegexOptions(),
             offline=True,
         )
 
 
-def _with_integers(schema: Any) -> Any:
+def _forbid_fractions(schema: Any) -> Any:
     """Return a schema in which a number that must be an integer may not be written as a fraction."""
     if isinstance(schema, list):
-        return [_with_integers(item) for item in schema]
+        return [_forbid_fractions(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    copy = {key: _with_integers(value) for key, value in schema.items()}
+    copy = {key: _forbid_fractions(value) for key, value in schema.items()}
     kinds = schema.get("type", ())
     if kinds == "integer" or ("integer" in kinds and "number" not in kinds):
         copy[_INTEGER] = True

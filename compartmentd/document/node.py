@@ -70,7 +70,7 @@ class Node:
         children = self.children.values() if isinstance(self.children, dict) else self.children or ()
         return not (self.broken or self.holes) and all(child.sound for child in children)
 
-    def refused(self, key: str) -> bool:
+    def has_refused(self, key: str) -> bool:
         """Return whether the mapping had a refused entry under this key; a refused merge may bring any key."""
         return key in self.holes or MERGE in self.holes
 

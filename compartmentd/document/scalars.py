@@ -70,10 +70,10 @@ def resolve_scalar(text: str) -> Plain:
         return Trap("true or false to some readers of YAML and text to others")
     if text[0] not in _NUMERIC_START:
         return text
-    return _numeric(text)
+    return _read_number(text)
 
 
-def _numeric(text: str) -> Plain:
+def _read_number(text: str) -> Plain:
     if _INTEGER.fullmatch(text):
         # Length first: int() of a long string of digits takes quadratic time.
         if len(text) > _MOST_DIGITS or not SMALLEST <= int(text) <= LARGEST:

@@ -44,17 +44,17 @@ def check(root: Node, definition: str | None = None) -> tuple[Problem, ...]:
         root: The document.
         definition: The name under `$defs` of the schema, or `None` for a whole configuration.
     """
-    if _fast_fit().fits(_part(definition), root.data):
+    if _make_fast_fit().fits(_get_part(definition), root.data):
         return ()
     groups: dict[Path, list[ValidationError]] = defaultdict(list)
-    for error in _validator(definition).iter_errors(root.data):
+    for error in _make_validator(definition).iter_errors(root.data):
         groups[tuple(error.absolute_path)].append(error)
     # Values that YAML refused are not reported again. All are looked up first: explaining marks more as broken.
-    sound = {path: node for path in groups if (node := _sound(root, path)) is not None}
+    sound = {path: node for path in groups if (node := _find_sound(root, path)) is not None}
     return tuple(problem for path, node in sound.items() for problem in explain(node, path, groups[path]))
 
 
-def _sound(root: Node, path: Path) -> Node | None:
+def _find_sound(root: Node, path: Path) -> Node | None:
     node = root
     for step in path:
         if node.broken:
@@ -67,20 +67,20 @@ def _sound(root: Node, path: Path) -> Node | None:
 
 
 @cache
-def _validator(definition: str | None) -> Any:
-    return _Validator(_inlined(_part(definition), schema()["$defs"], {}), registry=Registry())
+def _make_validator(definition: str | None) -> Any:
+    return _Validator(_inline_references(_get_part(definition), schema()["$defs"], {}), registry=Registry())
 
 
 @cache
-def _fast_fit() -> FastFit:
+def _make_fast_fit() -> FastFit:
     return FastFit(schema()["$defs"])
 
 
-def _part(definition: str | None) -> Any:
+def _get_part(definition: str | None) -> Any:
     return schema() if definition is None else schema()["$defs"][definition]
 
 
-def _inlined(part: Any, definitions: Mapping[str, Any], done: dict[str, dict[str, Any]]) -> Any:
+def _inline_references(part: Any, definitions: Mapping[str, Any], done: dict[str, dict[str, Any]]) -> Any:
     """Return a schema with each reference replaced by its target; a rule then contains itself.
 
     All references of our schema lead to its own `$defs`, and keywords beside them are for readers only.
@@ -88,12 +88,14 @@ def _inlined(part: Any, definitions: Mapping[str, Any], done: dict[str, dict[str
     the schema of additional properties as it is written.
     """
     if isinstance(part, list):
-        return [_inlined(item, definitions, done) for item in part]
+        return [_inline_references(item, definitions, done) for item in part]
     if not isinstance(part, dict):
         return part
     name = part.get("$ref", "").removeprefix(_LOCAL)
     if not name:
-        copy = {key: _inlined(value, definitions, done) for key, value in part.items() if key != "$defs"}
+        copy = {
+            key: _inline_references(value, definitions, done) for key, value in part.items() if key != "$defs"
+        }
         if isinstance(part.get("additionalProperties"), dict):
             copy["x-additional"] = part["additionalProperties"]
         if "required" in part and "properties" in part:
@@ -101,7 +103,7 @@ def _inlined(part: Any, definitions: Mapping[str, Any], done: dict[str, dict[str
         return copy
     if name not in done:
         done[name] = {}
-        done[name].update(_inlined(definitions[name], definitions, done))
+        done[name].update(_inline_references(definitions[name], definitions, done))
     return done[name]
 
 
@@ -110,20 +112,20 @@ def _is_integer(_: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Errors:
+def _check_pattern(_: Any, pattern: str, instance: Any, __: Any) -> Errors:
     if isinstance(instance, str) and not compile_pattern(pattern).search(instance):
         yield ValidationError("pattern")
 
 
-def _one_of(validator: Any, branches: Sequence[Any], instance: Any, _: Any) -> Errors:
-    return _choice(validator, branches, instance, most=1)
+def _check_one_of(validator: Any, branches: Sequence[Any], instance: Any, _: Any) -> Errors:
+    return _check_choice(validator, branches, instance, most=1)
 
 
-def _any_of(validator: Any, branches: Sequence[Any], instance: Any, _: Any) -> Errors:
-    return _choice(validator, branches, instance, most=len(branches))
+def _check_any_of(validator: Any, branches: Sequence[Any], instance: Any, _: Any) -> Errors:
+    return _check_choice(validator, branches, instance, most=len(branches))
 
 
-def _choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -> Errors:
+def _check_choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -> Errors:
     # Our schema chooses among keys only, or, if one branch is a `not`, also accepts none of them (checked by a
     # test), so no branch has to be evaluated.
     if validator.is_type(instance, "object"):
@@ -133,14 +135,14 @@ def _choice(validator: Any, branches: Sequence[Any], instance: Any, most: int) -
             yield ValidationError("choice")
 
 
-def _additional(validator: Any, wanted: Any, instance: Any, part: Any) -> Errors:
+def _check_additional(validator: Any, wanted: Any, instance: Any, part: Any) -> Errors:
     # The large parts of a file stand under names: namespaces, rooms, rules. The library gets those with mistakes.
     if wanted is not False and validator.is_type(instance, "object"):
         known = part.get("properties", ())
         instance = {
             name: value
             for name, value in instance.items()
-            if name in known or not _fast_fit().fits(part["x-additional"], value)
+            if name in known or not _make_fast_fit().fits(part["x-additional"], value)
         }
     yield from _LIBRARY["additionalProperties"](validator, wanted, instance, part) or ()
 
@@ -149,6 +151,11 @@ _LIBRARY = Draft202012Validator.VALIDATORS
 
 _Validator: Any = extend(  # type: ignore[no-untyped-call]  # the library's stubs leave it untyped
     Draft202012Validator,
-    {"pattern": _pattern, "oneOf": _one_of, "anyOf": _any_of, "additionalProperties": _additional},
+    {
+        "pattern": _check_pattern,
+        "oneOf": _check_one_of,
+        "anyOf": _check_any_of,
+        "additionalProperties": _check_additional,
+    },
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )

@@ -33,35 +33,39 @@ def decode(name: str, raw: bytes) -> Source | tuple[Problem, ...]:
     """Return the bytes of a file as a source, or the problems because of which it cannot be read."""
     if len(raw) > MAX_BYTES:
         return (
-            _problem(name, (1, 1), "text.size", "the file is larger than 64 MiB", "split it with `include`"),
+            _build_problem(
+                name, (1, 1), "text.size", "the file is larger than 64 MiB", "split it with `include`"
+            ),
         )
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return (_problem(name, (1, 1), "text.encoding", "the file is UTF-16", "save it as UTF-8"),)
+        return (_build_problem(name, (1, 1), "text.encoding", "the file is UTF-16", "save it as UTF-8"),)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        where = _position(raw[: error.start].decode("utf-8"))
+        where = _find_position(raw[: error.start].decode("utf-8"))
         bad = f"byte 0x{raw[error.start]:02x} is not UTF-8"
-        return (_problem(name, where, "text.encoding", bad, "save the file as UTF-8"),)
+        return (_build_problem(name, where, "text.encoding", bad, "save the file as UTF-8"),)
     hidden = islice(_HIDDEN.finditer(text), _MOST_REPORTED)
-    return tuple(_hidden_character(name, text, found.start()) for found in hidden) or Source(name, text)
+    return tuple(_report_hidden_character(name, text, found.start()) for found in hidden) or Source(
+        name, text
+    )
 
 
-def _hidden_character(name: str, text: str, at: int) -> Problem:
-    where = _position(text[:at])
+def _report_hidden_character(name: str, text: str, at: int) -> Problem:
+    where = _find_position(text[:at])
     character = text[at]
     if character == "\ufeff" and at == 0:
         message = "the file begins with a byte order mark"
-        return _problem(name, where, "text.encoding", message, "save it as UTF-8 without one")
+        return _build_problem(name, where, "text.encoding", message, "save it as UTF-8 without one")
     message = f"character U+{ord(character):04X} may not stand here"
     help_ = f'remove it, or write "\\u{ord(character):04x}" in double quotes'
-    return _problem(name, where, "text.character", message, help_)
+    return _build_problem(name, where, "text.character", message, help_)
 
 
-def _position(before: str) -> tuple[int, int]:
+def _find_position(before: str) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
-def _problem(name: str, where: tuple[int, int], code: str, message: str, help_: str) -> Problem:
+def _build_problem(name: str, where: tuple[int, int], code: str, message: str, help_: str) -> Problem:
     line, column = where
     return Problem("error", code, message, Span(name, line, column, line, column + 1), help_)

@@ -26,14 +26,16 @@ _QUANTITY = re.compile(r"([1-9][0-9]{0,8})(B|KiB|MiB|GiB|ms|s|m|h|d|/s|/m|/h)")
 _LOOSE = re.compile(r"\s*([0-9]+)\s*([A-Za-z/]*)\s*")
 
 
-def _spelled(**forms: str) -> Mapping[str, str]:
+def _list_spellings(**forms: str) -> Mapping[str, str]:
     return {spelling.strip("_"): unit for unit, known in forms.items() for spelling in known.split()}
 
 
 # Spellings that other programs accept, in lower case; `_` stands for no unit.
 _GUESSES: Mapping[Unit, Mapping[str, str]] = {
-    "size": _spelled(B="_ b", KiB="k kb kib", MiB="m mb mib", GiB="g gb gib"),
-    "duration": _spelled(s="_ sec second seconds", m="min minute minutes", h="hour hours", d="day days"),
+    "size": _list_spellings(B="_ b", KiB="k kb kib", MiB="m mb mib", GiB="g gb gib"),
+    "duration": _list_spellings(
+        s="_ sec second seconds", m="min minute minutes", h="hour hours", d="day days"
+    ),
     "rate": {
         "": "/s",
         "/sec": "/s",
@@ -57,20 +59,20 @@ def parse_quantity(text: str, unit: Unit) -> float | None:
 
 def parse_size(text: str) -> int:
     """Return the bytes of a size that the schema accepted."""
-    return int(_checked(text, "size"))
+    return int(_parse_checked(text, "size"))
 
 
 def parse_duration(text: str) -> float:
     """Return the seconds of a duration that the schema accepted."""
-    return float(_checked(text, "duration"))
+    return float(_parse_checked(text, "duration"))
 
 
 def parse_rate(text: str) -> float:
     """Return the events per second of a rate that the schema accepted."""
-    return float(_checked(text, "rate"))
+    return float(_parse_checked(text, "rate"))
 
 
-def _checked(text: str, unit: Unit) -> float:
+def _parse_checked(text: str, unit: Unit) -> float:
     amount = parse_quantity(text, unit)
     if amount is None:
         # INVARIANT: the patterns of the schema and the forms here are the same (checked by a test).

@@ -58,7 +58,7 @@ def parse(source: Source, budget: ReadingBudget | None = None) -> Parsed:
     except _StopError:
         root = None
     except yaml.MarkedYAMLError as error:
-        reader.problems.append(_syntax_problem(source, error))
+        reader.problems.append(_build_syntax_problem(source, error))
         root = None
     return Parsed(root, tuple(reader.problems))
 
@@ -86,7 +86,7 @@ class _Reader:
                 "the file is empty",
                 "a configuration begins with `version: 1`",
             )
-        root = self.value(self.next(), 1)
+        root = self.read_value(self.next(), 1)
         self.next()  # the document's end
         event = self.next()
         if not isinstance(event, yaml.StreamEndEvent):
@@ -99,27 +99,29 @@ class _Reader:
             )
         return root
 
-    def value(self, event: Any, depth: int) -> Node:
+    def read_value(self, event: Any, depth: int) -> Node:
         self.budget.nodes -= 1
         if self.budget.nodes < 0:
             self.stop(
-                self.where(event), "yaml.nodes", "the files together hold more than 5,000,000 values", ""
+                self.find_span(event), "yaml.nodes", "the files together hold more than 5,000,000 values", ""
             )
         if depth > MAX_DEPTH:
-            self.stop(self.where(event), "yaml.depth", f"the file is nested more than {MAX_DEPTH} deep", "")
+            self.stop(
+                self.find_span(event), "yaml.depth", f"the file is nested more than {MAX_DEPTH} deep", ""
+            )
         if isinstance(event, yaml.AliasEvent):
-            return self.alias(event)
+            return self.read_alias(event)
         if isinstance(event, yaml.ScalarEvent):
-            node = self.scalar(event)
+            node = self.read_scalar(event)
         elif isinstance(event, yaml.MappingStartEvent):
-            node = self.mapping(event, depth)
+            node = self.read_mapping(event, depth)
         else:
-            node = self.sequence(event, depth)
+            node = self.read_sequence(event, depth)
         if event.anchor is not None or event.tag is not None:
-            self.properties(event, node)
+            self.read_properties(event, node)
         return node
 
-    def scalar(self, event: Any) -> Node:
+    def read_scalar(self, event: Any) -> Node:
         node = Node(self.source.name, _mark(event, event), event.value)
         if event.style:
             # YAML's escapes can spell half a surrogate pair, which UTF-8 cannot encode, so no client can send it.
@@ -131,10 +133,10 @@ class _Reader:
                     "write the character itself",
                 )
         elif event.tag is None:
-            self.plain(node, event.value)
+            self.read_plain(node, event.value)
         return node
 
-    def plain(self, node: Node, text: str) -> None:
+    def read_plain(self, node: Node, text: str) -> None:
         value = resolve_scalar(text)
         if isinstance(value, Trap):
             self.refuse(
@@ -147,34 +149,34 @@ class _Reader:
             self.refuse(
                 node,
                 "yaml.number",
-                f"`{_shortened(text)}` does not fit in 64 bits",
+                f"`{_shorten(text)}` does not fit in 64 bits",
                 "write it in quotes if the text is meant",
             )
         else:
             node.data = value
 
-    def sequence(self, event: Any, depth: int) -> Node:
+    def read_sequence(self, event: Any, depth: int) -> Node:
         children: list[Node] = []
         while not isinstance(following := self.next(), yaml.SequenceEndEvent):
-            children.append(self.value(following, depth + 1))
-        mark = _collection_mark(event, following, children)
+            children.append(self.read_value(following, depth + 1))
+        mark = _mark_collection(event, following, children)
         return Node(self.source.name, mark, [child.data for child in children], children)
 
-    def mapping(self, event: Any, depth: int) -> Node:
+    def read_mapping(self, event: Any, depth: int) -> Node:
         children: dict[str, Node] = {}
         holes: list[str] = []
         while not isinstance(following := self.next(), yaml.MappingEndEvent):
-            self.entry(following, children, holes, depth)
-        mark = _collection_mark(event, following, list(children.values()))
+            self.read_entry(following, children, holes, depth)
+        mark = _mark_collection(event, following, list(children.values()))
         data = {key: child.data for key, child in children.items()}
         node = Node(self.source.name, mark, data, children)
         node.holes = tuple(holes)
         return node
 
-    def entry(self, event: Any, children: dict[str, Node], holes: list[str], depth: int) -> None:
-        key = self.value(event, depth + 1)
+    def read_entry(self, event: Any, children: dict[str, Node], holes: list[str], depth: int) -> None:
+        key = self.read_value(event, depth + 1)
         reported = len(self.problems)
-        value = self.value(self.next(), depth + 1)
+        value = self.read_value(self.next(), depth + 1)
         if isinstance(event, yaml.ScalarEvent) and event.value == MERGE and not event.style:
             del self.problems[reported:]  # the alias of a merge key is part of the same mistake
             help_ = "write the keys out, or use named rules"
@@ -182,11 +184,11 @@ class _Reader:
         elif key.broken:
             pass
         elif not isinstance(key.data, str):
-            self.refuse(key, "yaml.key", "a key must be text", _quoted_key(event))
+            self.refuse(key, "yaml.key", "a key must be text", _suggest_quoted_key(event))
         elif key.data in children:
             first = children[key.data].key_span
             place = f"line {first.line}, column {first.column}"
-            message = f"`{_shortened(key.data)}` stands here twice: first at {place}"
+            message = f"`{_shorten(key.data)}` stands here twice: first at {place}"
             self.refuse(key, "yaml.duplicate-key", message, "remove one of them, or join their contents")
         else:
             value.key_mark = key.mark
@@ -194,7 +196,7 @@ class _Reader:
             return
         holes.append(event.value if isinstance(event, yaml.ScalarEvent) else "")
 
-    def alias(self, event: Any) -> Node:
+    def read_alias(self, event: Any) -> Node:
         node = Node(self.source.name, _mark(event, event), None)
         self.refuse(
             node,
@@ -204,7 +206,7 @@ class _Reader:
         )
         return node
 
-    def properties(self, event: Any, node: Node) -> None:
+    def read_properties(self, event: Any, node: Node) -> None:
         where = Span(self.source.name, *_mark(event, event))
         if event.anchor is not None:
             message = f"anchors (`&{event.anchor}`) are not taken"
@@ -222,7 +224,7 @@ class _Reader:
         node.broken = True
         self.problems.append(Problem("error", code, message, node.span, help_))
 
-    def where(self, event: Any) -> Span:
+    def find_span(self, event: Any) -> Span:
         return Span(self.source.name, *_mark(event, event))
 
     def stop(self, span: Span, code: str, message: str, help_: str) -> None:
@@ -235,7 +237,7 @@ def _mark(first: Any, last: Any) -> Mark:
     return start.line + 1, start.column + 1, end.line + 1, end.column + 1
 
 
-def _collection_mark(start: Any, end: Any, children: Sequence[Node]) -> Mark:
+def _mark_collection(start: Any, end: Any, children: Sequence[Node]) -> Mark:
     # For libyaml a block collection ends where the next token begins; for a reader where its last item ends.
     if start.flow_style or not children:
         return _mark(start, end)
@@ -243,27 +245,27 @@ def _collection_mark(start: Any, end: Any, children: Sequence[Node]) -> Mark:
     return begin.line + 1, begin.column + 1, *children[-1].mark[2:]
 
 
-def _quoted_key(event: Any) -> str:
+def _suggest_quoted_key(event: Any) -> str:
     if isinstance(event, yaml.ScalarEvent):
         return f'write it in quotes: "{event.value}"' if event.value else "write a key before the `:`"
     return "text that begins with `{` or `[` needs quotes"
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
+def _build_syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
     span = Span(source.name, line, column, line, column + 1)
-    if _character_at(source, line, column) == "\t":
+    if _get_character(source, line, column) == "\t":
         return Problem("error", "yaml.tab", "a tab may not indent", span, "indent with spaces")
-    message = f"not YAML: {_context(error, line)}{error.problem}"
-    return Problem("error", "yaml.syntax", message, span, _syntax_help(source, line))
+    message = f"not YAML: {_describe_context(error, line)}{error.problem}"
+    return Problem("error", "yaml.syntax", message, span, _suggest_syntax(source, line))
 
 
-def _context(error: yaml.MarkedYAMLError, line: int) -> str:
+def _describe_context(error: yaml.MarkedYAMLError, line: int) -> str:
     if not error.context:
         return ""
     opened = error.context_mark
@@ -271,7 +273,7 @@ def _context(error: yaml.MarkedYAMLError, line: int) -> str:
     return f"{error.context}{since}: "
 
 
-def _syntax_help(source: Source, line: int) -> str:
+def _suggest_syntax(source: Source, line: int) -> str:
     lines = source.text.split("\n")
     shown = lines[line - 1] if line <= len(lines) else ""
     if "{" in shown or "}" in shown:
@@ -279,6 +281,6 @@ def _syntax_help(source: Source, line: int) -> str:
     return "look for a missing `:`, an open quote or bracket, or a line not indented like its neighbours"
 
 
-def _character_at(source: Source, line: int, column: int) -> str:
+def _get_character(source: Source, line: int, column: int) -> str:
     lines = source.text.split("\n")
     return lines[line - 1][column - 1 : column] if line <= len(lines) else ""

@@ -26,7 +26,7 @@ LIBRARY: Any = extend(  # type: ignore[no-untyped-call]
 
 _shared: dict[str, Any] = {}
 DEFINITIONS: dict[str, Any] = {
-    name: schema_check._inlined({"$ref": f"#/$defs/{name}"}, schema()["$defs"], _shared)
+    name: schema_check._inline_references({"$ref": f"#/$defs/{name}"}, schema()["$defs"], _shared)
     for name in schema()["$defs"]
 }
 MORE = """
@@ -130,10 +130,10 @@ def found(validator: Any, value: Any) -> list[tuple[Any, ...]]:
 
 @given(documents())
 def test_the_library_alone_would_find_the_same(document: Any) -> None:
-    ours = schema_check._validator(None)
+    ours = schema_check._make_validator(None)
     expected = found(LIBRARY(ours.schema), document)
     assert found(ours, document) == expected
-    assert schema_check._fast_fit().fits(schema(), document) is not bool(expected)
+    assert schema_check._make_fast_fit().fits(schema(), document) is not bool(expected)
 
 
 _forms = st.sampled_from(
@@ -188,8 +188,8 @@ def near(part: Any, depth: int = 3) -> st.SearchStrategy[Any]:
 )
 def test_that_a_value_fits_where_the_thorough_validator_finds_nothing(drawn: tuple[str, Any]) -> None:
     name, value = drawn
-    part, finds = schema_check._part(name), found(LIBRARY(DEFINITIONS[name]), value)
-    fits = schema_check._fast_fit().fits(part, value)
+    part, finds = schema_check._get_part(name), found(LIBRARY(DEFINITIONS[name]), value)
+    fits = schema_check._make_fast_fit().fits(part, value)
     # A choice among keys says nothing of what is no mapping to the thorough one; it always stands beside a type.
     assert not finds if fits else finds or "oneOf" in part
 

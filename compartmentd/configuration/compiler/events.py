@@ -33,12 +33,12 @@ class EventReader:
         if isinstance(node.data, list):
             events = [Event(name=item.data, span=item.span) for item in node.items]
         else:
-            events = [self._event(name, child, place) for name, child in node.usable()]
+            events = [self._read_event(name, child, place) for name, child in node.usable()]
         for event in events:
             self._check_name(event)
         return {event.name: event for event in events}
 
-    def _event(self, name: str, node: Node, place: Place) -> Event:
+    def _read_event(self, name: str, node: Node, place: Place) -> Event:
         schema, volatile, publish = node.get("schema"), node.get("volatile"), node.get("publish")
         rule = None if publish is None else self.rules.read(publish)
         if rule is not None:

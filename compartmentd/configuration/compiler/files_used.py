@@ -36,24 +36,24 @@ class FilesUsed:
             self._contents[path] = self.access.read(path)
         return self._contents[path]
 
-    def use(self, kind: FileKind, path: str, span: Span) -> None:
+    def record_use(self, kind: FileKind, path: str, span: Span) -> None:
         """Record a file that must be watched."""
         self.uses.append(FileUse(kind, path, span))
 
-    def lacks(self, path: str) -> None:
+    def record_missing(self, path: str) -> None:
         """Record a file that is needed and cannot be read, so that a reload is due when it appears."""
         self._tried.setdefault(path)
 
     @property
     def contents(self) -> Contents:
         """The files read, the main file first; names are relative to it, so that a copy has the same digest."""
-        return tuple((self._relative(path), raw) for path, raw in self._contents.items())
+        return tuple((self._make_relative(path), raw) for path, raw in self._contents.items())
 
     def digest(self) -> Digest:
         """Return the digest of the files read."""
         return compute_digest(self.contents)
 
-    def _relative(self, path: str) -> str:
+    def _make_relative(self, path: str) -> str:
         prefix = posixpath.join(self._directory, "")
         return path.removeprefix(prefix)
 

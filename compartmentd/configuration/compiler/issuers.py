@@ -37,42 +37,44 @@ class Issuers:
         holes = () if node is None else node.holes
         self.names = (*fields, *holes)
         self.complete = not (may_contain(root, "issuers") or MERGE in holes)
-        uses = {name: _uses(child) for name, child in fields.items()}
+        uses = {name: _read_uses(child) for name, child in fields.items()}
         self.for_connect = tuple(EntryName(name) for name, use in uses.items() if use and "connect" in use)
         self.unclear = frozenset({*holes, *(name for name, use in uses.items() if use is None)})
-        read = (self._entry(EntryName(name), child) for name, child in fields.items() if not child.broken)
+        read = (
+            self._read_entry(EntryName(name), child) for name, child in fields.items() if not child.broken
+        )
         self.entries = tuple(entry for entry in read if entry is not None)
         self._check_distinct(fields)
         self._check_logouts(root)
 
-    def _entry(self, name: EntryName, node: Node) -> IssuerEntry | None:
-        preset = _preset(node)
+    def _read_entry(self, name: EntryName, node: Node) -> IssuerEntry | None:
+        preset = _read_preset(node)
         issuer, audience, source = node.get("issuer"), node.get("audience"), self._sources.read(node, preset)
-        use = self._use(node)
-        algorithms = self._algorithms(node, source, preset)
+        use = self._read_use(node)
+        algorithms = self._read_algorithms(node, source, preset)
         if source is not None:  # otherwise a mistake is reported already, and may be the same one
             check_vendor(node, self.report)
         fits = check_tenants(node, preset, self.report)
-        leeway = self._leeway(node)
+        leeway = self._read_leeway(node)
         if issuer is None or audience is None or source is None or not fits:
             return None
         entry = IssuerEntry(
             name=name,
             span=node.key_span,
             issuer=issuer.data,
-            audience=_one_or_more(audience),
+            audience=_read_one_or_more(audience),
             use=use,
-            audience_claim=_text(node, "audience_claim", preset.audience_claim),
+            audience_claim=_read_text(node, "audience_claim", preset.audience_claim),
             keys=source,
             algorithms=algorithms,
             scopes=_list(node, "scopes", preset.scopes),
-            types=self._types(node, preset),
+            types=self._read_types(node, preset),
             require={**preset.require, **self._require(node)},
-            subject=_text(node, "subject", "sub"),
+            subject=_read_text(node, "subject", "sub"),
             leeway=leeway,
-            max_age=_seconds(node, "max_age", 86400.0),
-            allow_http=_flag(node, "allow_http"),
-            logout=_logout(node),
+            max_age=_read_seconds(node, "max_age", 86400.0),
+            allow_http=_read_flag(node, "allow_http"),
+            logout=_read_logout(node),
             tenants=_list(node, "tenants", ()),
             keys_name_issuers=preset.tenants,
             never=preset.never,
@@ -95,7 +97,7 @@ class Issuers:
                 help_ = "name a directory under `server.state`"
                 self.report.warning(entry.span, "logout.forgotten", message, help_)
 
-    def _algorithms(self, node: Node, source: KeySource | None, preset: Preset) -> tuple[str, ...]:
+    def _read_algorithms(self, node: Node, source: KeySource | None, preset: Preset) -> tuple[str, ...]:
         secret = source is not None and source.kind in _SECRETS
         written = node.get("algorithms")
         if written is None:
@@ -116,17 +118,17 @@ class Issuers:
             message = f"`{wrong[0].data}` needs {needs}, and the keys come from `{source.kind}`"
             help_ = "use HS256, HS384 or HS512" if secret else "use `secret_file` or `secret_env`"
             self.report.error(wrong[0].span, "issuer.algorithms", message, help_)
-        return _texts(written)
+        return _read_texts(written)
 
-    def _use(self, node: Node) -> tuple[Use, ...]:
+    def _read_use(self, node: Node) -> tuple[Use, ...]:
         written = node.get("use")
         for item in () if written is None else written.items:
             if item.data == "api":
                 message = "`use: api` is checked, and served once the API is built"
                 self.report.note(item.span, "api.not-served", message)
-        return _uses(node) or ()
+        return _read_uses(node) or ()
 
-    def _types(self, node: Node, preset: Preset) -> tuple[str | None, ...]:
+    def _read_types(self, node: Node, preset: Preset) -> tuple[str | None, ...]:
         written = node.get("types")
         if written is None:
             return preset.types
@@ -136,7 +138,7 @@ class Issuers:
         written = node.get("require")
         return {} if written is None else {name: child.data for name, child in written.usable()}
 
-    def _leeway(self, node: Node) -> float:
+    def _read_leeway(self, node: Node) -> float:
         leeway = node.get("leeway")
         if leeway is not None and duration(leeway.data) > _MOST_LEEWAY:
             self.report.error(
@@ -145,7 +147,7 @@ class Issuers:
                 f"`leeway` is at most 60s, not `{leeway.data}`",
                 "let the clocks be set by NTP",
             )
-        return _seconds(node, "leeway", 30.0)
+        return _read_seconds(node, "leeway", 30.0)
 
     def _check_distinct(self, fields: Mapping[str, Node]) -> None:
         seen: dict[str, IssuerEntry] = {}
@@ -163,18 +165,18 @@ class Issuers:
                 )
 
 
-def _preset(node: Node) -> Preset:
+def _read_preset(node: Node) -> Preset:
     written = node.get("preset")
     return NO_PRESET if written is None else PRESETS[written.data]
 
 
-def _logout(node: Node) -> LogoutSettings | None:
+def _read_logout(node: Node) -> LogoutSettings | None:
     written = node.get("logout")
     audience = None if written is None else written.get("audience")
-    return None if audience is None else LogoutSettings(_one_or_more(audience))
+    return None if audience is None else LogoutSettings(_read_one_or_more(audience))
 
 
-def _uses(node: Node) -> tuple[Use, ...] | None:
+def _read_uses(node: Node) -> tuple[Use, ...] | None:
     """Return the uses of an entry, or `None` if a mistake leaves them undecided."""
     written = node.get("use")
     if written is None:
@@ -182,29 +184,29 @@ def _uses(node: Node) -> tuple[Use, ...] | None:
     return tuple(item.data for item in written.items) if written.sound else None
 
 
-def _text(node: Node, key: str, default: str) -> str:
+def _read_text(node: Node, key: str, default: str) -> str:
     child = node.get(key)
     return default if child is None else str(child.data)
 
 
 def _list(node: Node, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
     child = node.get(key)
-    return default if child is None else _texts(child)
+    return default if child is None else _read_texts(child)
 
 
-def _texts(node: Node) -> tuple[str, ...]:
+def _read_texts(node: Node) -> tuple[str, ...]:
     return tuple(item.data for item in node.items)
 
 
-def _seconds(node: Node, key: str, default: float) -> float:
+def _read_seconds(node: Node, key: str, default: float) -> float:
     child = node.get(key)
     return default if child is None else duration(child.data)
 
 
-def _one_or_more(node: Node) -> tuple[str, ...]:
-    return (node.data,) if isinstance(node.data, str) else _texts(node)
+def _read_one_or_more(node: Node) -> tuple[str, ...]:
+    return (node.data,) if isinstance(node.data, str) else _read_texts(node)
 
 
-def _flag(node: Node, key: str) -> bool:
+def _read_flag(node: Node, key: str) -> bool:
     child = node.get(key)
     return child is not None and bool(child.data)

@@ -44,9 +44,9 @@ class KeySources:
             return self._from_variable(variable)
         if any(may_contain(node, kind, "issuer") for kind in _ALL):
             return None
-        return self._by_default(node, preset)
+        return self._choose_default(node, preset)
 
-    def _by_default(self, node: Node, preset: Preset) -> KeySource | None:
+    def _choose_default(self, node: Node, preset: Preset) -> KeySource | None:
         issuer = node.get("issuer")
         if issuer is None:
             return None
@@ -71,22 +71,24 @@ class KeySources:
     def _from_variable(self, node: Node) -> KeySource:
         if self.files.access.getenv(node.data) is None:
             help_ = "its tokens are refused until the variable is set; serving needs it"
-            self._unavailable(node, "variable.unset", f"environment variable `{node.data}` is not set", help_)
+            self._report_unavailable(
+                node, "variable.unset", f"environment variable `{node.data}` is not set", help_
+            )
         return KeySource("secret_env", node.data, node.span)
 
     def _from_file(self, kind: KeyFile, node: Node) -> KeySource:
         path = resolve_path(node.file, node.data)
-        self.files.use(kind, path, node.span)
+        self.files.record_use(kind, path, node.span)
         try:
             self.files.access.read(path)
         except OSError as error:
-            self.files.lacks(path)
+            self.files.record_missing(path)
             help_ = "paths are relative to the file that names them; serving needs the file"
-            self._unavailable(
+            self._report_unavailable(
                 node, "file.unreadable", f"key file `{path}`: {describe_os_error(error)}", help_
             )
         return KeySource(kind, path, node.span)
 
-    def _unavailable(self, node: Node, code: str, message: str, help_: str) -> None:
+    def _report_unavailable(self, node: Node, code: str, message: str, help_: str) -> None:
         tell = self.report.error if self.serving else self.report.note
         tell(node.span, code, message, help_)

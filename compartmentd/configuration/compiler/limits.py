@@ -12,15 +12,15 @@ from compartmentd.document.node import Node
 from compartmentd.policy.model import Limits
 
 
-def _or_unlimited(read: Callable[[str], Any]) -> Callable[[Any], Any]:
+def _allow_unlimited(read: Callable[[str], Any]) -> Callable[[Any], Any]:
     return lambda data: None if data == units.UNLIMITED else read(data)
 
 
 size = units.parse_size
 duration = units.parse_duration
-rate_limit: Callable[[Any], float | None] = _or_unlimited(units.parse_rate)
-size_limit: Callable[[Any], int | None] = _or_unlimited(units.parse_size)
-count_limit: Callable[[Any], int | None] = _or_unlimited(int)
+rate_limit: Callable[[Any], float | None] = _allow_unlimited(units.parse_rate)
+size_limit: Callable[[Any], int | None] = _allow_unlimited(units.parse_size)
+count_limit: Callable[[Any], int | None] = _allow_unlimited(int)
 
 _LIMITS: Mapping[str, Callable[[Any], Any]] = {
     "message_size": size_limit,
@@ -35,17 +35,17 @@ _OWN = ("message_rate", "byte_rate", "join_rate")
 
 def merge_limits(outer: Limits, node: Node | None) -> Limits:
     """Return the limits of a namespace: its own keys override those of the top level."""
-    return outer if node is None else msgspec.structs.replace(outer, **_written(node))
+    return outer if node is None else msgspec.structs.replace(outer, **_read_limits(node))
 
 
 def merge_room_limits(outer: Limits, node: Node | None) -> Limits:
     """Return the limits of a room: its `message_size` overrides the namespace's; its rates apply in addition."""
     if node is None:
         return outer
-    own = _written(node)
+    own = _read_limits(node)
     rates = {f"own_{key}": own.pop(key) for key in _OWN if key in own}
     return msgspec.structs.replace(outer, **own, **rates)
 
 
-def _written(node: Node) -> dict[str, Any]:
+def _read_limits(node: Node) -> dict[str, Any]:
     return {key: _LIMITS[key](child.data) for key, child in node.usable()}

@@ -76,13 +76,13 @@ def load(path: str, files: FileAccess, *, serving: bool = False, development: bo
         globs=sections.globs,
         issuers=() if configuration is None else configuration.issuers,
         contents=used.contents,
-        server=None if configuration is None or _hides_server(sections.root) else configuration.server,
+        server=None if configuration is None or _may_hide_server(sections.root) else configuration.server,
     )
 
 
-def _hides_server(root: Node | None) -> bool:
+def _may_hide_server(root: Node | None) -> bool:
     # An unknown key may be a misspelt `server`; a mistake deeper in another section is not.
-    if root is None or root.broken or root.refused("server"):
+    if root is None or root.broken or root.has_refused("server"):
         return True
     return any(child.broken or (key == "server" and not child.sound) for key, child in root.fields.items())
 
@@ -109,7 +109,7 @@ def _compile(
         rules=rules,
         namespaces=namespaces,
         schemas=schemas.schemas,
-        admin_access=_admin_access(root, reader, places),
+        admin_access=_read_admin_access(root, reader, places),
     )
     return Configuration(
         server=server,
@@ -132,10 +132,10 @@ def _log_settings(node: Node | None) -> LogSettings:
     return LogSettings(**values)
 
 
-def _admin_access(root: Node, reader: RuleReader, places: Places) -> Rule:
+def _read_admin_access(root: Node, reader: RuleReader, places: Places) -> Rule:
     server = root.get("server")
     if server is None:
         return Nobody(span=root.span)
-    rule = reader.optional(server, "admin_access")
+    rule = reader.read_optional(server, "admin_access")
     places.check(rule, Place("admin_access", "`server`"))
     return rule

@@ -33,14 +33,14 @@ class Memberships:
         near = None
         for template in self.templates:
             for need in dict.fromkeys(self.named.needs(template.join)):
-                if need.kind == "member_of" and _fillable(need, template):
+                if need.kind == "member_of" and _can_be_filled(need, template):
                     near = near or _ByPrefix(self.templates)
                     self._follow(template, need, near)
         self._find_circles()
 
     def _follow(self, template: RoomTemplate, need: Need, near: _ByPrefix) -> None:
         params = {param.name: param for param in template.params}
-        found = find_reached_templates(need.text, params, near.candidates(need.text[0]))
+        found = find_reached_templates(need.text, params, near.find_candidates(need.text[0]))
         self._edges.setdefault(template.name, []).extend((target, need.span) for target in found)
         if not found and not self._may_be_doubtful(need.text[0]):
             message = f"no template has a room like `{format_text(need.text)}`"
@@ -89,7 +89,7 @@ class _ByPrefix:
         for template in templates:
             self._by_literal.setdefault(template.pattern[0], []).append(template)
 
-    def candidates(self, prefix: str) -> Iterator[RoomTemplate]:
+    def find_candidates(self, prefix: str) -> Iterator[RoomTemplate]:
         """Yield the templates whose first literal is a prefix of the given one, or the other way round."""
         for end in range(len(prefix)):
             yield from self._by_literal.get(prefix[:end], ())
@@ -99,6 +99,6 @@ class _ByPrefix:
             yield self._sorted[index]
 
 
-def _fillable(need: Need, template: RoomTemplate) -> bool:
+def _can_be_filled(need: Need, template: RoomTemplate) -> bool:
     names = {param.name for param in template.params}
     return not need.negated and names.issuperset(list_parameters(need.text))

@@ -35,35 +35,35 @@ class NamespaceReader:
     def read(self, nodes: Mapping[str, Node], limits: Limits) -> dict[NamespaceName, Namespace]:
         """Return the namespaces by name; `limits` are those of the top level."""
         return {
-            NamespaceName(name): self._namespace(name, node, limits)
+            NamespaceName(name): self._read_namespace(name, node, limits)
             for name, node in nodes.items()
             if not node.broken
         }
 
-    def _namespace(self, name: str, node: Node, outer: Limits) -> Namespace:
+    def _read_namespace(self, name: str, node: Node, outer: Limits) -> Namespace:
         limits = merge_limits(outer, node.get("limits"))
-        connect = self._checked(node, "connect", Place("connect", f"namespace `{name}`"))
+        connect = self._read_checked_rule(node, "connect", Place("connect", f"namespace `{name}`"))
         to_publish = Place("publish", f"namespace `{name}`", publish=True)
         description = node.get("description")
         return Namespace(
             name=NamespaceName(name),
-            issuers=self._entries(name, node, connect),
+            issuers=self._read_entries(name, node, connect),
             connect=connect,
-            publish=self._checked(node, "publish", to_publish),
+            publish=self._read_checked_rule(node, "publish", to_publish),
             events=self.events.read(node.get("events"), to_publish),
-            api=self._api(name, node),
+            api=self._read_api(name, node),
             limits=limits,
             rooms=self.rooms.read(node.get("rooms"), limits),
             description="" if description is None else description.data,
             span=node.key_span,
         )
 
-    def _checked(self, node: Node, key: str, place: Place) -> Rule:
-        rule = self.rules.optional(node, key)
+    def _read_checked_rule(self, node: Node, key: str, place: Place) -> Rule:
+        rule = self.rules.read_optional(node, key)
         self.places.check(rule, place)
         return rule
 
-    def _api(self, name: str, node: Node) -> ApiRules:
+    def _read_api(self, name: str, node: Node) -> ApiRules:
         api = node.get("api")
         if api is None:
             nobody = Nobody(span=node.key_span)
@@ -71,17 +71,17 @@ class NamespaceReader:
         self.report.note(api.key_span, "api.not-served", "`api` is checked, and served once the API is built")
         place = Place("api", f"namespace `{name}`")
         return ApiRules(
-            read=self._checked(api, "read", place),
-            publish=self._checked(api, "publish", place),
-            manage=self._checked(api, "manage", place),
+            read=self._read_checked_rule(api, "read", place),
+            publish=self._read_checked_rule(api, "publish", place),
+            manage=self._read_checked_rule(api, "manage", place),
         )
 
     # --- whose tokens ---------------------------------------------------------------------------------------
 
-    def _entries(self, name: str, node: Node, connect: Rule) -> tuple[EntryName, ...]:
+    def _read_entries(self, name: str, node: Node, connect: Rule) -> tuple[EntryName, ...]:
         written = node.get("issuers")
         if written is not None:
-            return self._written_entries(written)
+            return self._read_written_entries(written)
         entries = self.issuers.for_connect
         if len(entries) > 1 and not may_contain(node, "issuers", "namespace"):
             several = ", ".join(f"`{each}`" for each in entries)
@@ -92,7 +92,7 @@ class NamespaceReader:
             self._warn_if_closed(name, node, connect)
         return tuple(entries[:1])
 
-    def _written_entries(self, node: Node) -> tuple[EntryName, ...]:
+    def _read_written_entries(self, node: Node) -> tuple[EntryName, ...]:
         for item in node.items:
             if item.data not in self.issuers.names:
                 if self.issuers.complete:

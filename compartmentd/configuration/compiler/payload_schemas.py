@@ -64,9 +64,9 @@ class PayloadSchemas:
         return path
 
     def _load(self, path: str, node: Node) -> None:
-        self.files.use("schema", path, node.span)
+        self.files.record_use("schema", path, node.span)
         try:
-            self.schemas[path], validator = _usable(self.files.read(path))
+            self.schemas[path], validator = _build_usable(self.files.read(path))
         except OSError as error:
             self._refused.add(path)
             self.report.error(
@@ -89,7 +89,7 @@ class PayloadSchemas:
                 )
 
 
-def _usable(raw: bytes) -> tuple[Schema, PayloadValidator]:
+def _build_usable(raw: bytes) -> tuple[Schema, PayloadValidator]:
     schema = _read(raw)
     if not isinstance(schema, dict | bool):
         raise _UnusableError("a schema is a JSON object")
@@ -105,7 +105,7 @@ def _usable(raw: bytes) -> tuple[Schema, PayloadValidator]:
         ) from None
     except InPlaceCycleError as error:
         raise _UnusableError(
-            f"`{_path(error.pointer)}` applies a schema to the same value without end"
+            f"`{_join_path(error.pointer)}` applies a schema to the same value without end"
         ) from None
     except IntricateError:
         raise _UnusableError("it is too intricate to bound the time that it takes", _SIMPLER) from None
@@ -127,7 +127,7 @@ def _check_form(schema: Any, pointer: Pointer) -> None:
         # Without formats: the library would try patterns with Python's `re`, which is not what will match.
         Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
     except SchemaError as error:
-        where = _path((*pointer, *error.absolute_path)) or "the top"
+        where = _join_path((*pointer, *error.absolute_path)) or "the top"
         raise _UnusableError(f"`{where}` does not have the form that JSON Schema gives it") from None
 
 
@@ -160,9 +160,9 @@ def _check_part(part: Part, schema: Mapping[str, Any]) -> None:
             build_validator({"pattern": pattern})
         except ValueError:
             raise _UnusableError(
-                f"`{_path(part.pointer)}`: `{pattern}` is not a pattern of Rust's `regex`, which will match it"
+                f"`{_join_path(part.pointer)}`: `{pattern}` is not a pattern of Rust's `regex`, which will match it"
             ) from None
 
 
-def _path(pointer: Pointer) -> str:
+def _join_path(pointer: Pointer) -> str:
     return "/".join(map(str, pointer))

@@ -47,13 +47,13 @@ def _can_equal(value: JsonScalar | Filled, param: Param) -> bool:
     if isinstance(value, Filled):
         return True
     if isinstance(param, IntegerParam):
-        return not isinstance(value, bool) and read_integer(_digits(value), param) is not None
+        return not isinstance(value, bool) and read_integer(_format_digits(value), param) is not None
     if not isinstance(value, str):
         return False
     return value in param.values if isinstance(param, OneOfParam) else True
 
 
-def _digits(value: str | float) -> str:
+def _format_digits(value: str | float) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
@@ -65,20 +65,22 @@ def holds_without_token(rule: Rule, named: Mapping[str, Rule], depth: int = 0) -
         case Authenticated() | Nobody() | ByServer():
             return False
         case All():
-            return _all(holds_without_token(part, named, depth) for part in rule.parts)
+            return _combine_all(holds_without_token(part, named, depth) for part in rule.parts)
         case AnyOf():
-            return _not(_all(_not(holds_without_token(part, named, depth)) for part in rule.parts))
+            return _negate(
+                _combine_all(_negate(holds_without_token(part, named, depth)) for part in rule.parts)
+            )
         case Not():
-            return _not(holds_without_token(rule.part, named, depth))
+            return _negate(holds_without_token(rule.part, named, depth))
         case Named() if depth < len(named) and rule.name in named:
             return holds_without_token(named[rule.name], named, depth + 1)
     return None
 
 
-def _not(value: bool | None) -> bool | None:
+def _negate(value: bool | None) -> bool | None:
     return None if value is None else not value
 
 
-def _all(values: Iterable[bool | None]) -> bool | None:
+def _combine_all(values: Iterable[bool | None]) -> bool | None:
     seen = list(values)
     return False if False in seen else None if None in seen else True

@@ -63,26 +63,26 @@ class NamedRules:
         """Yield the rule's requirements; those of a named rule have the position where the name is used."""
         return self._needs_of(rule, negated=False)
 
-    def depth(self, rule: Rule) -> int:
+    def measure_depth(self, rule: Rule) -> int:
         """Return the depth of the rule with its named rules expanded."""
         match rule:
             case All() | AnyOf():
-                return 1 + max((self.depth(part) for part in rule.parts), default=0)
+                return 1 + max((self.measure_depth(part) for part in rule.parts), default=0)
             case Not():
-                return 1 + self.depth(rule.part)
+                return 1 + self.measure_depth(rule.part)
             case Named():
                 return 1 + self._depths.get(rule.name, 0)
         return 1
 
     def check_depth(self, rule: Rule, report: Report) -> None:
         """Report a rule that is too deep to be evaluated safely."""
-        if self.depth(rule) > MAX_DEPTH:
+        if self.measure_depth(rule) > MAX_DEPTH:
             message = f"the rule is more than {MAX_DEPTH} deep, with the named rules that it uses"
             report.error(rule.span, "rule.depth", message, "make it flatter")
 
     def _visit(self, start: str, report: Report) -> None:
         # Depth-first without recursion: a chain of rules may be longer than Python's stack.
-        trail = {start: _used(self.rules[start])}
+        trail = {start: _list_used_rules(self.rules[start])}
         while trail:
             name, uses = next(reversed(trail.items()))
             step = next(uses, None)
@@ -98,13 +98,13 @@ class NamedRules:
                     span, "rule.cycle", f"rule `{used}` leads to itself: {circle}", "break the circle"
                 )
             elif used not in self._needs and used in self.rules:
-                trail[used] = _used(self.rules[used])
+                trail[used] = _list_used_rules(self.rules[used])
 
     def _finish(self, name: str, report: Report) -> None:
         rule = self.rules[name]
         self._needs[name] = tuple(dict.fromkeys(self._needs_of(rule, negated=False)))
         self.check_depth(rule, report)
-        depth = self.depth(rule)
+        depth = self.measure_depth(rule)
         # A rule that is too deep is reported once, not again for each that uses it.
         self._depths[name] = depth if depth <= MAX_DEPTH else 0
 
@@ -119,19 +119,19 @@ class NamedRules:
                 for need in self._needs.get(rule.name, ()):
                     yield need._replace(span=rule.span, via=rule.name, negated=negated or need.negated)
             case _:
-                yield from (need._replace(negated=negated) for need in _direct(rule))
+                yield from (need._replace(negated=negated) for need in _list_direct_needs(rule))
 
 
-def _direct(rule: Rule) -> Iterator[Need]:
+def _list_direct_needs(rule: Rule) -> Iterator[Need]:
     match rule:
         case Scopes():
             yield from (Need("text", rule.span, text) for text in rule.scopes if len(text) > 1)
         case Claim():
             yield from (Need("text", rule.span, text) for text in rule.path[1:] if len(text) > 1)
-            yield from _values(rule.test)
+            yield from _list_value_needs(rule.test)
         case Parameter():
             yield Need("param", rule.span, name=rule.name, test=rule.test)
-            yield from _values(rule.test)
+            yield from _list_value_needs(rule.test)
         case MemberOf():
             yield Need("member_of", rule.span, rule.room)
         case ByServer():
@@ -140,19 +140,19 @@ def _direct(rule: Rule) -> Iterator[Need]:
             yield Need("members", rule.span)
 
 
-def _values(test: Test) -> Iterator[Need]:
+def _list_value_needs(test: Test) -> Iterator[Need]:
     if isinstance(test, Equals | Contains):
         yield from (
             Need("text", test.span, value.parts) for value in test.values if isinstance(value, Filled)
         )
 
 
-def _used(rule: Rule) -> Iterator[tuple[str, Span]]:
+def _list_used_rules(rule: Rule) -> Iterator[tuple[str, Span]]:
     match rule:
         case Named():
             yield rule.name, rule.span
         case All() | AnyOf():
             for part in rule.parts:
-                yield from _used(part)
+                yield from _list_used_rules(part)
         case Not():
-            yield from _used(rule.part)
+            yield from _list_used_rules(rule.part)

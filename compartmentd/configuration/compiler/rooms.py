@@ -29,7 +29,7 @@ class RoomReader:
         """Return the templates of a namespace; `limits` are those of the namespace."""
         if node is None:
             return ()
-        rooms = list(self._rooms(node, limits))
+        rooms = list(self._read_rooms(node, limits))
         sound = [room for room, shape in rooms if shape.sound]
         self.templates.compare(sound)
         known = {room.name for room in sound}
@@ -37,13 +37,13 @@ class RoomReader:
         Memberships(sound, doubtful, self.places.named, self.report).check()
         return tuple(room for room, _ in rooms)
 
-    def _rooms(self, node: Node, limits: Limits) -> Iterator[tuple[RoomTemplate, ParsedTemplate]]:
+    def _read_rooms(self, node: Node, limits: Limits) -> Iterator[tuple[RoomTemplate, ParsedTemplate]]:
         for name, child in node.usable():
             shape = self.templates.shape(name, child)
-            yield self._room(name, child, shape, limits), shape
+            yield self._read_room(name, child, shape, limits), shape
 
-    def _room(self, name: str, node: Node, shape: ParsedTemplate, limits: Limits) -> RoomTemplate:
-        join, publish = self.rules.optional(node, "join"), self.rules.optional(node, "publish")
+    def _read_room(self, name: str, node: Node, shape: ParsedTemplate, limits: Limits) -> RoomTemplate:
+        join, publish = self.rules.read_optional(node, "join"), self.rules.read_optional(node, "publish")
         params = {param.name: param for param in shape.params}
         to_join = Place("join", f"room `{name}`", params, join=True, vague=not shape.sound)
         to_publish = Place("publish", f"room `{name}`", params, publish=True, vague=not shape.sound)
@@ -59,14 +59,14 @@ class RoomReader:
             publish=publish,
             events=self.events.read(node.get("events"), to_publish),
             echo=echo is not None and echo.data,
-            auto_join=self._auto_join(node.get("auto_join"), shape),
+            auto_join=self._read_auto_join(node.get("auto_join"), shape),
             capacity=None if capacity is None else count_limit(capacity.data),
             limits=merge_room_limits(limits, node.get("limits")),
             description="" if description is None else description.data,
             span=node.key_span,
         )
 
-    def _auto_join(self, node: Node | None, shape: ParsedTemplate) -> AutoJoin | None:
+    def _read_auto_join(self, node: Node | None, shape: ParsedTemplate) -> AutoJoin | None:
         if node is None or node.data is False:
             return None
         if node.data is True:

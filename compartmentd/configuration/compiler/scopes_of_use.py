@@ -35,7 +35,7 @@ class Places:
         self.named = named
         self.report = report
         self._ambiguous: dict[tuple[Text, tuple[Param, ...]], str | None] = {}
-        self._in_named_rules()
+        self._check_named_rules()
 
     def check(self, rule: Rule, place: Place) -> None:
         """Report each requirement of the rule that the place does not meet, once."""
@@ -45,7 +45,7 @@ class Places:
         for need in dict.fromkeys(self.named.needs(rule)):
             self._checks[need.kind](self, need, place)
 
-    def _in_named_rules(self) -> None:
+    def _check_named_rules(self) -> None:
         for rule in self.named.rules.values():
             for need in self.named.needs(rule):
                 if need.kind == "members" and need.via is None:
@@ -54,80 +54,80 @@ class Places:
                         need.span, "rule.place", "`members` may not stand in a named rule", help_
                     )
 
-    def _text(self, need: Need, place: Place) -> None:
+    def _check_text(self, need: Need, place: Place) -> None:
         names = list_parameters(need.text)
         for name in dict.fromkeys(names):
             if name not in place.params:
-                self._no_parameter(need, name, place)
+                self._report_no_parameter(need, name, place)
                 return
         if len(set(names)) > 1 and not place.vague:
-            self._readable(need, place)
+            self._check_readable(need, place)
 
-    def _readable(self, need: Need, place: Place) -> None:
+    def _check_readable(self, need: Need, place: Place) -> None:
         params = {name: place.params[name] for name in list_parameters(need.text)}
         key = (need.text, tuple(params.values()))
         if key not in self._ambiguous:
             self._ambiguous[key] = find_ambiguity(need.text, params)
         example = self._ambiguous[key]
         if example is not None:
-            message = f"`{format_text(need.text)}` can be read in two ways: `{example}`{_via(need)}"
+            message = f"`{format_text(need.text)}` can be read in two ways: `{example}`{_describe_via(need)}"
             help_ = "put a literal between the placeholders that none of them can hold"
             self.report.error(need.span, "rule.ambiguous", message, help_)
 
-    def _param(self, need: Need, place: Place) -> None:
+    def _check_parameter(self, need: Need, place: Place) -> None:
         if need.name not in place.params:
-            self._no_parameter(need, need.name, place)
+            self._report_no_parameter(need, need.name, place)
         elif need.test is not None and need.via is None and not place.vague:
             reason = find_contradiction(need.test, place.params[need.name])
             if reason is not None:
                 self.report.warning(need.test.span, "rule.never", reason)
 
-    def _no_parameter(self, need: Need, name: str, place: Place) -> None:
-        message = f"{place.owner} has no parameter `{name}`{_via(need)}"
-        self.report.error(need.span, "rule.parameter", message, _known(name, place.params))
+    def _report_no_parameter(self, need: Need, name: str, place: Place) -> None:
+        message = f"{place.owner} has no parameter `{name}`{_describe_via(need)}"
+        self.report.error(need.span, "rule.parameter", message, _suggest_parameter(name, place.params))
 
-    def _member_of(self, need: Need, place: Place) -> None:
+    def _check_member_of(self, need: Need, place: Place) -> None:
         if not place.join:
-            self._misplaced(need, "`member_of`", "in the `join` of a room", place)
+            self._report_misplaced(need, "`member_of`", "in the `join` of a room", place)
         elif need.negated:
             help_ = "losing a membership must never open a room"
             self.report.error(
-                need.span, "rule.place", f"`member_of` may not stand under `not`{_via(need)}", help_
+                need.span, "rule.place", f"`member_of` may not stand under `not`{_describe_via(need)}", help_
             )
         else:
-            self._text(need, place)
+            self._check_text(need, place)
 
-    def _server(self, need: Need, place: Place) -> None:
+    def _check_server(self, need: Need, place: Place) -> None:
         if not place.join:
-            self._misplaced(need, "`server`", "in the `join` of a room", place)
+            self._report_misplaced(need, "`server`", "in the `join` of a room", place)
 
-    def _members(self, need: Need, place: Place) -> None:
+    def _check_members(self, need: Need, place: Place) -> None:
         if need.via is not None:
             return  # reported where the named rule is written
         if not place.publish:
-            self._misplaced(need, "`members`", "in `publish`", place)
+            self._report_misplaced(need, "`members`", "in `publish`", place)
         else:
             help_ = "whoever publishes to a room is a member already: leave it out here"
             self.report.error(need.span, "rule.place", "`members` stands alone or not at all", help_)
 
     _checks: Mapping[NeedKind, Callable[[Places, Need, Place], None]] = {
-        "text": _text,
-        "param": _param,
-        "member_of": _member_of,
-        "server": _server,
-        "members": _members,
+        "text": _check_text,
+        "param": _check_parameter,
+        "member_of": _check_member_of,
+        "server": _check_server,
+        "members": _check_members,
     }
 
-    def _misplaced(self, need: Need, what: str, where: str, place: Place) -> None:
-        message = f"{what} may stand only {where}, not in `{place.key}` of {place.owner}{_via(need)}"
+    def _report_misplaced(self, need: Need, what: str, where: str, place: Place) -> None:
+        message = f"{what} may stand only {where}, not in `{place.key}` of {place.owner}{_describe_via(need)}"
         self.report.error(need.span, "rule.place", message)
 
 
-def _via(need: Need) -> str:
+def _describe_via(need: Need) -> str:
     return "" if need.via is None else f" (through rule `{need.via}`)"
 
 
-def _known(name: str, params: Iterable[str]) -> str:
+def _suggest_parameter(name: str, params: Iterable[str]) -> str:
     names = list(params)
     near = find_nearest(name, names)
     if near is not None:

@@ -38,7 +38,7 @@ class Sections:
         if self.root is not None:
             self._check(self.root, None)
             self._join(self.root)
-            self._include(self.root)
+            self._read_includes(self.root)
 
     def _read(self, path: str) -> Node | None:
         try:
@@ -66,14 +66,14 @@ class Sections:
         self.complete = self.complete and not doubtful
 
     def _join(self, root: Node) -> None:
-        self._section(root, "namespaces", self.namespaces)
-        self._section(root, "rules", self.rules)
+        self._take_section(root, "namespaces", self.namespaces)
+        self._take_section(root, "rules", self.rules)
 
-    def _section(self, root: Node, section: Section, into: dict[str, Node]) -> None:
+    def _take_section(self, root: Node, section: Section, into: dict[str, Node]) -> None:
         node = root.fields.get(section)
         if node is None:
             return
-        self.complete = self.complete and not node.refused(MERGE)
+        self.complete = self.complete and not node.has_refused(MERGE)
         for name, child in node.fields.items():
             first = into.setdefault(name, child)
             if first is not child and not child.broken:
@@ -85,9 +85,9 @@ class Sections:
 
     # --- include --------------------------------------------------------------------------------------------
 
-    def _include(self, root: Node) -> None:
+    def _read_includes(self, root: Node) -> None:
         globs = root.get("include")
-        self.globs = tuple(_pattern(root.file, item) for item in globs.items) if globs is not None else ()
+        self.globs = tuple(_build_glob(root.file, item) for item in globs.items) if globs is not None else ()
         paths: dict[str, Node] = {}
         for item in globs.items if globs is not None else ():
             found = self._matches(root.file, item)
@@ -102,22 +102,22 @@ class Sections:
                 paths.setdefault(path, item)
         # Byte order, so that the order of problems does not depend on the file system.
         for path in sorted(paths, key=lambda path: path.encode("utf-8", "surrogateescape")):
-            self.files.use("include", path, paths[path].span)
-            self._included(path)
+            self.files.record_use("include", path, paths[path].span)
+            self._read_included(path)
 
     def _matches(self, main: str, item: Node) -> list[str]:
-        found = self.files.access.glob(_pattern(main, item))
+        found = self.files.access.glob(_build_glob(main, item))
         # A pattern that begins with a dot would match dot files, which editors leave behind.
         visible = (path for path in found if not posixpath.basename(path).startswith("."))
         return [path for path in visible if posixpath.normpath(path) != posixpath.normpath(main)]
 
-    def _included(self, path: str) -> None:
+    def _read_included(self, path: str) -> None:
         root = self._read(path)
         if root is not None:
             self._check(root, "included")
             self._join(root)
 
 
-def _pattern(main: str, item: Node) -> str:
+def _build_glob(main: str, item: Node) -> str:
     # Only the operator's text is a pattern: the directory of the file may contain brackets.
     return posixpath.join(glob.escape(posixpath.dirname(main)), item.data)

@@ -63,22 +63,22 @@ class ServerReader:
         for key in ("listen", "admin"):
             written = node.get(key)
             if written is not None:
-                values[key] = tuple(self._address(item, taken) for item in written.items)
+                values[key] = tuple(self._read_address(item, taken) for item in written.items)
         state = node.get("state")
         if state is not None:
             values["state"] = resolve_path(state.file, state.data)
         tls = node.get("tls")
         if tls is not None:
-            values["tls"] = self._tls(tls)
+            values["tls"] = self._read_tls(tls)
         proxies = node.get("trusted_proxies")
         if proxies is not None:
-            values["trusted_proxies"] = tuple(self._network(item) for item in proxies.items)
+            values["trusted_proxies"] = tuple(self._read_network(item) for item in proxies.items)
         self._check_origins(node)
         return ServerSettings(**values), {key: child.key_span for key, child in node.usable()}
 
     # --- addresses ------------------------------------------------------------------------------------------
 
-    def _address(self, node: Node, taken: dict[ListenAddress, Span]) -> ListenAddress:
+    def _read_address(self, node: Node, taken: dict[ListenAddress, Span]) -> ListenAddress:
         address = self._parse(node)
         if address in taken and not (isinstance(address, TcpAddress) and address.port == 0):
             first = taken[address]
@@ -123,26 +123,26 @@ class ServerReader:
 
     # --- TLS and proxies ------------------------------------------------------------------------------------
 
-    def _tls(self, node: Node) -> TlsFiles | None:
+    def _read_tls(self, node: Node) -> TlsFiles | None:
         cert, key = node.get("cert"), node.get("key")
         if cert is None or key is None:
             return None
-        return TlsFiles(self._tls_file(cert), self._tls_file(key), cert.span, key.span)
+        return TlsFiles(self._read_tls_file(cert), self._read_tls_file(key), cert.span, key.span)
 
-    def _tls_file(self, node: Node) -> str:
+    def _read_tls_file(self, node: Node) -> str:
         """Return the path of a file that serving needs; its contents are not checked here."""
         path = resolve_path(node.file, node.data)
-        self.files.use("tls_file", path, node.span)
+        self.files.record_use("tls_file", path, node.span)
         try:
             self.files.access.read(path)
         except OSError as error:
-            self.files.lacks(path)
+            self.files.record_missing(path)
             tell = self.report.error if self.serving else self.report.note
             help_ = "paths are relative to the file that names them; serving needs the file"
             tell(node.span, "file.unreadable", f"`{path}`: {describe_os_error(error)}", help_)
         return path
 
-    def _network(self, node: Node) -> str:
+    def _read_network(self, node: Node) -> str:
         from ipaddress import ip_network  # noqa: PLC0415 - few configurations need it
 
         if node.data == UNIX:
@@ -174,7 +174,7 @@ class ServerReader:
                 self.report.error(
                     item.span, "origins.any-not-alone", '"*" stands alone', "remove it, or the others"
                 )
-            elif _default_port(item.data):
+            elif _has_default_port(item.data):
                 self.report.warning(
                     item.span,
                     "origins.default-port",
@@ -183,6 +183,6 @@ class ServerReader:
                 )
 
 
-def _default_port(origin: str) -> bool:
+def _has_default_port(origin: str) -> bool:
     scheme, _, rest = origin.partition("://")
     return (scheme, rest.rpartition(":")[2]) in {("http", "80"), ("https", "443")}

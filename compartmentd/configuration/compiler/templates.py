@@ -52,14 +52,14 @@ class TemplateReader:
             help_ = "give each its own name, and compare them in a rule"
             self.report.error(node.key_span, "template.twice", message, help_)
             return unknown
-        declared = self._declared(node, names)
-        read = [self._param(each, declared.get(each), node) for each in names]
+        declared = self._read_declared(node, names)
+        read = [self._read_param(each, declared.get(each), node) for each in names]
         params = tuple(
             param or build_default_param(each, node.key_span) for param, each in zip(read, names, strict=True)
         )
         known = None not in read and not may_contain(node, "params", "room")
         shape = ParsedTemplate(pattern, params, sound=known)
-        return shape._replace(sound=known and self._possible(shape, node))
+        return shape._replace(sound=known and self._is_possible(shape, node))
 
     def compare(self, templates: Sequence[RoomTemplate]) -> None:
         """Report templates that share a room, or that read one room in two ways."""
@@ -82,14 +82,14 @@ class TemplateReader:
                 "tell them apart by a literal, or by the forms of their parameters",
             )
 
-    def _declared(self, node: Node, names: Sequence[str]) -> Mapping[str, Node]:
+    def _read_declared(self, node: Node, names: Sequence[str]) -> Mapping[str, Node]:
         params = node.get("params")
         for name, child in params.fields.items() if params else ():
             if name not in names and not child.broken:
                 self.report.unknown(child.key_span, "parameter", name, names)
         return {} if params is None else params.fields
 
-    def _param(self, name: str, node: Node | None, template: Node) -> Param | None:
+    def _read_param(self, name: str, node: Node | None, template: Node) -> Param | None:
         if node is None:
             return build_default_param(name, template.key_span)
         if node.broken:
@@ -100,7 +100,7 @@ class TemplateReader:
                 return None if form is None else read(self, name, form)
         return build_default_param(name, node.key_span)
 
-    def _pattern(self, name: str, node: Node) -> Param | None:
+    def _read_pattern(self, name: str, node: Node) -> Param | None:
         items = parse_pattern(node.data)
         if isinstance(items, PatternProblem):
             message = f"{items.message} (character {items.offset + 1} of the pattern)"
@@ -108,7 +108,7 @@ class TemplateReader:
             return None
         return PatternParam(name=name, items=items, span=node.span)
 
-    def _integer(self, name: str, node: Node) -> Param | None:
+    def _read_integer(self, name: str, node: Node) -> Param | None:
         low, high = node.get("min"), node.get("max")
         if any(child.broken for child in node.fields.values()):
             return None
@@ -120,7 +120,7 @@ class TemplateReader:
             return None
         return IntegerParam(name=name, low=least, high=most, span=node.span)
 
-    def _one_of(self, name: str, node: Node) -> Param | None:
+    def _read_one_of(self, name: str, node: Node) -> Param | None:
         if isinstance(node.children, list) and any(item.broken for item in node.children):
             return None
         for item in node.items:
@@ -135,16 +135,16 @@ class TemplateReader:
         return OneOfParam(name=name, values=tuple(item.data for item in node.items), span=node.span)
 
     _forms: Mapping[str, Callable[[TemplateReader, str, Node], Param | None]] = {
-        "pattern": _pattern,
-        "integer": _integer,
-        "one_of": _one_of,
+        "pattern": _read_pattern,
+        "integer": _read_integer,
+        "one_of": _read_one_of,
     }
 
-    def _possible(self, shape: ParsedTemplate, node: Node) -> bool:
+    def _is_possible(self, shape: ParsedTemplate, node: Node) -> bool:
         """Report a template that no room name can have the form of."""
         literals = "".join(shape.pattern[::2])
         possible = literals == "" or is_valid_room_name(literals)
-        if possible and len(literals) + sum(map(_least_length, shape.params)) > _SURELY_FITS:
+        if possible and len(literals) + sum(map(_compute_least_length, shape.params)) > _SURELY_FITS:
             possible = find_example(shape.pattern, {param.name: param for param in shape.params}) is not None
         if not possible:
             help_ = "a room name has at most 256 bytes of UTF-8, without control characters"
@@ -152,7 +152,7 @@ class TemplateReader:
         return possible
 
 
-def _least_length(param: Param) -> int:
+def _compute_least_length(param: Param) -> int:
     """Return how many characters a value has at least."""
     match param:
         case PatternParam():

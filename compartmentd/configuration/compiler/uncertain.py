@@ -20,7 +20,7 @@ def may_contain(node: Node, key: str, definition: str | None = None) -> bool:
         key: One of its known keys.
         definition: The mapping's definition under `$defs`; `None` for a whole configuration.
     """
-    if node.refused(key):
+    if node.has_refused(key):
         return True
     child = node.fields.get(key)
     if child is not None:
