@@ -104,6 +104,9 @@ def find_auto_joins(
     for room, decision in decisions.items():
         if not decision.allowed:
             skipped.append(SkippedValue(wanted[room].name, _explain_skip(decision), room, decision))
+    for room, template in wanted.items():
+        if room not in decisions:
+            skipped.append(SkippedValue(template.name, SkipReason.SURPLUS, room))
     joined = tuple((room, decisions[room]) for room in members if room in decisions)
     outcomes = [decision.outcome for decision in decisions.values()]
     questions = [each.questions for each in outcomes if isinstance(each, Pending)]
@@ -121,7 +124,7 @@ def _decide_all(
     decide_room: Callable[[RoomName], Decision],
     members: dict[RoomName, None],
 ) -> dict[RoomName, Decision]:
-    """Decide each room, and add the allowed ones to the members.
+    """Decide each room until the session is full, and add the allowed ones to the members.
 
     Rooms in `dependent`, which require membership in another room, are decided again after a room was joined,
     so that they depend neither on the order of the templates nor on that of the claims.
@@ -130,9 +133,11 @@ def _decide_all(
     while rooms:
         before = len(members)
         for room in rooms:
-            decisions[room] = decide_room(room)
-            if decisions[room].allowed:
+            decision = decisions[room] = decide_room(room)
+            if decision.allowed:
                 members[room] = None
+            elif decision.code is Code.TOO_MANY:
+                return decisions  # nor is there a place for any other: a claim may have thousands of values
         again = len(members) > before
         rooms = [room for room in rooms if again and room in dependent and room not in members]
     return decisions

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from compartmentd.names import RoomName
+from compartmentd.policy import autojoin
 from compartmentd.policy.autojoin import SkipReason, is_auto_joined
 from compartmentd.policy.codes import Code
 from compartmentd.policy.model import Limits, RoomTemplate
@@ -257,6 +258,25 @@ def test_values_that_give_no_room_are_skipped_and_told(
     assert judgement.joined == ()
     assert [(each.why.value, each.room) for each in judgement.skipped] == skipped
     assert judgement.skipped[0].template == rooms[0].name
+
+
+def test_a_session_that_is_full_costs_no_further_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim may have thousands of values, and a refresh asks for all of them."""
+    decided = []
+    decide = autojoin.decide
+
+    def count(rules: Any, who: Any, request: Any, *more: Any) -> Any:
+        decided.append(request.room)
+        return decide(rules, who, request, *more)
+
+    monkeypatch.setattr(autojoin, "decide", count)
+    many = person(teams=[chr(97 + index % 26) * (1 + index // 26) for index in range(200)])
+    rules = ruleset(TEAM, limits=Limits(rooms_per_session=3))
+    judgement = judged(rules, many)
+    assert len(judgement.joined) == 3
+    assert len(decided) == 4
+    assert {each.why for each in judgement.skipped} == {SkipReason.SURPLUS}
+    assert len(judgement.skipped) == 197
 
 
 def test_what_is_over_rooms_per_session_is_surplus() -> None:
