@@ -102,9 +102,8 @@ def _unread_polls(target: Target, *lines: str) -> None:
 @attack(
     "A4",
     "pipelined requests for another path, whose answers are not read",
-    stays=40,
+    stays=75,
     seconds=3,
-    is_held=False,
 )
 def unread_answers(target: Target) -> None:
     batch = head("GET", "/elsewhere") * 500

@@ -118,7 +118,6 @@ def many_tokens(target: Target) -> None:
         }
     },
     claims={"rooms": [f"r{index}" for index in range(1500)]},
-    is_held=False,
 )
 def many_auto_joins(target: Target) -> None:
     def one(index: int) -> None:
