@@ -16,6 +16,7 @@ from compartmentd.net.websocket_mask import unmask
 from compartmentd.protocol.connection import FORCED_CLOSE, SLOW, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from compartmentd.protocol.engineio import Outgoing
 from compartmentd.protocol.message import SEPARATOR
+from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.websocket import MessageReader, encode_close_frame, encode_text_frame
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.link_endpoint import LinkEndpoint
@@ -79,18 +80,20 @@ class WebSocketLink:
         sock: Sock,
         owner: LinkEndpoint,
         *,
-        max_payload: int,
-        first_payload: int,
+        options: ConnectionOptions,
         send_buffer: int,
         text_only: bool,
     ) -> None:
-        """Take a socket; `text_only` is for clients that cannot take binary frames (`b64=1`)."""
+        """Take a socket; `options` are those of its connection, `send_buffer` the most unsent bytes.
+
+        `text_only` is for clients that cannot take binary frames (`b64=1`).
+        """
         self.owner = owner
         self.due = inf
         self._connections = connections
         self._sock = sock
-        self._max_payload = max_payload
-        self._reader = MessageReader(min(max_payload, first_payload), unmask)
+        self._max_payload = options.max_payload
+        self._reader = MessageReader(min(options.max_payload, options.first_payload), unmask)
         self._limit = send_buffer
         self._text_only = text_only
         # Bytes that the kernel did not take; a writer is registered while there are any.

@@ -134,8 +134,7 @@ def open_connection(connections: Connections, new: NewConnection, sock: Sock, ea
         connections,
         sock,
         connection,
-        max_payload=new.options.max_payload,
-        first_payload=new.options.first_payload,
+        options=new.options,
         send_buffer=new.options.send_buffer,
         text_only="b64" in new.handshake.query,
     )
@@ -156,8 +155,7 @@ def start_probe(
         connections,
         sock,
         probe,
-        max_payload=connection.options.max_payload,
-        first_payload=connection.options.first_payload,
+        options=connection.options,
         send_buffer=connections.options.send_buffer,
         text_only=text_only,
     )

@@ -136,8 +136,7 @@ class Listener(Person):
             self.connections,
             self.sock,
             self.connection,
-            max_payload=1 << 20,
-            first_payload=1 << 20,
+            options=ServerOptions(max_payload=1 << 20, first_payload=1 << 20),
             send_buffer=1 << 20,
             text_only=self.text_only,
         )
