@@ -22,7 +22,7 @@ from compartmentd.tokens.keyset import KeySet
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What one generation decides by.
+    """Everything by which one generation decides.
 
     Attributes:
         generation: the number of the generation, counted from 1 since the start.

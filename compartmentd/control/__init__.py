@@ -6,7 +6,7 @@ How a generation comes into force, the first one (`cause` "start") and each late
     certificate ───────────────────┼─▶ Candidate ──▶ Generation    what needs a restart, read the certificate and
     keys of files, fetched keys ───┘       the keys. A problem that is an error refuses it: nothing has changed.
 
-    Reloader      orders reloads one at a time; whoever asks meanwhile shares one more
+    Reloader      orders reloads one at a time; requests that come meanwhile share one more
         1. swaps the snapshot: from here on everything is decided by it, and nothing can be taken back
         2. subscriber.adopt(generation), for each part of the daemon in the order of `daemon.run`
         3. judges every live session, then reports

@@ -45,7 +45,7 @@ def _hash(token: str) -> bytes:
 
 
 class AdminAccess:
-    """Judges the bearer tokens of administrators by what is in force."""
+    """Decides whether a bearer token is of an administrator, by the configuration and keys in force."""
 
     def __init__(self, hub: Hub, remote: RemoteKeys) -> None:
         self._hub = hub

@@ -196,7 +196,7 @@ class GenerationBuilder:
             return candidate
         candidate = msgspec.structs.replace(candidate, local=LocalKeys.from_material(keys, material))
         if wait:
-            # Last, since it may take its time: whatever is wrong here is known already.
+            # Last, since it may take long: all problems of the files are known by now.
             candidate = candidate.add_problems(*await self._fetch_new(issuers))
         return self._add_fetched_keys(candidate)
 

@@ -206,7 +206,7 @@ async def _run_child(path: str, *, development: bool) -> AsyncIterator[_Child]:
     process = subprocess.Popen(  # noqa: ASYNC220, S603 - takes a millisecond; our own program
         [
             sys.executable,
-            "-P",  # or `-m` would import from the working directory, whatever lies there by a module's name
+            "-P",  # or `-m` would import modules from the working directory
             "-m",
             "compartmentd.control.compile_worker",
             path,

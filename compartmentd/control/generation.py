@@ -49,7 +49,7 @@ class FetchedKeys(msgspec.Struct, frozen=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """What may come into force: each step of a reload returns it with more filled in.
+    """A configuration that may come into force: each step of a reload returns it with more filled in.
 
     Attributes:
         cause: why the reload runs, for the log (`watch`, `SIGHUP`, `request`, …).
@@ -87,7 +87,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in force: the snapshot that decides, and everything that the daemon's parts follow.
+    """The configuration in force: the snapshot that decides, and everything that the daemon's parts follow.
 
     A renewed certificate makes another value with the same snapshot: it decides nothing, so it is not counted.
 

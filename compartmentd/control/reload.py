@@ -28,7 +28,7 @@ from compartmentd.util.tasks import SingleFlight
 
 
 class Scope(Enum):
-    """What a reload reads again; all else is taken as it is in force."""
+    """The part that a reload reads again; the rest is taken as it is in force."""
 
     ALL = auto()
     KEYS = auto()

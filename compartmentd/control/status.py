@@ -43,7 +43,7 @@ class ConnectionCount(Protocol):
 
 
 class DaemonStatus:
-    """Tells what is in force, how much of it is used, and how the last reload ended."""
+    """Describes the configuration in force, how much of it is used, and how the last reload ended."""
 
     def __init__(
         self,

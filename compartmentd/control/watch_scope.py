@@ -21,7 +21,7 @@ KEY_FILES = frozenset({"jwks_file", "public_key_file", "secret_file"})
 
 
 class WatchScope(msgspec.Struct, frozen=True):
-    """What is followed, and what a change of it means.
+    """The files that are followed, and what a change of each means.
 
     Attributes:
         files: everything that is followed, with key files and certificates.

@@ -40,7 +40,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """What the daemon is built from, beside its first generation, which must be freed once there is another.
+    """The parts that the daemon is built from, beside its first generation, which is freed once there is another.
 
     Attributes:
         options: how it was started.
@@ -58,12 +58,12 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def development_mode(self) -> DevelopmentMode | None:
-        """What `serve --dev` adds to building generations."""
+        """The development mode of `serve --dev`; `None` without it."""
         return make_development_mode(self.options)
 
 
 def make_development_mode(options: Options) -> DevelopmentMode | None:
-    """Return what `serve --dev` adds to building generations."""
+    """Return the development mode of `serve --dev`; `None` without it."""
     return DevelopmentMode(options.passed) if options.development else None
 
 

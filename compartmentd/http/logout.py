@@ -28,11 +28,12 @@ FIELDS = 20
 """Form fields at most; the specification has one, and says to ignore others."""
 
 FAILURES, BURST = 20.0, 100.0
-"""Refused requests per second, and at once, after which the tokens of an address are not looked at: to check a
-signature costs some 130 µs of CPU, so that strangers get 3 ms of it in a second. Accepted requests do not count."""
+"""The rate per second, and the burst, of refused requests from one address; beyond them its tokens are not checked.
+Checking a signature takes some 130 µs of CPU, so strangers get 3 ms of it a second. Accepted requests are not
+counted."""
 
 ADDRESSES = 1000
-"""Addresses that are remembered for their refused requests: the latest."""
+"""The number of addresses whose refused requests are counted: the latest ones."""
 
 _REFUSED = b'{"error":"invalid_request","error_description":"the logout request is not accepted"}'
 _TOO_MANY = b'{"error":"temporarily_unavailable","error_description":"too many refused requests"}'

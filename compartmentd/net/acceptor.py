@@ -94,7 +94,7 @@ class Acceptor:
             self._accepted.take(connection, address)
 
     def _pause(self, sock: socket.socket, error: OSError) -> None:
-        """Stop accepting for a while; asking again at once would not help, whatever the error is."""
+        """Stop accepting for a while; no error goes away by trying again at once."""
         level = logging.WARNING if error.errno in _EXHAUSTED else logging.ERROR
         if admits("cannot_accept"):
             log(level, "cannot_accept", f"no connection can be accepted for {_PAUSE:g} s: {error}")

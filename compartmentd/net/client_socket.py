@@ -7,14 +7,14 @@ from typing import Protocol
 
 
 class SocketOwner(Protocol):
-    """Whoever reads a socket at the moment."""
+    """The object that reads a socket at the moment."""
 
     def shed(self) -> None:
         """Close the socket at once: others need its place."""
 
 
 class SocketEntry(Protocol):
-    """What is kept of an accepted socket as long as it is open.
+    """The record of an accepted socket, kept as long as it is open.
 
     `owner` closes the socket if it has to go; `takes_place` is true of one that carries a connection on WebSocket.
     """

@@ -66,7 +66,7 @@ class QuietHandler(RequestHandler):
         self.clear_header("Server")
 
     def compute_etag(self) -> None:
-        """Hash no answer: no two of them are the same."""
+        """Compute no ETag: no two answers are the same."""
 
     def log_exception(self, typ: object, value: object, tb: object) -> None:
         """Log an error without the query; a client's mistake is no error of ours."""

@@ -22,7 +22,7 @@ ExcInfo: TypeAlias = tuple[type[BaseException] | None, BaseException | None, Tra
 """What `sys.exc_info` returns."""
 
 Overdue: TypeAlias = Literal["nothing", "head_too_long", "too_slow"]
-"""What a client still has to be told when its socket closes."""
+"""The last answer that a client still has to get before its socket closes."""
 
 
 class SocketCloser(Protocol):

@@ -90,7 +90,7 @@ NO_ANSWERS: Answers = {}
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the decision core cannot know by itself. A fact that does not apply has a default that refuses nothing.
+    """Facts that the caller of the decision core knows; one that does not apply has a default that refuses nothing.
 
     Attributes:
         well_formed: Whether the request has the declared form.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Explanation(NamedTuple):
-    """What a code means, and what to do."""
+    """The meaning of a code, and what to do about it."""
 
     meaning: str
     advice: str

@@ -13,7 +13,7 @@ from compartmentd.sessions.session import Session
 
 
 class DecisionRecorder:
-    """Is told each decision by the part that has made it."""
+    """Takes each decision from the part that has made it."""
 
     def __init__(self, clock: Clock, counters: Counters, audit_log: AuditLog) -> None:
         self._clock = clock

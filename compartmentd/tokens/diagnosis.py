@@ -33,7 +33,7 @@ PASSED: Mapping[str, str] = {
     "subject": "it names a subject",
     "requirements": "it has what the entry requires",
 }
-"""What each check has found out when it passes."""
+"""The finding of each check that passes."""
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What happens to an accepted socket first: the TLS handshake where there is a certificate, then the router."""
+"""Serves a socket that has just been accepted: the TLS handshake where there is a certificate, then the router."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compartmentd.transport.connections import Connections
 from compartmentd.transport.router import SocketRouter
 
 _PATIENCE = 0.1
-"""Seconds for which newcomers wait until those that have left are out, of whom a thousand take 20 ms."""
+"""Seconds that new sockets wait for the removal of those that have closed; a thousand of these take 20 ms."""
 
 
 class Entrance:

@@ -17,4 +17,4 @@ class HttpServers(Protocol):
         """Serve a socket whose first request is a plain one to the Engine.IO path."""
 
     def serve_other(self, sock: Sock, address: Any, early: bytes, /) -> None:
-        """Serve a socket from its next request on, whatever that is."""
+        """Serve a socket from its next request on, of any kind."""

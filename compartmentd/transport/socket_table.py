@@ -37,8 +37,8 @@ class Entry:
     def set_pending(self, pending: bool, /) -> None:
         """Take note whether the socket carries no session.
 
-        A socket of a session beyond those that one needs stays pending: else a client with one session could hold
-        any number.
+        Only the sockets that one session needs count as its own; further ones stay pending, since a client with one
+        session could otherwise hold any number.
         """
         table = self._table
         if table is None or pending == self._is_pending:

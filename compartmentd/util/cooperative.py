@@ -44,7 +44,7 @@ class Slicer:
 async def run_in_slices(steps: Generator[None, None, T], seconds: float = SLICE) -> T:
     """Run a generator to its end and return its value, letting others run about every `seconds`.
 
-    They run once more at the end, so that whatever the caller does next has a slice of its own.
+    They run once more at the end, so that the next step of the caller has a slice of its own.
     """
     slicer = Slicer(seconds)
     while True:

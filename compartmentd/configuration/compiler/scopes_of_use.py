@@ -107,7 +107,7 @@ class Places:
         if not place.publish:
             self._report_misplaced(need, "`members`", "in `publish`", place)
         else:
-            help_ = "whoever publishes to a room is a member already: leave it out here"
+            help_ = "only members publish to a room, so this changes nothing: leave it out here"
             self.report.error(need.span, "rule.place", "`members` stands alone or not at all", help_)
 
     _checks: Mapping[NeedKind, Callable[[Places, Need, Place], None]] = {

@@ -17,7 +17,7 @@ _FEW = 8
 
 
 class _Form(NamedTuple):
-    """What templates have in common that differ at most in the values of each parameter.
+    """The common form of templates that differ at most in the values of each parameter.
 
     `integers` are the positions of the integer parameters.
     """
