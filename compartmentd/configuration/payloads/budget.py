@@ -26,7 +26,7 @@ from compartmentd.configuration.payloads.load import (
     scalar_load,
 )
 
-NANOSECONDS = 3_000_000.0
+NANOSECONDS = 2_500_000.0
 """What validating a message may take; with reading it, a message of 64 KiB takes 5 ms at most."""
 
 BYTES = 64 << 10
@@ -38,13 +38,16 @@ REMEMBERED = 64
 UNIQUE_VALUE, UNIQUE_NUMBER = 150.0, 25_000.0
 """A value anywhere in a list of unique items, and a fraction: up to 15 items are compared each with each."""
 
-_STEP = 300.0
-"""Following one value, in nanoseconds, in this module."""
+_STEP, _CONTAINER = 120.0, 650.0
+"""Following one value in this module, in nanoseconds, and an array or object in addition."""
 
 _MOST_STATES = 1_000
 
 _DIGITS = 300.0
 """Digits for which the figures of numbers that are not simple are meant; they have at most 4,300."""
+
+_BITS = 1000.0
+"""The same in bits."""
 
 _UNUSUAL_NUMBER = re.compile(rb"[0-9][eE][-+]?[0-9]|[0-9]{16}|0\.000000")
 """What numbers contain that are not simple; so do some texts."""
@@ -58,9 +61,15 @@ class IntricateError(Exception):
 
 
 class _State:
-    """What is applied to a value, and what each kind of value costs in it."""
+    """What is applied to a value, and what each kind of value costs in it.
 
-    __slots__ = ("_budget", "_counts", "_decide", "_known", "character", "extreme", "number", "value")
+    `lists` and `objects` are what arrays and objects cost, where it is known and no property decides it.
+    """
+
+    __slots__ = (
+        *("_budget", "_counts", "_decide", "_known", "character", "extreme", "lists", "number", "objects"),
+        "value",
+    )
 
     def __init__(self, budget: Budget, counts: Mapping[Evaluated, int]) -> None:
         self._budget = budget
@@ -72,6 +81,8 @@ class _State:
         self.character = load.character
         self._decide = deciding_texts(counts)
         self._known: dict[Any, _Container] = {}
+        self.lists: _Container | None = None
+        self.objects: _Container | None = None
 
     def container(self, value: list[Any] | dict[str, Any]) -> _Container:
         """Return what an array or object costs, and the states of its children."""
@@ -86,6 +97,10 @@ class _State:
             known = self._known[key] = _Container(
                 self._budget, container_load(self._counts, value, self._budget.most)
             )
+            if isinstance(value, list):
+                self.lists = known
+            elif not self._decide:
+                self.objects = known
         return known
 
     def containers(self) -> Iterator[_Container]:
@@ -134,14 +149,16 @@ class _Container:
 
 
 class Price(NamedTuple):
-    """The most that a value and a character of the data can cost, in nanoseconds."""
+    """The most that the parts of data can cost, in nanoseconds: an array or object, another value, a character."""
 
-    value: float
+    container: float
+    scalar: float
     character: float
 
-    def of(self, values: float, characters: float) -> float:
-        """Return the most that so many values and characters cost."""
-        return self.value * values + self.character * characters
+    @property
+    def value(self) -> float:
+        """The most that any value can cost."""
+        return max(self.container, self.scalar)
 
 
 class Budget:
@@ -183,7 +200,7 @@ class Budget:
     def _find_prices(self) -> tuple[Price, Price, Price]:
         seen: set[_State] = set()
         waiting = [self._root]
-        worst = usual = plain = child = character = digit = unique = 0.0
+        worst = usual = plain = container = child = character = digit = unique = 0.0
         while waiting:
             state = waiting.pop()
             if state in seen:
@@ -194,19 +211,21 @@ class Budget:
             plain = max(plain, state.value)
             character = max(character, state.character)
             digit = max(digit, state.extreme / _DIGITS)
-            for container in state.containers():
-                load = container.load
-                plain = max(plain, load.value)
+            for each in state.containers():
+                load = each.load
+                container = max(container, load.value)
                 child = max(child, load.member, load.item)
                 character = max(character, load.name_character)
                 unique = max(unique, load.unique)
-                waiting += (*container.members.values(), container.other, *container.items)
-        # A value has its part in its parent's cost. Lists of unique items may stand in each other.
+                waiting += (*each.members.values(), each.other, *each.items)
+        # Lists of unique items may stand in each other.
         comparing = unique * MAX_DEPTH * (UNIQUE_VALUE + UNIQUE_NUMBER)
+        # A value has its part in its parent's cost.
+        apart, container = child + comparing, container + child
         return (
-            Price(max(worst, plain) + child + comparing, max(character, digit, comparing / _DIGITS)),
-            Price(max(usual, plain) + child + comparing, character),
-            Price(plain + child, character),
+            Price(container + comparing, worst + apart, max(character, digit, comparing / _DIGITS)),
+            Price(container + comparing, usual + apart, character),
+            Price(container, plain + child, character),
         )
 
     def covers(self, data: bytes, value: Any) -> bool:
@@ -219,12 +238,13 @@ class Budget:
         size = len(data)
         allowed = NANOSECONDS if size <= BYTES else NANOSECONDS * size / BYTES
         # The shortest list of so many values, as [0,0,0], takes two bytes for each.
-        if self.worst.of(1 + size / 2, size) <= allowed:
+        if self.worst.value * (1 + size / 2) + self.worst.character * size <= allowed:
             return True
         # Each value but the first stands behind a comma or an opening bracket.
-        values = 1 + data.count(b",") + data.count(b"[") + data.count(b"{")
+        containers = data.count(b"[") + data.count(b"{")
+        scalars = 1 + data.count(b",")
         price = self.worst if _UNUSUAL_NUMBER.search(data) else self.usual
-        if price.of(values, size) <= allowed:
+        if price.container * containers + price.scalar * scalars + price.character * size <= allowed:
             return True
         return self.follow(value, allowed)
 
@@ -242,26 +262,37 @@ class Budget:
                 if kind is str:
                     allowed -= state.value + state.character * len(value)
                 elif kind is dict:
-                    container = state.container(value)
+                    container = state.objects or state.container(value)
                     load, members, other = container.load, container.members, container.other
-                    allowed -= load.value + load.member * len(value)
+                    allowed -= _CONTAINER + load.value + load.member * len(value)
                     if load.name_character:
                         allowed -= load.name_character * sum(map(len, value))
-                    waiting.append((value.values(), [members.get(name, other) for name in value]))
+                    if allowed < 0:
+                        return False
+                    if value:
+                        waiting.append((value.values(), [members.get(name, other) for name in value]))
                 elif kind is list:
-                    container = state.container(value)
+                    container = state.lists or state.container(value)
                     load, items = container.load, container.items
-                    allowed -= load.value + load.item * len(value)
+                    allowed -= _CONTAINER + load.value + load.item * len(value)
                     if load.unique:
                         allowed -= load.unique * _comparing(value, allowed)
-                    waiting.append((value, chain(items, repeat(items[-1]))))
+                    if allowed < 0:
+                        return False
+                    if value:
+                        waiting.append((value, chain(items, repeat(items[-1]))))
                 else:
                     allowed -= state.value
                     if kind is float:
                         allowed -= state.number
                     if kind is not bool and value is not None and not is_simple_number(value):
-                        allowed -= state.extreme * (1 + len(str(value)) / _DIGITS)
+                        allowed -= state.extreme * _length(value)
         return allowed >= 0
+
+
+def _length(number: float) -> float:
+    """Return how many times as dear a number is as one of few digits."""
+    return 1 + number.bit_length() / _BITS if isinstance(number, int) else 1
 
 
 def _comparing(items: list[Any], allowed: float) -> float:
@@ -281,7 +312,7 @@ def _comparing(items: list[Any], allowed: float) -> float:
             waiting += value
         elif kind is float or kind is int:
             if not is_simple_number(value):
-                cost += UNIQUE_NUMBER * len(items) * (1 + len(str(value)) / _DIGITS)
+                cost += UNIQUE_NUMBER * len(items) * _length(value)
             elif kind is float:
                 cost += UNIQUE_NUMBER
     return cost

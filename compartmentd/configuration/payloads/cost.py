@@ -27,7 +27,7 @@ from compartmentd.configuration.payloads.patterns import character_cost
 
 _EVALUATION = 8.0
 """Entering a schema, in nanoseconds."""
-_CONDITION = 35.0
+_CONDITION = 20.0
 """Seeing whether a branch of a choice is the one."""
 _MEMBER = 25.0
 """Looking at the name of a member; `unevaluatedProperties` also keeps it in a set."""
@@ -62,6 +62,7 @@ class _Compiler:
         self.in_place: list[Evaluated] = []
         self.dynamic: dict[str, list[Part]] = {}
         self.references_back = 0
+        self.alike: dict[object, Evaluated] = {}
         self.rewritten = are_rewritable(root)
         for part in parts.walk(root):
             anchor = part.schema.get("$dynamicAnchor") if isinstance(part.schema, Mapping) else None
@@ -69,8 +70,13 @@ class _Compiler:
                 self.dynamic.setdefault(anchor, []).append(part)
 
     def compile(self, part: Part) -> Evaluated:
-        """Return a part as it is evaluated, with everything below it."""
-        return self._into(Evaluated(), part)
+        """Return a part as it is evaluated, with everything below it; the same for parts that cost the same."""
+        made = self._into(Evaluated(), part)
+        loads = made.load, made.collect
+        if any(load.again or load.collected or load.choices for load in loads):
+            return made
+        key = tuple((load.figures(), frozenset(load.children.items())) for load in loads)
+        return self.alike.setdefault(key, made)
 
     def _into(self, made: Evaluated, part: Part) -> Evaluated:
         self.in_place.append(made)

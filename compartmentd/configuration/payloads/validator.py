@@ -56,9 +56,9 @@ class PayloadValidator:
         return int(NANOSECONDS / self._budget.plain.value)
 
     def validate(self, data: bytes) -> PayloadVerdict:
-        """Return whether the JSON text of a payload fits the schema."""
+        """Return whether the JSON text of a payload, whose depth has been checked, fits the schema."""
         try:
-            value = decode(data)
+            value = decode(data, depth_checked=True)
         except (JsonError, UnicodeDecodeError):
             return PayloadVerdict.INVALID
         # A text that is as it would be written again drops no member.

@@ -122,6 +122,7 @@ def test_that_the_library_evaluates_no_more_than_the_budget_counts(
         monkeypatch.setattr(module, name, 0.0)
     monkeypatch.setattr(cost, "_EVALUATION", 1.0)
     monkeypatch.setattr("compartmentd.configuration.payloads.budget._STEP", 0.0)
+    monkeypatch.setattr("compartmentd.configuration.payloads.budget._CONTAINER", 0.0)
     schemas = Schemas(seed, keywords_used)
     tried = 0
     for number in range(60):
@@ -336,11 +337,20 @@ def test_larger_messages_have_more_time() -> None:
 
 
 def test_a_schema_that_is_too_intricate_is_refused() -> None:
-    chain = {f"d{i}": {"properties": {n: {"$ref": f"#/$defs/d{i + 1}"} for n in "ab"}} for i in range(3)}
-    tree_of_names = {"properties": {}, "$defs": {**chain, "d3": {}}}
-    PayloadValidator(tree_of_names)
-    level: Any = {"const": 0}
-    for _ in range(13):
-        level = {"properties": {"a": level, "b": {**level, "minLength": 1}}}
+    """Which of twelve schemas apply to a value depends on each of its last twelve ancestors."""
+    to = {n: {"$ref": f"#/$defs/n{n}"} for n in range(13)}
+    definitions: dict[str, Any] = {
+        f"n{n}": {"properties": {"a": to[n + 1], "b": to[n + 1]}} for n in range(1, 12)
+    }
+    definitions["n0"] = {"properties": {"a": {"allOf": [to[0], to[1]]}, "b": to[0]}}
+    definitions["n12"] = {"type": "object"}
     with pytest.raises(IntricateError):
-        PayloadValidator(level)
+        PayloadValidator({**to[0], "$defs": definitions})
+
+
+def test_a_large_schema_is_no_intricate_one() -> None:
+    fields = {f"field{n}": {"type": "string", "maxLength": n} for n in range(2000)}
+    kinds = [node(f"kind{n}", closed=True, value={"type": "number", "minimum": n}) for n in range(200)]
+    validator = PayloadValidator({"properties": {**fields, "items": {"items": {"oneOf": kinds}}}})
+    data = {"field7": "abc", "items": [{"type": "kind42", "value": 43}] * 100}
+    assert validator.validate(msgspec.json.encode(data)) is PayloadVerdict.VALID
