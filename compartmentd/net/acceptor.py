@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import resource
 import socket
 from collections.abc import Iterable
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from compartmentd.telemetry.logs import admits, log
 
@@ -30,14 +31,17 @@ RESERVE = 256
 a reload, a fetch of keys and the writing of revocations need some, too."""
 
 
-class AcceptedSockets(Protocol):
+Accepted_contra = TypeVar("Accepted_contra", bound=socket.socket, contravariant=True)
+
+
+class AcceptedSockets(Protocol[Accepted_contra]):
     """Takes the sockets that are accepted."""
 
     @property
     def is_busy(self) -> bool:
         """Whether no socket should be accepted in this turn of the loop."""
 
-    def take(self, sock: socket.socket, address: Any, /) -> None:
+    def take(self, sock: Accepted_contra, address: Any, /) -> None:
         """Serve a socket; `address` is its peer's, as `accept` returned it."""
 
 
@@ -47,12 +51,21 @@ def compute_client_descriptors() -> float:
     return inf if limit == resource.RLIM_INFINITY else limit - min(RESERVE, limit // 8)
 
 
-class Acceptor:
+class Acceptor(Generic[Accepted_contra]):
     """Accepts connections on listening sockets, for the running loop."""
 
-    def __init__(self, accepted: AcceptedSockets, below: float = inf) -> None:
-        """Accept nothing yet; a connection whose descriptor is not `below` this number is closed at once."""
+    def __init__(
+        self, accepted: AcceptedSockets[Accepted_contra], kind: type[Accepted_contra], below: float = inf
+    ) -> None:
+        """Accept nothing yet.
+
+        Args:
+            accepted: Takes what is accepted.
+            kind: The class of the sockets that are made.
+            below: A connection whose descriptor is not below this number is closed at once.
+        """
         self._accepted = accepted
+        self._kind = kind
         self._below = below
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[socket.socket, asyncio.TimerHandle | None] = {}
@@ -61,8 +74,7 @@ class Acceptor:
         """Accept on these sockets, which are listening; `close` closes them."""
         for sock in sockets:
             sock.setblocking(False)
-            self._sockets[sock] = None
-            self._loop.add_reader(sock, self._accept, sock)
+            self._listen(sock)
 
     def close(self) -> None:
         """Accept no more, and close the listening sockets."""
@@ -73,12 +85,19 @@ class Acceptor:
             sock.close()
         self._sockets.clear()
 
-    def _accept(self, sock: socket.socket) -> None:
+    def _listen(self, sock: socket.socket) -> None:
+        self._sockets[sock] = None
+        family = (int(sock.family), int(sock.type), sock.proto)
+        self._loop.add_reader(sock, self._accept, sock, family)
+
+    def _accept(self, sock: socket.socket, family: tuple[int, int, int]) -> None:
         for _ in range(0 if self._accepted.is_busy else _BATCH):
             if sock not in self._sockets:
                 return  # closed by what was accepted before
             try:
-                connection, address = sock.accept()
+                # The public `accept` makes a plain socket, after it has looked up three enumerations. To make
+                # one of another class of it takes a second object and four system calls.
+                descriptor, address = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionAbortedError:
@@ -87,11 +106,11 @@ class Acceptor:
                 self._pause(sock, error)
                 return
             # The kernel gives the lowest free number, so this one tells how many are taken.
-            if connection.fileno() >= self._below:
-                connection.close()
+            if descriptor >= self._below:
+                os.close(descriptor)
                 self._pause(sock, OSError(errno.EMFILE, "the descriptors that are left are for other things"))
                 return
-            self._accepted.take(connection, address)
+            self._accepted.take(self._kind(*family, fileno=descriptor), address)
 
     def _pause(self, sock: socket.socket, error: OSError) -> None:
         """Stop accepting for a while; no error goes away by trying again at once."""
@@ -102,5 +121,4 @@ class Acceptor:
         self._sockets[sock] = self._loop.call_later(_PAUSE, self._resume, sock)
 
     def _resume(self, sock: socket.socket) -> None:
-        self._sockets[sock] = None
-        self._loop.add_reader(sock, self._accept, sock)
+        self._listen(sock)

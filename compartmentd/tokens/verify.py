@@ -60,6 +60,7 @@ def verify(
 def build_verified(verification: Verification) -> Verified:
     """Return the result for a token that has passed every step."""
     claims, entry = verification.claims, verification.entry
+    _share_texts(claims, entry)
     return Verified(
         subject=Subject(entry.name, read_subject(claims, entry)),
         claims=claims,
@@ -68,6 +69,15 @@ def build_verified(verification: Verification) -> Verified:
         thumbprint=verification.key.thumbprint,
         ends_at=compute_end(claims, entry),
     )
+
+
+def _share_texts(claims: dict[str, Any], entry: IssuerEntry) -> None:
+    """Replace texts that the entry has, too, by the entry's own: 150 bytes less for each session."""
+    if claims["iss"] == entry.issuer:  # else it is that of one tenant
+        claims["iss"] = entry.issuer
+    audience = claims.get(entry.audience_claim)
+    if isinstance(audience, str) and audience in entry.audience:
+        claims[entry.audience_claim] = entry.audience[entry.audience.index(audience)]
 
 
 def reverify(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from math import inf
 from typing import Any
 
+from compartmentd.net.client_socket import ClientSocket
 from compartmentd.net.tls_handshake import TlsHandshakes
 from compartmentd.net.tls_socket import SecureSocket
 from compartmentd.net.tornado_streams import TlsChoice, wrap_in_tls
@@ -43,14 +43,15 @@ class Entrance:
         self._busy_since = min(self._busy_since, now)
         return now - self._busy_since < _PATIENCE
 
-    def take(self, sock: socket.socket, address: Any, /) -> None:
-        """Begin to serve a socket."""
-        client = self._sockets.admit(sock, address)
-        context = self.tls.find_context(client)
+    def take(self, sock: ClientSocket, address: Any, /) -> None:
+        """Begin to serve a socket, which has no entry yet."""
+        sock.setblocking(False)
+        self._sockets.admit(sock, address)
+        context = self.tls.find_context(sock)
         if context is None:
-            self._router.take(client, address)
-        elif (secured := wrap_in_tls(client, context)) is not None:
-            self.handshakes.begin(SecureSocket(secured, client.entry), address)
+            self._router.take(sock, address)
+        elif (secured := wrap_in_tls(sock, context)) is not None:
+            self.handshakes.begin(SecureSocket(secured, sock.entry), address)
 
     def close(self) -> None:
         """Close the sockets that have not sent a request yet."""

@@ -11,6 +11,7 @@ import msgspec
 from tornado.web import Application as WebApplication, url
 
 from compartmentd.net.acceptor import Acceptor, compute_client_descriptors
+from compartmentd.net.client_socket import ClientSocket
 from compartmentd.net.quiet_handler import NotFoundHandler, log_request
 from compartmentd.protocol.application import Application, Handshake
 from compartmentd.protocol.connection import EngineConnection, Host
@@ -70,7 +71,7 @@ class EngineServer:
         )
         self._tornado = TornadoEdge(self._connections, web)
         self._entrance = Entrance(self._connections, SocketRouter(self._connections, self._tornado))
-        self._acceptor = Acceptor(self._entrance, compute_client_descriptors())
+        self._acceptor = Acceptor(self._entrance, ClientSocket, compute_client_descriptors())
 
     @property
     def options(self) -> ServerOptions:

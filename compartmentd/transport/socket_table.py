@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from compartmentd.net.client_socket import ClientSocket, SocketOwner
@@ -22,17 +22,19 @@ _SOCKETS_OF_A_CONNECTION = 4
 
 
 class Entry:
-    """One open socket, as `net.client_socket.SocketEntry`; it is pending until it carries a session."""
+    """One open socket, as `net.client_socket.SocketEntry`; it is pending until it carries a session.
 
-    __slots__ = ("_is_pending", "_table", "network", "owner", "since", "takes_place")
+    `since` is infinite while it is not pending: each idle connection keeps its entry, which should hold little.
+    """
+
+    __slots__ = ("_table", "network", "owner", "since", "takes_place")
 
     def __init__(self, table: SocketTable, network: str) -> None:
         self.network = network
         self.owner: SocketOwner | None = None
-        self.since = 0.0
+        self.since = inf
         self.takes_place = False
         self._table: SocketTable | None = table
-        self._is_pending = True
 
     def set_pending(self, pending: bool, /) -> None:
         """Take note whether the socket carries no session.
@@ -41,20 +43,19 @@ class Entry:
         session could otherwise hold any number.
         """
         table = self._table
-        if table is None or pending == self._is_pending:
+        if table is None or pending == (self.since != inf):
             return
         if pending:
-            self._is_pending = True
             table.attached[self.network] -= 1
             table.add_pending(self)
         elif self.takes_place or table.has_room(self.network):
-            self._is_pending = False
+            self.since = inf
             table.attached[self.network] += 1
             table.pending.remove(self)
 
     def note_use(self) -> None:
         """Take note that the client asked for something."""
-        if self._table is not None and self._is_pending:
+        if self._table is not None and self.since != inf:
             self._table.pending.note_use(self)
 
     def shed(self) -> None:
@@ -67,7 +68,7 @@ class Entry:
         table, self._table, self.owner = self._table, None, None
         if table is None:
             return
-        if self._is_pending:
+        if self.since != inf:
             table.pending.remove(self)
         else:
             table.attached[self.network] -= 1
@@ -88,8 +89,8 @@ class SocketTable:
         self._networks = networks
         self._now = now
 
-    def admit(self, sock: socket.socket, address: Any) -> ClientSocket:
-        """Return an accepted socket with its entry, which is pending.
+    def admit(self, sock: ClientSocket, address: Any) -> None:
+        """Give an accepted socket its entry, which is pending.
 
         None is refused: an address with as many pending sockets as it may have connections loses the oldest.
         """
@@ -99,7 +100,7 @@ class SocketTable:
             self.pending.shed_socket(network)
         entry = Entry(self, network)
         self.add_pending(entry)
-        return ClientSocket.adopt(sock, entry)
+        sock.entry = entry
 
     def add_pending(self, entry: Entry) -> None:
         """Note that a socket has no session."""

@@ -18,14 +18,14 @@ from tests.support.wire import port_of
 
 
 class Exhausted(socket.socket):
-    """A listening socket whose first `accept`s fail, as they do without descriptors."""
+    """A listening socket of which the first attempts to accept fail, as they do without descriptors."""
 
     failures: list[int]
 
-    def accept(self) -> tuple[socket.socket, Any]:
+    def _accept(self) -> tuple[int, Any]:
         if self.failures:
             raise OSError(self.failures.pop(0), "no")
-        return super().accept()
+        return super()._accept()
 
 
 class Recording:
@@ -56,7 +56,7 @@ async def test_a_failure_to_accept_is_waited_out(
 ):
     monkeypatch.setattr("compartmentd.net.acceptor._PAUSE", 0.05)
     recording = Recording()
-    acceptor = Acceptor(recording)
+    acceptor = Acceptor(recording, socket.socket)
     sock = listening([number] * 3)
     acceptor.add([sock])
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
@@ -70,7 +70,7 @@ async def test_a_failure_to_accept_is_waited_out(
 async def test_an_aborted_connection_is_passed_over(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG, "compartmentd")
     recording = Recording()
-    acceptor = Acceptor(recording)
+    acceptor = Acceptor(recording, socket.socket)
     sock = listening([errno.ECONNABORTED, errno.EINTR])
     acceptor.add([sock])
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
@@ -93,7 +93,7 @@ async def test_no_socket_is_accepted_while_the_server_is_busy():
             return self.leaving
 
     recording = Busy()
-    acceptor = Acceptor(recording)
+    acceptor = Acceptor(recording, socket.socket)
     sock = listening([])
     acceptor.add([sock])
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
@@ -107,7 +107,7 @@ async def test_no_socket_is_accepted_while_the_server_is_busy():
 
 
 async def test_closing_while_paused_ends_the_pause():
-    acceptor = Acceptor(Recording())
+    acceptor = Acceptor(Recording(), socket.socket)
     sock = listening([errno.EMFILE])
     acceptor.add([sock])
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))
@@ -126,7 +126,7 @@ async def test_what_is_accepted_may_close_the_acceptor():
             acceptor.close()
 
     recording = Closing()
-    acceptor = Acceptor(recording)
+    acceptor = Acceptor(recording, socket.socket)
     sock = listening([])
     writers = [(await asyncio.open_connection("127.0.0.1", port_of(sock)))[1] for _ in range(2)]
     acceptor.add([sock])
@@ -142,7 +142,7 @@ async def test_some_descriptors_are_kept_from_strangers(
 ):
     monkeypatch.setattr("compartmentd.net.acceptor._PAUSE", 0.05)
     recording = Recording()
-    acceptor = Acceptor(recording, below=0)
+    acceptor = Acceptor(recording, socket.socket, below=0)
     sock = listening([])
     acceptor.add([sock])
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(sock))

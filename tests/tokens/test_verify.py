@@ -624,6 +624,15 @@ JSON = st.recursive(
 )
 
 
+def test_tokens_of_one_issuer_share_the_texts_of_its_entry() -> None:
+    one = accepted(token(sub="a")).claims
+    other = accepted(token(sub="b", aud=["realtime", "x"])).claims
+    [who] = KEYS.entries.values()
+    assert one["iss"] is other["iss"] is who.issuer
+    assert one["aud"] is who.audience[0]
+    assert other["aud"] == ["realtime", "x"]
+
+
 @given(st.text() | st.text(alphabet=ALPHABET + ".=", max_size=200))
 @example("..")
 @example("e30.e30.e30")

@@ -51,7 +51,7 @@ class AdminServer:
             tracing=tracing or NoTracing(),
         )
         self._servers = _Servers(site)
-        self._acceptor = Acceptor(self._servers)
+        self._acceptor = Acceptor(self._servers, socket.socket)
 
     def secure(self, context: ssl.SSLContext | None) -> None:
         """Use TLS by this context on connections that are accepted from now on, those of unix sockets aside."""
