@@ -98,4 +98,4 @@ def garbage(target: Target) -> None:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 target.seen["connections"] += 1
 
-    in_threads(target, one, 4)
+    in_threads(target, one, 2)
