@@ -21,7 +21,7 @@ MUTE = frozenset(_MUTE.split())
 NAMED_BY_VERBS = (
     "analysis",
     "cli",
-    "configuration/compiler",
+    "configuration",
     "control",
     "daemon",
     "document",

@@ -18,9 +18,9 @@ from compartmentd.configuration.payloads.parts import (
     Pointer,
     Schema,
     UnresolvedError,
-    target,
+    make_root_part,
+    resolve_target,
     walk,
-    whole,
 )
 from compartmentd.configuration.payloads.validator import PayloadValidator, build_validator
 from compartmentd.document.node import Node
@@ -94,7 +94,7 @@ def _build_usable(raw: bytes) -> tuple[Schema, PayloadValidator]:
     if not isinstance(schema, dict | bool):
         raise _UnusableError("a schema is a JSON object")
     _check_form(schema, ())
-    root = whole(schema)
+    root = make_root_part(schema)
     try:
         _check_parts(root)
         return schema, PayloadValidator(schema)
@@ -145,7 +145,7 @@ def _check_parts(root: Part) -> None:
             seen.add(id(part.schema))
             if isinstance(part.schema, Mapping):
                 _check_part(part, part.schema)
-                waiting += (target(part, keyword) for keyword in REFERENCES if keyword in part.schema)
+                waiting += (resolve_target(part, keyword) for keyword in REFERENCES if keyword in part.schema)
 
 
 def _check_part(part: Part, schema: Mapping[str, Any]) -> None:

@@ -21,9 +21,9 @@ from compartmentd.configuration.payloads.load import (
     Child,
     Evaluated,
     Load,
-    container_load,
-    deciding_texts,
-    scalar_load,
+    compute_container_load,
+    compute_scalar_load,
+    find_deciding_texts,
 )
 
 NANOSECONDS = 2_500_000.0
@@ -76,10 +76,10 @@ class _State:
         self._counts = counts
         load = Load()
         for schema, times in counts.items():
-            load.add_figures(scalar_load(schema), times)
+            load.add_figures(compute_scalar_load(schema), times)
         self.value, self.number, self.extreme = load.value, load.number, load.extreme
         self.character = load.character
-        self._decide = deciding_texts(counts)
+        self._decide = find_deciding_texts(counts)
         self._known: dict[Any, _Container] = {}
         self.lists: _Container | None = None
         self.objects: _Container | None = None
@@ -95,7 +95,7 @@ class _State:
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = _Container(
-                self._budget, container_load(self._counts, value, self._budget.most)
+                self._budget, compute_container_load(self._counts, value, self._budget.most)
             )
             if isinstance(value, list):
                 self.lists = known
@@ -133,11 +133,11 @@ class _Container:
             for child, times in others:
                 if name not in child.excluded:
                     counts[child.schema] += times
-        self.members = {name: budget.state(counts) for name, counts in named.items()}
+        self.members = {name: budget.get_state(counts) for name, counts in named.items()}
         counts = Counter()
         for child, times in others:
             counts[child.schema] += times
-        self.other = budget.state(counts)
+        self.other = budget.get_state(counts)
         last = max([*indexed, *(child.first - 1 for child, _ in rest)], default=-1)
         self.items: list[_State] = []
         for index in range(last + 2):
@@ -145,7 +145,7 @@ class _Container:
             for child, times in rest:
                 if index >= child.first:
                     counts[child.schema] += times
-            self.items.append(budget.state(counts))
+            self.items.append(budget.get_state(counts))
 
 
 class Price(NamedTuple):
@@ -175,7 +175,7 @@ class Budget:
         self.most = REMEMBERED * max(1, references_back)
         self._states: dict[frozenset[tuple[Evaluated, int]], _State] = {}
         self._count = 0
-        self._root = self.state(Counter([schema]))
+        self._root = self.get_state(Counter([schema]))
         self.worst, self.usual, self.plain = self._find_prices()
 
     def count(self) -> None:
@@ -188,7 +188,7 @@ class Budget:
         if self._count > _MOST_STATES:
             raise IntricateError
 
-    def state(self, counts: Mapping[Evaluated, int]) -> _State:
+    def get_state(self, counts: Mapping[Evaluated, int]) -> _State:
         """Return the state in which these schemas are applied so many times."""
         key = frozenset((schema, min(times, self.most)) for schema, times in counts.items())
         known = self._states.get(key)

@@ -45,16 +45,16 @@ class _Demands(NamedTuple):
 def find_choice(part: Part, keyword: str) -> Choice | None:
     """Return what tells the branches of a `oneOf` or `anyOf` apart, or `None` where nothing simple does."""
     assert isinstance(part.schema, Mapping)  # noqa: S101 - only an object has keywords
-    members = [parts.child(part, keyword, index) for index in range(len(part.schema[keyword]))]
-    demands = [_demands(member, _MOST_STEPS) for member in members]
+    members = [parts.find_child(part, keyword, index) for index in range(len(part.schema[keyword]))]
+    demands = [_collect_demands(member, _MOST_STEPS) for member in members]
     if len(members) < 2 or not all(demand.types for demand in demands):
         return None
     types = [demand.types or frozenset() for demand in demands]
     objects = [index for index, each in enumerate(types) if each == {"object"}]
     others = [each for index, each in enumerate(types) if index not in objects]
-    if not _disjoint([*others, frozenset({"object"})]):
+    if not _are_disjoint([*others, frozenset({"object"})]):
         return None
-    name = None if len(objects) < 2 else _deciding_property([demands[index] for index in objects])
+    name = None if len(objects) < 2 else _find_deciding_property([demands[index] for index in objects])
     if len(objects) > 1 and name is None:
         return None
     values = [
@@ -64,12 +64,12 @@ def find_choice(part: Part, keyword: str) -> Choice | None:
     return Choice(name, tuple(map(Branch, members, types, values)))
 
 
-def _deciding_property(demands: Sequence[_Demands]) -> str | None:
+def _find_deciding_property(demands: Sequence[_Demands]) -> str | None:
     names = set.intersection(*({*demand.required} & demand.values.keys() for demand in demands))
-    return next((n for n in sorted(names) if _disjoint(demand.values[n] for demand in demands)), None)
+    return next((n for n in sorted(names) if _are_disjoint(demand.values[n] for demand in demands)), None)
 
 
-def _disjoint(sets: Iterable[frozenset[str]]) -> bool:
+def _are_disjoint(sets: Iterable[frozenset[str]]) -> bool:
     seen: set[str] = set()
     for each in sets:
         if seen & each:
@@ -78,38 +78,40 @@ def _disjoint(sets: Iterable[frozenset[str]]) -> bool:
     return True
 
 
-def _demands(part: Part, steps: int) -> _Demands:
+def _collect_demands(part: Part, steps: int) -> _Demands:
     """Return what a schema surely demands, of itself and of what it applies to the same value in any case."""
     if not isinstance(part.schema, Mapping) or steps == 0:
         return _Demands(None, frozenset(), {})
     schema = part.schema
-    found = _Demands(_types(schema.get("type")), frozenset(schema.get("required", ())), _texts(schema))
+    found = _Demands(
+        _list_types(schema.get("type")), frozenset(schema.get("required", ())), _list_texts(schema)
+    )
     try:
-        inside = [parts.target(part, "$ref")] if "$ref" in schema else []
+        inside = [parts.resolve_target(part, "$ref")] if "$ref" in schema else []
     except UnresolvedError:
         inside = []
-    inside += [parts.child(part, "allOf", index) for index in range(len(schema.get("allOf", ())))]
+    inside += [parts.find_child(part, "allOf", index) for index in range(len(schema.get("allOf", ())))]
     for other in inside:
-        more = _demands(other, steps - 1)
-        types = _both(found.types, more.types)
+        more = _collect_demands(other, steps - 1)
+        types = _intersect(found.types, more.types)
         found = _Demands(types, found.required | more.required, {**more.values, **found.values})
     return found
 
 
-def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+def _intersect(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
     if one is None or other is None:
         return one if other is None else other
     return one & other
 
 
-def _types(value: Any) -> frozenset[str] | None:
+def _list_types(value: Any) -> frozenset[str] | None:
     if value is None:
         return None
     names = frozenset([value] if isinstance(value, str) else value)
     return frozenset("number" if name == "integer" else name for name in names)
 
 
-def _texts(schema: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+def _list_texts(schema: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     """Return the properties that can have certain texts only."""
     found: dict[str, frozenset[str]] = {}
     for name, part in schema.get("properties", {}).items():
@@ -138,16 +140,18 @@ def rewrite(part: Part, *, choices: bool) -> Any:
         value = schema[keyword]
         choice = find_choice(part, keyword) if choices and keyword in ("anyOf", "oneOf") else None
         if choice is not None:
-            chosen.append(_conditions(choice))
+            chosen.append(_build_conditions(choice))
         elif keyword in parts.SINGLE:
-            made[keyword] = rewrite(parts.child(part, keyword), choices=choices)
+            made[keyword] = rewrite(parts.find_child(part, keyword), choices=choices)
         elif keyword in parts.LISTS:
             made[keyword] = [
-                rewrite(parts.child(part, keyword, index), choices=choices) for index in range(len(value))
+                rewrite(parts.find_child(part, keyword, index), choices=choices)
+                for index in range(len(value))
             ]
         elif keyword in parts.MAPPINGS:
             made[keyword] = {
-                name: rewrite(parts.child(part, keyword, name), choices=choices) for name in sorted(value)
+                name: rewrite(parts.find_child(part, keyword, name), choices=choices)
+                for name in sorted(value)
             }
         else:
             made[keyword] = value
@@ -156,7 +160,7 @@ def rewrite(part: Part, *, choices: bool) -> Any:
     return {keyword: made[keyword] for keyword in sorted(made)}
 
 
-def _conditions(choice: Choice) -> Any:
+def _build_conditions(choice: Choice) -> Any:
     made: Any = False
     for branch in reversed(choice.branches):
         condition: dict[str, Any] = {"type": sorted(branch.types)}

@@ -21,9 +21,9 @@ from typing import Any
 from compartmentd.configuration.payloads import parts
 from compartmentd.configuration.payloads.choices import Choice, are_rewritable, find_choice
 from compartmentd.configuration.payloads.keywords import KEYWORD, LOOKUP, OWN
-from compartmentd.configuration.payloads.load import Alternatives, Child, Evaluated, scalar_load
+from compartmentd.configuration.payloads.load import Alternatives, Child, Evaluated, compute_scalar_load
 from compartmentd.configuration.payloads.parts import Part, Pointer
-from compartmentd.configuration.payloads.patterns import character_cost
+from compartmentd.configuration.payloads.patterns import estimate_character_cost
 
 _EVALUATION = 8.0
 """Entering a schema, in nanoseconds."""
@@ -109,13 +109,13 @@ class _Compiler:
                 self._refer(made, target, (*part.pointer, keyword), value)
         elif keyword in parts.IN_PLACE_LISTS:
             for index in range(len(value)):
-                self._apply(made, self.compile(parts.child(part, keyword, index)))
+                self._apply(made, self.compile(parts.find_child(part, keyword, index)))
         elif keyword in parts.IN_PLACE_MAPPINGS:
             for name in sorted(value):
                 load.value += LOOKUP
-                self._apply(made, self.compile(parts.child(part, keyword, name)))
+                self._apply(made, self.compile(parts.find_child(part, keyword, name)))
         elif keyword in parts.IN_PLACE:
-            self._apply(made, self.compile(parts.child(part, keyword)))
+            self._apply(made, self.compile(parts.find_child(part, keyword)))
         else:
             self._children(made, part, keyword, value)
 
@@ -138,7 +138,7 @@ class _Compiler:
         made.collect.choices[Alternatives(choice.name, by_value, by_type, collects=True)] += 1
 
     def _targets(self, part: Part, keyword: str) -> Iterator[Part]:
-        first = parts.target(part, keyword)
+        first = parts.resolve_target(part, keyword)
         yield first
         if keyword == "$dynamicRef" and isinstance(first.schema, Mapping):
             anchored = self.dynamic.get(str(first.schema.get("$dynamicAnchor")), ())
@@ -163,7 +163,7 @@ class _Compiler:
     def _child(self, part: Part, *steps: str | int) -> Evaluated:
         """Compile what is applied to a child: no schema that is being entered applies to the same value there."""
         outside, self.in_place = self.in_place, []
-        made = self.compile(parts.child(part, *steps))
+        made = self.compile(parts.find_child(part, *steps))
         self.in_place = outside
         return made
 
@@ -180,7 +180,7 @@ class _Compiler:
         elif keyword in ("additionalProperties", "unevaluatedProperties"):
             self._other_properties(made, part, keyword)
         elif keyword == "propertyNames":
-            names = scalar_load(self._child(part, keyword))
+            names = compute_scalar_load(self._child(part, keyword))
             load.member += _MEMBER + names.value
             load.name_character += names.character
         elif keyword == "prefixItems":
@@ -192,7 +192,7 @@ class _Compiler:
             self._items(made, part, keyword)
 
     def _pattern_properties(self, made: Evaluated, part: Part, value: Mapping[str, Any]) -> None:
-        each = sum(character_cost(pattern) for pattern in value)
+        each = sum(estimate_character_cost(pattern) for pattern in value)
         for load in (made.load, made.collect):
             load.member += _MEMBER * (1 + len(value))
             load.name_character += each
@@ -209,7 +209,7 @@ class _Compiler:
         made.load.children[child] += 1
         if keyword == "additionalProperties":
             made.load.member += _MEMBER * (1 + len(patterns))
-            made.load.name_character += sum(character_cost(pattern) for pattern in patterns)
+            made.load.name_character += sum(estimate_character_cost(pattern) for pattern in patterns)
             made.collect.member += _MEMBER
             return
         made.load.member += 2 * _MEMBER

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compartmentd.configuration.payloads.load import Load
-from compartmentd.configuration.payloads.patterns import character_cost
+from compartmentd.configuration.payloads.patterns import estimate_character_cost
 
 KEYWORD = 6.0
 LOOKUP = 15.0
@@ -28,15 +28,15 @@ def is_simple_number(value: float) -> bool:
     return value == 0 or _SMALLEST_SIMPLE <= abs(value) <= _LARGEST_SIMPLE
 
 
-def _plain(load: Load, _: Any) -> None:
+def _add_plain(load: Load, _: Any) -> None:
     load.value += KEYWORD
 
 
-def _required(load: Load, names: list[str]) -> None:
+def _add_required(load: Load, names: list[str]) -> None:
     load.value += LOOKUP * len(names)
 
 
-def _dependent_required(load: Load, value: Mapping[str, list[str]]) -> None:
+def _add_dependent_required(load: Load, value: Mapping[str, list[str]]) -> None:
     load.value += sum(LOOKUP * (1 + len(names)) for names in value.values())
 
 
@@ -49,7 +49,7 @@ def _limit(load: Load, limit: float) -> None:
         load.number += _EXTREME
 
 
-def _multiple_of(load: Load, divisor: float) -> None:
+def _add_multiple_of(load: Load, divisor: float) -> None:
     load.value += KEYWORD if isinstance(divisor, int) else _FRACTION
     load.number += _FRACTION
     load.extreme += _EXTREME
@@ -58,24 +58,24 @@ def _multiple_of(load: Load, divisor: float) -> None:
         load.number += _EXTREME
 
 
-def _pattern(load: Load, pattern: str) -> None:
+def _add_pattern(load: Load, pattern: str) -> None:
     load.value += 30
-    load.character += character_cost(pattern)
+    load.character += estimate_character_cost(pattern)
 
 
-def _const(load: Load, value: Any) -> None:
-    _equal(load, value)
+def _add_const(load: Load, value: Any) -> None:
+    _add_comparison(load, value)
 
 
-def _enum(load: Load, values: list[Any]) -> None:
+def _add_enum(load: Load, values: list[Any]) -> None:
     if len(values) > 1 and all(isinstance(value, str) for value in values):
         load.value += 30
         return
     for value in values:
-        _equal(load, value)
+        _add_comparison(load, value)
 
 
-def _equal(load: Load, value: Any) -> None:
+def _add_comparison(load: Load, value: Any) -> None:
     """Add a comparison with a value: with all of it, since what the data holds may be the same to its end."""
     load.value += KEYWORD
     if isinstance(value, bool):
@@ -87,34 +87,35 @@ def _equal(load: Load, value: Any) -> None:
     elif isinstance(value, Mapping):
         for part in value.values():
             load.value += LOOKUP
-            _equal_inside(load, part)
+            _add_comparison_inside(load, part)
     elif isinstance(value, list):
         for part in value:
-            _equal_inside(load, part)
+            _add_comparison_inside(load, part)
 
 
-def _equal_inside(load: Load, value: Any) -> None:
+def _add_comparison_inside(load: Load, value: Any) -> None:
     inside = Load()
-    _equal(inside, value)
+    _add_comparison(inside, value)
     # A number inside of a container counts with the container, whose own kind is not that of a number.
     load.value += inside.value + inside.extreme
 
 
-def _unique_items(load: Load, unique: bool) -> None:
+def _add_unique_items(load: Load, unique: bool) -> None:
     if unique:
         load.unique += 1
 
 
 OWN: Mapping[str, Callable[[Load, Any], None]] = {
     **dict.fromkeys(
-        ("type", "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties"), _plain
+        ("type", "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties"),
+        _add_plain,
     ),
     **dict.fromkeys(("maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum"), _limit),
-    "multipleOf": _multiple_of,
-    "pattern": _pattern,
-    "const": _const,
-    "enum": _enum,
-    "required": _required,
-    "dependentRequired": _dependent_required,
-    "uniqueItems": _unique_items,
+    "multipleOf": _add_multiple_of,
+    "pattern": _add_pattern,
+    "const": _add_const,
+    "enum": _add_enum,
+    "required": _add_required,
+    "dependentRequired": _add_dependent_required,
+    "uniqueItems": _add_unique_items,
 }

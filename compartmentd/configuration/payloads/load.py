@@ -117,7 +117,7 @@ class Evaluated:
         self.collect = Load()
 
 
-def scalar_load(schema: Evaluated) -> Load:
+def compute_scalar_load(schema: Evaluated) -> Load:
     """Return the load of a text, number, boolean or null: nothing is remembered for them."""
     load = Load()
     waiting = [(schema.load, 1)]
@@ -133,7 +133,7 @@ def scalar_load(schema: Evaluated) -> Load:
     return load
 
 
-def container_load(schemas: Mapping[Evaluated, int], value: Any, most: int) -> Load:
+def compute_container_load(schemas: Mapping[Evaluated, int], value: Any, most: int) -> Load:
     """Return the load of an array or object to which these schemas are applied so many times.
 
     Args:
@@ -161,7 +161,7 @@ def container_load(schemas: Mapping[Evaluated, int], value: Any, most: int) -> L
     return load
 
 
-def deciding_texts(schemas: Iterable[Evaluated]) -> dict[str, frozenset[str]]:
+def find_deciding_texts(schemas: Iterable[Evaluated]) -> dict[str, frozenset[str]]:
     """Return the properties that may decide a choice for a value to which these are applied, with their values."""
     found: dict[str, frozenset[str]] = {}
     seen: set[int] = set()

@@ -55,7 +55,7 @@ class UnresolvedError(Exception):
         self.reference = reference
 
 
-def whole(schema: Schema) -> Part:
+def make_root_part(schema: Schema) -> Part:
     """Return the part that is the file itself; its references resolve in the file alone."""
     resource = DRAFT202012.create_resource(schema)
     return Part(schema, (), Registry().resolver_with_root(resource))
@@ -65,24 +65,24 @@ def walk(part: Part) -> Iterator[Part]:
     """Yield a part and every part inside of it, in the order of the file."""
     yield part
     if isinstance(part.schema, Mapping):
-        for child in children(part):
+        for child in list_children(part):
             yield from walk(child)
 
 
-def children(part: Part) -> Iterator[Part]:
+def list_children(part: Part) -> Iterator[Part]:
     """Yield the parts directly inside of a part."""
     if not isinstance(part.schema, Mapping):
         return
     for keyword, value in part.schema.items():
         if keyword in SINGLE:
-            yield child(part, keyword)
+            yield find_child(part, keyword)
         elif keyword in LISTS:
-            yield from (child(part, keyword, index) for index in range(len(value)))
+            yield from (find_child(part, keyword, index) for index in range(len(value)))
         elif keyword in MAPPINGS:
-            yield from (child(part, keyword, name) for name in value)
+            yield from (find_child(part, keyword, name) for name in value)
 
 
-def child(part: Part, *steps: str | int) -> Part:
+def find_child(part: Part, *steps: str | int) -> Part:
     """Return the part at some steps of keywords, names and indices below a part."""
     schema: Any = part.schema
     for step in steps:
@@ -93,7 +93,7 @@ def child(part: Part, *steps: str | int) -> Part:
     return Part(schema, (*part.pointer, *steps), resolver)
 
 
-def target(part: Part, keyword: str) -> Part:
+def resolve_target(part: Part, keyword: str) -> Part:
     """Return the part to which a `$ref` or `$dynamicRef` refers, as if its scope were that of the file alone.
 
     Raises:

@@ -49,7 +49,7 @@ class _Item(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def character_cost(pattern: str) -> float:
+def estimate_character_cost(pattern: str) -> float:
     """Return the nanoseconds for each character of a text that is searched for a pattern of RE2."""
     size = compile_pattern(pattern).programsize
     if size <= _SMALL or _is_unambiguous(pattern):
@@ -62,7 +62,7 @@ def _is_unambiguous(pattern: str) -> bool:
 
     Groups and alternatives are not understood. A pattern that may begin anywhere is one only if it is a single set.
     """
-    items = _items(pattern.removeprefix("^").removesuffix("$"))
+    items = _split_items(pattern.removeprefix("^").removesuffix("$"))
     if items is None:
         return False
     if not pattern.startswith("^"):
@@ -77,7 +77,7 @@ def _is_unambiguous(pattern: str) -> bool:
     return True
 
 
-def _items(text: str) -> list[_Item] | None:
+def _split_items(text: str) -> list[_Item] | None:
     items: list[_Item] = []
     at = 0
     while at < len(text):
@@ -88,33 +88,33 @@ def _items(text: str) -> list[_Item] | None:
         least, _, most = count.strip("{}").partition(",")
         varies = count in ("?", "*", "+") or ("," in count and least != most)
         optional = count in ("?", "*") or (count[:1] == "{" and int(least) == 0)
-        items.append(_Item(_characters(found), optional, varies))
+        items.append(_Item(_list_characters(found), optional, varies))
         at = found.end()
     return items
 
 
-def _characters(found: re.Match[str]) -> frozenset[str] | None:
+def _list_characters(found: re.Match[str]) -> frozenset[str] | None:
     if found["any"] or found["not"]:
         return None
     if found["set"]:
-        members = [_member(member) for member in _MEMBER.finditer(found["set"])]
+        members = [_list_members(member) for member in _MEMBER.finditer(found["set"])]
         known = [member for member in members if member is not None]
         return frozenset().union(*known) if len(known) == len(members) else None
-    return _escaped(found["escaped"]) if found["escaped"] else _known(found["literal"])
+    return _list_escaped(found["escaped"]) if found["escaped"] else _list_ascii(found["literal"])
 
 
-def _member(found: re.Match[str]) -> frozenset[str] | None:
+def _list_members(found: re.Match[str]) -> frozenset[str] | None:
     if found["escaped"]:
-        return _escaped(found["escaped"])
+        return _list_escaped(found["escaped"])
     if found["single"]:
-        return _known(found["single"])
+        return _list_ascii(found["single"])
     first, last = ord(found["first"]), ord(found["last"])
     return frozenset(map(chr, range(first, last + 1))) if last < 0x80 else None
 
 
-def _escaped(letter: str) -> frozenset[str] | None:
+def _list_escaped(letter: str) -> frozenset[str] | None:
     return None if letter in "DsSW" else _CLASSES.get(letter, frozenset(letter))
 
 
-def _known(character: str) -> frozenset[str] | None:
+def _list_ascii(character: str) -> frozenset[str] | None:
     return frozenset(character) if character.isascii() else None

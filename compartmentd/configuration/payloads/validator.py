@@ -16,7 +16,7 @@ import msgspec
 from compartmentd.configuration.payloads.budget import NANOSECONDS, Budget
 from compartmentd.configuration.payloads.choices import are_rewritable, rewrite
 from compartmentd.configuration.payloads.cost import evaluate
-from compartmentd.configuration.payloads.parts import whole
+from compartmentd.configuration.payloads.parts import make_root_part
 from compartmentd.util.strict_json import JsonError, decode, names_a_member_twice
 
 _encode = msgspec.json.encode
@@ -46,7 +46,7 @@ class PayloadValidator:
     __slots__ = ("_budget", "_is_valid")
 
     def __init__(self, schema: Any) -> None:
-        root = whole(schema)
+        root = make_root_part(schema)
         self._budget = Budget(*evaluate(root))
         self._is_valid = build_validator(rewrite(root, choices=are_rewritable(root))).is_valid
 

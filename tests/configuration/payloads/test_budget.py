@@ -14,7 +14,7 @@ import pytest
 from compartmentd.configuration.payloads import cost, keywords
 from compartmentd.configuration.payloads.budget import Budget, IntricateError
 from compartmentd.configuration.payloads.choices import are_rewritable, rewrite
-from compartmentd.configuration.payloads.parts import whole
+from compartmentd.configuration.payloads.parts import make_root_part
 from compartmentd.configuration.payloads.validator import PayloadValidator, PayloadVerdict
 
 LIST_KEYWORDS = ("anyOf", "allOf", "oneOf")
@@ -127,13 +127,13 @@ def test_that_the_library_evaluates_no_more_than_the_budget_counts(
     tried = 0
     for number in range(60):
         schema = schemas.schema(1 + number % 3)
-        root = whole(schema)
+        root = make_root_part(schema)
         try:
             budget = Budget(*cost.evaluate(root))
         except IntricateError:
             continue
         validator = jsonschema_rs.Draft202012Validator(
-            rewrite(whole(counted(schema)), choices=are_rewritable(root)),
+            rewrite(make_root_part(counted(schema)), choices=are_rewritable(root)),
             keywords={"#count": Entered},
             offline=True,
         )

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import assume, given, settings, strategies as st
 
-from compartmentd.configuration.payloads.patterns import character_cost
+from compartmentd.configuration.payloads.patterns import estimate_character_cost
 from compartmentd.configuration.payloads.validator import PayloadValidator, PayloadVerdict, build_validator
 from compartmentd.util.regex import compile_pattern, find_pattern_error
 
@@ -55,7 +55,7 @@ def test_that_both_engines_find_the_same(pattern: str, texts: list[str]) -> None
     ],
 )
 def test_the_cost_of_a_character(pattern: str, one_step: bool) -> None:
-    assert (character_cost(pattern) == 2.0) is one_step
+    assert (estimate_character_cost(pattern) == 2.0) is one_step
 
 
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "(x+x+)+y", "^[ab]*a[ab]{300}c", "(a?){200}a{200}"])
