@@ -88,7 +88,12 @@ def kept_alive(target: Target) -> None:
         HELD.append(sock)
 
 
-@attack("A1", "bytes at random, and connections that are reset while they are served", most=4200)
+@attack(
+    "A1",
+    "bytes at random, and connections that are reset while they are served",
+    most=4200,
+    is_held=False,
+)
 def garbage(target: Target) -> None:
     def one(_: int) -> None:
         while not target.over():
