@@ -88,7 +88,7 @@ def half_handshakes(target: Target) -> None:
     time.sleep(target.rest())
 
 
-@attack("A5", "connections as fast as they come, each closed at once", most=4200)
+@attack("A5", "connections as fast as they come, each closed at once", most=4200, is_held=False)
 def churn(target: Target) -> None:
     def one(index: int) -> None:
         while not target.over():

@@ -120,7 +120,7 @@ def unread_answers(target: Target) -> None:
     in_threads(target, one, 30)
 
 
-@attack("A4", "acks that are not read", stays=45, settings=LOUD, seconds=3)
+@attack("A4", "acks that are not read", stays=45, settings=LOUD, seconds=3, is_held=False)
 def unread_acks(target: Target) -> None:
     batch = frame(b'42/pub,1["publish","lobby","message",{"n":1}]') * 200
 

@@ -145,7 +145,7 @@ def connects_and_disconnects(target: Target) -> None:
     in_threads(target, one, 3)
 
 
-@attack("A8", "a token in the Authorization header of every polling handshake, 15 KiB of it")
+@attack("A8", "a token in the Authorization header of every polling handshake, 15 KiB of it", is_held=False)
 def header_tokens(target: Target) -> None:
     from tests.abuse.client import POLLING, read_answer
 
