@@ -180,7 +180,7 @@ class Connector:
         live = core.registry.namespaces.get(name) or NamespaceState(name)
         principal = ANONYMOUS if verified is None else find_principal(verified, snapshot)
         session = Session(SessionId(self._new_sid()), peer, live, principal, verified)
-        judgement, _ = core.judge(
+        judgement, _ = core.judge_session(
             session, snapshot, "connect", answers=answers, address=peer.handshake.address, since=since
         )
         if judgement.questions:
@@ -250,7 +250,9 @@ class Connector:
             core.refuse(session, ack, code, ref=ref)
             return ()
         principal = find_principal(verified, snapshot)
-        judgement, ref = core.judge(session, snapshot, "refresh", principal=principal, answers=answers)
+        judgement, ref = core.judge_session(
+            session, snapshot, "refresh", principal=principal, answers=answers
+        )
         if judgement.questions:
             return judgement.questions
         if judgement.connect.code is not None:

@@ -147,7 +147,7 @@ class Core:
         )
         return decision
 
-    def judge(
+    def judge_session(
         self,
         session: Session,
         snapshot: Snapshot,
@@ -403,7 +403,7 @@ class Core:
         self.pending.forget(session)
         self.registry.remove(session, code)
         if session.peer.memo is not None:
-            get_rates(session.peer, self.clock.monotonic()).keep(session)
+            get_rates(session.peer, self.clock.monotonic()).remember_spent(session)
 
     def schedule(self, session: Session) -> None:
         """File the session under the next moment at which time alone concerns it.

@@ -42,7 +42,7 @@ class ConnectionRates:
         self.connects.take(now)
         self._taken: dict[NamespaceName, _Taken] = {}
 
-    def keep(self, session: Session) -> None:
+    def remember_spent(self, session: Session) -> None:
         """Keep what a session has taken that ends."""
         self._taken[session.namespace.name] = _Taken(
             session.messages, session.bytes, session.joins, session.own_joins, session.rooms_left

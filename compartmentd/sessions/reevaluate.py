@@ -123,7 +123,7 @@ class Reevaluation:
             if isinstance(again, Rejected):
                 return self._end(session, snapshot, again.code)
             core.registry.replace_token(session, again, find_principal(again, snapshot))
-        judgement, _ = core.judge(session, snapshot, "judge", answers=answers)
+        judgement, _ = core.judge_session(session, snapshot, "judge", answers=answers)
         if judgement.questions:
             return judgement.questions
         session.generation = snapshot.generation

@@ -219,13 +219,13 @@ def world(tmp_path: Path) -> World:
 def judged(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The subjects of the sessions that were judged in full, in order."""
     subjects: list[str] = []
-    judge = world.hub._core.judge
+    judge = world.hub._core.judge_session
 
     def noted(session: Any, *more: Any, **rest: Any) -> Any:
         subjects.append(session.user.sub)
         return judge(session, *more, **rest)
 
-    monkeypatch.setattr(world.hub._core, "judge", noted)
+    monkeypatch.setattr(world.hub._core, "judge_session", noted)
     return subjects
 
 

@@ -200,14 +200,14 @@ def test_time_alone_ends_a_membership_and_a_session(world: World) -> None:
 
 def test_a_session_that_cannot_be_judged_is_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ann, bob = enter(world, "ann", "lobby"), enter(world, "bob", "lobby")
-    judge, unlucky = world.hub._core.judge, ann.session
+    judge, unlucky = world.hub._core.judge_session, ann.session
 
     def fails(session: Any, *more: Any, **rest: Any) -> Any:
         if session is unlucky:
             raise RuntimeError("a fault that cannot be had otherwise")
         return judge(session, *more, **rest)
 
-    monkeypatch.setattr(world.hub._core, "judge", fails)
+    monkeypatch.setattr(world.hub._core, "judge_session", fails)
     assert world.reload(policy(lobby="public")) == (1, 1)
     assert ann.take()[0] == ["closing", {"code": "unavailable", "retry": True}]
     assert bob.take() == []
