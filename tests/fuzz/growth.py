@@ -63,7 +63,7 @@ def _read_bytes_one_by_one(data: bytes) -> None:
 
 
 READERS: Mapping[str, Callable[[bytes], object]] = {
-    "engineio_payload": decode_payload,
+    "engineio_payload": lambda data: list(decode_payload(data)),
     "socketio_packet": _read_event,
     "websocket_frames": _read_bytes_one_by_one,
     "http_head": lambda data: (read_head(data), RequestReader(_LINE).read(data)),
