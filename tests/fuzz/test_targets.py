@@ -61,7 +61,7 @@ PLANTED = [
     ("connection", multiplex, "_NO_OTHERS", {b"/a": None}),
     ("http_head", http1, "_parse_length", lambda values: int(values[-1][:1] or 0)),
     ("forwarded", forwarded, "_parse_address", lambda _: None),
-    ("yaml_text", yamldoc, "resolve", lambda text: text.strip("x")),
+    ("yaml_text", yamldoc, "resolve_scalar", lambda text: text.strip("x")),
     ("token_claims", verify, "read_subject", lambda claims, _: str(claims.get("sub"))),
     ("token_claims", verify, "compute_end", lambda claims, _: claims["exp"] + 1.0),
     ("token_claims", signing, "verify_signature", lambda *_: True),
