@@ -15,7 +15,8 @@ from tests.fuzz.run import Guard, run_plainly
 def test_a_target_runs_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campaign, "BUILD", tmp_path)
     result = run_target("engineio_payload", 2.0, 1, plain=True)
-    assert (result.target, result.engine, result.found) == ("engineio_payload", "plain", "")
+    # Not that it finds nothing: how far it gets is a matter of the machine.
+    assert (result.target, result.engine) == ("engineio_payload", "plain")
     assert result.inputs >= 1
     assert result.cpu > 0
 
