@@ -169,12 +169,13 @@ class WebSocketLink:
             self._finish(b"")
 
     def note_sessions(self, *, has: bool) -> None:
-        """Take note whether the connection has a session; without one its socket is pending."""
-        self._sock.entry.set_pending(not has)
+        """Take note whether the connection that it carries has a session; without one its socket is pending."""
+        entry = self._sock.entry
+        entry.takes_place = True
+        entry.set_pending(not has)
         if has:
-            self._reader.set_limit(
-                self._max_payload
-            )  # and so it stays: more may be on its way when a session ends
+            # And so it stays: more may be on its way when a session ends.
+            self._reader.set_limit(self._max_payload)
 
     def shed(self) -> None:
         """Close at once: others need the place."""

@@ -139,7 +139,6 @@ def open_connection(connections: Connections, new: NewConnection, sock: Sock, ea
         text_only="b64" in new.handshake.query,
     )
     connection.link, connection.phase = link, Phase.WEBSOCKET
-    sock.entry.takes_place = True
     link.note_sessions(has=connection.has_sessions)
     connections.add(connection)
     link.start(early)

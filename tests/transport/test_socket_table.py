@@ -163,6 +163,23 @@ async def test_sockets_with_a_session_do_not_yield() -> None:
         client.close()
 
 
+async def test_a_session_that_has_upgraded_does_not_yield_however_many_sockets_its_address_has() -> None:
+    async with at_work(ServerOptions(pending=5, connections_per_address=50, limits_loopback=True)) as served:
+        reply = await request(served.port, "GET", POLLING)
+        sid = json.loads(reply.text[1:])["sid"]
+        assert (await request(served.port, "POST", f"{POLLING}&sid={sid}", b"40")).status == 200
+        served.server._connections.sockets.attached["127.0.0.1"] += 1000
+        client = await WebSocket.open(served.port, f"{WEBSOCKET}&sid={sid}")
+        client.send("2probe")
+        await client.event()
+        client.send("5")
+        await eventually(lambda: served.server.counters.upgraded == 1, "the upgrade")
+        for index in range(30):
+            await dial(served, f"127.0.7.{index + 1}")
+        assert served.server.connections == 1
+        client.close()
+
+
 async def test_a_session_that_ends_makes_its_connection_pending_again() -> None:
     async with at_work(ServerOptions(pending=3)) as served:
         client = await WebSocket.open(served.port, WEBSOCKET)
