@@ -20,7 +20,7 @@ export PYTHON
 TESTS := -m pytest --numprocesses=auto --dist=worksteal
 GATE := $(if $(PYTEST_ARGS),true,.ci/coverage $(BIN))
 
-.PHONY: help install install-dev run test test-core cover pythons mindeps check format abuse bench bench-quick bench-tools fuzz soak docs reference man lock deb clean
+.PHONY: help install install-dev run test test-core cover pythons mindeps check format abuse bench bench-quick bench-tools fuzz fuzz-sessions soak docs reference man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ fuzz: .venv/.installed-fuzz ## feed random bytes to every reader: TIME=60 second
 
 soak: .venv/.installed-dev ## everything at once for TIME=3600 seconds, judged by what memory and descriptors do; OUT=FILE
 	@$(BIN)/python -m tests.soak --seconds $(or $(TIME),3600) --out $(if $(filter command line,$(origin OUT)),$(OUT),$(SOAK)/build/soak.json)
+
+fuzz-sessions: .venv/.installed-dev ## run the whole server beside a model of it: EXAMPLES=2000 stories of up to 40 steps
+	@STATEFUL_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -q --timeout=0 -m "not slow" tests/fuzz/test_stateful.py
 
 check: .venv/.installed-dev ## types, lint and format
 	$(BIN)/mypy
