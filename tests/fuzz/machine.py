@@ -210,12 +210,15 @@ class Server(RuleBasedStateMachine):
         wire, person = self._pick(who)
         lasting = self._lasting(person) or ()
         answer = wire.ask(person.namespace, "leave", room)
-        if (
-            answer is not None and answer["ok"] and room in lasting
-        ):  # else it was lost before, and `left` says so
-            del person.rooms[room]
-            person.declined.add(room)
+        left = answer is not None and answer["ok"]
+        if left and room in lasting:
+            person.rooms.pop(room, None)
         self._listen(wire, person)
+        if left:
+            # A session that is judged by this event may be put into the room first, and then leaves it.
+            was_in = room in lasting or person.rooms.pop(room, None) is not None
+            if was_in and room in self.judge.list_auto_joins(person):
+                person.declined.add(room)
 
     @precondition(lambda self: self.people)
     @rule(said=st.lists(st.tuples(some, st.integers(0, 12)), min_size=1, max_size=8))
@@ -387,7 +390,9 @@ class Server(RuleBasedStateMachine):
         person.expected.clear()
 
     def _check_auto_joins(self, person: Person) -> None:
-        for room in self.judge.list_auto_joins(person) - person.declined - person.rooms.keys():
+        for room in (
+            self.judge.list_auto_joins(person) - person.declined - person.spurned - person.rooms.keys()
+        ):
             allowed = self.judge.may_join(person.token, room, person.rooms, by_server=True)
             assert not allowed, f"{room} was not auto-joined"
 
@@ -443,6 +448,8 @@ class Server(RuleBasedStateMachine):
         lasting = self.judge.find_lasting(person)
         stays = self.judge.may_join(person.token, room, {*lasting, room}, by_server=by_server)
         asked = by_server and not self.judge.may_join(person.token, room, lasting, by_server=False)
+        if stays:
+            person.spurned.add(room)
         assert asked or not stays, f"someone who may stay was put out of {room}"
 
 

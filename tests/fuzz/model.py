@@ -111,12 +111,17 @@ class Token:
 
 @dataclass
 class Person:
-    """A session as its client knows it; `rooms` maps a room to whether the server's side put it there."""
+    """A session as its client knows it.
+
+    `rooms` maps a room to whether the server's side put it there. `declined` are auto-joined rooms that it left,
+    `spurned` are those that it lost by asking for them itself where only the server's side may put it.
+    """
 
     namespace: str
     token: Token | None
     rooms: dict[str, bool] = field(default_factory=dict)
     declined: set[str] = field(default_factory=set)
+    spurned: set[str] = field(default_factory=set)
     inbox: list[tuple[str | None, int]] = field(default_factory=list)
     expected: list[tuple[str | None, int]] = field(default_factory=list)
     closing: str | None = None
