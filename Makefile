@@ -20,7 +20,7 @@ export PYTHON
 TESTS := -m pytest --numprocesses=auto --dist=worksteal
 GATE := $(if $(PYTEST_ARGS),true,.ci/coverage $(BIN))
 
-.PHONY: help install install-dev run test test-core cover pythons mindeps check format abuse bench bench-quick bench-tools fuzz fuzz-sessions soak docs reference man lock deb clean
+.PHONY: help install install-dev run test test-core cover pythons mindeps check format audit abuse bench bench-quick bench-tools fuzz fuzz-sessions soak docs reference man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ run: .venv/.installed ## start the daemon with its playground on config/demo.yam
 
 test: .venv/.installed-dev .venv/.installed-docs $(JS)/node_modules/.installed $(OIDC)/node_modules/.installed $(BENCH)/peers/node/node_modules/.installed ## run every test (unit, protocol, real clients, browser), and check coverage
 	@.ci/need chromium libatomic1 prometheus nginx haproxy caddy
-	@.ci/need gcc libc6-dev libssl-dev
+	@.ci/need gcc libc6-dev libssl-dev faketime
 	@.ci/need systemd debhelper debootstrap
 	@PYTHON=/usr/bin/python3 .ci/need python3-venv
 	@rm -rf .coverage
@@ -73,6 +73,9 @@ soak: .venv/.installed-dev ## everything at once for TIME=3600 seconds, judged b
 
 fuzz-sessions: .venv/.installed-dev ## run the whole server beside a model of it: EXAMPLES=2000 stories of up to 40 steps
 	@STATEFUL_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -q --timeout=0 -m "not slow" tests/fuzz/test_stateful.py
+
+audit: .venv-audit/.installed ## ask the registries about every locked package; ends with 3 where they give no data
+	@.ci/audit .venv-audit/bin
 
 check: .venv/.installed-dev ## types, lint and format
 	$(BIN)/mypy
@@ -118,6 +121,11 @@ man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the
 	@$(PIP) --require-hashes --only-binary :all: -r requirements-fuzz.lock
 	@touch $@
 
+.venv-audit/.installed: requirements-audit.lock
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
+
 .venv/.installed-docs: .venv/.installed requirements-docs.lock
 	@$(PIP) --require-hashes --only-binary :all: -r requirements-docs.lock
 	@touch $@
@@ -141,6 +149,7 @@ lock: ## resolve the lock files anew; UPGRADE= keeps the versions that still fit
 	$(COMPILE) --constraint=requirements-dev.lock --extra=fuzz --output-file=requirements-fuzz.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-build.lock requirements-build.in
 	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-docs.lock requirements-docs.in
+	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-audit.lock requirements-audit.in
 	rm -r .venv-lock
 
 deb: ## build the Debian package, with an environment of its own, into dist/

@@ -211,3 +211,9 @@ def test_its_probes_are_answered(tmp_path: Path) -> None:
             url = daemon.admin_url + target["path"]  # by address, as the kubelet asks
             with urllib.request.urlopen(url, timeout=seconds(5)) as answer:  # noqa: S310 - http, and our own daemon
                 assert answer.status == 200, probe
+
+
+def test_the_builder_names_the_base_by_a_digest() -> None:
+    [base] = [one.rest for one in instructions() if one.name == "ARG"]
+    assert base.startswith("BASE=docker.io/library/python:")
+    assert {one.words[0] for one in instructions() if one.name == "FROM"} == {"${BASE}"}
