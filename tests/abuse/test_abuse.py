@@ -6,6 +6,7 @@ import fcntl
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,18 @@ from tests.abuse.catalogue import ATTACKS
 
 ATTEMPTS = 3
 """What else the machine does can only make others wait longer: one attempt without a fault shows the code."""
+
+
+def _parametrize() -> list[Any]:
+    """Return the attacks; the first of each kind is tried with all tests, the others by `pytest -m abuse` alone."""
+    seen: set[str] = set()
+    parameters = []
+    for attack in ATTACKS.values():
+        if attack.is_held:
+            marks = [pytest.mark.abuse] if attack.kind in seen else []
+            parameters.append(pytest.param(attack.name, marks=marks))
+            seen.add(attack.kind)
+    return parameters
 
 
 @pytest.fixture
@@ -27,7 +40,7 @@ def _alone() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("_alone")
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", [attack.name for attack in ATTACKS.values() if attack.is_held])
+@pytest.mark.parametrize("name", _parametrize())
 def test_it_is_of_no_use(name: str, tmp_path: Path) -> None:
     for attempt in range(ATTEMPTS):
         (tmp_path / str(attempt)).mkdir()
