@@ -52,6 +52,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture
+def uncovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes that a test starts run without coverage: it asserts how long they take."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture(autouse=True)
 def _log_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every test a throttle of its own, so that earlier tests suppress none of its log lines."""

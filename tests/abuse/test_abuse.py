@@ -13,6 +13,8 @@ import pytest
 from tests.abuse import trial
 from tests.abuse.catalogue import ATTACKS
 
+pytestmark = pytest.mark.usefixtures("uncovered")
+
 ATTEMPTS = 3
 """What else the machine does can only make others wait longer: one attempt without a fault shows the code."""
 

@@ -44,7 +44,7 @@ from tests.support.mint import Issuer
 from tests.support.rawclient import RawClient
 from tests.support.timing import eventually, seconds
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("uncovered")]
 
 CHAT = "/chat"
 ROOT = Path(__file__).parents[2]

@@ -22,6 +22,8 @@ from tests.support.rawclient import RawClient
 from tests.support.timing import fastest, seconds
 from tests.support.wire import Reply, request
 
+pytestmark = pytest.mark.usefixtures("uncovered")
+
 CLIENT = "chat-client"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 ids = itertools.count()

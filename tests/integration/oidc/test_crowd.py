@@ -17,6 +17,8 @@ from tests.support.rawclient import RawClient
 from tests.support.timing import eventually, fastest, seconds
 from tests.tokens import forge
 
+pytestmark = pytest.mark.usefixtures("uncovered")
+
 INVENTED = 100_000
 FLOODERS = 50
 AT_ONCE = 100

@@ -8,11 +8,15 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+import pytest
+
 from tests.integration.oidc.realm import LOBBY, connect, ended, ending, realm
 from tests.support.jsclient import js_client
 from tests.support.provider import claims_of
 from tests.support.rawclient import RawClient
 from tests.support.timing import fastest, seconds
+
+pytestmark = pytest.mark.usefixtures("uncovered")
 
 
 async def test_a_service_and_a_user_meet_with_nothing_configured_but_issuer_and_audience(

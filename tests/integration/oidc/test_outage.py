@@ -14,6 +14,8 @@ from tests.support.provider import OpenIdProvider
 from tests.support.rawclient import RawClient
 from tests.support.timing import seconds
 
+pytestmark = pytest.mark.usefixtures("uncovered")
+
 FAULTS = ("reset", "status", "garbage", "empty", "redirect", "huge", "slow")
 MENDED_WITHIN = 22.0
 """Seconds after which the daemon has asked again: it waits 10 s after a first failure, 20 after a second."""
