@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from compartmentd.telemetry import logs
 from compartmentd.telemetry.throttle import Throttle
-from tests.support.timing import seconds
+from tests.support.timing import environment_without_coverage, seconds
 
 # Examples are drawn from the test's own name, so a run on a colleague's machine sees the same ones, and no
 # machine fails a property for its speed. `HYPOTHESIS_PROFILE=thorough` searches anew, and longer.
@@ -55,7 +55,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture
 def uncovered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the processes that a test starts run without coverage: it asserts how long they take."""
-    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+    for name in os.environ.keys() - environment_without_coverage().keys():
         monkeypatch.delenv(name)
 
 
