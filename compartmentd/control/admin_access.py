@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Mapping
 
 from compartmentd.control.requests import Refused
 from compartmentd.keys.remote import RemoteKeys
@@ -15,6 +16,9 @@ from compartmentd.tokens.verify import build_principal, verify
 
 ADMIN_TOKEN_LIFETIME = 15 * 60
 """Seconds for which a token of `compartmentd admin-token` is good."""
+
+MOST_KEPT = 16
+"""Tokens that a development daemon hands on to the next one."""
 
 _PREFIX = "cda_"
 """How printed tokens begin."""
@@ -33,6 +37,15 @@ class AdminTokens:
         token = _PREFIX + secrets.token_urlsafe(32)
         self._ends[_hash(token)] = end = now + lifetime
         return token, end
+
+    def restore(self, ends: Mapping[str, float]) -> None:
+        """Accept tokens of an earlier process: the end (wall time, seconds) by the SHA-256 in hexadecimal."""
+        self._ends |= {bytes.fromhex(name): end for name, end in ends.items()}
+
+    def list_longest(self) -> Mapping[str, float]:
+        """Return the hashes of the tokens that are good for longest, as `restore` takes them."""
+        newest = sorted(self._ends.items(), key=lambda item: item[1])[-MOST_KEPT:]
+        return {name.hex(): end for name, end in newest}
 
     def has(self, token: str) -> bool:
         """Return whether the token is one of them and still good."""

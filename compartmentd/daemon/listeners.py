@@ -8,10 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from compartmentd.configuration.settings import Configuration, ServerSettings
+from compartmentd.errors import UsageError
 from compartmentd.net.admin_socket import find_admin_socket_path, find_temporary_directory, prepare_private
 from compartmentd.net.bind import Passed, bind, bind_unix, remove_socket_file
 from compartmentd.transport.options import ServerOptions
-from compartmentd.util.listen_address import ListenAddress, UnixAddress
+from compartmentd.util.listen_address import ListenAddress, TcpAddress, UnixAddress
+
+PAGE = TcpAddress("127.0.0.1", 8001)
+"""Where `serve --dev` serves the playground if the configuration names no admin listener on TCP."""
 
 
 class Listeners:
@@ -34,13 +38,30 @@ class Listeners:
         self._own = frozenset({*public, *admin} - theirs)
 
     @classmethod
-    def bind(cls, settings: ServerSettings, passed: Passed, environ: Mapping[str, str]) -> Listeners:
+    def bind(
+        cls, settings: ServerSettings, passed: Passed, environ: Mapping[str, str], *, with_page: bool = False
+    ) -> Listeners:
         """Bind all addresses of a configuration.
+
+        Args:
+            settings: The addresses.
+            passed: The sockets of the service manager.
+            environ: The environment.
+            with_page: Whether a browser must reach the admin pages: then a configuration without an admin listener
+                on TCP gets one.
 
         Raises:
             UsageError: an address or the admin socket cannot be bound.
         """
-        return cls(bind_all(settings.listen, passed), bind_admin(settings, passed, environ), passed)
+        public, admin = bind_all(settings.listen, passed), bind_admin(settings, passed, environ)
+        if with_page and all(sock.family == socket.AF_UNIX for sock in admin):
+            admin += _bind_page()
+        return cls(public, admin, passed)
+
+    @property
+    def admin_path(self) -> str:
+        """The path of the admin socket, which every daemon has."""
+        return next(str(sock.getsockname()) for sock in self.admin if sock.family == socket.AF_UNIX)
 
     def find_tcp_url(self, sockets: Iterable[socket.socket], scheme: str) -> str | None:
         """Return the URL of the first of these sockets that a browser can reach."""
@@ -70,6 +91,14 @@ def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, s
     declared = [bind_unix(address.path) for address in settings.admin if isinstance(address, UnixAddress)]
     others = [address for address in settings.admin if not isinstance(address, UnixAddress)]
     return [*(declared or [_bind_default(environ)]), *bind_all(others, passed)]
+
+
+def _bind_page() -> list[socket.socket]:
+    """Bind the loopback address of the playground: at port 8001, so that an open page finds it again, or any."""
+    try:
+        return bind(PAGE, {})
+    except UsageError:
+        return bind(TcpAddress(PAGE.host, 0), {})
 
 
 def _bind_default(environ: Mapping[str, str]) -> socket.socket:

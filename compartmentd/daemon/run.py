@@ -49,10 +49,12 @@ from compartmentd.net.bind import take_passed_sockets
 from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.hub import Hub
 from compartmentd.storage.generations import GenerationStore
+from compartmentd.storage.kept_tokens import KeptTokens
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.decision_log import DecisionLog
 from compartmentd.telemetry.logs import Stamp, log, log_left_out, set_up_logging
 from compartmentd.telemetry.loop_lag import LoopLag
+from compartmentd.telemetry.terminal import Pretty, wants_colours
 from compartmentd.telemetry.tracing import create_tracing
 from compartmentd.transport.server import SocketServer
 from compartmentd.util.gc_tuning import collect_rarely, freeze_existing
@@ -89,7 +91,7 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
         ConfigInvalid: the configuration has errors.
         UsageError: an address or a socket cannot be had.
     """
-    stamp = set_up_logging()
+    stamp = set_up_logging(terminal=Pretty(colours=wants_colours(environ)) if development else None)
     options = Options(
         path=path,
         development=development,
@@ -176,7 +178,9 @@ class Daemon:
         options, settings = self._start.options, self._reloader.generation.configuration.server
         async with AsyncExitStack() as stack:
             stack.callback(self._tracing.close)
-            listeners = Listeners.bind(settings, options.passed, options.environ)
+            listeners = Listeners.bind(
+                settings, options.passed, options.environ, with_page=options.development
+            )
             if self._start.state is not None:
                 stack.callback(self._start.state.close)
             stack.push_async_callback(self._revoker.close)
@@ -263,9 +267,17 @@ class Daemon:
         )
         page = listeners.find_tcp_url(listeners.admin, self._scheme)
         if self._start.options.development and page is not None:
-            token, _ = self._access.tokens.issue(DEVELOPMENT_SESSION)
+            token = self._issue_development_token(listeners)
             # To standard output and not to the log: the fragment is a key, and this is its one way to the user.
             print(f"\nPlayground: {page}/playground#token={token}\n", flush=True)  # noqa: T201
+
+    def _issue_development_token(self, listeners: Listeners) -> str:
+        """Return the admin token of this start; the page that is open keeps the one of an earlier start."""
+        tokens, file = self._access.tokens, KeptTokens(listeners.admin_path)
+        tokens.restore(file.read())
+        token, _ = tokens.issue(DEVELOPMENT_SESSION)
+        file.write(tokens.list_longest())
+        return token
 
     # --- the start and the end ----------------------------------------------------------------------------------
 

@@ -125,11 +125,11 @@ class Plain(logging.Formatter):
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         fields: dict[str, Any] = getattr(record, "fields", {})
         tail = "".join(f" {name}={value}" for name, value in fields.items())
-        text = _escape(f"{time} {level}{record.getMessage()}{tail}")
+        text = escape(f"{time} {level}{record.getMessage()}{tail}")
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Return the text on one line without control characters: a client's text must not look like a line of ours."""
     if text.isprintable():
         return text
@@ -145,19 +145,22 @@ def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
-def set_up_logging(stream: TextIO | None = None, level: int = logging.INFO) -> Stamp:
+def set_up_logging(
+    stream: TextIO | None = None, level: int = logging.INFO, *, terminal: logging.Formatter | None = None
+) -> Stamp:
     """Send all logs of this process to a stream.
 
     Args:
         stream: Standard error by default.
         level: The lowest level that is written.
+        terminal: How lines are written if the stream is a terminal, by default with all their fields.
 
     Returns:
         The stamp, whose generation and digest the caller keeps current.
     """
     stream = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(stream)
-    lines = Plain() if stream.isatty() else JsonLines()
+    lines = (terminal or Plain()) if stream.isatty() else JsonLines()
     handler.setFormatter(Prioritised(lines) if is_journal(stream, os.environ) else lines)
     stamp = Stamp()
     handler.addFilter(stamp)

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
-from tests.support.daemon import Daemon, command
+from tests.support.daemon import ADMIN, Daemon, command
 from tests.support.markdown import block, page
 from tests.support.ports import free_port
 from tests.support.timing import seconds
@@ -43,7 +43,7 @@ class Documented(Daemon):
         self.chosen = free_port()
         addresses = (
             f'server:\n  listen: ["127.0.0.1:{self.chosen}"]\n  drain: 50ms\n  watch: false\n'
-            f'  admin: ["unix:{self.admin_socket}"]\n'
+            f'  admin: ["{ADMIN}:0", "unix:{self.admin_socket}"]\n'
         )
         text = re.sub(r"^  (?:admin|listen): .*\n", "", configuration, flags=re.MULTILINE)
         assert text.count("server:\n") == 1

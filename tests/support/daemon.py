@@ -104,9 +104,9 @@ class Daemon:
         self.admin_socket = str(self._runtime / "admin.sock")
         for issuer in issuers:
             issuer.write_keys(directory)
+        self.arguments = arguments
         self.settings = self.complete(settings)
         self.write(self.settings)
-        self.arguments = arguments
         self.environment = {**os.environ, **(environment or {})}
         self.log_file = directory / "daemon.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -119,6 +119,8 @@ class Daemon:
         server.setdefault("listen", [f"{PUBLIC}:0"])
         if not any(address.startswith("unix:") for address in server.setdefault("admin", [])):
             server["admin"].append(f"unix:{self.admin_socket}")
+        if "--dev" in self.arguments and all(address.startswith("unix:") for address in server["admin"]):
+            server["admin"].append(f"{ADMIN}:0")  # else the playground's is at the port that every user has
         server.setdefault("watch", False)
         server.setdefault("drain", "50ms")
         if self.issuers:

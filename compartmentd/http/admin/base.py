@@ -181,12 +181,14 @@ class AdminHandler(RequestHandler):
     def log_access(self) -> None:
         """Log an answered request, without the query, which may hold secrets.
 
-        Resources that are open to all are requested all the time, so they are logged only where they fail.
+        Resources that are open to all, and those that the playground reads, are requested all the time, so they
+        are logged only where they fail.
         """
         request, status = self.request, self.get_status()
         if self.span is not None:
             self.site.tracing.end_request(self.span, status)
-        level = logging.DEBUG if self.open_to_all and status < 400 else logging.INFO
+        usual = self.open_to_all or self.site.development is not None
+        level = logging.DEBUG if usual and status < 400 else logging.INFO
         if not logger.isEnabledFor(level) or (
             status >= 400 and not admits(f"admin request answered {status}")
         ):
