@@ -9,18 +9,18 @@ from typing import Protocol
 class SocketOwner(Protocol):
     """The object that reads a socket at the moment."""
 
+    @property
+    def takes_place(self) -> bool:
+        """Whether the socket carries a connection on WebSocket, which takes one of the server's places."""
+
     def shed(self) -> None:
         """Close the socket at once: others need its place."""
 
 
 class SocketEntry(Protocol):
-    """The record of an accepted socket, kept as long as it is open.
-
-    `owner` closes the socket if it has to go; `takes_place` is true of one that carries a connection on WebSocket.
-    """
+    """The record of an accepted socket, kept as long as it is open; `owner` closes the socket if it has to go."""
 
     owner: SocketOwner | None
-    takes_place: bool
 
     def set_pending(self, pending: bool, /) -> None:
         """Take note whether the socket carries no session."""
@@ -36,7 +36,6 @@ class NoEntry:
     """The entry of a socket that nobody counts."""
 
     owner: SocketOwner | None = None
-    takes_place = False
 
     def set_pending(self, pending: bool, /) -> None:
         """Take no note."""

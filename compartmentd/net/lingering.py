@@ -39,7 +39,7 @@ class Lingerers(TimedSockets):
             sock.close()
             return
         sock.entry.set_pending(True)
-        self.poller.add_reader(sock, _Lingerer(self, sock, LINGER).read)
+        self.poller.add_reader(sock, _Lingerer(self, sock).read)
 
 
 class _Lingerer(TimedSocket):
@@ -47,8 +47,8 @@ class _Lingerer(TimedSocket):
 
     __slots__ = ("_left",)
 
-    def __init__(self, group: TimedSockets, sock: Sock, seconds: float) -> None:
-        super().__init__(group, sock, seconds)
+    def __init__(self, group: TimedSockets, sock: Sock) -> None:
+        super().__init__(group, sock)
         self._left = _MOST
 
     def read(self) -> None:

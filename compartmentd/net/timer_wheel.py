@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import logging
 from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable
 from math import ceil, inf
 from typing import Protocol
 
@@ -112,16 +113,14 @@ class Timers:
         self._wheel = TimerWheel()
         self._alarm: TimerHandle | None = None
         self._alarm_at = inf  # the time of `_alarm`, infinite if there is none
+        self.now: Callable[[], float] = loop.time
+        """Return the loop's time in seconds."""
         self.disarm = self._wheel.disarm
         """Forget a timer, which would be kept alive until its time otherwise."""
 
     def __len__(self) -> int:
         """Return how many timers are armed."""
         return len(self._wheel)
-
-    def now(self) -> float:
-        """Return the loop's time in seconds."""
-        return self._loop.time()
 
     def arm(self, timer: Timer, at: float) -> None:
         """Wake the timer at this time, or earlier if it was armed for an earlier time."""

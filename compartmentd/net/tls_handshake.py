@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any, Protocol
+from typing import Protocol
 
 from compartmentd.net.poller import Poller
 from compartmentd.net.timed_socket import TimedSocket, TimedSockets
@@ -17,8 +17,8 @@ HANDSHAKE_TIMEOUT = 10.0
 class SecureSocketHandler(Protocol):
     """Takes sockets whose handshake is done."""
 
-    def take(self, sock: SecureSocket, address: Any, /) -> None:
-        """Serve a socket; `address` is its peer's, as `accept` returned it."""
+    def take(self, sock: SecureSocket, peer: str, /) -> None:
+        """Serve a socket; `peer` is its peer's address."""
 
 
 class TlsHandshakes(TimedSockets):
@@ -32,25 +32,24 @@ class TlsHandshakes(TimedSockets):
         timeout: float = HANDSHAKE_TIMEOUT,
     ) -> None:
         """Begin with none; each handshake has `timeout` seconds."""
-        super().__init__(poller, timers)
+        super().__init__(poller, timers, timeout)
         self.handler = handler
-        self.timeout = timeout
 
-    def begin(self, sock: SecureSocket, address: Any) -> None:
+    def begin(self, sock: SecureSocket, peer: str) -> None:
         """Wait for a client's first message of the handshake."""
-        self.poller.add_reader(sock, _Handshake(self, sock, address).proceed)
+        self.poller.add_reader(sock, _Handshake(self, sock, peer).proceed)
 
 
 class _Handshake(TimedSocket):
     """One handshake."""
 
-    __slots__ = ("_address", "_handshakes", "_secure")
+    __slots__ = ("_handshakes", "_peer", "_secure")
 
-    def __init__(self, handshakes: TlsHandshakes, sock: SecureSocket, address: Any) -> None:
-        super().__init__(handshakes, sock, handshakes.timeout)
+    def __init__(self, handshakes: TlsHandshakes, sock: SecureSocket, peer: str) -> None:
+        super().__init__(handshakes, sock)
         self._handshakes = handshakes
         self._secure = sock
-        self._address = address
+        self._peer = peer
 
     def proceed(self) -> None:
         """Take the next step, now that the socket is ready for it."""
@@ -71,4 +70,4 @@ class _Handshake(TimedSocket):
             self._release()
             poller.remove_reader(self._sock)
             poller.remove_writer(self._sock)
-            self._handshakes.handler.take(self._secure, self._address)
+            self._handshakes.handler.take(self._secure, self._peer)

@@ -109,6 +109,9 @@ class EngineConnection(ABC):
         "sid",
     )
 
+    takes_place = True
+    """Whether it takes one of the server's places: a connection does, the probe of an upgrade does not."""
+
     link: Link
 
     def __init__(self, host: Host, sid: str, handshake: Handshake, options: ConnectionOptions) -> None:

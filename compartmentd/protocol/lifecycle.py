@@ -27,7 +27,16 @@ from __future__ import annotations
 from enum import Enum, auto
 
 
-class Phase(Enum):
+class _Member(Enum):
+    """Members that are found in the tables by their identity.
+
+    Enum's own hash is computed from the name, by a call in Python; a connection's begin takes six of them.
+    """
+
+    __hash__ = object.__hash__
+
+
+class Phase(_Member):
     """The phase of a connection."""
 
     POLLING = auto()
@@ -36,7 +45,7 @@ class Phase(Enum):
     CLOSED = auto()
 
 
-class Move(Enum):
+class Move(_Member):
     """A step of a connection as a whole."""
 
     PROBE = auto()
@@ -55,7 +64,7 @@ PHASES: dict[tuple[Phase, Move], Phase] = {
 }
 
 
-class State(Enum):
+class State(_Member):
     """The state of a namespace on a connection."""
 
     ABSENT = auto()
@@ -64,7 +73,7 @@ class State(Enum):
     ENDED = auto()
 
 
-class Step(Enum):
+class Step(_Member):
     """A step of a namespace: a packet of the client, or an answer of the application."""
 
     CONNECT = auto()

@@ -88,13 +88,16 @@ class Admission:
         most = options.connections_per_address
         if (
             most is not None
-            and self._by_network[find_network(address)] >= most
+            and self._by_network.get(find_network(address), 0) >= most
             and self._find_counted(address)
         ):
             return _ADDRESS
-        rate = self._rate = retune_bucket(self._rate, options.connect_rate, now)
-        if rate is not None and not rate.holds(now):
-            return _RATE
+        if options.connect_rate is None:
+            self._rate = None
+        else:
+            rate = self._rate = retune_bucket(self._rate, options.connect_rate, now)
+            if rate is not None and not rate.holds(now):
+                return _RATE
         is_full = options.connections is not None and self._open >= options.connections
         return _FULL if is_full and not self._make_place(now) else None
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeAlias
 
-from compartmentd.net.lingering import Lingerers
+from compartmentd.net.lingering import LINGER, Lingerers
 from compartmentd.net.poller import Poller
 from compartmentd.net.timer_wheel import Timer, Timers
 from compartmentd.protocol.application import Handshake
@@ -65,7 +65,7 @@ class Connections:
         # Attributes and no methods: a call more for each would be part of the cost of every connection.
         self.arm: Callable[[Timer, float], None] = self.timers.arm
         self.disarm: Callable[[Timer], None] = self.timers.disarm
-        self.lingerers = Lingerers(self.poller, self.timers)
+        self.lingerers = Lingerers(self.poller, self.timers, LINGER)
         self.make = make
         self.options = options
         self.origins = OriginPolicy(options.origins, strict=options.strict_origins)

@@ -10,6 +10,7 @@ from compartmentd.net.tls_handshake import TlsHandshakes
 from compartmentd.net.tls_socket import SecureSocket
 from compartmentd.net.tornado_streams import TlsChoice, wrap_in_tls
 from compartmentd.transport.connections import Connections
+from compartmentd.transport.requests import find_peer_address
 from compartmentd.transport.router import SocketRouter
 
 _PATIENCE = 0.1
@@ -46,12 +47,13 @@ class Entrance:
     def take(self, sock: ClientSocket, address: Any, /) -> None:
         """Begin to serve a socket, which has no entry yet."""
         sock.setblocking(False)
-        self._sockets.admit(sock, address)
+        peer = find_peer_address(address)
+        self._sockets.admit(sock, peer)
         context = self.tls.find_context(sock)
         if context is None:
-            self._router.take(sock, address)
+            self._router.take(sock, peer)
         elif (secured := wrap_in_tls(sock, context)) is not None:
-            self.handshakes.begin(SecureSocket(secured, sock.entry), address)
+            self.handshakes.begin(SecureSocket(secured, sock.entry), peer)
 
     def close(self) -> None:
         """Close the sockets that have not sent a request yet."""

@@ -15,6 +15,10 @@ class LinkEndpoint(Protocol):
     """Takes the packets that arrive, and queues those that leave."""
 
     @property
+    def takes_place(self) -> bool:
+        """Whether it takes one of the server's places."""
+
+    @property
     def out(self) -> list[Outgoing]:
         """The packets to be sent; cleared by each flush."""
 

@@ -8,7 +8,7 @@ An honest client has a session within a few round trips; a stranger who opens th
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol
 
 from compartmentd.protocol.counters import WireCounters
@@ -36,18 +36,22 @@ class PendingItem(Protocol):
 
 
 class PendingItems:
-    """All of them, the oldest first, and by network."""
+    """All of them, the oldest first, and by network.
+
+    INVARIANT: an item is either in `_silent`, until it asks for something, or in `_used`, and in the dict of its
+    network in `_networks`.
+    """
 
     def __init__(self, counters: WireCounters) -> None:
         """Begin with none."""
         self.counters = counters
-        self._all: dict[PendingItem, None] = {}
-        self._silent: dict[PendingItem, None] = {}  # of them, those that have not asked for anything
+        self._silent: dict[PendingItem, None] = {}
+        self._used: dict[PendingItem, None] = {}
         self._networks: dict[str, dict[PendingItem, None]] = {}
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self._all)
+        return len(self._silent) + len(self._used)
 
     def count(self, network: str) -> int:
         """Return how many there are of a network."""
@@ -56,17 +60,21 @@ class PendingItems:
     def add(self, item: PendingItem, now: float, most: int | None) -> None:
         """Add an item; if there are more than `most`, one goes, though never this one."""
         item.since = now
-        if item in self._all:
+        silent = self._silent
+        if item in silent or item in self._used:
             return
-        if most is not None and len(self._all) >= max(1, most):
+        if most is not None and len(silent) + len(self._used) >= (most or 1):
             self._shed(self._choose(item.network))
-        self._all[item] = self._silent[item] = None
-        self._networks.setdefault(item.network, {})[item] = None
+        silent[item] = None
+        items = self._networks.get(item.network)
+        if items is None:
+            self._networks[item.network] = {item: None}
+        else:
+            items[item] = None
 
     def remove(self, item: PendingItem) -> None:
         """Remove an item, if it is there: it has a session now, or is gone."""
-        self._silent.pop(item, None)
-        if self._all.pop(item, self) is None:
+        if self._silent.pop(item, self) is None or self._used.pop(item, self) is None:
             items = self._networks[item.network]
             del items[item]
             if not items:
@@ -74,12 +82,11 @@ class PendingItems:
 
     def note_use(self, item: PendingItem) -> None:
         """Take note that an item was used just now: it is the last to go."""
-        if item in self._all:
-            self._silent.pop(item, None)
+        if self._silent.pop(item, self) is None or self._used.pop(item, self) is None:
+            self._used[item] = None
             items = self._networks[item.network]
-            for order in (self._all, items):
-                del order[item]
-                order[item] = None
+            del items[item]
+            items[item] = None
 
     def shed_socket(self, network: str) -> None:
         """Close the oldest socket of a network that takes no place, if there is one."""
@@ -90,10 +97,8 @@ class PendingItems:
 
     def shed_place(self, now: float, age: float) -> bool:
         """Close the oldest connection that is older than `age` seconds; return whether there was one."""
-        for item in islice(self._all, _LOOKED_AT):
-            if now - item.since < age:
-                return False
-            if item.takes_place:
+        for item in chain(islice(self._silent, _LOOKED_AT), islice(self._used, _LOOKED_AT)):
+            if item.takes_place and now - item.since >= age:
                 self._shed(item)
                 return True
         return False
@@ -101,9 +106,9 @@ class PendingItems:
     def _choose(self, network: str) -> PendingItem:
         """Return the item that goes so that one of this network can come."""
         own = self._networks.get(network)
-        if own and len(own) * len(self._networks) >= len(self._all):
+        if own and len(own) * len(self._networks) >= len(self):
             return next(iter(own))
-        return next(iter(self._silent or self._all))
+        return next(iter(self._silent or self._used))
 
     def _shed(self, item: PendingItem) -> None:
         self.counters.shed += 1

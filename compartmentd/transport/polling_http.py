@@ -13,7 +13,6 @@ One request is served at a time: what a client sends behind it waits.
 from __future__ import annotations
 
 from math import inf
-from typing import Any
 
 from compartmentd.net.quiet_handler import is_logged, log_answer
 from compartmentd.net.sock import Sock
@@ -37,7 +36,7 @@ from compartmentd.transport.http_answers import (
 )
 from compartmentd.transport.polling_link import PollingLink
 from compartmentd.transport.polling_requests import SMALL_BODY, open_session, route_request
-from compartmentd.transport.requests import find_peer_address, read_query
+from compartmentd.transport.requests import read_query
 
 IDLE_TIMEOUT = 20.0
 """Seconds between two requests on one socket."""
@@ -50,7 +49,6 @@ class PollingHttpConnection:
     """One socket, from its first plain request to its end, or to the first request that is not plain."""
 
     __slots__ = (
-        "_address",
         "_allowed",
         "_closed",
         "_connections",
@@ -59,6 +57,7 @@ class PollingHttpConnection:
         "_deadline",
         "_fields",
         "_http",
+        "_peer",
         "_pending",
         "_policy",
         "_reader",
@@ -71,12 +70,14 @@ class PollingHttpConnection:
         "due",
     )
 
-    def __init__(self, connections: Connections, sock: Sock, address: Any, http: HttpServers) -> None:
-        """Take a socket, with the address that `accept` returned; nothing happens before `start`."""
+    takes_place = False
+
+    def __init__(self, connections: Connections, sock: Sock, peer: str, http: HttpServers) -> None:
+        """Take a socket, of which `peer` is the address; nothing happens before `start`."""
         self.due = inf
         self._connections = connections
         self._sock = sock
-        self._address = address
+        self._peer = peer
         self._http = http
         self._reader = RequestReader(connections.request_line)
         self._data: bytes | bytearray = b""  # read, and not used yet
@@ -321,7 +322,7 @@ class PollingHttpConnection:
             log_answer(request.method, self._connections.options.path, status, address, took)
 
     def _find_client(self, forwarded: tuple[str, ...]) -> str:
-        return self._connections.proxies.find_client(find_peer_address(self._address), forwarded)
+        return self._connections.proxies.find_client(self._peer, forwarded)
 
     # Time
 
@@ -376,7 +377,7 @@ class PollingHttpConnection:
     def _hand_back(self, data: bytes) -> None:
         """Give the socket to Tornado; `data` begins with a request that is not plain."""
         self._release()
-        self._http.serve_other(self._sock, self._address, data)
+        self._http.serve_other(self._sock, self._peer, data)
 
     def _release(self) -> None:
         self._closed = True

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from compartmentd.net.client_socket import ClientSocket
 from compartmentd.net.timed_socket import TimedSocket, TimedSockets
@@ -25,7 +25,6 @@ from compartmentd.protocol.http1 import LONGEST, Head, read_head
 from compartmentd.protocol.opening import build_switching_response, wants_websocket
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.handover import HttpServers
-from compartmentd.transport.requests import find_peer_address
 from compartmentd.transport.websocket_requests import (
     AcceptedRequest,
     NewConnection,
@@ -46,13 +45,13 @@ class SocketRouter(TimedSockets):
 
     def __init__(self, connections: Connections, http: HttpServers) -> None:
         """Give each client `header_timeout` to send its first bytes; others limit the time for the rest."""
-        super().__init__(connections.poller, connections.timers)
+        super().__init__(connections.poller, connections.timers, connections.options.header_timeout)
         self.connections = connections
         self.http = http
 
-    def take(self, sock: AcceptedSocket, address: Any, /) -> None:
+    def take(self, sock: AcceptedSocket, peer: str, /) -> None:
         """Wait until a client sends its first request."""
-        arrival = _Arrival(self, sock, address)
+        arrival = _Arrival(self, sock, peer)
         self.poller.add_reader(sock, arrival.look)
         if isinstance(sock, SecureSocket):
             arrival.look()  # a request comes right behind the end of the handshake
@@ -61,13 +60,13 @@ class SocketRouter(TimedSockets):
 class _Arrival(TimedSocket):
     """A socket that has not sent anything yet."""
 
-    __slots__ = ("_accepted", "_address", "_router")
+    __slots__ = ("_accepted", "_peer", "_router")
 
-    def __init__(self, router: SocketRouter, sock: AcceptedSocket, address: Any) -> None:
-        super().__init__(router, sock, router.connections.options.header_timeout)
+    def __init__(self, router: SocketRouter, sock: AcceptedSocket, peer: str) -> None:
+        super().__init__(router, sock)
         self._router = router
         self._accepted = sock
-        self._address = address
+        self._peer = peer
 
     def look(self) -> None:
         """Look at what the client has sent, and choose its server."""
@@ -98,16 +97,16 @@ class _Arrival(TimedSocket):
         wants = head is not None and wants_websocket(head.headers)
         if head is not None and wants and self._serve(head, data):
             return
-        router, sock, address = self._router, self._accepted, self._address
+        router, sock, peer = self._router, self._accepted, self._peer
         router.connections.poller.remove_reader(sock)
         early = data if isinstance(sock, SecureSocket) else b""
         if not wants and router.connections.request_line.match(data):
-            if find_peer_address(address):
+            if peer:
                 with suppress(OSError):  # the client is gone, as the next read will show
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            router.http.serve_polling(sock, address, early)
+            router.http.serve_polling(sock, peer, early)
         else:
-            router.http.serve_other(sock, address, early)
+            router.http.serve_other(sock, peer, early)
 
     def _serve(self, head: Head, data: bytes) -> bool:
         """Open a WebSocket if the request is acceptable; return whether it is served here."""
@@ -115,7 +114,7 @@ class _Arrival(TimedSocket):
         options = connections.options
         if head.path != options.path:
             return False
-        peer = find_peer_address(self._address)
+        peer = self._peer
         client = connections.proxies.find_client(peer, head.headers.get("x-forwarded-for", ()))
         request = WebSocketRequest(
             "GET", "HTTP/1.1", head.query, head.headers, client, secure=isinstance(sock, SecureSocket)

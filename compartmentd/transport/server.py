@@ -70,7 +70,8 @@ class EngineServer:
             default_handler_class=NotFoundHandler,
         )
         self._tornado = TornadoEdge(self._connections, web)
-        self._entrance = Entrance(self._connections, SocketRouter(self._connections, self._tornado))
+        self._router = SocketRouter(self._connections, self._tornado)
+        self._entrance = Entrance(self._connections, self._router)
         self._acceptor = Acceptor(self._entrance, ClientSocket, compute_client_descriptors())
 
     @property
@@ -116,6 +117,7 @@ class EngineServer:
         if options.path != self._connections.options.path:
             raise ValueError("the path of a running server does not change")
         self._connections.configure(options)
+        self._router.timeout = options.header_timeout
 
     def secure(self, context: ssl.SSLContext | None) -> None:
         """Use TLS with this context for connections that are accepted from now on, except on unix sockets."""

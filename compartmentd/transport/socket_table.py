@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from math import inf
-from typing import Any
 
 from compartmentd.net.client_socket import ClientSocket, SocketOwner
 from compartmentd.protocol.counters import WireCounters
 from compartmentd.transport.counted_networks import CountedNetworks
 from compartmentd.transport.pending import PendingItems
-from compartmentd.transport.requests import find_peer_address
 
 _FEW = 8
 """Sockets without a session that every address may have, however few connections it may have: a poll, a POST, the
@@ -27,14 +25,18 @@ class Entry:
     `since` is infinite while it is not pending: each idle connection keeps its entry, which should hold little.
     """
 
-    __slots__ = ("_table", "network", "owner", "since", "takes_place")
+    __slots__ = ("_table", "network", "owner", "since")
 
     def __init__(self, table: SocketTable, network: str) -> None:
         self.network = network
         self.owner: SocketOwner | None = None
         self.since = inf
-        self.takes_place = False
         self._table: SocketTable | None = table
+
+    @property
+    def takes_place(self) -> bool:
+        """Whether it carries a connection on WebSocket."""
+        return self.owner is not None and self.owner.takes_place
 
     def set_pending(self, pending: bool, /) -> None:
         """Take note whether the socket carries no session.
@@ -89,12 +91,12 @@ class SocketTable:
         self._networks = networks
         self._now = now
 
-    def admit(self, sock: ClientSocket, address: Any) -> None:
-        """Give an accepted socket its entry, which is pending.
+    def admit(self, sock: ClientSocket, peer: str) -> None:
+        """Give an accepted socket, with the address of its peer, an entry, which is pending.
 
         None is refused: an address with as many pending sockets as it may have connections loses the oldest.
         """
-        network = self._networks.find(find_peer_address(address))
+        network = self._networks.find(peer)
         most = self._networks.options.connections_per_address
         if network and most is not None and self.pending.count(network) >= max(most, _FEW):
             self.pending.shed_socket(network)

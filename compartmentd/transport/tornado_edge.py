@@ -38,7 +38,6 @@ from compartmentd.transport.polling_requests import SMALL_BODY
 from compartmentd.transport.requests import (
     MAX_FIELDS,
     find_client_address,
-    find_peer_address,
     read_headers,
 )
 from compartmentd.transport.tornado_detach import take_over
@@ -71,14 +70,15 @@ class TornadoEdge(HTTPServerConnectionDelegate):
             max_body_size=_BODY_BYTES,
         )
 
-    def serve_polling(self, sock: Sock, address: Any, early: bytes, /) -> None:
+    def serve_polling(self, sock: Sock, peer: str, early: bytes, /) -> None:
         """Serve a socket without Tornado while its requests are plain ones of polling."""
-        PollingHttpConnection(self.connections, sock, address, self).start(early)
+        PollingHttpConnection(self.connections, sock, peer, self).start(early)
 
-    def serve_other(self, sock: Sock, address: Any, early: bytes, /) -> None:
+    def serve_other(self, sock: Sock, peer: str, early: bytes, /) -> None:
         """Let Tornado serve a socket."""
         self._http.conn_params.body_timeout = self.connections.options.body_timeout
-        self._http.handle_stream(resume_stream(sock, early, self), address)
+        # A tuple, as `accept` returns it: Tornado takes the peer's address from its first member.
+        self._http.handle_stream(resume_stream(sock, early, self), (peer, 0))
 
     def close_socket(self, sock: Sock, overdue: Overdue, /) -> None:
         """Close a socket of Tornado's with the answer that Tornado does not give; see `SocketCloser`."""
@@ -130,7 +130,7 @@ class _EdgeRequest(HTTPMessageDelegate):
             raise HTTPInputError("too many headers")
         context: Any = self._connection.context
         context.remote_ip = self._connections.proxies.find_client(
-            find_peer_address(context.address), headers.get_list("X-Forwarded-For")
+            context.address[0], headers.get_list("X-Forwarded-For")
         )
         path, _, query = line.path.partition("?")
         if path == self._connections.options.path:
@@ -151,7 +151,7 @@ class _EdgeRequest(HTTPMessageDelegate):
 
     async def _serve_polling(self, line: RequestStartLine, headers: HTTPHeaders) -> None:
         """Let `polling_http` serve the socket, from this request on."""
-        address = cast(Any, self._connection.context).address
+        peer = cast(Any, self._connection.context).address[0]
         lines = [f"{line.method} {line.path} {line.version}"]
         lines += [f"{name}: {value}" for name, value in headers.get_all()]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
@@ -159,7 +159,7 @@ class _EdgeRequest(HTTPMessageDelegate):
             sock, early = await take_over(_detach(self._connection), b"")
         except (StreamClosedError, OSError):
             return
-        self._edge.serve_polling(sock, address, head + early)
+        self._edge.serve_polling(sock, peer, head + early)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return None if self._ours else self._inner.data_received(chunk)

@@ -23,6 +23,8 @@ class UpgradeProbe:
 
     __slots__ = ("_connection", "_connections", "_link", "_polling", "answered", "due", "is_on_hold", "out")
 
+    takes_place = False
+
     def __init__(
         self, connections: Connections, connection: EngineConnection, polling: PollingLink | None
     ) -> None:
@@ -129,8 +131,8 @@ class UpgradeProbe:
         connection.out[:0] = [*self.out, *polling.take_queue()]
         self.out.clear()
         connection.link = link
-        link.note_sessions(has=connection.has_sessions)
         link.owner = connection
+        link.note_sessions(has=connection.has_sessions)
         self._connections.holders.discard(self)
         self._link = None
         polling.retire()

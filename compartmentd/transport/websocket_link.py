@@ -170,12 +170,15 @@ class WebSocketLink:
 
     def note_sessions(self, *, has: bool) -> None:
         """Take note whether the connection that it carries has a session; without one its socket is pending."""
-        entry = self._sock.entry
-        entry.takes_place = True
-        entry.set_pending(not has)
+        self._sock.entry.set_pending(not has)
         if has:
             # And so it stays: more may be on its way when a session ends.
             self._reader.set_limit(self._max_payload)
+
+    @property
+    def takes_place(self) -> bool:
+        """Whether it carries a connection, and not the probe of one."""
+        return self.owner.takes_place
 
     def shed(self) -> None:
         """Close at once: others need the place."""

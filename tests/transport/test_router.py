@@ -58,10 +58,10 @@ class Desk:
         self._sockets: list[socket.socket] = []
         self.last: socket.socket
 
-    def client(self, address: Any = ("127.0.0.1", 1)) -> socket.socket:
+    def client(self, peer: str = "127.0.0.1") -> socket.socket:
         """Give the router one end of a connection; return the other, which blocks for ten seconds at most."""
         ours, theirs = self._pair()
-        self.router.take(theirs, address)
+        self.router.take(theirs, peer)
         return ours
 
     async def secure_client(self, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> ssl.SSLSocket:
@@ -76,7 +76,7 @@ class Desk:
         self._sockets += [client, server]
         self.last = server
         server.setblocking(False)
-        self.router.take(SecureSocket(server, NoEntry()), ("127.0.0.1", 1))
+        self.router.take(SecureSocket(server, NoEntry()), "127.0.0.1")
         return client
 
     def _pair(self) -> tuple[socket.socket, ClientSocket]:
@@ -168,7 +168,7 @@ async def passed_on(desk: Desk, request: bytes, to: list[tuple[Any, ...]]) -> No
     await eventually(lambda: bool(to), "a socket that is passed on")
     ((sock, address, early),) = to
     assert len(desk.kept) + len(desk.referred) == 1
-    assert (address, early) == (("127.0.0.1", 1), b"")
+    assert (address, early) == ("127.0.0.1", b"")
     assert sock.recv(1 << 16) == request
     assert desk.connections.admission.open == 0
     counters = desk.connections.counters
@@ -323,7 +323,7 @@ async def test_what_was_read_under_tls_goes_along(
         to, other = (desk.kept, desk.referred) if kept else (desk.referred, desk.kept)
         await eventually(lambda: bool(to), "a socket that is passed on")
         ((sock, address, early),) = to
-        assert (other, address, early) == ([], ("127.0.0.1", 1), request_)
+        assert (other, address, early) == ([], "127.0.0.1", request_)
         client.sendall(b"more")
         received = bytearray(1 << 14)
         await eventually(lambda: _received(sock, received) == b"more", "what came after it")

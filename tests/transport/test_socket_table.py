@@ -207,3 +207,13 @@ async def test_a_connection_that_never_had_a_session_gets_no_farewell() -> None:
     async with at_work(ServerOptions(connect_timeout=0.1)) as served:
         assert (await request(served.port, "GET", POLLING)).status == 200
         await eventually(lambda: served.server.connections == 0, "its place is free", limit=2)
+
+
+async def test_a_changed_header_timeout_counts_for_sockets_that_wait_already() -> None:
+    async with at_work(ServerOptions(header_timeout=60)) as served:
+        before = await dial(served, "127.0.0.1")
+        await settle(served.server, 1)
+        served.server.configure(ServerOptions(header_timeout=0.05))
+        after = await dial(served, "127.0.0.1")
+        for line in (before, after):
+            assert await within(5, line.reader.read(), "the end") == b""
