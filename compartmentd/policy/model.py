@@ -111,6 +111,12 @@ class Scopes(_Positioned, frozen=True, kw_only=True):
     every: bool = True
 
 
+class OfIssuer(_Positioned, frozen=True, kw_only=True):
+    """`{issuer: NAME}`, or a list of names: the token is of one of these entries."""
+
+    names: tuple[EntryName, ...]
+
+
 class Claim(_Positioned, frozen=True, kw_only=True):
     """`{claim: PATH, TEST}`. A path of one item names one top-level claim; it is never split."""
 
@@ -162,6 +168,7 @@ Rule: TypeAlias = (
     | Members
     | ByServer
     | Scopes
+    | OfIssuer
     | Claim
     | Parameter
     | MemberOf

@@ -236,6 +236,11 @@ _CODES: tuple[tuple[str, str, str], ...] = (
     ("rule.ambiguous", "A text with placeholders can be read in two ways.", "Put a fixed part between them."),
     ("rule.never", "A rule can never hold.", "Correct it, or write `nobody`."),
     (
+        "rule.bare-subject",
+        "A rule compares a subject, which is unique only within its issuer, where several issuers' tokens count.",
+        "Name the issuer as well, by `{issuer: NAME}`.",
+    ),
+    (
         "rule.literal-braces",
         "Braces are taken as they are written, not as a placeholder.",
         "Check what is meant.",

@@ -239,6 +239,8 @@ def _draw_rule(choices: Choices, depth: int, names: tuple[str, ...]) -> Any:
         return {word: [choices.one_of(_SCOPES) for _ in range(1 + choices.number(3))]}
     if kind == 3:
         return {"member_of": choices.one_of((*_MEMBERSHIPS, "team:{n}", "r/{p}/{q}/{n}"))}
+    if kind == 4 and choices.flag():
+        return {"issuer": choices.one_of(("corp", "other", ["other", "corp"]))}
     if kind == 4:
         return {"param": choices.one_of("pqn"), **_draw_test(choices)}
     if kind < 8:

@@ -27,6 +27,7 @@ class World:
     by_server: bool = False
     rules: Mapping[str, Any] = field(default_factory=dict)
     now: float = 0.0
+    entry: str = "corp"
 
 
 def truth(form: Any, world: World) -> Truth:
@@ -46,6 +47,8 @@ def truth(form: Any, world: World) -> Truth:
         return truth(world.rules[given], world)
     if word == "member_of":
         return _filled(given, world) in world.memberships
+    if word == "issuer":
+        return None if world.claims is None else world.entry in ([given] if isinstance(given, str) else given)
     if word == "scope":
         return _scope(given, world)
     if word == "all_scopes":

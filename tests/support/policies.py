@@ -101,6 +101,9 @@ def rule(form: Any) -> Rule:
         return model.Scopes(scopes=(text(given),), span=at)
     if word in ("all_scopes", "any_scope"):
         return model.Scopes(scopes=tuple(map(text, given)), every=word == "all_scopes", span=at)
+    if word == "issuer":
+        names = given if isinstance(given, list) else [given]
+        return model.OfIssuer(names=tuple(map(EntryName, names)), span=at)
     if word == "claim":
         path = given if isinstance(given, list) else [given]
         items = ((path[0],), *map(text, path[1:]))

@@ -16,7 +16,8 @@ from compartmentd.configuration.compiler.namespaces import NamespaceReader
 from compartmentd.configuration.compiler.payload_schemas import PayloadSchemas
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.requirements import NamedRules
-from compartmentd.configuration.compiler.rules import RuleReader
+from compartmentd.configuration.compiler.rule_issuers import RuleIssuers
+from compartmentd.configuration.compiler.rules import DeclaredNames, RuleReader
 from compartmentd.configuration.compiler.scopes_of_use import Place, Places
 from compartmentd.configuration.compiler.sections import Sections
 from compartmentd.configuration.compiler.server import ServerReader
@@ -90,10 +91,14 @@ def _may_hide_server(root: Node | None) -> bool:
 def _compile(
     sections: Sections, root: Node, files: FilesUsed, report: Report, *, serving: bool
 ) -> Configuration:
-    reader = RuleReader(report, sections.rule_names, complete=sections.complete)
+    issuers = Issuers(root, files, report, serving=serving)
+    reader = RuleReader(
+        report,
+        DeclaredNames(sections.rule_names, sections.complete),
+        DeclaredNames(issuers.names, issuers.complete),
+    )
     rules = {name: reader.read(node) for name, node in sections.rules.items()}
     places = Places(NamedRules(rules, report), report)
-    issuers = Issuers(root, files, report, serving=serving)
     schemas = PayloadSchemas(files, report)
     events = EventReader(reader, places, schemas, report)
     server, spans = ServerReader(files, report, serving=serving).read(root.get("server"))
@@ -101,6 +106,8 @@ def _compile(
         sections.namespaces,
         merge_limits(Limits(), root.get("limits")),
     )
+    if not has_errors(report.problems):  # then named rules lead nowhere in a circle, and are not too deep
+        RuleIssuers(rules, issuers.entries, report).check(namespaces.values())
     if not sections.namespaces and not has_errors(report.problems):
         report.warning(
             span_of_file(root.file), "namespaces.none", "no namespace is declared, so nobody can connect"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.document.node import Node
+from compartmentd.names import EntryName
 from compartmentd.policy.model import (
     All,
     AnyOf,
@@ -25,6 +26,7 @@ from compartmentd.policy.model import (
     Named,
     Nobody,
     Not,
+    OfIssuer,
     Parameter,
     Public,
     Rule,
@@ -47,16 +49,23 @@ _WORDS: Mapping[str, Callable[..., Rule]] = {
 }
 
 
+class DeclaredNames(NamedTuple):
+    """The declared names of one kind; `complete` says that there are certainly no other ones."""
+
+    names: Collection[str]
+    complete: bool = True
+
+
 class RuleReader:
     """Reads rules that the schema accepted. A broken part becomes `nobody`: its problem is already reported.
 
-    `names` are the named rules; `complete` says that there are certainly no other ones.
+    `rules` are the named rules, `issuers` the entries of `issuers`.
     """
 
-    def __init__(self, report: Report, names: Collection[str], *, complete: bool = True) -> None:
+    def __init__(self, report: Report, rules: DeclaredNames, issuers: DeclaredNames) -> None:
         self.report = report
-        self.names = names
-        self.complete = complete
+        self.rules = rules
+        self.issuers = issuers
 
     def read_optional(self, parent: Node, key: str) -> Rule:
         """Return the rule under a key, or `nobody`, the default."""
@@ -95,6 +104,13 @@ class RuleReader:
             self.report.warning(node.span, "rule.scope-with-space", message, help_)
         return text
 
+    def _read_issuer(self, node: Node, part: Node) -> Rule:
+        items = [part] if isinstance(part.data, str) else part.items
+        for item in items:
+            if item.data not in self.issuers.names and self.issuers.complete:
+                self.report.unknown(item.span, "issuer", item.data, self.issuers.names)
+        return OfIssuer(names=tuple(EntryName(item.data) for item in items), span=node.span)
+
     def _read_claim(self, node: Node, part: Node) -> Rule:
         return Claim(path=self._read_path(part), test=self._test(node), span=node.span)
 
@@ -105,11 +121,11 @@ class RuleReader:
         return MemberOf(room=self._read_text(part), span=node.span)
 
     def _read_named(self, node: Node, part: Node) -> Rule:
-        if part.data in self.names:
+        if part.data in self.rules.names:
             return Named(name=part.data, span=node.span)
         # A file that could not be read to its end may contain the rule.
-        if self.complete:
-            self.report.unknown(part.span, "rule", part.data, self.names)
+        if self.rules.complete:
+            self.report.unknown(part.span, "rule", part.data, self.rules.names)
         return Nobody(span=node.span)
 
     def _read_all(self, node: Node, part: Node) -> Rule:
@@ -125,6 +141,7 @@ class RuleReader:
         "scope": _read_scope,
         "all_scopes": _read_all_scopes,
         "any_scope": _read_any_scope,
+        "issuer": _read_issuer,
         "claim": _read_claim,
         "param": _read_parameter,
         "member_of": _read_member_of,

@@ -17,6 +17,7 @@ from compartmentd.policy.model import (
     MemberOf,
     Members,
     Nobody,
+    OfIssuer,
     Parameter,
     Public,
     Rule,
@@ -148,6 +149,20 @@ class _Scopes(Condition):
         return _UNCERTAIN if who.scopes_uncertain or not found else FALSE_RESULT
 
 
+class _OfIssuer(Condition):
+    __slots__ = ("names",)
+
+    def __init__(self, rule: OfIssuer) -> None:
+        super().__init__(rule)
+        self.names = frozenset(rule.names)
+
+    def check(self, context: EvaluationContext) -> Result:
+        subject = context.who.subject
+        if subject is None:
+            return _NO_TOKEN
+        return TRUE_RESULT if subject.entry in self.names else FALSE_RESULT
+
+
 class _Claim(Condition):
     __slots__ = ("holds", "name", "path", "rest", "test")
 
@@ -198,6 +213,7 @@ CONDITIONS: dict[type, type[Condition]] = {
     ByServer: _ByServer,
     MemberOf: _MemberOf,
     Scopes: _Scopes,
+    OfIssuer: _OfIssuer,
     Claim: _Claim,
     Parameter: _Parameter,
 }

@@ -6,7 +6,7 @@ import pytest
 
 from compartmentd.configuration.compiler.plausible import holds_without_token
 from compartmentd.configuration.compiler.report import Report
-from compartmentd.configuration.compiler.rules import RuleReader
+from compartmentd.configuration.compiler.rules import DeclaredNames, RuleReader
 from compartmentd.document.source import Source
 from compartmentd.document.yamldoc import parse
 
@@ -16,7 +16,7 @@ NAMED = {"open": "public", "loop": "{rule: loop}"}
 def rule(text: str):
     root = parse(Source("f", text)).root
     assert root is not None
-    return RuleReader(Report(), NAMED).read(root)
+    return RuleReader(Report(), DeclaredNames(NAMED), DeclaredNames(())).read(root)
 
 
 @pytest.mark.parametrize(

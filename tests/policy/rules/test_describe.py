@@ -20,6 +20,8 @@ from tests.support.policies import rule
         ({"scope": "project:{p}:{{x}}"}, "scope project:{p}:{{x}}"),
         ({"all_scopes": ["a", "b"]}, "all_scopes [a, b]"),
         ({"any_scope": ["a", "b"]}, "any_scope [a, b]"),
+        ({"issuer": "corp"}, "issuer corp"),
+        ({"issuer": ["a", "b"]}, "issuer [a, b]"),
         ({"claim": "sub", "equals": "{user}"}, "claim sub equals {user}"),
         (
             {"claim": ["realm_access", "roles"], "contains": "staff"},
