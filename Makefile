@@ -6,6 +6,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 JS := tests/support/js
 OIDC := tests/support/oidc
+EDITORS := tests/support/editors
 BENCH := tests/bench
 OUT ?= $(BENCH)/build/bench.json
 FUZZ := tests/fuzz
@@ -32,7 +33,7 @@ install-dev: .venv/.installed-dev ## the same, with what tests, types and lint n
 run: .venv/.installed ## start the daemon with its playground on config/demo.yaml, and print the address
 	@exec $(BIN)/compartmentd serve --dev --config config/demo.yaml
 
-test: .venv/.installed-dev .venv/.installed-docs $(JS)/node_modules/.installed $(OIDC)/node_modules/.installed $(BENCH)/peers/node/node_modules/.installed ## run every test (unit, protocol, real clients, browser), and check coverage
+test: .venv/.installed-dev .venv/.installed-docs $(JS)/node_modules/.installed $(OIDC)/node_modules/.installed $(EDITORS)/node_modules/.installed $(BENCH)/peers/node/node_modules/.installed ## run every test (unit, protocol, real clients, browser), and check coverage
 	@.ci/need chromium libatomic1 prometheus nginx haproxy caddy
 	@.ci/need gcc libc6-dev libssl-dev faketime
 	@.ci/need systemd debhelper debootstrap
@@ -92,7 +93,7 @@ abuse: .venv/.installed-dev ## attack a daemon in some sixty ways, well-behaved 
 docs: .venv/.installed-docs ## build the documentation into dist/docs; a warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-reference: .venv/.installed ## write docs/reference, the generated pages of the documentation, from the code's tables
+reference: .venv/.installed ## write what is generated: docs/reference from the code's tables, and the schemas for editors
 	$(BIN)/python -m docs.generate
 
 man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the command line's help
@@ -130,7 +131,8 @@ man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the
 	@$(PIP) --require-hashes --only-binary :all: -r requirements-docs.lock
 	@touch $@
 
-# The provider runs on a Node of its own, which one of its packages is: it wants a newer one than distributions have.
+# The provider, and the newest language server, run on a Node that is one of the provider's packages: they want a newer
+# one than distributions have.
 %/node_modules/.installed: %/package.json %/package-lock.json
 	@.ci/need nodejs npm
 	@cd $* && npm ci --ignore-scripts --no-audit --no-fund
@@ -158,6 +160,6 @@ deb: ## build the Debian package, with an environment of its own, into dist/
 	debian/build dist
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .venv-* .coverage dist $(JS)/node_modules $(OIDC)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .coverage dist $(JS)/node_modules $(OIDC)/node_modules $(EDITORS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf $(FUZZ)/build $(SOAK)/build $(BENCH)/build $(BENCH)/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

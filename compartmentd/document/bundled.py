@@ -9,6 +9,13 @@ from typing import Any
 import msgspec
 
 CONFIGURATION = "compartmentd.schema.json"
+"""The grammar, for the checker."""
+
+EDITOR = "editor.schema.json"
+"""The same for editors, as `make reference` writes it."""
+
+EDITOR_INCLUDED = "editor-included.schema.json"
+"""The same of a file that `include` names."""
 
 
 @cache

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from compartmentd.cli import main as main_module
 from compartmentd.cli.main import cli
-from compartmentd.document.bundled import schema
+from compartmentd.document.bundled import EDITOR, EDITOR_INCLUDED, schema
 from compartmentd.errors import UsageError
 from tests.support import certificates
 
@@ -130,11 +130,18 @@ def test_the_reference_configuration_has_notes_only(monkeypatch):
 # --- schema and the rest --------------------------------------------------------------------------------------
 
 
-def test_schema_prints_the_schema():
-    for arguments in (["schema"], ["schema", "--format", "json"]):
-        result = CliRunner().invoke(cli, arguments)
-        assert result.exit_code == 0
-        assert json.loads(result.stdout) == schema()
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["schema"], EDITOR),
+        (["schema", "--format", "json"], EDITOR),
+        (["schema", "--included"], EDITOR_INCLUDED),
+    ],
+)
+def test_schema_prints_the_schema_for_editors(arguments, file):
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == schema(file)
 
 
 def test_unknown_commands_are_wrong_usage():

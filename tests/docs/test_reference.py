@@ -16,7 +16,7 @@ from compartmentd.policy.codes import MEANINGS
 from docs.generate import client_codes, commands, http
 from docs.generate.configuration import INTRODUCTIONS, QUANTITIES, SECTIONS, Key, keys
 from docs.generate.markdown import flow
-from docs.generate.pages import DIRECTORY, PAGES
+from docs.generate.pages import DIRECTORY, PAGES, ROOT, SCHEMAS
 from tests.support.cases import InMemory
 
 KEYS = list(keys(schema()))
@@ -25,6 +25,11 @@ KEYS = list(keys(schema()))
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_what_the_code_makes(name: str) -> None:
     assert (DIRECTORY / name).read_text() == PAGES[name](), "run: make reference"
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_for_editors_is_what_the_code_makes(name: str) -> None:
+    assert (ROOT / "schemas" / name).read_text() == SCHEMAS[name](), "run: make reference"
 
 
 def test_every_page_is_made_or_the_index() -> None:

@@ -38,7 +38,7 @@ def run(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_schema_comes_with_the_wheel(installed):
     done = run(installed, "schema")
     assert done.returncode == 0
-    assert json.loads(done.stdout) == json.loads((ROOT / "schemas/compartmentd.schema.json").read_text())
+    assert json.loads(done.stdout) == json.loads((ROOT / "schemas/editor.schema.json").read_text())
 
 
 def test_the_wheel_checks_the_reference_configuration(installed):
