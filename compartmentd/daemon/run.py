@@ -129,7 +129,7 @@ class Daemon:
         self._stop = Stop()
         self._tasks = BackgroundTasks(self._stop.fail)
         self._tracing = create_tracing(os.environ)
-        feed = DecisionFeed()
+        feed = DecisionFeed(with_values=start.options.development)
         self._decisions = DecisionLog(feed, tracing=self._tracing)
         self._hub = Hub(
             first.snapshot,

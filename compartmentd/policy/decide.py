@@ -35,7 +35,7 @@ from compartmentd.policy.decision import (
     Request,
     Truth,
 )
-from compartmentd.policy.model import ByServer, Event, Limits, Namespace, Nobody, RoomTemplate, Rule
+from compartmentd.policy.model import ByServer, Event, Namespace, Nobody, RoomTemplate, Rule
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.rules.combinators import combine_all
 from compartmentd.policy.rules.context import EvaluationContext, Verdict
@@ -43,6 +43,7 @@ from compartmentd.policy.rules.traverse import resolve_rule
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.policy.templates.cache import CachedRoom
 from compartmentd.problems import Span
+from compartmentd.util.humanize import format_rate
 
 _CLOSED_RULES = (Nobody, ByServer)
 """Rules that no token of a client makes true, so a refusal by them never asks for one."""
@@ -71,6 +72,33 @@ def decide(ruleset: Ruleset, who: Principal, request: Request, facts: Facts, now
         return _Case(ruleset, context, facts).decide(request)
     except Exception:  # noqa: BLE001 - an error while deciding is a refusal, whatever its cause
         return _FAILED
+
+
+def build_rate_refusal(at: Namespace | RoomTemplate, rate: str, who: Principal) -> Decision:
+    """Return the refusal of a request that is over a rate, by the rate's own line.
+
+    Args:
+        at: The namespace, or the room with a rate of its own.
+        rate: The name of the rate, as `Limits` has it.
+        who: The principal of the request.
+    """
+    most: float | None = getattr(at.limits, rate)
+    name = rate.removeprefix("own_")
+    text = f"over `{name}`" if most is None else f"over `{name}`: {format_rate(most, _RATES[rate])}"
+    return Decision(Deny(Code.RATE_LIMITED), (Reason(text, Truth.FALSE, _find(at, rate)),), who.ends_at)
+
+
+_RATES = {
+    f"{own}{rate}": noun
+    for rate, noun in (("message_rate", "message"), ("byte_rate", "byte"), ("join_rate", "join"))
+    for own in ("", "own_")
+}
+"""What each rate counts."""
+
+
+def _find(at: Namespace | RoomTemplate, limit: str) -> Span:
+    """Return the place of a limit; of a default that of what it applies to."""
+    return at.limits.find_span(limit) or at.span
 
 
 class _Case(msgspec.Struct, gc=False):
@@ -129,7 +157,9 @@ class _Case(msgspec.Struct, gc=False):
             and self.context.who.subject is not None
             and self.facts.sessions >= most
         ):
-            return self._override(allowed, Code.TOO_MANY, f"sessions_per_user {most}", namespace.span)
+            return self._override(
+                allowed, Code.TOO_MANY, f"sessions_per_user {most}", _find(namespace, "sessions_per_user")
+            )
         return allowed
 
     def _join(self, namespace: Namespace, request: Join) -> Decision:
@@ -150,7 +180,8 @@ class _Case(msgspec.Struct, gc=False):
     def _check_place(self, namespace: Namespace, template: RoomTemplate, allowed: Decision) -> Decision:
         most = namespace.limits.rooms_per_session
         if most is not None and len(self.facts.memberships) >= most:
-            return self._override(allowed, Code.TOO_MANY, f"rooms_per_session {most}", namespace.span)
+            span = _find(namespace, "rooms_per_session")
+            return self._override(allowed, Code.TOO_MANY, f"rooms_per_session {most}", span)
         if template.capacity is not None and self.facts.occupancy >= template.capacity:
             return self._override(allowed, Code.ROOM_FULL, f"capacity {template.capacity}", template.span)
         return allowed
@@ -174,7 +205,7 @@ class _Case(msgspec.Struct, gc=False):
         event = at.events.get(name)
         if event is None:
             return self._refuse(Code.UNKNOWN_EVENT, "the event is not declared here", at.span)
-        too_large = self._check_size(at.limits, event)
+        too_large = self._check_size(at, event)
         if too_large is not None:
             return too_large
         decision = self._apply_rule(place, at.publish, at.span, event.publish)
@@ -195,9 +226,7 @@ class _Case(msgspec.Struct, gc=False):
         if not facts.well_formed:
             text = "the request does not have the declared form"
             return self._refuse(Code.INVALID_PAYLOAD, text, namespace.span)
-        if not facts.within_rate:
-            return self._refuse(Code.RATE_LIMITED, "the session is over its rate", namespace.span)
-        return None
+        return None if facts.within_rate else build_rate_refusal(namespace, facts.rate, who)
 
     def _check_expiry(self, place: str, span: Span) -> Decision | None:
         """Refuse a token that has ended; `exp` is exact (RFC 7519, 4.1.4)."""
@@ -221,13 +250,14 @@ class _Case(msgspec.Struct, gc=False):
         return self._refuse(Code.UNKNOWN_ROOM, text, namespace.span)
 
     def _refuse_room_rate(self, template: RoomTemplate) -> Decision:
-        return self._refuse(Code.RATE_LIMITED, "the session is over the room's own rate", template.span)
+        return build_rate_refusal(template, f"own_{self.facts.rate}", self.context.who)
 
-    def _check_size(self, limits: Limits, event: Event) -> Decision | None:
-        size, most = self.facts.size, limits.message_size
+    def _check_size(self, at: Namespace | RoomTemplate, event: Event) -> Decision | None:
+        size, most = self.facts.size, at.limits.message_size
         if size is None or most is None or size <= most:
             return None
-        return self._refuse(Code.TOO_LARGE, f"message_size {most}", event.span)
+        span = at.limits.find_span("message_size") or event.span
+        return self._refuse(Code.TOO_LARGE, f"message_size {most}", span)
 
     def _is_payload_valid(self) -> bool:
         try:

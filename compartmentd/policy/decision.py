@@ -79,6 +79,10 @@ class CallApi(msgspec.Struct, frozen=True):
 Request: TypeAlias = Connect | Join | Publish | Administer | CallApi
 
 
+RateName: TypeAlias = Literal["message_rate", "byte_rate", "join_rate"]
+"""The names of the rates, as `limits` has them."""
+
+
 def _return_true() -> bool:
     return True
 
@@ -96,6 +100,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         well_formed: Whether the request has the declared form.
         within_rate: Whether the session is within its rates.
         within_room_rate: Whether it is within the room's own rates; checked right after template and membership.
+        rate: The rate that it is over, if it is over one: the reason names it.
         memberships: The rooms that the session is in.
         size: The payload's bytes as received, with attachments; `None` skips the check.
         payload_holds: Returns whether the data fits the event's schema. It is called only after all earlier checks
@@ -108,6 +113,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     well_formed: bool = True
     within_rate: bool = True
     within_room_rate: bool = True
+    rate: RateName = "message_rate"
     memberships: Collection[str] = frozenset()
     size: int | None = None
     payload_holds: Callable[[], bool] = _return_true

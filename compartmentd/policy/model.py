@@ -223,7 +223,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The effective limits of a namespace or room, merged key by key; `None` means unlimited.
 
     `message_size` is in bytes. Rates are events (or bytes) per second. `own_message_rate`, `own_byte_rate` and
-    `own_join_rate` are the rates that a room itself declares; they apply in addition to the session's.
+    `own_join_rate` are the rates that a room itself declares; they apply in addition to the session's. `spans` has
+    the place of each limit that the file declares, by the name that it has here; a default has none.
     """
 
     message_size: int | None = 64 * 1024
@@ -235,6 +236,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     own_message_rate: float | None = None
     own_byte_rate: float | None = None
     own_join_rate: float | None = None
+    spans: tuple[tuple[str, Span], ...] = ()
+
+    def find_span(self, name: str) -> Span | None:
+        """Return the place of a limit, by its name here; `None` for a default."""
+        return next((span for limit, span in self.spans if limit == name), None)
 
 
 class Event(_Positioned, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from compartmentd.policy.decision import RateName
 from compartmentd.policy.reconcile import CurrentMembership
 from compartmentd.sessions.session import Session
 
@@ -18,6 +19,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     well_formed: bool = True
     within_rate: bool = True
     within_room_rate: bool = True
+    rate: RateName = "message_rate"
     size: int | None = None
 
 

@@ -11,6 +11,7 @@ from compartmentd.names import Digest, NamespaceName, RoomName, SessionId, Subje
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Decision
 from compartmentd.policy.principal import Principal
+from compartmentd.policy.seen import Seen
 
 Occasion: TypeAlias = Literal[
     "connect", "join", "publish", "leave", "event", "auto_join", "judge", "refresh", "administer", "end"
@@ -35,13 +36,14 @@ def select_claims(principal: Principal, paths: Iterable[Sequence[str]]) -> dict[
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision with what it was about. It holds no payload and no token.
+    """One decision with what it was about. It holds no token, and values of claims and payloads only in `seen`.
 
     `at` is wall time in seconds, `took` the seconds it took to decide, where that was measured; `detail` says for
     the operator what a token lacks, where one was rejected. `claims` are those that `log.claims` lists. `address`
     is the client's, of a CONNECT. `room` and `event` are as the client wrote them; of a CONNECT to a namespace that
     is not declared `event` is the name, and `namespace` is `counters.UNDECLARED`. `ref` stands in the client's
-    answer and in the log; empty where the log has no line.
+    answer and in the log; empty where the log has no line. `seen` has what the conditions of a refusal saw; it is
+    empty unless the audit log `shows_values`, and goes to the live feed alone.
     """
 
     at: float
@@ -60,10 +62,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     took: float | None = None
     ref: str = ""
+    seen: tuple[Seen, ...] = ()
 
 
 class AuditLog(Protocol):
     """Takes records; those that `wants` is false for are not made."""
+
+    @property
+    def shows_values(self) -> bool:
+        """Whether records may hold values of claims and payloads: for the developer alone, in development mode."""
 
     def wants(self, code: Code | None) -> bool:
         """Return whether a decision with this code is wanted; `None` stands for one that allows."""
@@ -77,6 +84,8 @@ class AuditLog(Protocol):
 
 class NullAuditLog:
     """Null object used where no audit log is configured: it wants no record."""
+
+    shows_values = False
 
     def wants(self, code: Code | None) -> bool:
         """Want nothing."""

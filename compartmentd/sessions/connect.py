@@ -210,7 +210,9 @@ class Connector:
             core.turn_down("refresh", snapshot, session, ack, Code.INVALID_PAYLOAD)
         elif not within_rate:
             wait = longest_wait([(session.messages, 1.0)])
-            core.turn_down("refresh", snapshot, session, ack, Code.RATE_LIMITED, after=wait)
+            core.turn_down(
+                "refresh", snapshot, session, ack, Code.RATE_LIMITED, after=wait, rate="message_rate"
+            )
         else:
             self._refresh(session, snapshot, ack, arguments[0], may_wait=True)
 

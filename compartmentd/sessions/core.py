@@ -9,7 +9,7 @@ from typing import Literal
 
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decide import decide
+from compartmentd.policy.decide import build_rate_refusal, decide
 from compartmentd.policy.decision import (
     NO_ANSWERS,
     Administer,
@@ -19,6 +19,7 @@ from compartmentd.policy.decision import (
     Join,
     Pending,
     Publish,
+    RateName,
 )
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.reconcile import (
@@ -81,6 +82,7 @@ class Core:
         payload_holds: Callable[[], bool] = accept_data,
         *,
         answers: Answers = NO_ANSWERS,
+        explain_payload: Callable[[], str] | None = None,
     ) -> tuple[Decision, str]:
         """Decide a session's request: gather the facts of this moment, decide, count, write the audit record.
 
@@ -95,6 +97,7 @@ class Core:
             arrival: The facts that were established when the request arrived.
             payload_holds: Returns whether the data fits the event's schema; called where all earlier checks passed.
             answers: The answers to the questions of an earlier decision that was pending.
+            explain_payload: Says what of the data does not fit the schema; called only for development mode.
 
         Returns:
             The decision, and the reference that a refusal's answer carries. A decision that is pending is neither
@@ -109,6 +112,7 @@ class Core:
             well_formed=arrival.well_formed,
             within_rate=arrival.within_rate,
             within_room_rate=arrival.within_room_rate,
+            rate=arrival.rate,
             memberships=session.memberships.keys(),
             size=arrival.size,
             payload_holds=payload_holds,
@@ -127,6 +131,7 @@ class Core:
             event=event,
             decision=decision,
             since=arrival.since,
+            explain_payload=explain_payload,
         )
         return decision, ref
 
@@ -199,6 +204,7 @@ class Core:
                 decision=judgement.connect,
                 address=address,
                 since=since,
+                principal=principal,
             )
         self._record_rooms(session, snapshot, judgement)
         return judgement, ref
@@ -301,7 +307,9 @@ class Core:
         code: Code,
         *,
         after: float | None = None,
+        room: str | None = None,
         event: str | None = None,
+        rate: RateName | None = None,
     ) -> None:
         """Refuse a request about which no rule was asked: for its form, for its rate.
 
@@ -312,10 +320,17 @@ class Core:
             ack: The digits of the ack id, `None` where no answer is wanted.
             code: The code of the refusal.
             after: In how many seconds it may be repeated, where that is known.
+            room: The room's name as the client wrote it.
             event: The event's name as the client wrote it.
+            rate: The session's rate that it is over, if that is why.
         """
+        name = session.namespace.name
+        decision = None
+        if rate is not None:
+            namespace = snapshot.configuration.policy.namespaces[name]
+            decision = build_rate_refusal(namespace, rate, session.principal)
         ref = self.recorder.record(
-            occasion, snapshot, session.namespace.name, session=session, event=event, code=code
+            occasion, snapshot, name, session=session, room=room, event=event, code=code, decision=decision
         )
         self.refuse(session, ack, code, after, ref)
 

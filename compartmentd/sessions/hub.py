@@ -16,7 +16,7 @@ from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.errors import PayloadRefused
 from compartmentd.names import NamespaceName
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decision import Administer, Decision
+from compartmentd.policy.decision import Administer, Decision, RateName
 from compartmentd.policy.principal import Principal
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.socketio import decode_event
@@ -207,7 +207,8 @@ class Hub:
         core.note_rate(session.peer, within=within_rate)
         if not within_rate:
             code = Code.RATE_LIMITED
-        core.turn_down("event", snapshot, session, ack, code, event=event)
+        rate: RateName | None = None if within_rate else "message_rate"
+        core.turn_down("event", snapshot, session, ack, code, event=event, rate=rate)
 
     def handle_leave(self, session: Session) -> None:
         """Forget a session that its client ended.

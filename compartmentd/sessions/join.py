@@ -78,6 +78,7 @@ class Joiner:
             within_room_rate=not within_rate
             or found is None
             or self._within_own_rate(session, found.template, now),
+            rate="join_rate",
         )
 
     def join_room(
@@ -157,7 +158,9 @@ class Joiner:
             return
         if not within_rate:
             wait = longest_wait([(session.messages, 1.0)])
-            core.turn_down("leave", snapshot, session, ack, Code.RATE_LIMITED, after=wait)
+            core.turn_down(
+                "leave", snapshot, session, ack, Code.RATE_LIMITED, after=wait, rate="message_rate"
+            )
             return
         core.pending.handle(_LeaveEvent(self, session, ack, [RoomName(arguments[0])]), snapshot)
 

@@ -34,7 +34,7 @@ has the whole). A message to a room of two, sent by one and acknowledged, takes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -46,7 +46,7 @@ from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.errors import PayloadRefused
 from compartmentd.names import NamespaceName, RoomName
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decision import NO_ANSWERS, Allow, Answers, Pending, Publish, Question
+from compartmentd.policy.decision import NO_ANSWERS, Allow, Answers, Pending, Publish, Question, RateName
 from compartmentd.policy.model import Event
 from compartmentd.protocol.message import Message, Run
 from compartmentd.protocol.socketio import decode_event
@@ -172,7 +172,15 @@ class Publisher:
         if bucket is not None and not bucket.take(self._monotonic()):
             core.note_rate(session.peer, within=False)
             core.turn_down(
-                "publish", snapshot, session, ack, Code.RATE_LIMITED, after=bucket.wait(), event=event
+                "publish",
+                snapshot,
+                session,
+                ack,
+                Code.RATE_LIMITED,
+                after=bucket.wait(),
+                room=room,
+                event=event,
+                rate="message_rate",
             )
             return True
         if core.floods:
@@ -227,18 +235,19 @@ class Publisher:
         within_rate = verdict is not None or session.messages is None or session.messages.take(now)
         room = None if arguments is None else arguments.room
         size = (len(NULL) if arguments is None else len(arguments.data)) + sum(map(len, attachments))
-        if within_rate and session.bytes is not None:
-            within_rate = session.bytes.take(now, size)
+        rate: RateName = "message_rate"
+        if within_rate and session.bytes is not None and not session.bytes.take(now, size):
+            within_rate, rate = False, "byte_rate"
         if verdict is None:
             core.note_rate(session.peer, within=within_rate)
         membership = None if room is None else session.memberships.get(room)
+        own = None if not within_rate or membership is None else _find_own_rate(membership, now, size)
         arrival = Arrival(
             since=now,
             well_formed=arguments is not None,
             within_rate=within_rate,
-            within_room_rate=not within_rate
-            or membership is None
-            or _within_own_rates(membership, now, size),
+            within_room_rate=own is None,
+            rate=own or rate,
             size=size,
         )
         rooms = () if room is None else (room,)
@@ -261,12 +270,14 @@ class Publisher:
         room, data, verdict = arguments.room, arguments.data, publish.verdict
         membership = None if room is None else session.memberships.get(room)
         declared = _find_event(session, snapshot, membership, room, arguments.event)
+        explain_payload: Callable[[], str] | None = None
         if declared is None or declared.schema is None:
             payload_holds = accept_data
         else:
             payload_holds = partial(
                 self._is_payload_valid, snapshot.payloads[declared.schema], data, attachments, verdict
             )
+            explain_payload = partial(_explain_payload, snapshot.payloads[declared.schema], data, attachments)
         decision, ref = core.decide(
             Publish(session.namespace.name, room, arguments.event),
             snapshot,
@@ -274,6 +285,7 @@ class Publisher:
             publish.arrival,
             payload_holds,
             answers=answers,
+            explain_payload=explain_payload,
         )
         outcome = decision.outcome
         if type(outcome) is Pending:
@@ -360,6 +372,11 @@ def _find_event(
     return None if membership is None else membership.template.events.get(name)
 
 
+def _explain_payload(validator: PayloadValidator, data: bytes, attachments: Sequence[bytes]) -> str:
+    """Return what of the data does not fit its schema; it holds values of the client's."""
+    return "an event with a schema takes no binary data" if attachments else validator.explain(data)
+
+
 def _make_grant(
     session: Session, snapshot: Snapshot, membership: Membership | None, event: Event, valid_until: float
 ) -> Grant:
@@ -386,8 +403,9 @@ def _make_grant(
     return grant
 
 
-def _within_own_rates(membership: Membership, now: float, size: int) -> bool:
-    messages = membership.own_messages
+def _find_own_rate(membership: Membership, now: float, size: int) -> RateName | None:
+    """Take a message from the room's own rates; return the one that it is over, `None` within both."""
+    messages, own_bytes = membership.own_messages, membership.own_bytes
     if messages is not None and not messages.take(now):
-        return False
-    return membership.own_bytes is None or membership.own_bytes.take(now, size)
+        return "message_rate"
+    return None if own_bytes is None or own_bytes.take(now, size) else "byte_rate"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.names import NamespaceName, RoomName, Subject
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Decision
+from compartmentd.policy.principal import Principal
+from compartmentd.policy.seen import Seen, find_seen_values
 from compartmentd.sessions.audit import AuditLog, Occasion, Record, select_claims
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import Counters
@@ -35,6 +39,8 @@ class DecisionRecorder:
         detail: str = "",
         address: str | None = None,
         since: float | None = None,
+        principal: Principal | None = None,
+        explain_payload: Callable[[], str] | None = None,
     ) -> str:
         """Count a decision or an end, and write the audit record, if anybody reads it.
 
@@ -51,6 +57,8 @@ class DecisionRecorder:
             detail: What a token lacks, for the operator.
             address: The client's address, of a CONNECT.
             since: The monotonic time at which deciding began, in seconds.
+            principal: The holder of the token that was judged, if it is not the session's present one.
+            explain_payload: Says what of a payload does not fit; called only where values may be shown.
 
         Returns:
             The reference for the client's answer; empty where no line was written.
@@ -61,6 +69,20 @@ class DecisionRecorder:
         if not self._audit_log.wants(code):
             return ""
         claims = snapshot.configuration.log.claims
+        seen: Sequence[Seen] = ()
+        if session is not None and decision is not None and code and self._audit_log.shows_values:
+            seen = find_seen_values(
+                snapshot.rules,
+                principal or session.principal,
+                decision,
+                namespace=namespace,
+                room=room,
+                event=event,
+                memberships=session.memberships.keys(),
+            )
+            if code is Code.INVALID_PAYLOAD and explain_payload is not None:
+                what = explain_payload()
+                seen = [*seen, *(Seen(reason.span, what) for reason in decision.reasons if reason.span)]
         return self._audit_log.write(
             Record(
                 at=self._clock.wall(),
@@ -78,5 +100,6 @@ class DecisionRecorder:
                 decision=decision,
                 detail=detail,
                 took=None if since is None else self._clock.monotonic() - since,
+                seen=tuple(seen),
             ),
         )

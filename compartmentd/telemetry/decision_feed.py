@@ -7,20 +7,32 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decision import Reason
+from compartmentd.policy.decision import Reason, Truth
 from compartmentd.problems import Span
 from compartmentd.sessions.audit import Record
 from compartmentd.telemetry.logs import log
+
+_NOTHING_SEEN: Mapping[Span, str] = {}
 
 DecisionListener: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
 class DecisionFeed:
-    """An audit log that passes each record, as JSON, to its subscribers; idle while there are none."""
+    """An audit log that passes each record, as JSON, to its subscribers; idle while there are none.
 
-    def __init__(self) -> None:
+    Args:
+        with_values: whether subscribers see values of claims and payloads, as in development mode.
+    """
+
+    def __init__(self, *, with_values: bool = False) -> None:
+        self._with_values = with_values
         self._subscribers: dict[int, DecisionListener] = {}
         self._next = 0
+
+    @property
+    def shows_values(self) -> bool:
+        """Whether there is a subscriber, to whom values are shown."""
+        return self._with_values and bool(self._subscribers)
 
     def wants(self, code: Code | None) -> bool:
         """Return whether there are subscribers."""
@@ -56,7 +68,7 @@ class DecisionFeed:
 
 def record_as_json(record: Record) -> dict[str, Any]:
     """Return a record as the admin API shows it."""
-    decision = record.decision
+    decision, seen = record.decision, {each.span: each.text for each in record.seen}
     subject = record.subject
     return {
         "at": int(record.at * 1000),
@@ -72,19 +84,21 @@ def record_as_json(record: Record) -> dict[str, Any]:
         "code": None if record.code is None else record.code.value,
         "detail": record.detail,
         "ref": record.ref,
-        "reasons": [] if decision is None else [reason_as_json(reason) for reason in decision.reasons],
+        "reasons": [] if decision is None else [reason_as_json(reason, seen) for reason in decision.reasons],
         "lines": [] if decision is None else [span_as_json(span) for span in decision.spans],
     }
 
 
-def reason_as_json(reason: Reason) -> dict[str, Any]:
-    """Return a reason with its parts, each with its place in the configuration."""
+def reason_as_json(reason: Reason, seen: Mapping[Span, str] = _NOTHING_SEEN) -> dict[str, Any]:
+    """Return a reason with its parts, each with its place in the configuration and what it saw."""
     place = {} if reason.span is None else span_as_json(reason.span)
+    value = None if reason.span is None or reason.truth is Truth.TRUE else seen.get(reason.span)
     return {
         "text": reason.text,
         "truth": reason.truth.value,
         **place,
-        "parts": [reason_as_json(part) for part in reason.parts],
+        **({} if value is None else {"seen": value}),
+        "parts": [reason_as_json(part, seen) for part in reason.parts],
     }
 
 

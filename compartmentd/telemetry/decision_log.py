@@ -56,6 +56,11 @@ class DecisionLog:
         self._ref = ref
         self.settings = LogSettings()
 
+    @property
+    def shows_values(self) -> bool:
+        """Whether the live feed, the only reader of values, shows them to anybody."""
+        return self._feed.shows_values
+
     def wants(self, code: Code | None) -> bool:
         """Return whether the log, a subscriber of the feed or a trace wants a decision with this code (`None`.
 

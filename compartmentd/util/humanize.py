@@ -13,6 +13,19 @@ def format_count(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def format_rate(rate: float, noun: str) -> str:
+    """Return a rate in the unit that makes it a whole number: `10 messages a second`, `1 join a minute`.
+
+    Args:
+        rate: how many a second, more than 0.
+        noun: what is counted; its plural has an `s`.
+    """
+    for unit, size in (("second", 1), ("minute", 60)):
+        if abs(rate * size - round(rate * size)) < 1e-6:
+            return f"{format_count(round(rate * size), noun)} a {unit}"
+    return f"{format_count(round(rate * 3600), noun)} an hour"
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration in its two largest units: `23 h 56 min`, `45 s`, `1.5 s`.
 

@@ -38,6 +38,7 @@ from tests.support.policies import (
     publish,
     rule,
     ruleset,
+    span,
     template,
 )
 
@@ -312,20 +313,60 @@ def test_a_decision_points_at_the_lines_that_decided() -> None:
         ("nowhere", {}, "no room of /hall has this form", "namespace"),
         ("lobby", {"occupancy": 9}, "capacity 9", "room"),
         ("lobby", {"memberships": frozenset({"a"})}, "rooms_per_session 1", "namespace"),
-        ("lobby", {"within_room_rate": False}, "the session is over the room's own rate", "room"),
-        ("lobby", {"within_rate": False}, "the session is over its rate", "namespace"),
+        (
+            "lobby",
+            {"within_room_rate": False, "rate": "join_rate"},
+            "over `join_rate`: 1 join a minute",
+            "room",
+        ),
+        (
+            "lobby",
+            {"within_rate": False, "rate": "join_rate"},
+            "over `join_rate`: 20 joins a second",
+            "namespace",
+        ),
+        ("lobby", {"within_rate": False}, "over `message_rate`: 50 messages a second", "namespace"),
+        ("lobby", {"within_rate": False, "rate": "byte_rate"}, "over `byte_rate`", "namespace"),
     ],
 )
 def test_a_refusal_beside_the_rules_has_its_reason_and_place(
     room: str, facts: dict[str, Any], text: str, where: str
 ) -> None:
-    lobby = template("lobby", capacity=9)
+    lobby = template("lobby", capacity=9, limits=Limits(own_join_rate=1 / 60))
     hall = namespace(lobby, limits=Limits(rooms_per_session=1))
     decision = join(Ruleset.build(policy(hall)), ANN, room, **facts)
     (reason,) = decision.reasons
     assert reason.text == text
     assert decision.spans == ((hall if where == "namespace" else lobby).span,)
     assert not decision.allowed
+
+
+def test_a_limit_that_is_declared_is_shown_at_its_own_line() -> None:
+    places = {name: span() for name in ("own_message_rate", "message_size")}
+    outer = {name: span() for name in ("message_rate", "rooms_per_session", "sessions_per_user")}
+    lobby = template(
+        "lobby",
+        events=["note"],
+        publish="members",
+        limits=Limits(own_message_rate=2.0, message_size=9, spans=tuple(places.items())),
+    )
+    hall = namespace(
+        lobby, limits=Limits(rooms_per_session=1, sessions_per_user=1, spans=tuple(outer.items()))
+    )
+    rules = Ruleset.build(policy(hall))
+    here = frozenset({"lobby"})
+    decided = {
+        "own_message_rate": publish(rules, ANN, "lobby", "note", memberships=here, within_room_rate=False),
+        "message_size": publish(rules, ANN, "lobby", "note", memberships=here, size=10),
+        "message_rate": publish(rules, ANN, "lobby", "note", memberships=here, within_rate=False),
+        "rooms_per_session": join(rules, ANN, "lobby", memberships=frozenset({"other"})),
+        "sessions_per_user": connect(rules, ANN, sessions=1),
+    }
+    for name, decision in decided.items():
+        assert decision.spans == ((places | outer)[name],), name
+        assert (
+            decision.reasons[0].text.replace("over `", "own_" if name[:4] == "own_" else "").startswith(name)
+        )
 
 
 def test_reasons_never_show_what_a_token_holds() -> None:

@@ -126,6 +126,7 @@ class World:
         self.clock = HandClock()
         self.records: list[Record] = []
         self.wanted = True
+        self.with_values = False
         self.refs = ""
         self.failures: list[Exception] = []
         (directory / "corp.secret").write_text(SECRET + "\n")
@@ -144,6 +145,11 @@ class World:
             ),
             parking=parking,
         )
+
+    @property
+    def shows_values(self) -> bool:
+        """Show values where the test asks for them."""
+        return self.with_values
 
     def wants(self, code: Code | None) -> bool:
         """Want every record while `wanted` is true."""

@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.util.humanize import format_count, format_duration
+from compartmentd.util.humanize import format_count, format_duration, format_rate
 
 SIZES = {"d": 86400, "h": 3600, "min": 60, "s": 1}
 
@@ -48,3 +48,18 @@ def test_what_is_told_is_no_more_than_it_is_and_nearly_that(seconds: int) -> Non
     parts = re.findall(r"(\d+) (\w+)", format_duration(seconds))
     told = sum(int(count) * SIZES[unit] for count, unit in parts)
     assert told <= seconds < told * (1 + 1 / 20), "what is left out is less than one of the smaller units"
+
+
+@pytest.mark.parametrize(
+    ("rate", "noun", "told"),
+    [
+        (10.0, "message", "10 messages a second"),
+        (1.0, "join", "1 join a second"),
+        (1 / 60, "message", "1 message a minute"),
+        (90 / 60, "message", "90 messages a minute"),
+        (7 / 3600, "join", "7 joins an hour"),
+        (999_999_999.0, "byte", "999999999 bytes a second"),
+    ],
+)
+def test_a_rate_is_told_in_the_unit_in_which_it_is_whole(rate: float, noun: str, told: str) -> None:
+    assert format_rate(rate, noun) == told

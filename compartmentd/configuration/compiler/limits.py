@@ -10,6 +10,7 @@ import msgspec
 from compartmentd.document import units
 from compartmentd.document.node import Node
 from compartmentd.policy.model import Limits
+from compartmentd.problems import Span
 
 
 def _allow_unlimited(read: Callable[[str], Any]) -> Callable[[Any], Any]:
@@ -35,7 +36,10 @@ _OWN = ("message_rate", "byte_rate", "join_rate")
 
 def merge_limits(outer: Limits, node: Node | None) -> Limits:
     """Return the limits of a namespace: its own keys override those of the top level."""
-    return outer if node is None else msgspec.structs.replace(outer, **_read_limits(node))
+    if node is None:
+        return outer
+    spans = _merge_spans(outer, node, {})
+    return msgspec.structs.replace(outer, **_read_limits(node), spans=spans)
 
 
 def merge_room_limits(outer: Limits, node: Node | None) -> Limits:
@@ -43,8 +47,15 @@ def merge_room_limits(outer: Limits, node: Node | None) -> Limits:
     if node is None:
         return outer
     own = _read_limits(node)
+    spans = _merge_spans(outer, node, {key: f"own_{key}" for key in _OWN})
     rates = {f"own_{key}": own.pop(key) for key in _OWN if key in own}
-    return msgspec.structs.replace(outer, **own, **rates)
+    return msgspec.structs.replace(outer, **own, **rates, spans=spans)
+
+
+def _merge_spans(outer: Limits, node: Node, names: Mapping[str, str]) -> tuple[tuple[str, Span], ...]:
+    """Add the places of the limits of a node, by the names that `names` gives them, else their own."""
+    own = {names.get(key, key): child.span for key, child in node.usable() if key in _LIMITS}
+    return tuple({**dict(outer.spans), **own}.items())
 
 
 def _read_limits(node: Node) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import msgspec
 from compartmentd.configuration.payloads.budget import NANOSECONDS, Budget
 from compartmentd.configuration.payloads.choices import are_rewritable, rewrite
 from compartmentd.configuration.payloads.cost import evaluate
+from compartmentd.configuration.payloads.describe import describe_error
 from compartmentd.configuration.payloads.parts import make_root_part
 from compartmentd.util.strict_json import JsonError, decode, names_a_member_twice
 
@@ -43,12 +44,13 @@ class PayloadValidator:
         ValueError: the library does not take it.
     """
 
-    __slots__ = ("_budget", "_is_valid")
+    __slots__ = ("_budget", "_is_valid", "_iter_errors")
 
     def __init__(self, schema: Any) -> None:
         root = make_root_part(schema)
         self._budget = Budget(*evaluate(root))
-        self._is_valid = build_validator(rewrite(root, choices=are_rewritable(root))).is_valid
+        validator = build_validator(rewrite(root, choices=are_rewritable(root)))
+        self._is_valid, self._iter_errors = validator.is_valid, validator.iter_errors
 
     @property
     def values(self) -> int:
@@ -67,6 +69,22 @@ class PayloadValidator:
         if not self._budget.covers(data, value):
             return PayloadVerdict.TOO_COSTLY
         return PayloadVerdict.VALID if self._is_valid(value) else PayloadVerdict.INVALID
+
+    def explain(self, data: bytes) -> str:
+        """Return what of a payload does not fit the schema, and where; for development, since it shows values."""
+        verdict = self.validate(data)
+        if verdict is PayloadVerdict.TOO_COSTLY:
+            return (
+                f"the data holds too many values to be validated in time; {self.values} are surely few enough"
+            )
+        try:
+            value = decode(data, depth_checked=True)
+        except (JsonError, UnicodeDecodeError) as refused:
+            return f"the data is not taken as JSON: {refused}"
+        if _encode(value) != data and names_a_member_twice(data):
+            return "an object of the data names a member twice"
+        error = next(iter(self._iter_errors(value)), None)
+        return "the data fits" if error is None else describe_error(error)
 
 
 def build_validator(schema: Any) -> jsonschema_rs.Draft202012Validator:

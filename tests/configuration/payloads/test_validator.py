@@ -206,3 +206,32 @@ def test_that_it_says_the_same_as_jsonschema(root: Any, other: Any, values: list
     for value in values:
         verdict = validator.validate(json.dumps(value, ensure_ascii=False).encode())
         assert (verdict is PayloadVerdict.VALID) is slow.is_valid(value), value
+
+
+@pytest.mark.parametrize(
+    ("schema", "data", "told"),
+    [
+        (TEXT, b'{"text":7}', "`text` must be a string, and is `7`"),
+        (TEXT, b"[]", "the data must be an object, and is `[]`"),
+        (TEXT, b"{}", "the data lacks `text`"),
+        (TEXT, b'{"text":"a","b":1}', "the data has `b`, which the schema does not name"),
+        (TEXT, b'{"text":"abcdef"}', "`text`: "),
+        (TEXT, b'{"text":"a","text":"b"}', "an object of the data names a member twice"),
+        (TEXT, b'{"text"', "the data is not taken as JSON"),
+        (
+            {"items": {"properties": {"n": {"enum": [1, 2]}}}},
+            b'[{"n":3}]',
+            "`[0].n` must be one of `[1,2]`, and is `3`",
+        ),
+        ({"const": 1}, b"2", "the data must be `1`, and is `2`"),
+        ({"type": ["string", "null"]}, b"2", "the data must be null or a string, and is `2`"),
+        ({"oneOf": [{"type": "string"}, {"type": "null"}]}, b"2", "the data: "),
+        (False, b"2", "the data: "),
+    ],
+)
+def test_what_does_not_fit_is_told_with_its_place(schema: Any, data: bytes, told: str) -> None:
+    validator = PayloadValidator(schema)
+    assert validator.validate(data) is PayloadVerdict.INVALID
+    text = validator.explain(data)
+    assert text.startswith(told), text
+    assert len(text) < 500

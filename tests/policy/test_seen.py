@@ -1,0 +1,111 @@
+"""What the conditions of a refusal saw, for the developer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from compartmentd.policy.decision import Decision
+from compartmentd.policy.principal import ANONYMOUS, Principal
+from compartmentd.policy.seen import LONGEST, find_seen_values
+from tests.support.policies import HALL, join, person, publish, ruleset, template
+
+PROJECT = "project:{project}"
+
+
+def look(
+    form: Any, who: Principal, room: str = "project:zeus", memberships: Collection[str] = ()
+) -> list[str]:
+    """Return what the join rule of a room saw."""
+    rules = ruleset(template(PROJECT, join=form))
+    decision: Decision = join(rules, who, room, memberships=frozenset(memberships))
+    assert not decision.allowed
+    found = find_seen_values(
+        rules, who, decision, namespace=HALL, room=room, event=None, memberships=memberships
+    )
+    assert {each.span for each in found} <= {reason.span for reason in _flatten(decision)}
+    return [each.text for each in found]
+
+
+def _flatten(decision: Decision) -> list[Any]:
+    found = list(decision.reasons)
+    for reason in found:
+        found += reason.parts
+    return found
+
+
+IN = {"claim": "projects", "contains": "{project}"}
+
+
+@pytest.mark.parametrize(
+    ("form", "claims", "expected"),
+    [
+        (IN, {"projects": ["apollo"]}, ['`projects` is `["apollo"]`']),
+        (IN, {"projects": "apollo"}, ['`projects` is `"apollo"`']),
+        (IN, {"projects": [1, 2]}, ["`projects` is `[1,2]`"]),
+        (IN, {"projects": []}, ["`projects` is `[]`"]),
+        (IN, {}, []),  # the reason itself says that there is none
+        (IN, {"projects": None}, []),
+        ({"claim": "level", "at_least": 3}, {"level": 2}, ["`level` is `2`"]),
+        ({"claim": "level", "at_least": 3}, {"level": "3"}, ['`level` is `"3"`']),
+        ({"claim": ["a", "b"], "equals": 1}, {"a": {"b": 2}}, ["`[a, b]` is `2`"]),
+        ({"claim": ["a", "b"], "equals": 1}, {"a": "x"}, ['`a` is `"x"`']),
+        ({"claim": ["a", "b", "c"], "equals": 1}, {"a": {"b": 7}}, ["`[a, b]` is `7`"]),
+        ({"claim": ["in", "{project}"], "equals": 1}, {"in": {"zeus": 2}}, ["`[in, zeus]` is `2`"]),
+        ({"scope": "chat"}, {"scope": "other more"}, ["the token's scopes are `more`, `other`"]),
+        ({"scope": "chat"}, {}, ["the token has no scopes"]),
+        ({"param": "project", "equals": "apollo"}, {}, ['`project` is `"zeus"`']),
+        ({"not": {"claim": "suspended", "equals": True}}, {"suspended": 1}, ["`suspended` is `1`"]),
+        (
+            {"any": [IN, {"claim": "level", "equals": 1}]},
+            {"projects": ["a"], "level": 2},
+            ['`projects` is `["a"]`', "`level` is `2`"],
+        ),
+        (
+            {"all": [{"claim": "level", "equals": 1}, IN]},
+            {"projects": ["a"], "level": 1},
+            ['`projects` is `["a"]`'],
+        ),
+    ],
+)
+def test_a_condition_that_is_not_true_shows_the_value(
+    form: Any, claims: dict[str, Any], expected: list[str]
+) -> None:
+    assert sorted(look(form, person("ann", **claims))) == sorted(expected)
+
+
+def test_another_room_is_named_with_the_rooms_that_the_session_is_in() -> None:
+    form = {"member_of": "lobby:{project}"}
+    assert look(form, person("ann")) == ["`lobby:zeus` is needed, and the session is in no room"]
+    assert look(form, person("ann"), memberships=["b", "a"]) == [
+        "`lobby:zeus` is needed, and the session is in `a`, `b`"
+    ]
+
+
+def test_who_has_no_token_is_shown_nothing_of_one() -> None:
+    assert look({"any": [IN, {"scope": "x"}]}, ANONYMOUS) == []
+
+
+def test_what_is_long_is_cut() -> None:
+    (text,) = look(IN, person("ann", projects=["x" * 5000]))
+    assert len(text) < LONGEST + 40
+    assert text.endswith("…`")
+    (scopes,) = look({"scope": "chat"}, person("ann", scope=" ".join(f"s{number}" for number in range(100))))
+    assert scopes.endswith("and 88 more")
+
+
+def test_the_rule_of_an_event_shows_its_values_too() -> None:
+    rules = ruleset(template("lobby", publish="members", events={"note": {"claim": "level", "at_least": 3}}))
+    ann = person("ann", level=1)
+    decision = publish(rules, ann, "lobby", "note", memberships=frozenset({"lobby"}))
+    found = find_seen_values(rules, ann, decision, namespace=HALL, room="lobby", event="note")
+    assert [each.text for each in found] == ["`level` is `1`"]
+
+
+def test_a_request_for_nothing_that_is_declared_shows_nothing() -> None:
+    rules = ruleset()
+    ann = person("ann", level=1)
+    decision = join(rules, ann, "nowhere")
+    assert find_seen_values(rules, ann, decision, namespace=HALL, room="nowhere", event=None) == ()
