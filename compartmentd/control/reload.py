@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
@@ -36,6 +37,14 @@ class Scope(Enum):
     FETCHED_KEYS = auto()
 
 
+AtRest: TypeAlias = Callable[[], Awaitable[bool]]
+"""Asks whether what a reload has read was not being written meanwhile."""
+
+
+class StillWrittenError(Exception):
+    """A file was open for writing while it was read, so nothing was put in force."""
+
+
 class Reloader:
     """Carries out reloads and holds the generation in force."""
 
@@ -49,7 +58,7 @@ class Reloader:
         self._hub = hub
         self._tracing = tracing or NoTracing()
         self._subscribers: tuple[Subscriber, ...] = ()
-        self._flight: SingleFlight[Scope, ReloadReport] = SingleFlight()
+        self._flight: SingleFlight[tuple[Scope, bool], ReloadReport] = SingleFlight()
         self._taken_in: TakenIn | None = None
         # The last of each scope: that keys are well says nothing about files that were refused before.
         self._last: dict[Scope, ReloadReport] = {}
@@ -61,16 +70,28 @@ class Reloader:
             subscriber.adopt(self.generation)
         self._drop_contents()
 
-    async def reload(self, cause: str, scope: Scope = Scope.ALL) -> ReloadReport:
+    async def reload(
+        self, cause: str, scope: Scope = Scope.ALL, at_rest: AtRest | None = None
+    ) -> ReloadReport:
         """Reload; returns once the result is in force for every session, or is refused.
 
-        All who ask for the same scope before a reload of it begins get one reload.
+        All who ask for the same scope before a reload of it begins get one reload, apart from those who ask by
+        hand (without `at_rest`): theirs takes the files as they are.
 
         Args:
             cause: why, for the log (`watch`, `SIGHUP`, `request`, …).
             scope: what to read again.
+            at_rest: asked once the files are read.
+
+        Raises:
+            StillWrittenError: `at_rest` said no; nothing has changed.
         """
-        return await self._flight.run(scope, partial(self._reload_in_turn, cause, scope))
+        key = (scope, at_rest is None)
+        return await self._flight.run(key, partial(self._reload_in_turn, cause, scope, at_rest))
+
+    async def wait(self) -> None:
+        """Wait for the reloads that were asked for."""
+        await self._flight.wait()
 
     @property
     def last(self) -> ReloadReport | None:
@@ -80,11 +101,11 @@ class Reloader:
 
     # --- one reload ---------------------------------------------------------------------------------------------
 
-    async def _reload_in_turn(self, cause: str, scope: Scope) -> ReloadReport:
+    async def _reload_in_turn(self, cause: str, scope: Scope, at_rest: AtRest | None) -> ReloadReport:
         started = time.monotonic()
         with self._tell_subscribers(), self._tracing.trace_reload(cause) as trace, without_collections():
             before = self.generation.number
-            report = await self._reload(cause, scope)
+            report = await self._reload(cause, scope, at_rest)
             trace(ok=report.ok, changed=report.changed, generation=report.generation)
             if report.changed:
                 freeze_existing()
@@ -110,7 +131,7 @@ class Reloader:
             for subscriber in self._subscribers:
                 subscriber.end()
 
-    async def _reload(self, cause: str, scope: Scope) -> ReloadReport:
+    async def _reload(self, cause: str, scope: Scope, at_rest: AtRest | None) -> ReloadReport:
         """Build a generation and put it in force.
 
         Until then nothing has changed, so an error of the system refuses the reload like a bad file does. After it
@@ -118,6 +139,11 @@ class Reloader:
         """
         try:
             candidate = await self._read(cause, scope)
+            if at_rest is not None and not await at_rest():
+                templates = list(list_templates(candidate.loaded.configuration))
+                del candidate
+                await run_in_slices(free(templates))
+                raise StillWrittenError
             # Nothing in force is named here: held by this frame, it would be freed at once at the end (55 ms).
             built = None if candidate.refused else await self._builder.build(candidate, self.generation)
         except OSError as error:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
 import msgspec
 
 from compartmentd.configuration.compiler import Loaded
 from compartmentd.configuration.settings import ServerSettings
 from compartmentd.control.generation import Generation, Subscriber
-from compartmentd.control.reload import Reloader, Scope
-from compartmentd.storage.watcher import Watcher
+from compartmentd.control.reload import Reloader, Scope, StillWrittenError
+from compartmentd.storage.watcher import FileMark, Watcher, Writing, was_written
 from compartmentd.telemetry.logs import log
 from compartmentd.tokens.entry import IssuerEntry
 
 KEY_FILES = frozenset({"jwks_file", "public_key_file", "secret_file"})
 """Kinds of key sources that are files; they are followed even where the configuration is not watched."""
+
+ASK_EVERY = 0.2
+"""Seconds between two looks at whether files are still open for writing."""
+
+TELL_AFTER = 1.0
+"""Seconds after which the log says that a reload waits for a writer."""
 
 
 class WatchScope(msgspec.Struct, frozen=True):
@@ -74,13 +81,14 @@ class WatchScope(msgspec.Struct, frozen=True):
 
 
 class FileFollower(Subscriber):
-    """Watches the files of what is in force, and orders reloads when they change."""
+    """Watches the files of what is in force; orders reloads once they have changed and nobody writes them."""
 
     def __init__(self) -> None:
         """Watch nothing yet; on the running loop."""
         self._changes: asyncio.Queue[Collection[str]] = asyncio.Queue()
         self._watcher = Watcher(self._changes.put_nowait, _warn)
         self._scope: WatchScope | None = None
+        self._ordered: set[Scope] = set()
 
     def adopt(self, generation: Generation) -> None:
         """Follow the files of what is in force from now on."""
@@ -90,17 +98,68 @@ class FileFollower(Subscriber):
 
     async def run(self, reloader: Reloader) -> None:
         """Reload what has changed, for as long as the daemon runs."""
-        while True:
-            paths = set(await self._changes.get())
-            while not self._changes.empty():
-                paths.update(self._changes.get_nowait())
-            if self._scope is not None:
-                scopes = self._scope.find_scopes(paths)
-                await asyncio.gather(*(reloader.reload("watch", scope) for scope in scopes))
+        async with asyncio.TaskGroup() as reloads:
+            while True:
+                paths = set(await self._changes.get())
+                while not self._changes.empty():
+                    paths.update(self._changes.get_nowait())
+                if self._scope is None:
+                    continue
+                for scope in self._scope.find_scopes(paths):
+                    # One that waits for writers reads later than this change.
+                    if scope not in self._ordered:
+                        self._ordered.add(scope)
+                        reloads.create_task(self._reload(reloader, scope))
 
     async def close(self) -> None:
         """Stop watching; no thread is left."""
         await self._watcher.stop()
+
+    async def _reload(self, reloader: Reloader, scope: Scope) -> None:
+        """Reload once no file of a scope is open for writing: half a file could evict people whom the whole allows.
+
+        A file may be opened again while it is read, so that is asked again before anything is put in force.
+        """
+        while True:
+            before = await self._wait_for_writers(scope)
+            self._ordered.discard(scope)
+            try:
+                await reloader.reload("watch", scope, partial(self._is_at_rest, scope, before))
+            except StillWrittenError:
+                if scope in self._ordered:
+                    return  # a later change has been ordered, and waits already
+                self._ordered.add(scope)
+            else:
+                return
+
+    async def _wait_for_writers(self, scope: Scope) -> dict[str, FileMark]:
+        """Return the marks of the files once none is open for writing."""
+        waited = 0.0
+        while (writing := await self._look_for_writers(scope)).opened:
+            if waited <= TELL_AFTER < waited + ASK_EVERY:
+                text = (
+                    "a changed file is open for writing: it is read when that ends, or after 10 s of silence"
+                )
+                log(logging.INFO, "reload_waits", text, files=sorted(writing.opened))
+            await asyncio.sleep(ASK_EVERY)
+            waited += ASK_EVERY
+        return writing.marks
+
+    async def _is_at_rest(self, scope: Scope, before: Mapping[str, FileMark]) -> bool:
+        writing = await self._look_for_writers(scope)
+        return not writing.opened and not was_written(before, writing.marks)
+
+    async def _look_for_writers(self, scope: Scope) -> Writing:
+        watched = self._scope
+        if watched is None:
+            return Writing([], {})
+        match scope:
+            case Scope.KEYS:
+                return await self._watcher.look_for_writers(watched.keys)
+            case Scope.CERTIFICATE:
+                return await self._watcher.look_for_writers(watched.certificate)
+            case _:
+                return await self._watcher.look_for_writers(watched.files, watched.globs)
 
 
 def find_key_files(issuers: Iterable[IssuerEntry]) -> frozenset[str]:

@@ -22,6 +22,7 @@ EVENTS: dict[str, tuple[str, str]] = {
         "a new generation is in force, and every session has been re-evaluated under it",
         "cause, seconds, judged, evicted_sessions, evicted_memberships",
     ),
+    "reload_waits": ("a changed file is open for writing; it is read when that ends", "files"),
     "reload_unchanged": ("a reload found nothing new", "cause"),
     "reload_refused": ("a reload was refused; the generation in force stays", "cause"),
     "problem": ("a problem in the configuration, with file, line and column", "code, help"),

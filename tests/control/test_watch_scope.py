@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from compartmentd.control import watch_scope
 from compartmentd.control.generation import Generation
 from compartmentd.control.reload import Scope
 from compartmentd.control.watch_scope import FileFollower, WatchScope
+from compartmentd.storage.watcher import Watcher, Writing, writers
+from compartmentd.storage.watcher.pace import Pace
 from tests.support.reloading import ControlPlane
 from tests.support.timing import eventually
 
@@ -105,15 +113,181 @@ async def test_a_key_file_that_both_name_may_make_the_refused_one_good(plane: Co
 async def test_mending_a_key_file_alone_brings_the_refused_files_into_force(plane: ControlPlane) -> None:
     new = plane.path.with_name("new.secret")
     new.write_text("short")
-    files = FileFollower()
-    plane.reloader.subscribe(files)
-    running = asyncio.ensure_future(files.run(plane.reloader))
-    try:
+    async with following(plane):
         plane.path.write_text(BAD_KEY)
         await eventually(lambda: plane.reloader.tally.refused == 1, "the new file is refused")
         new.write_text("n" * 40)
         await eventually(lambda: plane.reloader.generation.number == 2, "the mended key brings it into force")
+
+
+# --- files that are still being written ---------------------------------------------------------------------
+
+TWO_PLACES = POLICY + "  /chat: {connect: authenticated}\n"
+"""Its first half is a good file that declares less than the whole: in force, it would evict everyone of /chat."""
+
+
+class Following(FileFollower):
+    """Counts how often it asked about writers while there was one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited = 0
+
+    async def _look_for_writers(self, scope: Scope) -> Writing:
+        writing = await super()._look_for_writers(scope)
+        self.waited += bool(writing.opened)
+        return writing
+
+    async def wait_for_pause(self, times: int = 3) -> None:
+        """Wait until it has found a writer so many times more."""
+        target = self.waited + times
+        await eventually(lambda: self.waited >= target, "it waits for the writer")
+
+
+def no_events() -> Any:
+    raise OSError(errno.EMFILE, "too many open files")
+
+
+@asynccontextmanager
+async def following(plane: ControlPlane) -> AsyncIterator[Following]:
+    files = Following()
+    plane.reloader.subscribe(files)
+    scope = WatchScope.from_generation(plane.reloader.generation)
+    await files._watcher.watch(
+        scope.files, scope.globs
+    )  # the files as they are now are the ones that were read
+    running = asyncio.ensure_future(files.run(plane.reloader))
+    try:
+        yield files
         assert not running.done()
     finally:
         running.cancel()
         await files.close()
+        with suppress(asyncio.CancelledError):
+            await running
+        await plane.reloader.wait()
+
+
+@pytest.fixture(params=["lease", "events", "neither"])
+def _source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is known about writers come from one source, or from none."""
+    monkeypatch.setattr(watch_scope, "ASK_EVERY", 0.05)
+    if request.param != "lease":
+        monkeypatch.setattr(writers, "ask_for_lease", lambda _: None)
+    if request.param == "neither":
+        pace = Pace(poll=0.1, silence=3.0)
+        monkeypatch.setattr(watch_scope, "Watcher", partial(Watcher, pace=pace, make_observer=no_events))
+
+
+@pytest.mark.usefixtures("_source")
+async def test_half_a_file_is_not_put_in_force_however_long_its_writer_pauses(plane: ControlPlane) -> None:
+    async with following(plane) as files:
+        with plane.path.open("w") as writer:
+            for text in (POLICY[: len(POLICY) // 2], POLICY[len(POLICY) // 2 :], "  /chat: "):
+                writer.write(text)
+                writer.flush()
+                await files.wait_for_pause()
+                assert plane.reloader.tally.changed == plane.reloader.tally.refused == 0
+            writer.write("{connect: authenticated}\n")
+        await eventually(lambda: plane.reloader.generation.number == 2, "the whole file is in force")
+    assert "/chat" in plane.reloader.generation.configuration.policy.namespaces
+    assert plane.reloader.tally.refused == 0
+
+
+async def test_a_change_waits_for_the_writer_of_another_file(plane: ControlPlane) -> None:
+    included = plane.path.with_name("more.yaml")
+    included.write_text("namespaces:\n  /chat: {connect: authenticated}\n")
+    plane.path.write_text("include: [more.yaml]\n" + POLICY)
+    await plane.reloader.reload("request")
+    async with following(plane) as files:
+        with included.open("w") as writer:
+            writer.write("namespaces:\n  /new: {connect: public}\n")
+            writer.flush()
+            plane.path.write_text("include: [more.yaml]\n" + POLICY + "  /other: {connect: public}\n")
+            await files.wait_for_pause()
+            assert plane.reloader.generation.number == 2
+            writer.write("  /chat: {connect: authenticated}\n")
+        await eventually(lambda: plane.reloader.generation.number == 3, "both are in force, by one reload")
+    assert {"/chat", "/new", "/other"} <= plane.reloader.generation.configuration.policy.namespaces.keys()
+
+
+async def test_a_file_that_is_opened_while_it_is_read_is_read_again(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_scope, "ASK_EVERY", 0.05)
+    read_all = plane.builder.read_all
+    begun: list[Any] = []
+
+    async def write_meanwhile(cause: str, current: Generation | None) -> Any:
+        if not begun:
+            begun.append(plane.path.open("w"))
+            begun[0].write(POLICY.replace("public", "authenticated"))
+            begun[0].flush()
+        return await read_all(cause, current)
+
+    monkeypatch.setattr(plane.builder, "read_all", write_meanwhile)
+    async with following(plane) as files:
+        plane.path.write_text(TWO_PLACES)
+        await files.wait_for_pause()
+        assert plane.reloader.generation.number == 1
+        with begun[0] as writer:
+            writer.write("  /last: {connect: public}\n")
+        await eventually(lambda: plane.reloader.generation.number == 2, "the whole file is in force")
+    assert "/last" in plane.reloader.generation.configuration.policy.namespaces
+
+
+async def test_a_file_that_is_written_and_closed_while_it_is_read_is_read_again(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_all = plane.builder.read_all
+    candidates: list[Any] = []
+
+    async def write_meanwhile(cause: str, current: Generation | None) -> Any:
+        if not candidates:
+            with plane.path.open("w") as writer:
+                writer.write(POLICY)
+                writer.flush()
+                candidates.append(await read_all(cause, current))
+                writer.write("  /last: {connect: public}\n")
+            return candidates[0]
+        return await read_all(cause, current)
+
+    monkeypatch.setattr(plane.builder, "read_all", write_meanwhile)
+    async with following(plane):
+        plane.path.write_text(TWO_PLACES)
+        await eventually(lambda: plane.reloader.generation.number == 2, "the whole file is in force")
+    assert "/last" in plane.reloader.generation.configuration.policy.namespaces
+
+
+async def test_who_asks_by_hand_gets_the_files_as_they_are(plane: ControlPlane) -> None:
+    async with following(plane) as files:
+        with plane.path.open("a") as writer:
+            writer.write("  /chat: {connect: public}\n")
+            writer.flush()
+            await files.wait_for_pause()
+            assert (await plane.reloader.reload("request")).changed
+            assert plane.reloader.generation.number == 2
+
+
+async def test_a_writer_of_the_configuration_does_not_hold_up_a_key(plane: ControlPlane) -> None:
+    async with following(plane) as files:
+        with plane.path.open("a") as writer:
+            writer.write("# more\n")
+            writer.flush()
+            await files.wait_for_pause()
+            plane.path.with_name("corp.secret").write_text("t" * 40)
+            await eventually(lambda: plane.reloader.generation.number == 2, "the new key is in force")
+
+
+async def test_the_log_says_which_file_is_waited_for(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch_scope, "TELL_AFTER", 0.0)
+    caplog.set_level("INFO")
+    async with following(plane) as files:
+        with plane.path.open("a") as writer:
+            writer.write("# more\n")
+            writer.flush()
+            await files.wait_for_pause()
+    (record,) = [record for record in caplog.records if "open for writing" in record.getMessage()]
+    assert str(plane.path) in str(record.__dict__)

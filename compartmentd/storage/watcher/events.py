@@ -48,13 +48,13 @@ class _Armed:
 
 
 class DirectoryEvents:
-    """Watches directories. `happened` is called in watchdog's thread with the paths of each event.
+    """Watches directories. `happened` is called in watchdog's thread with each event.
 
     For use by one thread.
     """
 
     def __init__(
-        self, happened: Callable[[Collection[str]], None], make_observer: MakeObserver = Observer
+        self, happened: Callable[[FileSystemEvent], None], make_observer: MakeObserver = Observer
     ) -> None:
         self._handler = _Handler(happened)
         self._make_observer = make_observer
@@ -109,11 +109,11 @@ class DirectoryEvents:
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, happened: Callable[[Collection[str]], None]) -> None:
+    def __init__(self, happened: Callable[[FileSystemEvent], None]) -> None:
         self._happened = happened
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        self._happened([os.fsdecode(path) for path in (event.src_path, event.dest_path) if path])
+        self._happened(event)
 
 
 def _identify(directory: str) -> tuple[int, int] | None:

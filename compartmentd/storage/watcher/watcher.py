@@ -13,15 +13,17 @@ import glob
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
 from compartmentd.storage.watcher.content import ABSENT, hash_content
 from compartmentd.storage.watcher.events import DirectoryEvents, MakeObserver
 from compartmentd.storage.watcher.pace import Pace
 from compartmentd.storage.watcher.trail import Links, find_last_change, find_search_base, follow_path
+from compartmentd.storage.watcher.writers import FileMark, Writers, read_marks
 
 CLOCK_GRAIN = 0.05
 """Seconds by which the time of an inode may lag behind the clock: the kernel takes it from its last tick."""
@@ -34,6 +36,13 @@ class _Wanted(NamedTuple):
     globs: tuple[str, ...]
     since: float | None
     answer: asyncio.Future[None]
+
+
+class Writing(NamedTuple):
+    """The files that are open for writing, and the marks of all files that were looked at."""
+
+    opened: list[str]
+    marks: dict[str, FileMark]
 
 
 class Watcher:
@@ -54,8 +63,9 @@ class Watcher:
         self._changed = changed
         self._warn = warn
         self._pace = Pace() if pace is None else pace
+        self._writers = Writers(self._pace.silence)
         self._loop = asyncio.get_running_loop()
-        self._events = DirectoryEvents(self._handle_events, make_observer)
+        self._events = DirectoryEvents(self._handle_event, make_observer)
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         # Shared by both threads, under `_signal`:
         self._signal = threading.Condition()
@@ -106,9 +116,27 @@ class Watcher:
         for wanted in self._news:
             wanted.answer.cancel()
 
+    async def look_for_writers(self, paths: Iterable[str], globs: Iterable[str] = ()) -> Writing:
+        """Return which of these files are open for writing now, as far as that can be known.
+
+        A writer that has been silent for `Pace.silence` seconds is not counted.
+
+        Args:
+            paths: files that are followed.
+            globs: patterns that are followed; their matches are looked at, too.
+        """
+        return await self._loop.run_in_executor(None, self._look_for_writers, frozenset(paths), tuple(globs))
+
+    def _look_for_writers(self, paths: frozenset[str], globs: tuple[str, ...]) -> Writing:
+        files = paths.union(*map(glob.glob, globs))
+        # In this order: a writer that comes in between has changed the mark, or is still there.
+        return Writing(self._writers.find_open(files), read_marks(files))
+
     # --- watchdog's thread ----------------------------------------------------------------------------------
 
-    def _handle_events(self, paths: Collection[str]) -> None:
+    def _handle_event(self, event: FileSystemEvent) -> None:
+        self._writers.take_event(event)
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         if not any(path in self._places or os.path.dirname(path) in self._search for path in paths):
             return
         with self._signal:
@@ -149,17 +177,20 @@ class Watcher:
         if news:
             self._paths, self._globs = news[-1].paths, news[-1].globs
         links = Links()
-        self._follow(links)
+        has_events = self._follow(links)
         contents = {path: hash_content(path) for path in self._list_files()}
         if news:
             self._admit(contents, news[-1].since, links)
         changed = frozenset(_find_differing(self._known, contents))
+        # Of those that were not followed before, no event could come.
+        expected = {path: follow_path(path, links).places for path in changed & self._known.keys()}
         self._known = contents
+        self._writers.take_changes(expected, without_events=not has_events)
         if changed:
             self._loop.call_soon_threadsafe(self._report, changed)
 
-    def _follow(self, links: Links) -> None:
-        """Watch the directories that lead to the files now."""
+    def _follow(self, links: Links) -> bool:
+        """Watch the directories that lead to the files now; return whether all of them can be watched."""
         bases = {find_search_base(pattern) for pattern in self._globs}
         inside = {match for pattern in self._globs for match in glob.glob(os.path.dirname(pattern))}
         trails = [follow_path(path, links) for path in self._paths]
@@ -174,6 +205,7 @@ class Watcher:
             self._warned.add(refused)
             text = f"{refused}: changes are found by polling every {self._pace.poll:g} s"
             self._loop.call_soon_threadsafe(self._warn, text)
+        return refused is None
 
     def _list_files(self) -> set[str]:
         return set(self._paths).union(*(glob.glob(pattern) for pattern in self._globs))
