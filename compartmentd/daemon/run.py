@@ -45,6 +45,8 @@ from compartmentd.http.admin import AdminServer
 from compartmentd.http.admin.development import DaemonDevelopment
 from compartmentd.http.logout import make_backchannel_route
 from compartmentd.http.metrics import Metrics, Sources
+from compartmentd.names import NamespaceName, Subject
+from compartmentd.net.addresses import find_network
 from compartmentd.net.bind import take_passed_sockets
 from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.hub import Hub
@@ -52,7 +54,7 @@ from compartmentd.storage.generations import GenerationStore
 from compartmentd.storage.kept_tokens import KeptTokens
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.decision_log import DecisionLog
-from compartmentd.telemetry.logs import Stamp, log, log_left_out, set_up_logging
+from compartmentd.telemetry.logs import Stamp, admits, log, log_left_out, set_up_logging
 from compartmentd.telemetry.loop_lag import LoopLag
 from compartmentd.telemetry.terminal import Pretty, wants_colours
 from compartmentd.telemetry.tracing import create_tracing
@@ -139,6 +141,8 @@ class Daemon:
                 report_error=_log_failed_judgement,
                 audit_log=self._decisions,
                 keys=start.remote,
+                find_network=find_network,
+                report_observed=_log_observed,
             ),
         )
         if start.state is not None:
@@ -327,3 +331,19 @@ def _make_sid() -> str:
 
 def _log_failed_judgement(error: Exception) -> None:
     log(logging.ERROR, "session_not_judged", "a session could not be judged and was ended", exc=error)
+
+
+_LONGEST_SUBJECT = 256
+"""Characters of a subject in a log line."""
+
+
+def _log_observed(namespace: NamespaceName, limit: str, user: Subject | None) -> None:
+    if admits("limit_observed"):
+        log(
+            logging.INFO,
+            "limit_observed",
+            "a limit would have refused a request; `limits.mode` is `observe`",
+            namespace=namespace,
+            limit=limit,
+            subject=None if user is None else f"{user.entry}:{user.sub}"[:_LONGEST_SUBJECT],
+        )

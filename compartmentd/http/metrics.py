@@ -225,6 +225,14 @@ def _collect_decisions(hub: Hub) -> Iterator[Metric]:
     yield _build_single("log_lines_left_out", count_left_out())
     yield _build_single("auto_joins_skipped", counters.auto_join_skipped)
     yield _build_single("floods_closed", counters.floods_closed)
+    spent = hub.spent_rates
+    yield _build_single("rates_kept", len(spent))
+    yield _build_single("rates_kept_limit", spent.capacity)
+    yield _build_single("rates_forgotten", spent.forgotten)
+    observed = hub.observed_limits
+    yield _build_metric(
+        "limits_observed", [(key, count) for key, count in observed.items() if key[0] in declared]
+    )
 
 
 def _collect_messages(hub: Hub) -> Iterator[Metric]:

@@ -20,7 +20,7 @@ from compartmentd.sessions.counters import UNDECLARED
 from compartmentd.sessions.credentials import Credential, find_credential
 from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.key_wait import KeyWait
-from compartmentd.sessions.rates import ConnectionRates, take_connect
+from compartmentd.sessions.rates import take_connect
 from compartmentd.sessions.reevaluate import Reevaluation, find_principal
 from compartmentd.sessions.session import EXPIRING, NamespaceState, Session
 from compartmentd.tokens.cache import TokenCache
@@ -47,9 +47,10 @@ class Connector:
 
     def connect(self, peer: Peer, name: NamespaceName, auth: bytes | None) -> None:
         """Answer a CONNECT, at once or when the keys that its token needs have been fetched."""
-        if not take_connect(peer, self._core.clock.monotonic()):
-            self._core.note_rate(peer, within=False)
-            self._refuse(peer, name, Code.RATE_LIMITED)
+        wait = take_connect(peer, self._core.clock.monotonic())
+        self._core.flood_guard.note(peer, within=not wait)
+        if wait:
+            self._refuse(peer, name, Code.RATE_LIMITED, after=wait)
             return
 
         def again() -> None:
@@ -191,9 +192,7 @@ class Connector:
         session.namespace = core.registry.get_namespace(name)
         session.generation = snapshot.generation
         core.registry.add(session)
-        if isinstance(peer.memo, ConnectionRates):
-            peer.memo.give(session)
-        self._reevaluation.apply_limits(session, namespace)
+        core.buckets.fit_session(session, namespace.limits)
         peer.accept(name, session.sid, session)
         self._reevaluation.auto_join(session, snapshot, judgement)
         self._reevaluation.remind(session)
@@ -205,7 +204,7 @@ class Connector:
         """Handle `refresh`: a newer token of the same entry and subject, in place; or nothing changes."""
         core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
-        core.note_rate(session.peer, within=within_rate)
+        core.flood_guard.note(session.peer, within=within_rate)
         if len(arguments) != 1 or not isinstance(arguments[0], str) or not arguments[0]:
             core.turn_down("refresh", snapshot, session, ack, Code.INVALID_PAYLOAD)
         elif not within_rate:
@@ -291,9 +290,9 @@ class Connector:
             snapshot,
         )
 
-    def _refuse(self, peer: Peer, name: NamespaceName, code: Code) -> None:
+    def _refuse(self, peer: Peer, name: NamespaceName, code: Code, *, after: float | None = None) -> None:
         self._core.counters.refused[code] += 1
-        message, data = replies.build_connect_error(code)
+        message, data = replies.build_connect_error(code, after)
         peer.refuse(name, message, data)
 
 

@@ -29,17 +29,18 @@ from compartmentd.policy.reconcile import (
     reconcile_session,
     reconcile_unchanged,
 )
-from compartmentd.protocol.application import Peer
 from compartmentd.sessions import replies
 from compartmentd.sessions.agenda import Agenda
 from compartmentd.sessions.arrival import Arrival, accept_data, list_memberships
-from compartmentd.sessions.audit import AuditLog, Occasion
+from compartmentd.sessions.audit import Occasion
+from compartmentd.sessions.buckets import SessionBuckets
 from compartmentd.sessions.census import Census
-from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import ADMINISTRATION, Counters
+from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.fanout import Fanout
+from compartmentd.sessions.observed import ObservedLimits
 from compartmentd.sessions.pending import PendingEvents
-from compartmentd.sessions.rates import get_rates
+from compartmentd.sessions.rates import FloodGuard
 from compartmentd.sessions.recorder import DecisionRecorder
 from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.revocations import Revocation, Revocations
@@ -47,7 +48,6 @@ from compartmentd.sessions.room_store import MemoryRoomStore
 from compartmentd.sessions.session import Session
 from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.verify import Verified
-from compartmentd.util.flood import Flood
 
 
 class Core:
@@ -56,20 +56,23 @@ class Core:
     INVARIANT: `snapshot` is replaced in one place (`hub.swap`), and every event reads it once.
     """
 
-    def __init__(self, snapshot: Snapshot, clock: Clock, audit_log: AuditLog) -> None:
+    def __init__(self, snapshot: Snapshot, environment: Environment) -> None:
+        clock = environment.clock
         self.snapshot = snapshot
         self.clock = clock
         self.census = Census()
-        self.registry = Registry(MemoryRoomStore(clock.monotonic), [self.census])
+        self.observed = ObservedLimits(environment.report_observed)
+        self.buckets = SessionBuckets(clock.monotonic, environment.find_network, self.observed)
+        self.registry = Registry(MemoryRoomStore(clock.monotonic), [self.census, self.buckets])
         self.agenda = Agenda()
         self.counters = Counters()
-        self.recorder = DecisionRecorder(clock, self.counters, audit_log)
+        self.recorder = DecisionRecorder(clock, self.counters, environment.audit_log)
         self.pending: PendingEvents
         self.fanout = Fanout(self.counters)
         self.revocations = Revocations()
         self.unjudged: deque[Session] = deque()
         """Sessions that the current snapshot has not judged yet; empty except during a reload."""
-        self.floods: dict[int, Flood] = {}
+        self.flood_guard = FloodGuard(clock.monotonic, self.counters)
 
     # --- deciding --------------------------------------------------------------------------------------------
 
@@ -367,26 +370,6 @@ class Core:
             return verified
         return Rejected(revocation.code, RejectReason(revocation.code.value), _REVOKED[revocation.code])
 
-    # --- rates -----------------------------------------------------------------------------------------------
-
-    def note_rate(self, peer: Peer, *, within: bool) -> None:
-        """Follow a connection's rate refusals; close it when it does little else for long."""
-        if within and not self.floods:
-            return
-        key, now = id(peer), self.clock.monotonic()
-        flood = self.floods.get(key)
-        if flood is not None and flood.is_over(now):
-            del self.floods[key]
-            flood = None
-        if within:
-            if flood is not None:
-                flood.note_accepted()
-        elif flood is None:
-            self.floods[key] = Flood(now)
-        elif flood.note_refused(now):
-            self.counters.floods_closed += 1
-            peer.close("rate limit")
-
     # --- ending ----------------------------------------------------------------------------------------------
 
     def end(self, session: Session, snapshot: Snapshot, code: Code) -> None:
@@ -417,8 +400,6 @@ class Core:
         self.agenda.move(session, None)
         self.pending.forget(session)
         self.registry.remove(session, code)
-        if session.peer.memo is not None:
-            get_rates(session.peer, self.clock.monotonic()).remember_spent(session)
 
     def schedule(self, session: Session) -> None:
         """File the session under the next moment at which time alone concerns it.

@@ -9,6 +9,7 @@ import msgspec
 from compartmentd.sessions.audit import AuditLog, NullAuditLog
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.key_wait import KeyFinder
+from compartmentd.sessions.observed import ReportObserved, report_nothing
 from compartmentd.sessions.pending import Asker
 
 _NO_AUDIT_LOG = NullAuditLog()
@@ -23,6 +24,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         report_error: Is called with an error of the daemon's own that ended a session.
         audit_log: Takes the records of decisions; by default none is kept.
         keys: Finds keys at providers; without it every key is local, and a missing one is not waited for.
+        find_network: Returns the network of an address; by default each address is a network of its own.
+        report_observed: Is told of each request that a limit would have refused, where limits are observed.
         asker: Gets the answers that rules ask for; without it every question is asked in vain.
     """
 
@@ -32,3 +35,5 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     audit_log: AuditLog = _NO_AUDIT_LOG
     keys: KeyFinder | None = None
     asker: Asker | None = None
+    find_network: Callable[[str], str] = str
+    report_observed: ReportObserved = report_nothing

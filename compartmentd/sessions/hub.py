@@ -7,7 +7,7 @@ session that the snapshot has not judged yet is judged before its next event is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from math import inf
 from typing import Any
@@ -35,6 +35,7 @@ from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.sessions.session import Session
+from compartmentd.sessions.spent import SpentRates
 from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified
@@ -63,7 +64,7 @@ class Hub:
             parking: Seconds for which a session outlives its connection; 0 ends it with its connection.
         """
         clock = environment.clock
-        self._core = core = Core(snapshot, clock, environment.audit_log)
+        self._core = core = Core(snapshot, environment)
         self._joiner = Joiner(core)
         self._publisher = Publisher(core)
         self._reevaluation = Reevaluation(core, self._joiner, environment.report_error)
@@ -98,6 +99,16 @@ class Hub:
     def counters(self) -> Counters:
         """What happened so far."""
         return self._core.counters
+
+    @property
+    def spent_rates(self) -> SpentRates:
+        """What sessions that have ended took of their rates; to be read, not changed."""
+        return self._core.buckets.spent
+
+    @property
+    def observed_limits(self) -> Mapping[tuple[NamespaceName, str], int]:
+        """How often each limit would have refused, by namespace and key, while limits were only observed."""
+        return self._core.observed.counts
 
     @property
     def memory(self) -> TokenCache:
@@ -204,7 +215,7 @@ class Hub:
         """Refuse an event that is no request; it counts as a message."""
         core = self._core
         within_rate = session.messages is None or session.messages.take(core.clock.monotonic())
-        core.note_rate(session.peer, within=within_rate)
+        core.flood_guard.note(session.peer, within=within_rate)
         if not within_rate:
             code = Code.RATE_LIMITED
         rate: RateName | None = None if within_rate else "message_rate"
@@ -227,7 +238,7 @@ class Hub:
             sessions: Its sessions, ended ones among them.
             reason: Why it ended, in Socket.IO's words; after `slow` no session is parked.
         """
-        self._core.floods.pop(id(peer), None)
+        self._core.flood_guard.forget(peer)
         self._connector.forget(peer)
         code = Code.SLOW if reason == "slow" else None
         if code is not None:
@@ -440,6 +451,7 @@ class Hub:
         self._core.fanout.drop_batch()
         self._core.pending.expire()
         self._core.registry.store.expire()
+        self._core.buckets.spent.expire(core.clock.monotonic())
         self._publisher.drop_acks()
         snapshot = core.snapshot
         now = core.clock.wall()

@@ -17,7 +17,7 @@ from compartmentd.sessions import replies
 from compartmentd.sessions.arrival import Arrival
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.session import Membership, Session
-from compartmentd.util.ratelimit import longest_wait, retune_bucket
+from compartmentd.util.ratelimit import longest_wait
 
 ACCEPTED = b'{"ok":true'
 
@@ -69,7 +69,7 @@ class Joiner:
         core = self._core
         now = core.clock.monotonic()
         within_rate = session.joins is None or session.joins.take(now)
-        core.note_rate(session.peer, within=within_rate)
+        core.flood_guard.note(session.peer, within=within_rate)
         found = snapshot.rules.find(session.namespace.name, room) if is_well_formed else None
         return Arrival(
             since=now,
@@ -136,23 +136,15 @@ class Joiner:
         return longest_wait([(session.joins, 1.0), (own, 1.0)])
 
     def _within_own_rate(self, session: Session, template: RoomTemplate, now: float) -> bool:
-        rate = template.limits.own_join_rate
-        if rate is None:
-            return True
-        if session.own_joins is None:
-            session.own_joins = {}
-        bucket = retune_bucket(session.own_joins.get(template.name), rate, now)
-        if bucket is None:
-            return True
-        session.own_joins[template.name] = bucket
-        return bucket.take(now)
+        bucket = self._core.buckets.find_own_joins(session, template)
+        return bucket is None or bucket.take(now)
 
     def leave(self, session: Session, snapshot: Snapshot, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `leave`: ok also where the session is not in the room; it counts as a message."""
         core = self._core
         now = core.clock.monotonic()
         within_rate = session.messages is None or session.messages.take(now)
-        core.note_rate(session.peer, within=within_rate)
+        core.flood_guard.note(session.peer, within=within_rate)
         if len(arguments) != 1 or not isinstance(arguments[0], str):
             core.turn_down("leave", snapshot, session, ack, Code.INVALID_PAYLOAD)
             return
@@ -193,14 +185,7 @@ class Joiner:
     def enter(self, session: Session, room: RoomName, template: RoomTemplate, *, by_server: bool) -> None:
         """Make a membership that has been decided."""
         membership = self._core.registry.join(session, room, template, by_server=by_server)
-        self.retune(membership)
-
-    def retune(self, membership: Membership) -> None:
-        """Give a membership the buckets of its template's own rates."""
-        now = self._core.clock.monotonic()
-        limits = membership.template.limits
-        membership.own_messages = retune_bucket(membership.own_messages, limits.own_message_rate, now)
-        membership.own_bytes = retune_bucket(membership.own_bytes, limits.own_byte_rate, now)
+        self._core.buckets.fit_membership(session, membership)
 
     def leave_quietly(self, session: Session, membership: Membership) -> None:
         """End a membership at the session's own wish: it is told by the ack alone."""
@@ -333,8 +318,3 @@ def _parse_rooms(arguments: list[Any]) -> str | list[str] | None:
     if isinstance(rooms, list) and all(isinstance(room, str) for room in rooms):
         return rooms
     return None
-
-
-def find_bucket_size(rooms: int | None) -> float:
-    """Return how many joins a session may make at once: a page reload asks for all its rooms again."""
-    return 100.0 if rooms is None else float(rooms)

@@ -122,6 +122,7 @@ class Publisher:
         self._core = core
         self._wall, self._monotonic = core.clock.wall, core.clock.monotonic
         self._send, self._send_volatile = core.fanout.send, core.fanout.send_volatile
+        self._floods = core.flood_guard.floods
         self._acks: Run | None = None
         self._acks_of: Session | None = None
         self._longest: dict[NamespaceName, float] = {}  # of a generation
@@ -170,7 +171,7 @@ class Publisher:
         bucket = session.messages
         # The rate first: validating may take a thousand times as long as the rest.
         if bucket is not None and not bucket.take(self._monotonic()):
-            core.note_rate(session.peer, within=False)
+            core.flood_guard.note(session.peer, within=False)
             core.turn_down(
                 "publish",
                 snapshot,
@@ -183,8 +184,8 @@ class Publisher:
                 rate="message_rate",
             )
             return True
-        if core.floods:
-            core.note_rate(session.peer, within=True)
+        if self._floods:
+            core.flood_guard.note(session.peer, within=True)
         if (
             grant.validate is not None
             and (verdict := grant.validate(bytes(data))) is not PayloadVerdict.VALID
@@ -239,7 +240,7 @@ class Publisher:
         if within_rate and session.bytes is not None and not session.bytes.take(now, size):
             within_rate, rate = False, "byte_rate"
         if verdict is None:
-            core.note_rate(session.peer, within=within_rate)
+            core.flood_guard.note(session.peer, within=within_rate)
         membership = None if room is None else session.memberships.get(room)
         own = None if not within_rate or membership is None else _find_own_rate(membership, now, size)
         arrival = Arrival(

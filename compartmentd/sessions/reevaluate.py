@@ -13,17 +13,16 @@ import msgspec
 from compartmentd.configuration.snapshot import Snapshot
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import NO_ANSWERS, Answers, Decision, Question
-from compartmentd.policy.model import Namespace, RoomTemplate
+from compartmentd.policy.model import RoomTemplate
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.reconcile import Reconciliation
 from compartmentd.sessions import replies
 from compartmentd.sessions.core import Core
-from compartmentd.sessions.join import Joiner, find_bucket_size
+from compartmentd.sessions.join import Joiner
 from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.sessions.session import Session
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, build_principal, reverify
-from compartmentd.util.ratelimit import retune_bucket
 
 
 class Evictions(msgspec.Struct, frozen=True):
@@ -160,7 +159,8 @@ class Reevaluation:
         lost = [(room, _code_of_loss(decision, lost_code)) for room, decision in judgement.lost]
         for room, code in lost:
             core.registry.leave(session, session.memberships[room], code)
-        self.apply_limits(session, snapshot.configuration.policy.namespaces[session.namespace.name])
+        namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
+        core.buckets.fit_session(session, namespace.limits)
         self._rebind(session, snapshot, templates)
         core.fanout.release(session)
         for room, code in lost:
@@ -182,22 +182,7 @@ class Reevaluation:
         for membership, template in zip(memberships, templates, strict=True):
             self._core.registry.move(session, membership, template)
             membership.forget_grants()
-            self._joiner.retune(membership)
-
-    def apply_limits(self, session: Session, namespace: Namespace) -> None:
-        """Give a session the limits of its namespace; what it has taken of its rates stays taken."""
-        now = self._core.clock.monotonic()
-        limits = session.limits = namespace.limits
-        session.messages = retune_bucket(session.messages, limits.message_rate, now)
-        session.bytes = retune_bucket(session.bytes, limits.byte_rate, now)
-        session.joins = retune_bucket(
-            session.joins, limits.join_rate, now, find_bucket_size(limits.rooms_per_session)
-        )
-        if session.own_joins is not None:
-            # A full one is as good as none; so nothing stays of templates that are gone.
-            session.own_joins = {
-                name: bucket for name, bucket in session.own_joins.items() if not bucket.is_full(now)
-            } or None
+            self._core.buckets.fit_membership(session, membership)
 
     def auto_join(self, session: Session, snapshot: Snapshot, judgement: Reconciliation) -> None:
         """Put a session into the rooms that a judgement found for it."""

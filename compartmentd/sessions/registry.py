@@ -21,9 +21,6 @@ from compartmentd.sessions.room_store import RoomStore
 from compartmentd.sessions.session import NO_MEMBERSHIPS, Membership, NamespaceState, Room, Session
 from compartmentd.tokens.verify import Verified
 
-ROOMS_LEFT = 32
-"""Rooms with rates of their own of which a session that left them keeps what it took."""
-
 
 class Registry:
     """All namespaces, sessions and memberships of this process.
@@ -224,12 +221,10 @@ class Registry:
             by_server: Whether the operator's side makes the join.
 
         Returns:
-            The membership, with what the session took of the room's own rates when it was there before.
+            The membership.
         """
         room = session.namespace.rooms.get(name) or Room(name, template.name)
         membership = Membership(room, template, by_server=by_server)
-        if session.rooms_left:
-            membership.own_messages, membership.own_bytes = session.rooms_left.pop(name, (None, None))
         if session.memberships is NO_MEMBERSHIPS:
             session.memberships = {}
         session.memberships[name] = membership
@@ -248,8 +243,6 @@ class Registry:
         del session.memberships[membership.room.name]
         if session.parked_until is None:
             self._exit(session, membership, code)
-        if membership.own_messages is not None or membership.own_bytes is not None:
-            _remember_rates(session, membership)
 
     def move(self, session: Session, membership: Membership, template: RoomTemplate) -> None:
         """Put a membership under the template that describes its room now: a reload may have renamed it.
@@ -296,12 +289,3 @@ class Registry:
         if is_last:
             for tell_room in listeners.vacated:
                 tell_room(namespace, room)
-
-
-def _remember_rates(session: Session, membership: Membership) -> None:
-    """Keep what was taken of a room's own rates: leaving and joining again must not fill its buckets."""
-    if session.rooms_left is None:
-        session.rooms_left = {}
-    session.rooms_left[membership.room.name] = (membership.own_messages, membership.own_bytes)
-    if len(session.rooms_left) > ROOMS_LEFT:
-        del session.rooms_left[next(iter(session.rooms_left))]

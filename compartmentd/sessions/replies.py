@@ -72,10 +72,16 @@ def build_refreshed_ack(ends_at: float) -> bytes:
     return encode({"ok": True, "expires": int(ends_at * 1000)})
 
 
-def build_connect_error(code: Code) -> tuple[str, dict[str, Any]]:
-    """Return message and data of a CONNECT_ERROR; clients compare its data, so it holds what is documented."""
+def build_connect_error(code: Code, after: float | None = None) -> tuple[str, dict[str, Any]]:
+    """Return message and data of a CONNECT_ERROR; clients compare its data, so it holds what is documented.
+
+    `after` is in how many seconds a CONNECT may be repeated, where that is known.
+    """
     meaning = MEANINGS[code]
-    return meaning.text, {"code": code.value, "retry": meaning.retry}
+    data: dict[str, Any] = {"code": code.value, "retry": meaning.retry}
+    if after is not None:
+        data["after"] = max(1, ceil(after * 1000))
+    return meaning.text, data
 
 
 def build_notice(prefix: bytes, event: str, data: dict[str, Any]) -> Message:

@@ -20,9 +20,6 @@ from compartmentd.sessions.index import Index
 from compartmentd.tokens.verify import Verified
 from compartmentd.util.ratelimit import TokenBucket
 
-OwnBuckets = tuple[TokenBucket | None, TokenBucket | None]
-"""The buckets of a room's own rates: of messages, and of bytes."""
-
 EXPIRING = 60.0
 """Seconds before its end at which a session is told, or at once where its first token has less."""
 
@@ -106,9 +103,8 @@ class Session:
     `generation` is that of the snapshot by which it was last judged; `unjudged` has the messages (room, message,
     whether volatile) that wait until it is judged by a newer one. `deadline` is the next wall time at which time
     alone concerns it; `warning` is how many seconds before its token's end it is told. `declined` are rooms that it
-    left and that are not auto-joined again; `rooms_left` has what it took of the own rates of rooms that it is no
-    longer in. `parked_until` is the monotonic time at which a session without a connection is forgotten, `None`
-    while it has one.
+    left and that are not auto-joined again. `parked_until` is the monotonic time at which a session without a
+    connection is forgotten, `None` while it has one.
     """
 
     __slots__ = (
@@ -127,7 +123,6 @@ class Session:
         "parked_until",
         "peer",
         "principal",
-        "rooms_left",
         "sid",
         "unjudged",
         "valid_until",
@@ -163,7 +158,6 @@ class Session:
         self.bytes: TokenBucket | None = None
         self.joins: TokenBucket | None = None
         self.own_joins: dict[str, TokenBucket] | None = None
-        self.rooms_left: dict[str, OwnBuckets] | None = None
 
     def send(self, message: Message) -> None:
         """Queue a message for the client."""

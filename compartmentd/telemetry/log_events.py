@@ -52,6 +52,11 @@ EVENTS: dict[str, tuple[str, str]] = {
         "a request that waited for a key could not be answered, because of a defect",
         "exception",
     ),
+    # Limits
+    "limit_observed": (
+        "a limit would have refused a request that was let through, since `limits.mode` is `observe`",
+        "namespace, limit, subject",
+    ),
     # Revocation
     "logged_out": ("a provider reported a logout, of a session or of a subject", "entry, of"),
     "logout_refused": (

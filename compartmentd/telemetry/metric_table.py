@@ -97,6 +97,16 @@ METRICS: Mapping[str, Description] = {
     "log_lines_left_out": Description("counter", "Lines omitted to keep the log from being flooded."),
     "auto_joins_skipped": Description("counter", "Rooms that were not auto-joined."),
     "floods_closed": Description("counter", "Connections closed because all their requests were refused."),
+    "rates_kept": Description(
+        "gauge", "Rates of which something was taken by sessions that have ended, and is not back yet."
+    ),
+    "rates_kept_limit": Description("gauge", "How many such rates are kept."),
+    "rates_forgotten": Description("counter", "Such rates that were forgotten for want of room."),
+    "limits_observed": Description(
+        "counter",
+        "Requests that a limit would have refused and `limits.mode: observe` let through, by namespace and key.",
+        ("namespace", "limit"),
+    ),
     # Messages
     "messages_published": Description("counter", "Messages that were allowed."),
     "deliveries": Description("counter", "Messages times their recipients."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class TokenBucket:
@@ -48,6 +48,25 @@ class TokenBucket:
         """Return whether everything that was taken has come back."""
         return self.level + (now - self.stamp) * self.rate >= self.burst
 
+    def compute_refill(self, now: float) -> float:
+        """Return the seconds until everything that was taken has come back; 0 if it is full."""
+        return max(0.0, (self.burst - self.level) / self.rate - (now - self.stamp))
+
+    def drain(self, now: float, refill: float) -> None:
+        """Take so much that it is full again in `refill` seconds at the earliest, and one burst below none at most.
+
+        That is how what was taken of one bucket goes over to another, whose rate may differ.
+        """
+        level = self.level + (now - self.stamp) * self.rate
+        self.level = min(level, self.burst, max(-self.burst, self.burst - refill * self.rate))
+        self.stamp = now
+
+    def charge(self, now: float, amount: float) -> None:
+        """Take tokens for work that is done already, down to one burst below none: what follows waits for it."""
+        level = min(self.burst, self.level + (now - self.stamp) * self.rate)
+        self.level = max(level - amount, -self.burst)
+        self.stamp = now
+
     def wait(self, amount: float = 1.0) -> float:
         """Return the seconds from the last `take` until the bucket will hold so many tokens."""
         return max(0.0, (min(amount, self.burst) - self.level) / self.rate)
@@ -57,6 +76,30 @@ class TokenBucket:
         self.rate = rate
         self.burst = max(1.0, rate if burst is None else burst)
         self.level = min(self.level, self.burst)
+
+
+class ObservedBucket(TokenBucket):
+    """A bucket that refuses nothing, and reports what it would refuse."""
+
+    __slots__ = ("_report",)
+
+    def __init__(
+        self, rate: float, now: float, burst: float | None = None, *, report: Callable[[], None]
+    ) -> None:
+        """Begin full; `report` is called each time when there are not enough tokens."""
+        super().__init__(rate, now, burst)
+        self._report = report
+
+    def take(self, now: float, amount: float = 1.0) -> bool:
+        """Take the tokens if there are enough, else report that; return true."""
+        if not super().take(now, amount):
+            self._report()
+        return True
+
+    def holds(self, now: float) -> bool:
+        """Return true: nothing is refused."""
+        del now
+        return True
 
 
 class KeyedBuckets:

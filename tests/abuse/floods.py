@@ -130,7 +130,6 @@ def list_joins_by_post(target: Target) -> None:
             }
         }
     },
-    is_held=False,
 )
 def new_connections_for_full_buckets(target: Target) -> None:
     from tests.abuse.client import with_token

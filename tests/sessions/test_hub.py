@@ -478,7 +478,7 @@ def test_a_list_of_joins_ends_with_the_connection_that_it_is_refused_for(world: 
         world.clock.steady += 0.1
     assert session.ended
     assert not world.hub.registry.memberships
-    assert not world.hub._core.floods
+    assert not world.hub._core.flood_guard.floods
 
 
 def test_what_the_own_rate_of_a_room_took_stays_taken(world: World) -> None:

@@ -227,6 +227,7 @@ async def people_of(
     world: World, kinds: Sequence[type[Person]] = EVERY_KIND
 ) -> AsyncIterator[EvaluationContext]:
     """Yield a context whose people have connected."""
+    world.clock.advance(60.0)  # what those before took of their rates has come back
     context = EvaluationContext(world, kinds)
     try:
         await context.turn()

@@ -9,7 +9,6 @@ import pytest
 
 from compartmentd.sessions import hub, publish
 from compartmentd.sessions.rates import CONNECTS_AT_ONCE
-from compartmentd.sessions.registry import ROOMS_LEFT
 from tests.support.peer import RecordingPeer
 from tests.support.world import ISSUERS, World
 
@@ -37,63 +36,16 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path, POLICY)
 
 
-def again(world: World, client: Any) -> Any:
-    """End the session as its client, and connect again on the same connection."""
-    world.hub.handle_leave(client.session)
-    return world.connect("/", None, client.peer)
-
-
 def sent(client: Any, room: str, times: int) -> int:
     return sum(client.code("publish", room, "message", 1) is None for _ in range(times))
-
-
-def test_a_session_goes_on_where_the_last_one_on_its_connection_was(world: World) -> None:
-    ann = world.connect("/")
-    assert ann.code("join", "lobby") is None
-    assert sent(ann, "lobby", 6) == 5
-    ann = again(world, ann)
-    assert ann.code("join", "lobby") is None
-    assert sent(ann, "lobby", 6) == 0
-    world.clock.advance(0.5)
-    assert sent(ann, "lobby", 6) == 2
-    other = world.connect("/other", None, ann.peer)
-    assert other.code("publish", None, "message", 1) is None  # each namespace has rates of its own
-    bob = world.connect("/")
-    assert bob.code("join", "lobby") is None
-    assert sent(bob, "lobby", 6) == 5
-
-
-def test_what_a_rooms_own_rate_took_stays_taken(world: World) -> None:
-    ann = world.connect("/")
-    assert ann.code("join", "slow:a") is None
-    assert sent(ann, "slow:a", 1) == 1
-    assert ann.ask("leave", "slow:a")["ok"]
-    assert ann.code("join", "slow:a") is None
-    assert sent(ann, "slow:a", 1) == 0
-    ann = again(world, ann)
-    assert ann.code("join", "slow:a") is None
-    assert sent(ann, "slow:a", 1) == 0
-    world.clock.advance(1.0)
-    assert sent(ann, "slow:a", 2) == 1
-    assert ann.code("join", "rare:a") is None
-    ann = again(world, ann)
-    assert ann.code("join", "rare:b") == "rate_limited"
-
-
-def test_of_rooms_that_were_left_no_more_is_kept_than_is_worth_it(world: World) -> None:
-    ann = world.connect("/")
-    for number in range(2 * ROOMS_LEFT):
-        world.clock.advance(1.0)
-        assert ann.code("join", f"slow:{number}") is None
-        assert ann.ask("leave", f"slow:{number}")["ok"]
-    assert len(ann.session.rooms_left) == ROOMS_LEFT
 
 
 def test_connects_of_one_connection_have_a_rate(world: World) -> None:
     peer = RecordingPeer()
     for _ in range(int(CONNECTS_AT_ONCE)):
         world.hub.handle_leave(world.connect("/", None, peer).session)
-    refused = ("refused", "/", "too many requests in a short time", {"code": "rate_limited", "retry": True})
+    refusal = {"code": "rate_limited", "retry": True, "after": 500}
+    refused = ("refused", "/", "too many requests in a short time", refusal)
     assert world.try_connect("/", None, peer).peer.take() == [refused]
     world.clock.advance(0.5)
     world.connect("/", None, peer)

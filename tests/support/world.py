@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import jwt
 
 from compartmentd.configuration.compiler import load
 from compartmentd.configuration.snapshot import Snapshot, build_snapshot, read_local_keys
+from compartmentd.names import Subject
 from compartmentd.policy.codes import Code
 from compartmentd.policy.templates.dispatch import run_to_end
 from compartmentd.problems import has_errors
@@ -120,11 +122,13 @@ class World:
         keys: KeyFinder | None = None,
         asker: Asker | None = None,
         parking: float = 0.0,
+        find_network: Callable[[str], str] = str,
         **files: str,
     ) -> None:
         self.directory = directory
         self.clock = HandClock()
         self.records: list[Record] = []
+        self.observed: list[tuple[str, str, Subject | None]] = []
         self.wanted = True
         self.with_values = False
         self.refs = ""
@@ -142,6 +146,8 @@ class World:
                 audit_log=self,
                 keys=keys,
                 asker=asker,
+                find_network=find_network,
+                report_observed=lambda *observed: self.observed.append(observed),
             ),
             parking=parking,
         )
