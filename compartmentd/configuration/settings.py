@@ -86,6 +86,14 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     server_spans: dict[str, Span] = {}
 
     @property
+    def named_claims(self) -> frozenset[str]:
+        """The names of the top-level claims that something reads: policy, entries or log."""
+        names = {*self.policy.claims, *(path[0] for path in self.log.claims)}
+        for entry in self.issuers:
+            names.update((entry.subject, entry.audience_claim, *entry.scopes, *entry.require))
+        return frozenset(names)
+
+    @property
     def max_payload(self) -> int:
         """The largest accepted Engine.IO message in bytes: the larger of 1,000,000 and `message_size` + 16 KiB."""
         sizes = [

@@ -31,6 +31,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         rules: its policy, compiled.
         keys: the keys of its issuers, read from files and variables or fetched.
         payloads: a validator for each payload schema, by the schema's name in the policy.
+        named_claims: the names of the claims that something reads; sessions keep the values of no others at hand.
     """
 
     generation: int
@@ -39,6 +40,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     rules: Ruleset
     keys: KeySet
     payloads: Mapping[str, PayloadValidator]
+    named_claims: frozenset[str]
 
 
 def read_local_keys(
@@ -83,4 +85,5 @@ def build_snapshot(
         rules=rules,
         keys=keys,
         payloads=payloads,
+        named_claims=configuration.named_claims,
     )

@@ -246,7 +246,12 @@ def _collect_messages(hub: Hub) -> Iterator[Metric]:
 def _collect_tokens(hub: Hub) -> Iterator[Metric]:
     memory = hub.memory
     yield _build_single("token_memory_entries", len(memory))
-    yield _build_single("token_memory_limit", memory.capacity)
+    yield _build_single("token_memory_bytes", memory.bytes)
+    yield _build_single("token_memory_limit_bytes", memory.budget)
+    yield _build_metric(
+        "token_memory_dropped",
+        [(("expired",), memory.expired), (("full",), memory.crowded_out)],
+    )
     yield _build_metric(
         "token_verifications",
         [(("memory",), memory.hits), (("signature",), memory.misses)],

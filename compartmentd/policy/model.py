@@ -306,9 +306,13 @@ class Namespace(_Positioned, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole policy: named rules, namespaces by name, and payload schemas by key."""
+    """A whole policy: named rules, namespaces by name, and payload schemas by key.
+
+    `claims` are the names of the claims that it reads (`policy.named_claims`); empty until they are collected.
+    """
 
     rules: dict[str, Rule]
     namespaces: dict[NamespaceName, Namespace]
     schemas: dict[str, object]
     admin_access: Rule
+    claims: tuple[str, ...] = ()

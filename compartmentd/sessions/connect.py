@@ -28,9 +28,10 @@ from compartmentd.tokens.rejected import Rejected, RejectReason, reject
 from compartmentd.tokens.verify import Verified
 from compartmentd.util.ratelimit import longest_wait
 
-REMEMBERED_TOKENS = 50_000
-"""How many verified tokens are remembered: a signature check costs 100 µs and more, so a crowd that reconnects
-after a network fault would otherwise cost seconds of CPU. Bounded by count; a token is 16 KiB at most."""
+TOKEN_MEMORY = 32 << 20
+"""Bytes that remembered tokens take: a signature check costs 100 µs and more, so a crowd that reconnects after a
+network fault would otherwise cost seconds of CPU. This is 2 KiB for each of 16,000 connections, the default of
+`server.connections`; a token takes 1 to 2 KiB, unless its provider puts hundreds of groups into it."""
 
 
 class Connector:
@@ -40,7 +41,7 @@ class Connector:
         self._core = core
         self._reevaluation = reevaluation
         self._new_sid = environment.new_sid
-        self.memory = TokenCache(REMEMBERED_TOKENS)
+        self.memory = TokenCache(TOKEN_MEMORY)
         self._key_wait = KeyWait(environment.keys)
         # Waiting CONNECTs, by the id of their connection, which is kept so that the id is not used again meanwhile.
         self._waiting: dict[int, tuple[Peer, set[NamespaceName]]] = {}
@@ -285,7 +286,8 @@ class Connector:
                 snapshot.keys,
                 "connect",
                 core.clock.wall(),
-                accept=namespace.issuers,
+                namespace.issuers,
+                named=snapshot.named_claims,
             ),
             snapshot,
         )

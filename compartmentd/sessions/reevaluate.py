@@ -21,6 +21,7 @@ from compartmentd.sessions.core import Core
 from compartmentd.sessions.join import Joiner
 from compartmentd.sessions.reload_diff import ReloadDiff
 from compartmentd.sessions.session import Session
+from compartmentd.tokens.kept_claims import keep_named
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified, build_principal, reverify
 
@@ -107,6 +108,7 @@ class Reevaluation:
         self, session: Session, snapshot: Snapshot, lost_code: Code, answers: Answers
     ) -> Evictions | Sequence[Question]:
         core = self._core
+        _keep_named(session, snapshot)
         counts = self._is_token_as_before(session, snapshot)
         templates = self.diff.find_templates(session) if counts and self.diff is not None else None
         if session.namespace.name not in snapshot.configuration.policy.namespaces:
@@ -215,6 +217,17 @@ class _JudgementEvent(msgspec.Struct, frozen=True, eq=False):
     def refuse(self, snapshot: Snapshot, _code: Code) -> None:
         """End the session."""
         self.reevaluation.end_undecided(self.session, snapshot)
+
+
+def _keep_named(session: Session, snapshot: Snapshot) -> None:
+    """Have at hand what a snapshot names of a session's claims: a reload may read others than the one before."""
+    verified = session.verified
+    if verified is None or type(verified.claims) is dict:  # all of them are
+        return
+    claims = keep_named(verified.claims, snapshot.named_claims)
+    if claims is not verified.claims:
+        session.verified = msgspec.structs.replace(verified, claims=claims)
+        session.principal = msgspec.structs.replace(session.principal, claims=claims)
 
 
 def find_principal(verified: Verified, snapshot: Snapshot) -> Principal:

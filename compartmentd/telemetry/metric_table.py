@@ -116,7 +116,14 @@ METRICS: Mapping[str, Description] = {
     ),
     # Tokens and keys
     "token_memory_entries": Description("gauge", "Verified tokens in the cache."),
-    "token_memory_limit": Description("gauge", "The capacity of the cache of verified tokens."),
+    "token_memory_bytes": Description("gauge", "Bytes that the cache of verified tokens takes."),
+    "token_memory_limit_bytes": Description("gauge", "Bytes that the cache of verified tokens may take."),
+    "token_memory_dropped": Description(
+        "counter",
+        "Verified tokens dropped from the cache: expired (within a minute of their end), or full (the one that was "
+        "not used for longest made room).",
+        ("cause",),
+    ),
     "token_verifications": Description(
         "counter",
         "Tokens by how they were verified: memory (the cache), or signature (which includes rejected ones).",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -16,17 +16,19 @@ from compartmentd.tokens.issuing import choose_entry
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.rejected import Rejected, RejectReason, quote
 from compartmentd.tokens.steps import STEPS, Verification
+from compartmentd.util.footprint import share_names
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A verified token. `ends_at` is wall time in seconds: the earlier of `exp` and `iat` + `max_age`.
 
-    `typ` is the header's; with it and the claims the token can be verified again under another key set, without its
-    text. None of its values can refer back to it, so the garbage collector need not track it.
+    `typ` is the header's; with it and the claims, which may be packed (`kept_claims`), the token can be verified
+    again under another key set, without its text. None of its values can refer back to it, so the garbage collector
+    need not track it.
     """
 
     subject: Subject
-    claims: dict[str, Any]
+    claims: Mapping[str, Any]
     typ: str | None
     algorithm: str
     thumbprint: str
@@ -59,7 +61,7 @@ def verify(
 
 def build_verified(verification: Verification) -> Verified:
     """Return the result for a token that has passed every step."""
-    claims, entry = verification.claims, verification.entry
+    claims, entry = share_names(verification.claims), verification.entry
     _share_texts(claims, entry)
     return Verified(
         subject=Subject(entry.name, read_subject(claims, entry)),

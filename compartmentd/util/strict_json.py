@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from sys import intern
 from typing import Any, NoReturn
 
 import msgspec
@@ -207,8 +206,7 @@ def _diagnose(text: bytes) -> JsonError:
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # One string for each name, not one for each text: half of what the claims of a session take otherwise.
-    members = {intern(name): value for name, value in pairs}
+    members = dict(pairs)
     if len(members) != len(pairs):
         raise NotStrict("names a member twice")
     return members

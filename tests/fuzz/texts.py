@@ -220,7 +220,7 @@ def _encode(data: bytes) -> str:
 
 
 def _check_token(token: str) -> None:
-    here, cached = keys(), TokenCache(4)
+    here, cached = keys(), TokenCache(1 << 20)
     for use in ("connect", "api", "connect"):
         verdict = verify(token, here, use, NOW)
         assert [cached.verify(token, here, use, NOW) for _ in range(2)] == [verdict, verdict], (

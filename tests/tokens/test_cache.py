@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -18,8 +20,8 @@ from tests.tokens.forge import NOW, SECRET, entry, keys_of, secret_set, token
 class Counting:
     """A memory, and how many tokens were really verified."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capacity: int = 10) -> None:
-        self.memory = TokenCache(capacity)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, budget: int = 1 << 20) -> None:
+        self.memory = TokenCache(budget)
         self.verified = 0
         monkeypatch.setattr(module, "verify", self._verify)
 
@@ -128,15 +130,125 @@ def test_another_spelling_is_another_token(counting: Counting) -> None:
         assert isinstance(counting.ask(text, secret_set())[0], Rejected)
 
 
+def _measure_one(text: str) -> int:
+    memory = TokenCache(1 << 20)
+    memory.verify(text, secret_set(), "connect", NOW)
+    return memory.bytes
+
+
 def test_it_is_bounded_and_forgets_what_was_not_used_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    counting, keys = Counting(monkeypatch, capacity=2), secret_set()
-    one, two, three = (token(sub=name) for name in ("one", "two", "three"))
+    one, two, three = (token(sub=name) for name in ("one", "two", "six"))
+    counting, keys = Counting(monkeypatch, 2 * _measure_one(one)), secret_set()
     for text in (one, two, one, three):
         counting.ask(text, keys)
     assert len(counting.memory) == 2
+    assert counting.memory.bytes == counting.memory.budget
+    assert counting.memory.crowded_out == 1
     assert not counting.ask(one, keys)[1]
     assert not counting.ask(three, keys)[1]
     assert counting.ask(two, keys)[1]
+
+
+def test_a_large_token_takes_the_room_of_many_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = [token(sub=f"{n}") for n in range(10)], token(groups=[f"group-{n}" for n in range(80)])
+    counting, keys = Counting(monkeypatch, 10 * _measure_one(small[0])), secret_set()
+    for text in (*small, large):
+        counting.ask(text, keys)
+    left = len(counting.memory)
+    assert 1 < left < 8
+    assert counting.memory.bytes <= counting.memory.budget
+    for text in (large, *small[:-left:-1]):
+        assert not counting.ask(text, keys)[1]
+
+
+def test_a_token_that_is_larger_than_the_budget_is_not_remembered(counting: Counting) -> None:
+    counting.memory.budget = _measure_one(token()) - 1
+    for _ in range(2):
+        assert counting.ask(token(), secret_set())[1]
+    assert (len(counting.memory), counting.memory.bytes) == (0, 0)
+
+
+def test_ended_tokens_are_dropped_unasked_within_a_minute() -> None:
+    memory, keys = TokenCache(1 << 20), secret_set()
+    for number in range(10):
+        memory.verify(token(sub=f"{number}", exp=NOW + 30 * number + 1), keys, "connect", NOW)
+    assert len(memory) == 10
+    for later in range(0, 400, 7):
+        memory.expire(NOW + later)
+        alive = sum(30 * number + 1 > later for number in range(10))
+        barely = sum(30 * number + 1 > later - 60 for number in range(10))
+        assert alive <= len(memory) <= barely
+        assert len(memory) + memory.expired == 10
+    assert (len(memory), memory.bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("jump", [-5_000_000.0, 0.0, 5_000_000.0])
+def test_a_clock_that_was_wrong_once_keeps_no_token_for_ever(jump: float) -> None:
+    memory, keys = TokenCache(1 << 20), secret_set()
+    memory.expire(NOW + jump)
+    memory.verify(token(exp=NOW + 100), keys, "connect", NOW)
+    for later in range(0, 200, 10):
+        memory.expire(NOW + later)
+    assert len(memory) == 0
+
+
+def test_many_that_end_at_once_are_dropped_a_thousand_at_a_time() -> None:
+    memory, keys = TokenCache(1 << 22), secret_set()
+    for number in range(1500):
+        memory.verify(token(sub=f"{number}"), keys, "connect", NOW)
+    assert len(memory) == 1500
+    memory.expire(NOW + 86400)
+    assert len(memory) == 500
+    memory.expire(NOW + 86400)
+    assert (len(memory), memory.bytes) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "claims"),
+    [
+        ("small", {}),
+        ("strings", {"text": "x" * 8000}),
+        ("wide text", {"text": "\N{SNOWMAN}" * 500, "more": "\N{GRINNING FACE}" * 400}),
+        ("list", {"groups": [f"{n:036x}" for n in range(150)]}),
+        ("empty lists", {"groups": [[] for _ in range(2500)]}),
+        ("objects", {"projects": {f"project-{n:030x}": "owner" for n in range(100)}}),
+        ("numbers", {"at": [n + 0.5 for n in range(900)]}),
+    ],
+)
+@pytest.mark.parametrize("named", [None, frozenset[str]()])
+def test_what_is_counted_is_what_is_allocated(
+    kind: str, claims: dict[str, Any], named: frozenset[str] | None
+) -> None:
+    del kind
+    memory, keys, count = TokenCache(1 << 30), secret_set(), 60
+    texts = [token(sub=f"guest{n}", nonce=f"{n}", **claims) for n in range(count)]
+    memory.verify(token(**claims), keys, "connect", NOW, named=named)
+    gc.collect()
+    counted = memory.bytes
+    tracemalloc.start()
+    try:
+        for text in texts:
+            memory.verify(text, keys, "connect", NOW, named=named)
+        gc.collect()
+        allocated, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.7 < (memory.bytes - counted) / allocated < 1.5
+
+
+def test_a_token_is_packed_anew_for_a_policy_that_names_other_claims(counting: Counting) -> None:
+    keys, text = secret_set(), token(groups=[f"group-{n}" for n in range(99)], more=["x" * 2000])
+    plain = verify(text, keys, "connect", NOW)
+    sizes: list[int] = []
+    for names in (["groups"], [], ["groups", "more"], ["more"]):
+        named = frozenset(names)
+        found = counting.memory.verify(text, keys, "connect", NOW, named=named)
+        assert found == plain
+        assert isinstance(found, Verified)
+        sizes.append(counting.memory.bytes)
+    assert counting.verified == 1
+    assert len(counting.memory) == 1
+    assert sizes[1] < min(sizes[0], sizes[3]) < sizes[2]
 
 
 def test_a_giant_is_refused_unhashed(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +257,7 @@ def test_a_giant_is_refused_unhashed(counting: Counting, monkeypatch: pytest.Mon
 
 
 def test_it_holds_no_token() -> None:
-    memory = TokenCache(4)
+    memory = TokenCache(1 << 20)
     memory.verify(token(), secret_set(), "connect", NOW)
     held = repr(memory._tokens)
     assert all(part not in held for part in token().split("."))
@@ -171,12 +283,15 @@ TEXTS = [token(), token(aud="x"), token(exp=NOW + 30), token(sub="bob", aud=["x"
             st.sampled_from([0, 29, 30, 40, 600]),
             st.sampled_from([None, (), ("corp",)]),
         )
-    )
+    ),
+    st.sampled_from([0, 1000, 2000, 10_000]),
 )
-def test_it_always_answers_what_verifying_would(steps: list[Any]) -> None:
-    memory = TokenCache(2)
+def test_it_always_answers_what_verifying_would(steps: list[Any], budget: int) -> None:
+    memory = TokenCache(budget)
     for text, keys, use, later, accept in steps:
         assert memory.verify(text, keys, use, NOW + later, accept) == verify(
             text, keys, use, NOW + later, accept
         )
-        assert len(memory) <= 2
+        memory.expire(NOW + later - 60)
+        assert memory.bytes <= budget
+        assert bool(memory.bytes) == bool(len(memory))

@@ -26,6 +26,7 @@ from compartmentd.document.node import Node
 from compartmentd.names import Digest
 from compartmentd.policy.fingerprint import add_fingerprints
 from compartmentd.policy.model import Limits, Nobody, Policy, Rule
+from compartmentd.policy.named_claims import collect_claim_names
 from compartmentd.problems import Problem, has_errors, sort_problems, span_of_file
 from compartmentd.tokens.entry import IssuerEntry
 
@@ -55,7 +56,7 @@ def load(path: str, files: FileAccess, *, serving: bool = False, development: bo
         path: the main file; problems name it as it is given here.
         files: where files, globs and variables are looked up.
         serving: whether keys are needed now, so that those that cannot be had are errors, and whether places get
-            fingerprints, by which a reload finds what has not changed.
+            fingerprints, by which a reload finds what has not changed, and the policy the names of its claims.
         development: whether secrets that are missing are made after this, so that missing keys are notes still.
 
     Key files are only opened here; `compartmentd.tokens` reads their contents.
@@ -67,6 +68,7 @@ def load(path: str, files: FileAccess, *, serving: bool = False, development: bo
         configuration = _compile(sections, sections.root, used, report, serving=serving and not development)
         if serving and not has_errors(report.problems):
             policy = add_fingerprints(configuration.policy)
+            policy = msgspec.structs.replace(policy, claims=collect_claim_names(policy))
             configuration = msgspec.structs.replace(configuration, policy=policy)
     problems = sort_problems(report.problems, used.names)
     return Loaded(
