@@ -138,15 +138,29 @@ def _measure_one(text: str) -> int:
 
 def test_it_is_bounded_and_forgets_what_was_not_used_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     one, two, three = (token(sub=name) for name in ("one", "two", "six"))
-    counting, keys = Counting(monkeypatch, 2 * _measure_one(one)), secret_set()
+    counting, keys = Counting(monkeypatch, 5 * _measure_one(one) // 2), secret_set()
     for text in (one, two, one, three):
         counting.ask(text, keys)
     assert len(counting.memory) == 2
-    assert counting.memory.bytes == counting.memory.budget
+    assert counting.memory.bytes == 2 * _measure_one(one)
     assert counting.memory.crowded_out == 1
     assert not counting.ask(one, keys)[1]
     assert not counting.ask(three, keys)[1]
     assert counting.ask(two, keys)[1]
+
+
+def test_a_full_cache_drops_a_part_of_its_oldest_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [token(sub=f"{n:03}") for n in range(300)]
+    counting, keys = Counting(monkeypatch, 256 * _measure_one(texts[0])), secret_set()
+    sizes = []
+    for text in texts:
+        counting.ask(text, keys)
+        sizes.append(len(counting.memory))
+    assert max(sizes) == 256
+    assert min(sizes[256:]) == 252
+    assert sizes[-1] + counting.memory.crowded_out == 300
+    for text in texts[-sizes[-1] :]:
+        assert not counting.ask(text, keys)[1]
 
 
 def test_a_large_token_takes_the_room_of_many_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:

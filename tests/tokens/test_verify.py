@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import sys
 from typing import Any
 
 import jwt
@@ -15,6 +17,7 @@ from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.signing import MAX_TRIED
 from compartmentd.tokens.verify import Rejected, Verified, build_principal, verify
+from compartmentd.util import footprint
 from tests.tokens.forge import (
     NOW,
     SECRET,
@@ -631,6 +634,16 @@ def test_tokens_of_one_issuer_share_the_texts_of_its_entry() -> None:
     assert one["iss"] is other["iss"] is who.issuer
     assert one["aud"] is who.audience[0]
     assert other["aud"] == ["realtime", "x"]
+
+
+def test_nothing_of_a_forged_token_stays_in_memory() -> None:
+    """On Python 3.12 a string is never freed once it is interned, and the names in a token are anybody's choice."""
+    name = secrets.token_hex()
+    text = sign({"alg": "HS256"}, {**claims(), name: 1, "deep": {name: 1}}, key=SECRET[::-1])
+    assert refusal(text).reason == "bad_signature"
+    assert name not in footprint._NAMES
+    again = "".join(list(name))
+    assert sys.intern(again) is again, "another one was interned before"
 
 
 @given(st.text() | st.text(alphabet=ALPHABET + ".=", max_size=200))
