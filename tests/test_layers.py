@@ -57,7 +57,7 @@ way only, and are four at most."""
 EVERYWHERE = ("msgspec",)
 """Third-party packages that any module may import."""
 
-PURE_HELPERS = ("flood", "humanize", "listen_address", "ratelimit", "regex", "strict_json")
+PURE_HELPERS = ("flood", "footprint", "humanize", "listen_address", "ratelimit", "regex", "strict_json")
 """Modules of `util` that are as pure as the layers that may import them."""
 
 IMPURE_HELPERS = {
