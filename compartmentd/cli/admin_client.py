@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from compartmentd.errors import Unreachable
@@ -46,6 +47,45 @@ class AdminClient:
             raise Unreachable(self._path, "the server there is not compartmentd") from None
         finally:
             connection.close()
+
+    def follow(self, target: str) -> Iterator[tuple[str, Any]]:
+        """Yield the server-sent events of a resource (WHATWG HTML, 9.2), each as its kind and its data.
+
+        The iteration ends when the daemon ends the stream.
+
+        Raises:
+            Unreachable: nothing listens on the socket, access is denied, or the answer is no such stream.
+        """
+        connection = _UnixConnection(self._path, self._timeout)
+        try:
+            connection.request("GET", target)
+            response = connection.getresponse()
+            if response.status != OK:
+                raise Unreachable(self._path, json.loads(response.read())["error"]["message"])
+            yield from _read_events(response)
+        except http.client.IncompleteRead:
+            return
+        except OSError as error:
+            raise Unreachable(self._path, _explain(error)) from None
+        except (http.client.HTTPException, ValueError, LookupError, TypeError):
+            raise Unreachable(self._path, "the server there is not compartmentd") from None
+        finally:
+            connection.close()
+
+
+OK = 200
+
+
+def _read_events(lines: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
+    """Read events; each of ours has one line of data."""
+    kind = "message"
+    for line in lines:
+        name, _, value = line.rstrip(b"\n").partition(b": ")
+        if name == b"event":
+            kind = value.decode()
+        elif name == b"data":
+            yield kind, json.loads(value)
+            kind = "message"
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -51,6 +51,24 @@ def ask_daemon(
     path = socket_path if socket_path is not None else _find_path(config)
     try:
         return AdminClient(path).request(method, target, body)
+    except Unreachable as error:
+        _exit_unreachable(str(error))
+
+
+def follow_daemon(target: str, *, socket_path: str | None, config: str | None) -> Iterator[tuple[str, Any]]:
+    """Yield the events of a stream of the daemon; exits the command if no daemon answers.
+
+    Args:
+        target: The path of the resource.
+        socket_path: The value of `--socket`.
+        config: The value of `--config`.
+
+    Raises:
+        UsageError: as `ask_daemon`.
+    """
+    path = socket_path if socket_path is not None else _find_path(config)
+    try:
+        yield from AdminClient(path).follow(target)
     except Unreachable as error:
         _exit_unreachable(str(error))
 

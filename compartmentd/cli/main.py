@@ -17,6 +17,8 @@ COMMANDS: Mapping[str, str] = {
     "serve": "compartmentd.cli.serve:serve",
     "reload": "compartmentd.cli.reload:reload",
     "status": "compartmentd.cli.status:status",
+    "sessions": "compartmentd.cli.sessions:sessions",
+    "tail": "compartmentd.cli.tail:tail",
     "rollback": "compartmentd.cli.rollback:rollback",
     "revoke": "compartmentd.cli.revoke:revoke",
     "admin-token": "compartmentd.cli.admin_token:admin_token",

@@ -10,7 +10,16 @@ from compartmentd.control.reload import Reloader
 from compartmentd.control.requests import JsonObject, Refused, RevokeRequest
 from compartmentd.control.revocation import Revoker
 from compartmentd.control.status import DaemonStatus
+from compartmentd.sessions.hub import Hub
+from compartmentd.sessions.listing import (
+    Query,
+    list_rooms,
+    list_sessions,
+    room_as_json,
+    session_as_json,
+)
 from compartmentd.telemetry.decision_feed import DecisionFeed, DecisionListener
+from compartmentd.util.cooperative import run_in_slices
 
 
 class AdminService:
@@ -18,12 +27,15 @@ class AdminService:
 
     def __init__(
         self,
+        *,
+        hub: Hub,
         access: AdminAccess,
         status: DaemonStatus,
         reloader: Reloader,
         revoker: Revoker,
         feed: DecisionFeed,
     ) -> None:
+        self._hub = hub
         self._access = access
         self._status = status
         self._reloader = reloader
@@ -77,6 +89,16 @@ class AdminService:
     def build_status(self) -> JsonObject:
         """Return what is in force, and how much of it is used."""
         return self._status.as_json()
+
+    async def list_sessions(self, query: Query) -> JsonObject:
+        """Return a page of the sessions, and where the next one begins."""
+        page = await run_in_slices(list_sessions(self._hub.registry, query))
+        return {"sessions": [session_as_json(session) for session in page.items], "next": page.next}
+
+    async def list_rooms(self, query: Query) -> JsonObject:
+        """Return a page of the rooms with a member, and where the next one begins."""
+        page = await run_in_slices(list_rooms(self._hub.registry, query))
+        return {"rooms": [room_as_json(*found) for found in page.items], "next": page.next}
 
     def issue_admin_token(self) -> JsonObject:
         """Return a fresh admin token and its end."""

@@ -163,7 +163,14 @@ class Daemon:
             self._hub, self._reloader, start.remote, server=self._server, readiness=self._readiness
         )
         self._access = AdminAccess(self._hub, start.remote)
-        self._administration = AdminService(self._access, self._status, self._reloader, self._revoker, feed)
+        self._administration = AdminService(
+            hub=self._hub,
+            access=self._access,
+            status=self._status,
+            reloader=self._reloader,
+            revoker=self._revoker,
+            feed=feed,
+        )
         lag = LoopLag()
         self._ticker = Ticker(self._hub, lag)
         self._metrics = Metrics(Sources(self._hub, self._server, self._reloader, start.remote, lag))

@@ -11,6 +11,7 @@ from compartmentd.policy.decision import Reason, Truth
 from compartmentd.problems import Span
 from compartmentd.sessions.audit import Record
 from compartmentd.telemetry.logs import log
+from compartmentd.telemetry.shorten import shorten
 
 _NOTHING_SEEN: Mapping[Span, str] = {}
 
@@ -78,8 +79,8 @@ def record_as_json(record: Record) -> dict[str, Any]:
         "namespace": record.namespace,
         "session": record.session,
         "subject": None if subject is None else f"{subject.entry}:{subject.sub}",
-        "room": record.room,
-        "event": record.event,
+        "room": None if record.room is None else shorten(record.room),
+        "event": None if record.event is None else shorten(record.event),
         "allowed": record.code is None,
         "code": None if record.code is None else record.code.value,
         "detail": record.detail,

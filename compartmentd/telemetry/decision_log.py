@@ -7,7 +7,6 @@ line. If refusals are too frequent to log them all, the rest is counted and has 
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,10 +19,8 @@ from compartmentd.policy.decision import Decision, Reason
 from compartmentd.sessions.audit import Record
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.logs import admits, log
+from compartmentd.telemetry.shorten import LONGEST, shorten
 from compartmentd.telemetry.tracing import NoTracing, Tracing
-
-LONGEST = 256
-"""Characters that are logged of a text from a client, and of a claim's value as JSON."""
 
 PERMISSIONS = "decisions that allowed"
 """The kind of line under which all permissions are counted."""
@@ -31,9 +28,6 @@ PERMISSIONS = "decisions that allowed"
 PERMISSIONS_TIMES = 100.0
 """How many times more permissions are logged than refusals of one kind: operators who log permissions want many of
 them, and the limits of sessions and rates bound the permissions themselves."""
-
-_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{10}")
-"""The beginning of the header of every JWS: `{"` in base64url (RFC 7515, 3.3)."""
 
 _ALPHABET = (
     "bcdfghjkmnpqrstvwxyz23456789"  # no vowels and no characters that look alike, since it is read aloud
@@ -112,11 +106,11 @@ def _build_fields(record: Record) -> dict[str, Any]:
         "session": record.session,
         "subject": None
         if record.subject is None
-        else _shorten(f"{record.subject.entry}:{record.subject.sub}"),
+        else shorten(f"{record.subject.entry}:{record.subject.sub}"),
         "claims": {name: _bound_value(value) for name, value in record.claims.items()} or None,
         "address": record.address or None,
-        "room": None if record.room is None else _shorten(record.room),
-        "name": None if record.event is None else _shorten(record.event),
+        "room": None if record.room is None else shorten(record.room),
+        "name": None if record.event is None else shorten(record.event),
         "code": None if record.code is None else record.code.value,
         "detail": record.detail or None,
         "rules": None if record.decision is None else list_rules(record.decision) or None,
@@ -141,16 +135,9 @@ def _find_deciding(reason: Reason) -> list[Reason]:
     return inner or ([] if reason.span is None else [reason])
 
 
-def _shorten(text: str) -> str:
-    """Return the beginning of a text; a text that may contain a token, which clients put anywhere, is omitted."""
-    if _TOKEN.search(text):
-        return "(omitted: it looks like a token)"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-
-
 def _bound_value(value: Any) -> Any:
     """Return a claim's value, or the beginning of its JSON if that is long."""
     if isinstance(value, Mapping):
-        return {_shorten(str(name)): _bound_value(part) for name, part in list(value.items())[:16]}
+        return {shorten(str(name)): _bound_value(part) for name, part in list(value.items())[:16]}
     text = msgspec.json.encode(value)
-    return value if len(text) <= LONGEST else _shorten(text.decode("utf-8", "replace"))
+    return value if len(text) <= LONGEST else shorten(text.decode("utf-8", "replace"))

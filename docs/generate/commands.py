@@ -17,6 +17,8 @@ ENDS: Mapping[str, tuple[Exit, ...]] = {
     "serve": (Exit.FINE, Exit.ERRORS),
     "reload": (Exit.FINE, Exit.ERRORS, Exit.UNREACHABLE),
     "status": (Exit.FINE, Exit.UNREACHABLE),
+    "sessions": (Exit.FINE, Exit.ERRORS, Exit.UNREACHABLE),
+    "tail": (Exit.FINE, Exit.UNREACHABLE),
     "rollback": (Exit.FINE, Exit.ERRORS),
     "revoke": (Exit.FINE, Exit.ERRORS, Exit.UNREACHABLE),
     "admin-token": (Exit.FINE, Exit.UNREACHABLE),

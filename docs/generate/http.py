@@ -84,6 +84,19 @@ TEXTS: Mapping[str, Text] = {
         "outlives a restart. `422` for an issuer that is not declared, `500` if the state could not be "
         "saved: the tokens are refused until a restart.",
     ),
+    "/admin/sessions": Text(
+        "Who is there, as `compartmentd sessions` shows it.",
+        "`{sessions: [{session, namespace, user: {issuer, sub} or null, address, expires, parked, rooms}], "
+        "next}`. `?namespace=`, `room=`, `user=` (`ENTRY:SUB` or the subject alone) and `search=` "
+        "(a part of a name) select; "
+        "`limit=` is 1 to 1,000, by default 100, and `after=` takes the `next` of the page before. No claim and no "
+        "token is in it.",
+    ),
+    "/admin/rooms": Text(
+        "The rooms with a member.",
+        "`{rooms: [{namespace, room, template, members}], next}`, selected and paged as the sessions are, but "
+        "not by `user=`.",
+    ),
     "/admin/decisions": Text(
         "Every decision as it is made.",
         "Server-sent events, until the listener leaves or its token ends. `503` if too many listen already.",

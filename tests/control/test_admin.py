@@ -77,7 +77,14 @@ class Setup:
         )
         access = AdminAccess(self.hub, plane.remote)
         self.status = status
-        self.admin = AdminService(access, status, self.reloader, Revoker(self.hub, None), self.feed)
+        self.admin = AdminService(
+            hub=self.hub,
+            access=access,
+            status=status,
+            reloader=self.reloader,
+            revoker=Revoker(self.hub, None),
+            feed=self.feed,
+        )
 
     def token(self, **claims: Any) -> str:
         minted: str = mint_for_entry(self.hub.snapshot.configuration.issuers, "corp", claims, time.time())[

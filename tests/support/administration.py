@@ -13,6 +13,7 @@ from tornado.netutil import bind_sockets
 from compartmentd.control.requests import JsonObject, Refused, RevokeRequest
 from compartmentd.errors import UsageError
 from compartmentd.http.admin import AdminServer
+from compartmentd.sessions.listing import Query
 from compartmentd.telemetry.decision_feed import DecisionListener
 
 GOOD, WITHOUT_RIGHTS = "good-token", "token-without-rights"
@@ -55,6 +56,16 @@ class FakeAdministration:
 
     def build_status(self) -> JsonObject:
         return {"generation": 1, "digest": "d1"}
+
+    async def list_sessions(self, query: Query) -> JsonObject:
+        self.asked.append(f"sessions {query}")
+        await asyncio.sleep(0)
+        return {"sessions": [], "next": None}
+
+    async def list_rooms(self, query: Query) -> JsonObject:
+        self.asked.append(f"rooms {query}")
+        await asyncio.sleep(0)
+        return {"rooms": [], "next": None}
 
     def issue_admin_token(self) -> JsonObject:
         self.asked.append("admin_token")

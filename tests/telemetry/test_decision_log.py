@@ -17,7 +17,8 @@ from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry import logs
 from compartmentd.telemetry.decision_feed import DecisionFeed
-from compartmentd.telemetry.decision_log import LONGEST, DecisionLog, generate_ref
+from compartmentd.telemetry.decision_log import DecisionLog, generate_ref
+from compartmentd.telemetry.shorten import LONGEST
 from tests.support.world import World
 
 POLICY = """version: 1

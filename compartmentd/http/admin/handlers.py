@@ -9,6 +9,7 @@ import msgspec
 from compartmentd.control.requests import RevokeRequest
 from compartmentd.errors import UsageError
 from compartmentd.http.admin.base import AdminError, AdminHandler
+from compartmentd.sessions.listing import MOST, Query
 
 
 class HealthHandler(AdminHandler):
@@ -57,6 +58,37 @@ class StatusHandler(AdminHandler):
     def get(self) -> None:
         """Answer what is in force, and how much of it is used."""
         self.send_json(self.site.administration.build_status())
+
+
+class SessionsHandler(AdminHandler):
+    """`/admin/sessions`."""
+
+    async def get(self) -> None:
+        """Answer a page of the sessions."""
+        self.send_json(await self.site.administration.list_sessions(self.read_query()))
+
+    def read_query(self) -> Query:
+        """Return which items are wanted, by the query of the request."""
+        given: dict[str, Any] = {}
+        for name, values in self.request.query_arguments.items():
+            if len(values) != 1:
+                raise AdminError(400, "invalid_query", f"`{name}` may be given once")
+            given[name] = self.get_query_argument(name, strip=False)
+        try:
+            query = msgspec.convert(given, Query, strict=False)
+        except msgspec.ValidationError as error:
+            raise AdminError(400, "invalid_query", f"the query has not the right form: {error}") from None
+        if not 1 <= query.limit <= MOST:
+            raise AdminError(400, "invalid_query", f"`limit` is 1 to {MOST}")
+        return query
+
+
+class RoomsHandler(SessionsHandler):
+    """`/admin/rooms`."""
+
+    async def get(self) -> None:
+        """Answer a page of the rooms."""
+        self.send_json(await self.site.administration.list_rooms(self.read_query()))
 
 
 class MetricsHandler(AdminHandler):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from compartmentd.control.requests import JsonObject, Refused, RevokeRequest
+from compartmentd.sessions.listing import Query
 from compartmentd.telemetry.decision_feed import DecisionListener
 
 
@@ -43,6 +44,12 @@ class Administration(Protocol):
         `{version, generation, digest, started, last_reload, last_good, connections, sessions, rooms, namespaces,
         keys}`, the last with the state of each entry whose keys are fetched.
         """
+
+    def list_sessions(self, query: Query) -> Awaitable[JsonObject]:
+        """Return `{sessions: [{session, namespace, user, address, expires, parked, rooms}], next}`."""
+
+    def list_rooms(self, query: Query) -> Awaitable[JsonObject]:
+        """Return `{rooms: [{namespace, room, template, members}], next}`."""
 
     def issue_admin_token(self) -> JsonObject:
         """Return `{token, expires}`: a fresh token that `authorize` accepts until then (milliseconds)."""

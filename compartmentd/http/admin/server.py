@@ -104,6 +104,8 @@ def make_application(site: Site) -> Application:
             ("/admin/status", handlers.StatusHandler, shared),
             ("/admin/token", handlers.AdminTokenHandler, shared),
             ("/admin/revoke", handlers.RevokeHandler, shared),
+            ("/admin/sessions", handlers.SessionsHandler, shared),
+            ("/admin/rooms", handlers.RoomsHandler, shared),
             ("/admin/decisions", DecisionsHandler, shared),
             ("/admin/dev/token", handlers.DevelopmentTokenHandler, shared),
             ("/admin/dev/playground", handlers.PlaygroundHandler, shared),

@@ -13,6 +13,7 @@ from compartmentd.cli.admin_client import AdminClient
 from compartmentd.control.requests import RevokeRequest
 from compartmentd.errors import Unreachable
 from compartmentd.net.bind import bind_unix
+from compartmentd.sessions.listing import Query
 from tests.support.administration import (
     GOOD,
     WITHOUT_RIGHTS,
@@ -30,6 +31,8 @@ GUARDED = [
     ("GET", "/admin/status"),
     ("POST", "/admin/token"),
     ("POST", "/admin/revoke"),
+    ("GET", "/admin/sessions"),
+    ("GET", "/admin/rooms"),
     ("GET", "/admin/decisions"),
     ("POST", "/admin/dev/token"),
     ("GET", "/admin/dev/playground"),
@@ -461,3 +464,32 @@ async def test_a_revocation_that_is_not_kept_is_no_success() -> None:
         body = b'{"issuer":"corp","sub":"ann"}'
         answer = await ask(port, "POST", "/admin/revoke", headers={**BEARER, **JSON}, body=body)
     assert error(answer) == (500, "state_not_saved")
+
+
+@pytest.mark.parametrize("what", ["sessions", "rooms"])
+async def test_a_list_is_selected_by_its_query(what: str) -> None:
+    target = f"/admin/{what}?namespace=%2Fteam&room=a%20b&search=x&limit=7&after=%2Fteam%20s1"
+    answer, administration = await asked("GET", target, headers=BEARER)
+    assert answer.status == 200
+    assert answer.json == {what: [], "next": None}
+    (query,) = administration.asked
+    assert query == f"{what} {Query(namespace='/team', room='a b', search='x', limit=7, after='/team s1')}"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "limit=-1",
+        "limit=1.5",
+        "rooms=a",
+        "namespace=/&namespace=/",
+        "token=x",
+    ],
+)
+async def test_a_list_with_another_query_is_refused(query: str) -> None:
+    answer, administration = await asked("GET", f"/admin/sessions?{query}", headers=BEARER)
+    assert error(answer) == (400, "invalid_query")
+    assert administration.asked == []
