@@ -37,6 +37,10 @@ if sys.version_info < (3, 12):
     asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
+# Secrets that tests write are their own, as an operator's should be; otherwise each start would warn of them.
+os.umask(0o077)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that rewrites expected results; expected problems are never rewritten."""
     parser.addoption("--update-golden", action="store_true", help="rewrite what the cases compile to")

@@ -10,7 +10,7 @@ from pathlib import Path
 from compartmentd.configuration.settings import Configuration, ServerSettings
 from compartmentd.errors import UsageError
 from compartmentd.net.admin_socket import find_admin_socket_path, find_temporary_directory, prepare_private
-from compartmentd.net.bind import Passed, bind, bind_unix, remove_socket_file
+from compartmentd.net.bind import Passed, bind, bind_unix, identify_socket_file, remove_socket_file
 from compartmentd.transport.options import ServerOptions
 from compartmentd.util.listen_address import ListenAddress, TcpAddress, UnixAddress
 
@@ -35,7 +35,8 @@ class Listeners:
         self.public = tuple(public)
         self.admin = tuple(admin)
         self.handed_over = not theirs.isdisjoint(public)
-        self._own = frozenset({*public, *admin} - theirs)
+        # By socket, the file that it has made: by the end another process may listen at the same path.
+        self._own = {sock: identify_socket_file(sock) for sock in {*public, *admin} - theirs}
 
     @classmethod
     def bind(
@@ -73,13 +74,13 @@ class Listeners:
 
     def unlink_public(self) -> None:
         """Remove the files of the public unix sockets, so that nobody comes to a daemon that ends."""
-        for sock in self._own.intersection(self.public):
-            remove_socket_file(sock)
+        for sock in self._own.keys() & set(self.public):
+            remove_socket_file(sock, self._own[sock])
 
     def unlink_all(self) -> None:
         """Remove the files of all unix sockets; before they are closed, since a closed socket has lost its name."""
-        for sock in self._own:
-            remove_socket_file(sock)
+        for sock, identity in self._own.items():
+            remove_socket_file(sock, identity)
 
 
 def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, str]) -> list[socket.socket]:

@@ -28,6 +28,7 @@ from compartmentd.control.status import DaemonStatus, Readiness
 from compartmentd.control.watch_scope import FileFollower
 from compartmentd.daemon.drain import drain
 from compartmentd.daemon.listeners import Listeners, build_server_options, format_url
+from compartmentd.daemon.memory_dumps import forbid_memory_dumps
 from compartmentd.daemon.start import Options, Start, read_start
 from compartmentd.daemon.stop import Stop
 from compartmentd.daemon.subscribers import (
@@ -104,6 +105,8 @@ def serve(path: str, *, development: bool, environ: Mapping[str, str], last_good
     notifier = Notifier.from_environment(os.environ, os.getpid())
     # A watchdog ends a process that hangs by SIGABRT: the log then has where it hung.
     faulthandler.enable()
+    if not development:
+        forbid_memory_dumps()
     _raise_descriptor_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(options, stamp, notifier))

@@ -83,7 +83,8 @@ class BackchannelLogoutHandler(QuietHandler):
     def prepare(self) -> None:
         """Refuse by the head of the request, where that suffices."""
         self.set_header("Cache-Control", "no-store")
-        self.set_header("Connection", "close")  # which it is after a refusal by the head; none comes often
+        # True of every refusal before the end of the body: Tornado closes then.
+        self.set_header("Connection", "close")
         if not self._receiver.wanted:
             self._answer(404)
         elif self.request.method != "POST":
@@ -104,6 +105,7 @@ class BackchannelLogoutHandler(QuietHandler):
         """Take the logout."""
         if self._finished:
             return
+        self.clear_header("Connection")  # the request was read to its end, and the next one may come
         # Here and not by the head: an answer before the end of the body would cost the connection.
         if self._failures.has_too_many(self._address):
             self.set_header("Retry-After", "1")

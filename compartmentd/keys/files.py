@@ -15,6 +15,9 @@ from compartmentd.tokens.entry import REMOTE, IssuerEntry, KeySource
 from compartmentd.tokens.key import DEVELOPMENT_PREFIX
 from compartmentd.tokens.mint import make_development_secret
 
+SECRETS = frozenset({"secret_file", "secret_env"})
+"""Kinds of key sources that are secrets; a development key may come by either."""
+
 
 def read_material(
     issuers: tuple[IssuerEntry, ...],
@@ -38,7 +41,7 @@ def read_material(
         read = _read_source(entry.keys)
         if isinstance(read, Problem):
             problems.append(read)
-        elif entry.keys.kind == "secret_file" and read.startswith(DEVELOPMENT_PREFIX) and not development:
+        elif entry.keys.kind in SECRETS and read.startswith(DEVELOPMENT_PREFIX) and not development:
             problems.append(_build_development_key_problem(entry.keys))
         else:
             found[entry.name] = read

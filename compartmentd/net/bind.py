@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping, MutableMapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from compartmentd.errors import UsageError
 from compartmentd.util.listen_address import ListenAddress, SystemdAddress, TcpAddress, UnixAddress
@@ -25,6 +25,15 @@ _CHOICES = 10
 UNIX_MODE = 0o660
 FIRST_PASSED = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
+
+
+class SocketFile(NamedTuple):
+    """The file of a unix socket, at a path that may later have another."""
+
+    path: str
+    device: int
+    inode: int
+
 
 Passed = Mapping[str, tuple[socket.socket, ...]]
 _Place = tuple[socket.AddressFamily, Any]
@@ -101,13 +110,31 @@ def bind_unix(path: str, advice: str = "") -> socket.socket:
     return sock
 
 
-def remove_socket_file(sock: socket.socket) -> None:
-    """Remove the file of a unix socket that is about to close; do nothing for other and for closed sockets."""
+def identify_socket_file(sock: socket.socket) -> SocketFile | None:
+    """Return the file of a unix socket, or `None` for other sockets and for those without a file."""
     if sock.family != socket.AF_UNIX or sock.fileno() == -1:
-        return
+        return None
     path = sock.getsockname()
-    if path and isinstance(path, str) and not path.startswith("\0"):
-        Path(path).unlink(missing_ok=True)
+    if not path or not isinstance(path, str) or path.startswith("\0"):
+        return None
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return SocketFile(path, found.st_dev, found.st_ino)
+
+
+def remove_socket_file(sock: socket.socket, made: SocketFile | None) -> None:
+    """Remove the file that a unix socket has made, before it is closed, unless another process has put one there.
+
+    A daemon that hangs may find its path taken by the one that was started in its place.
+
+    Args:
+        sock: the socket.
+        made: its file, as it was when it was bound.
+    """
+    if made is not None and identify_socket_file(sock) == made:
+        Path(made.path).unlink(missing_ok=True)
 
 
 def _bind_tcp(host: str, port: int) -> list[socket.socket]:

@@ -93,6 +93,11 @@ _CODES: tuple[tuple[str, str, str], ...] = (
         "Check its path and permissions.",
     ),
     (
+        "file.open-to-others",
+        "A secret or a private key may be read or written by other users of the machine.",
+        "Take their rights away: `chmod 600`, or `640` with a group of the daemon's own.",
+    ),
+    (
         "variable.unset",
         "An environment variable that the configuration names is not set.",
         "Set it for the daemon.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,14 @@ class Disk:
         """Return the bytes of a file, of a large one at most one more than is allowed; raises `OSError`."""
         with Path(path).open("rb") as file:
             return file.read(MAX_BYTES + 1)
+
+    def is_open_to_others(self, path: str) -> bool:
+        """Return whether users besides the owner and the group may read a file, or any but the owner write it."""
+        try:
+            mode = Path(path).stat().st_mode
+        except OSError:
+            return False
+        return bool(mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP))
 
     def glob(self, pattern: str) -> Sequence[str]:
         """Return the files that match; `*` never matches a leading dot, and `**` means the same as `*`."""

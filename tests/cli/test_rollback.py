@@ -110,6 +110,18 @@ def test_what_would_be_deleted_is_asked_about(place: Place) -> None:
     assert not extra.exists()
 
 
+def test_a_file_that_neither_configuration_uses_is_asked_about(place: Place) -> None:
+    contents = (*load(str(place.path), Disk()).contents, ("stray.yaml", b"version: 1\n"))
+    place.history.store(contents, 3, accepted=True)
+    stray = place.path.with_name("stray.yaml")
+    done = place.run("1")
+    assert done.exit_code == 1
+    assert "stray.yaml` would be written, although neither configuration uses it" in done.output
+    assert not stray.exists()
+    assert place.run("1", "--yes").exit_code == 0
+    assert stray.exists()
+
+
 def test_what_is_damaged_is_listed_and_not_restored(place: Place) -> None:
     path = place.history.directory / place.history.list_entries()[1].file
     path.write_bytes(path.read_bytes()[:-3])

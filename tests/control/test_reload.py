@@ -217,6 +217,14 @@ async def test_a_development_key_is_for_development(setup: Setup) -> None:
     assert await build_first(str(setup.path), setup.remote, DevelopmentMode({}))
 
 
+async def test_so_is_one_in_a_variable(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORP_SECRET", make_development_secret().decode().strip())
+    setup.path.write_text(POLICY.replace("secret_file: corp.secret", "secret_env: CORP_SECRET"))
+    report = await setup.reloader.reload("test")
+    assert [problem.code for problem in report.problems] == ["key.development"]
+    assert await build_first(str(setup.path), setup.remote, DevelopmentMode({}))
+
+
 async def test_development_makes_the_secret_that_is_missing(developing: Setup) -> None:
     developing.path.write_text(POLICY.replace("corp.secret", "other.secret"))
     assert (await developing.reloader.reload("test")).changed

@@ -13,6 +13,7 @@ import pytest
 from compartmentd.http.logout import ADDRESSES, BODY_BYTES, BURST, FAILURES, Failures, make_backchannel_route
 from tests.conformance.echo import Echo
 from tests.support.clock import FakeClock
+from tests.support.timing import within
 from tests.support.wire import Reply, head, read_reply, request, serving
 
 PATH = "/backchannel-logout"
@@ -135,6 +136,24 @@ async def test_where_nobody_takes_logouts_there_is_nothing() -> None:
         receiver.wanted = True
         assert (await request(port, "POST", PATH, form(("logout_token", GOOD)), FORM)).status == 200
     assert receiver.taken == [GOOD]
+
+
+async def test_it_closes_where_it_says_so_and_nowhere_else() -> None:
+    """A proxy that is told the one and sees the other sends the next request into a socket that closes."""
+    receiver = Receiver()
+    async with listening(receiver) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for token, status in ((GOOD, 200), ("bad", 400), (GOOD, 200)):
+            body = form(("logout_token", token))
+            writer.write(head("POST", PATH, {**FORM, "Content-Length": str(len(body))}) + body)
+            reply = await read_reply(reader)
+            assert (reply.status, reply.headers.get("connection")) == (status, None)
+        writer.write(head("GET", PATH, {}))
+        reply = await read_reply(reader)
+        assert (reply.status, reply.headers["connection"]) == (405, "close")
+        assert await within(5, reader.read(), "the end of the connection") == b""
+        writer.close()
+    assert receiver.taken == [GOOD, "bad", GOOD]
 
 
 # --- bounds -----------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from compartmentd.net.bind import (
     _describe_peer,
     bind,
     bind_unix,
+    identify_socket_file,
     is_loopback,
     remove_socket_file,
     take_passed_sockets,
@@ -208,12 +209,26 @@ def test_a_path_that_cannot_be_is_told(tmp_path: Path, name: str) -> None:
 def test_unlink_removes_the_file_of_a_unix_socket_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     with bind_unix(str(path)) as sock:
-        remove_socket_file(sock)
-        remove_socket_file(sock)
+        made = identify_socket_file(sock)
+        remove_socket_file(sock, made)
+        remove_socket_file(sock, made)
     assert not path.exists()
     with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as unnamed:
-        remove_socket_file(tcp)
-        remove_socket_file(unnamed)
+        assert identify_socket_file(tcp) is identify_socket_file(unnamed) is None
+        remove_socket_file(tcp, None)
+
+
+def test_unlink_leaves_the_file_of_the_process_that_came_after(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    with bind_unix(str(path)) as hanging:
+        made = identify_socket_file(hanging)
+        path.rename(tmp_path / "b.sock")  # so that the inode is not given to the next file
+        with bind_unix(str(path)) as after:
+            remove_socket_file(hanging, made)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+            remove_socket_file(after, identify_socket_file(after))
+    assert not path.exists()
 
 
 # --- TCP ----------------------------------------------------------------------------------------------------

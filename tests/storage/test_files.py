@@ -28,6 +28,26 @@ def test_no_more_is_read_than_can_be_used(tmp_path, monkeypatch):
     assert len(Disk().read(str(tmp_path / "a"))) == 11
 
 
+@pytest.mark.parametrize(
+    ("mode", "is_open"),
+    [
+        (0o600, False),
+        (0o640, False),
+        (0o400, False),
+        (0o644, True),
+        (0o660, True),
+        (0o602, True),
+        (0o604, True),
+    ],
+)
+def test_a_secret_is_for_its_owner_and_a_group_that_reads(tmp_path, mode, is_open):
+    path = tmp_path / "secret"
+    path.write_bytes(b"s" * 32)
+    path.chmod(mode)
+    assert Disk().is_open_to_others(str(path)) is is_open
+    assert Disk().is_open_to_others(str(tmp_path / "gone")) is False
+
+
 def test_globs_find_files_only_one_level_deep(tmp_path):
     for name in ("a.yaml", "b.yaml", ".c.yaml", "d/e.yaml", "d/f/g.yaml", "dir.yaml/x"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -68,5 +68,8 @@ class InMemory:
                 found.append(path)
         return found[::-1]
 
+    def is_open_to_others(self, path: str) -> bool:
+        return path.endswith(".open")
+
     def getenv(self, name: str) -> bytes | None:
         return self.variables.get(name)

@@ -12,6 +12,9 @@ class FileAccess(Protocol):
     def read(self, path: str) -> bytes:
         """Return the bytes of a file, or raise `OSError`."""
 
+    def is_open_to_others(self, path: str) -> bool:
+        """Return whether users besides the owner and the group may read a file, or any but the owner write it."""
+
     def glob(self, pattern: str) -> Sequence[str]:
         """Return the paths of the files that match, not recursively and never dot files, in any order."""
 

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from compartmentd.configuration.compiler.contents import Contents, compute_digest
 from compartmentd.configuration.compiler.file_access import FileAccess
+from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.settings import FileUse
 from compartmentd.names import Digest
 from compartmentd.problems import Span
@@ -35,6 +36,14 @@ class FilesUsed:
         if path not in self._contents:
             self._contents[path] = self.access.read(path)
         return self._contents[path]
+
+    def check_secrecy(self, path: str, span: Span, report: Report) -> None:
+        """Warn of a secret that other users of the machine may read, or replace by one of their own."""
+        if self.access.is_open_to_others(path):
+            message = f"others may read or write the secret `{path}`"
+            report.warning(
+                span, "file.open-to-others", message, f"make it the daemon's alone: chmod 600 {path}"
+            )
 
     def record_use(self, kind: FileKind, path: str, span: Span) -> None:
         """Record a file that must be watched."""

@@ -87,6 +87,8 @@ class KeySources:
             self._report_unavailable(
                 node, "file.unreadable", f"key file `{path}`: {describe_os_error(error)}", help_
             )
+        if kind == "secret_file":
+            self.files.check_secrecy(path, node.span, self.report)
         return KeySource(kind, path, node.span)
 
     def _report_unavailable(self, node: Node, code: str, message: str, help_: str) -> None:

@@ -127,7 +127,9 @@ class ServerReader:
         cert, key = node.get("cert"), node.get("key")
         if cert is None or key is None:
             return None
-        return TlsFiles(self._read_tls_file(cert), self._read_tls_file(key), cert.span, key.span)
+        files = TlsFiles(self._read_tls_file(cert), self._read_tls_file(key), cert.span, key.span)
+        self.files.check_secrecy(files.key, key.span, self.report)
+        return files
 
     def _read_tls_file(self, node: Node) -> str:
         """Return the path of a file that serving needs; its contents are not checked here."""

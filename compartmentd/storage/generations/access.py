@@ -33,6 +33,10 @@ class KeptFiles:
         """Return the stored files that match; present files beside them are not part of that configuration."""
         return [path for path in self._files if matches(path, pattern)]
 
+    def is_open_to_others(self, path: str) -> bool:
+        """Return whether others may read or write a present file; stored ones are no secrets."""
+        return path not in self._files and self._beneath.is_open_to_others(path)
+
     def getenv(self, name: str) -> bytes | None:
         """Return the bytes of an environment variable."""
         return self._beneath.getenv(name)

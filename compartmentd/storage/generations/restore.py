@@ -64,6 +64,12 @@ def plan_restoration(path: str, contents: Contents, disk: FileAccess) -> Restora
         for file in writes
         if file not in used and not _is_beneath(path, file)
     ]
+    needed = {join_kept_path(path, name) for name, _ in then.contents}
+    doubts += [
+        f"`{file}` would be written, although neither configuration uses it"
+        for file in writes
+        if file not in used and file not in needed
+    ]
     if has_errors(then.problems):
         doubts.append("it does not check")
     names = {join_kept_path(path, name): name for name, _ in (*now.contents, *contents)}
