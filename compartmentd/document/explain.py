@@ -32,7 +32,8 @@ def explain(node: Node, path: Sequence[str | int], errors: Iterable[ValidationEr
 def _make_fault(node: Node, path: Sequence[str | int], error: ValidationError) -> Fault:
     if not isinstance(error.schema, Mapping):
         raise AssertionError("no schema of ours is `false`")  # noqa: TRY004 - not a wrong argument, a defect
-    return Fault(node, _name_place(path), str(error.validator), error.validator_value, error.schema)
+    key = path[-1] if path and isinstance(path[-1], str) else ""
+    return Fault(node, key, _name_place(path), str(error.validator), error.validator_value, error.schema)
 
 
 def _name_place(path: Sequence[str | int]) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
+from compartmentd.document.explain_unknown import explain_unknown_key
 from compartmentd.document.fault import Fault, quote_value
-from compartmentd.document.nearest import find_nearest
 from compartmentd.document.node import Node
+from compartmentd.document.spell import spell_flow
 from compartmentd.problems import Problem, Span
 
 _CHOICES = ("anyOf", "oneOf", "maxProperties", "minProperties")
@@ -54,7 +55,8 @@ def _explain_choices(node: Node, faults: Sequence[Fault], *, misspelt: bool) -> 
     # A test without a claim is reported as such, not as a rule without a kind: `anyOf` comes first.
     for fault in sorted(faults, key=lambda fault: _CHOICES.index(fault.keyword))[:1]:
         node.broken = True
-        if _list_present(fault) or not (misspelt or _has_refused(fault) or _has_unbuilt(fault)):
+        present = len(_list_present(fault))
+        if present > 1 or not (present or misspelt or _has_refused(fault) or _has_unbuilt(fault)):
             yield _explain_choice(fault)
 
 
@@ -72,16 +74,12 @@ def _explain_unknown_keys(fault: Fault) -> Iterator[tuple[Problem, str]]:
     for key, child in fault.node.fields.items():
         if key not in fault.schema["properties"] and not child.broken:
             child.broken = True
-            near = find_nearest(key, known)
-            help_ = (
-                f"did you mean `{near}`?"
-                if near
-                else f"known here are {', '.join(map('`{}`'.format, known))}"
+            meant = explain_unknown_key(fault.schema.get("x-definition", ""), known, key, child)
+            message = f"unknown key {quote_value(key)}"
+            yield (
+                Problem("error", "schema.unknown-key", message, child.key_span, meant.help),
+                meant.key or "",
             )
-            problem = Problem(
-                "error", "schema.unknown-key", f"unknown key {quote_value(key)}", child.key_span, help_
-            )
-            yield problem, near or ""
 
 
 def _list_usable_keys(properties: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -93,7 +91,17 @@ def _explain_missing(fault: Fault, meant: set[str]) -> Iterator[Problem]:
     for key in fault.wanted:
         if key not in fault.node.fields and key not in meant and not fault.node.has_refused(key):
             where = fault.node.key_span if fault.node.key_mark else _span_beginning(fault.node)
-            yield Problem("error", "schema.missing", f"{fault.name} lacks `{key}`", where, about.get(key, ""))
+            yield Problem(
+                "error", "schema.missing", f"{fault.name} lacks `{key}`", where, _show_key(key, about[key])
+            )
+
+
+def _show_key(key: str, part: Mapping[str, Any]) -> str:
+    """Return how a missing key is written, and what it is for."""
+    is_rule = part.get("x-definition") == "rule"
+    purpose = part["description"].partition(". ")[0].rstrip(".")
+    example = "authenticated" if is_rule else spell_flow(part["examples"][0])
+    return f"add it, for example `{key}: {example}`: {purpose[:1].lower()}{purpose[1:]}"
 
 
 def _span_beginning(node: Node) -> Span:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compartmentd.document import units
-from compartmentd.document.fault import Fault, describe_kind, join_kinds, quote_value, spell_value
+from compartmentd.document.fault import Fault, describe_kind, join_kinds, quote_value
 from compartmentd.document.nearest import find_nearest
 from compartmentd.document.node import Node
+from compartmentd.document.spell import spell_scalar, unquote
+from compartmentd.document.suggest import suggest_address, suggest_origin, suggest_rule, suggest_value
 from compartmentd.problems import Problem
 from compartmentd.util.regex import compile_pattern
 
@@ -50,7 +52,10 @@ def _describe_wanted(fault: Fault) -> str:
         return units.describe_form(fault.schema["x-unit"], unlimited=fault.schema["x-unlimited"])
     if "x-form" in fault.schema:
         return f"write {fault.schema['x-form']['write']}"
-    return f"write {join_kinds(fault.wanted)}" if fault.keyword == "type" else "write a value"
+    if fault.keyword != "type":
+        return "write a value"
+    mapping = "object" in fault.wanted if isinstance(fault.wanted, list) else fault.wanted == "object"
+    return (suggest_value(fault) if mapping else "") or f"write {join_kinds(fault.wanted)}"
 
 
 def _explain_quantity(fault: Fault) -> Problem:
@@ -67,25 +72,7 @@ def _explain_type(fault: Fault) -> Problem:
     if "x-form" in fault.schema:
         return _explain_form(fault)
     message = f"{fault.name} must be {join_kinds(fault.wanted)}, not {describe_kind(fault.node.data)}"
-    return _build_problem(fault, "schema.type", message, _suggest_conversion(fault))
-
-
-def _suggest_conversion(fault: Fault) -> str:
-    """Return how to write a value of the wrong type as one of the right type, if that is clear."""
-    data, wanted = fault.node.data, [fault.wanted] if isinstance(fault.wanted, str) else fault.wanted
-    if isinstance(data, dict):
-        if "string" in wanted and list(data.values()) == [None]:
-            return f'placeholders need quotes: "{{{spell_value(*data)}}}"'
-        return "write a list: begin each item with `-`" if "array" in wanted else ""
-    if isinstance(data, list):
-        return ""
-    if "string" in wanted:
-        return f'write it in quotes: "{spell_value(data)}"'
-    if "array" in wanted:
-        return f"write a list: [{spell_value(data)}]"
-    if "boolean" in wanted:
-        return "write `true` or `false`, without quotes"
-    return "write a number, without quotes" if {"integer", "number"} & set(wanted) else ""
+    return _build_problem(fault, "schema.type", message, suggest_value(fault))
 
 
 def _explain_enum(fault: Fault) -> Problem:
@@ -104,18 +91,34 @@ def _explain_form(fault: Fault) -> Problem:
     told = fault.schema["x-form"]
     # A secret may stand where its location is expected, so no message repeats the value.
     message = f"{fault.name if told.get('secret') else quote_value(fault.node.data)} is not {told['what']}"
+    if not told.get("secret") and (meant := _suggest_form(fault, told["what"])):
+        return _build_problem(fault, "schema.form", message, meant)
     help_ = _suggest_quotes(fault) or f"write {told['write']}"
     return _build_problem(
         fault, "schema.form", message, " ".join(filter(None, (_suggest_nearest(fault), help_)))
     )
 
 
+def _suggest_form(fault: Fault, what: str) -> str:
+    """Return the help for a text of which it is clear what was meant; else it is empty."""
+    data, pattern = fault.node.data, fault.schema.get("pattern", "")
+    if isinstance(data, dict | list) and what != "a rule":
+        return ""
+    if isinstance(data, str) and (bare := unquote(data)) != data:
+        return f"only straight quotes are quotes in YAML, and invisible characters count: write `{bare}`"
+    if what == "a rule":
+        return suggest_rule(data)
+    repair = {"an address": suggest_address, "an origin": suggest_origin}.get(what)
+    meant = repair(data) if repair is not None and data not in ("", True, False) else ""
+    return f"write `{meant}`" if meant and compile_pattern(pattern).search(meant) else ""
+
+
 def _suggest_quotes(fault: Fault) -> str:
     """Return the help for a number or boolean that has the right form if it is quoted."""
     data, pattern = fault.node.data, fault.schema.get("pattern", "")
     only_type = fault.keyword == "type" and fault.wanted == "string" and isinstance(data, int | float)
-    fits = only_type and compile_pattern(pattern).search(spell_value(data))
-    return f'write it in quotes: "{spell_value(data)}"' if fits else ""
+    fits = only_type and compile_pattern(pattern).search(spell_scalar(data))
+    return f'write it in quotes: "{spell_scalar(data)}"' if fits else ""
 
 
 def _suggest_nearest(fault: Fault) -> str:
@@ -130,7 +133,7 @@ def _explain_const(fault: Fault) -> Problem:
         fault,
         "schema.value",
         f"{fault.name} must be {quote_value(fault.wanted)}",
-        f"write {fault.name.strip('`')}: {spell_value(fault.wanted)}",
+        f"write {fault.name.strip('`')}: {spell_scalar(fault.wanted)}",
     )
 
 
@@ -161,7 +164,7 @@ def find_repeated(node: Node) -> Node | None:
     """Return the first repeated item of a list, except items that are refused already."""
     seen: list[Any] = []
     for item in node.items:
-        if item.data in seen:
+        if item.data is not None and item.data in seen:
             return item
         seen.append(item.data)
     return None

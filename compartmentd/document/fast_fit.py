@@ -7,9 +7,12 @@ values that do not fit, and it alone produces messages. Both accept the same val
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeAlias
 
 import jsonschema_rs
+
+from compartmentd.document.bundled import schema
 
 SchemaObject: TypeAlias = Mapping[str, Any]
 
@@ -42,6 +45,16 @@ class FastFit:
             pattern_options=jsonschema_rs.RegexOptions(),
             offline=True,
         )
+
+
+def fits(part: SchemaObject, value: Any) -> bool:
+    """Return whether a value fits a part of the configuration's schema."""
+    return _make_fast_fit().fits(part, value)
+
+
+@cache
+def _make_fast_fit() -> FastFit:
+    return FastFit(schema()["$defs"])
 
 
 def _forbid_fractions(schema: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from compartmentd.document.node import Node
+from compartmentd.document.spell import spell_scalar
 
 _KINDS: Mapping[str, str] = {
     "object": "a mapping", "array": "a list", "string": "text", "boolean": "`true` or `false`",
@@ -14,9 +15,10 @@ _KINDS: Mapping[str, str] = {
 
 
 class Fault(NamedTuple):
-    """A keyword of the schema that a value violates."""
+    """A keyword of the schema that a value violates; `key` is the value's key, empty for an item of a list."""
 
     node: Node
+    key: str
     name: str
     keyword: str
     wanted: Any
@@ -35,23 +37,11 @@ def describe_kind(data: Any) -> str:
         return "a mapping"
     if isinstance(data, list):
         return "a list"
-    return "text" if isinstance(data, str) else f"`{spell_value(data)}`"
+    return "text" if isinstance(data, str) else f"`{spell_scalar(data)}`"
 
 
 def quote_value(data: Any) -> str:
     """Return a value as messages quote it; for a mapping or list only its type."""
-    return (
-        describe_kind(data)
-        if isinstance(data, dict | list)
-        else f"`{spell_value(data)}`"
-        if data != ""
-        else "empty text"
-    )
-
-
-def spell_value(data: Any) -> str:
-    """Return a value as YAML spells it, shortened if it is long."""
-    if isinstance(data, bool):
-        return str(data).lower()
-    text = str(data)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if isinstance(data, dict | list):
+        return describe_kind(data)
+    return f"`{spell_scalar(data)}`" if data != "" else "empty text"

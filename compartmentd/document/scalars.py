@@ -50,9 +50,10 @@ _TRAPS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 class Trap(NamedTuple):
-    """A refused unquoted scalar; `reason` says how else it could be read."""
+    """A refused unquoted scalar; `reason` says how else it could be read, `meant` what may be meant but text."""
 
     reason: str
+    meant: str = ""
 
 
 class TooLarge(NamedTuple):
@@ -67,7 +68,8 @@ def resolve_scalar(text: str) -> Plain:
     if text in _WORDS:
         return _WORDS[text]
     if text in _SWITCHES:
-        return Trap("true or false to some readers of YAML and text to others")
+        meant = "true" if text.lower() in ("yes", "on") else "false"
+        return Trap("true or false to some readers of YAML and text to others", meant)
     if text[0] not in _NUMERIC_START:
         return text
     return _read_number(text)

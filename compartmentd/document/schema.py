@@ -9,7 +9,7 @@ unclear message ("is not valid under any of the given schemas"), our annotations
 `x-not-built`             a key whose feature does not exist yet
 `x-refused`               a key that may not stand here, and why
 
-(`x-about`, the purpose of each required key, is taken from the descriptions here.)
+(`x-about`, the schema of each required key, and `x-definition`, the name under `$defs`, are added here.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from referencing import Registry
 
 from compartmentd.document.bundled import schema
 from compartmentd.document.explain import explain
-from compartmentd.document.fast_fit import FastFit
+from compartmentd.document.fast_fit import fits
 from compartmentd.document.node import Node
 from compartmentd.problems import Problem
 from compartmentd.util.regex import compile_pattern
@@ -44,7 +44,7 @@ def check(root: Node, definition: str | None = None) -> tuple[Problem, ...]:
         root: The document.
         definition: The name under `$defs` of the schema, or `None` for a whole configuration.
     """
-    if _make_fast_fit().fits(_get_part(definition), root.data):
+    if fits(_get_part(definition), root.data):
         return ()
     groups: dict[Path, list[ValidationError]] = defaultdict(list)
     for error in _make_validator(definition).iter_errors(root.data):
@@ -68,12 +68,8 @@ def _find_sound(root: Node, path: Path) -> Node | None:
 
 @cache
 def _make_validator(definition: str | None) -> Any:
-    return _Validator(_inline_references(_get_part(definition), schema()["$defs"], {}), registry=Registry())
-
-
-@cache
-def _make_fast_fit() -> FastFit:
-    return FastFit(schema()["$defs"])
+    part = _inline_references(_get_part(definition), schema()["$defs"], {})
+    return _Validator({**part, "x-definition": definition or "top"}, registry=Registry())
 
 
 def _get_part(definition: str | None) -> Any:
@@ -99,11 +95,11 @@ def _inline_references(part: Any, definitions: Mapping[str, Any], done: dict[str
         if isinstance(part.get("additionalProperties"), dict):
             copy["x-additional"] = part["additionalProperties"]
         if "required" in part and "properties" in part:
-            copy["x-about"] = {key: part["properties"][key]["description"] for key in part["required"]}
+            copy["x-about"] = {key: part["properties"][key] for key in part["required"]}
         return copy
     if name not in done:
         done[name] = {}
-        done[name].update(_inline_references(definitions[name], definitions, done))
+        done[name].update(_inline_references(definitions[name], definitions, done), **{"x-definition": name})
     return done[name]
 
 
@@ -142,7 +138,7 @@ def _check_additional(validator: Any, wanted: Any, instance: Any, part: Any) -> 
         instance = {
             name: value
             for name, value in instance.items()
-            if name in known or not _make_fast_fit().fits(part["x-additional"], value)
+            if name in known or not fits(part["x-additional"], value)
         }
     yield from _LIBRARY["additionalProperties"](validator, wanted, instance, part) or ()
 

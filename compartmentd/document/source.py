@@ -7,7 +7,8 @@ from itertools import islice
 
 import msgspec
 
-from compartmentd.problems import Problem, Span
+from compartmentd.document.spell import describe_character
+from compartmentd.problems import Problem, Span, show_lines
 
 MAX_BYTES = 64 << 20
 """Of all files together: far more than any written policy, and what one reload may keep in memory."""
@@ -46,9 +47,8 @@ def decode(name: str, raw: bytes) -> Source | tuple[Problem, ...]:
         bad = f"byte 0x{raw[error.start]:02x} is not UTF-8"
         return (_build_problem(name, where, "text.encoding", bad, "save the file as UTF-8"),)
     hidden = islice(_HIDDEN.finditer(text), _MOST_REPORTED)
-    return tuple(_report_hidden_character(name, text, found.start()) for found in hidden) or Source(
-        name, text
-    )
+    problems = [_report_hidden_character(name, text, found.start()) for found in hidden]
+    return tuple(show_lines(problems, text)) or Source(name, text)
 
 
 def _report_hidden_character(name: str, text: str, at: int) -> Problem:
@@ -57,7 +57,7 @@ def _report_hidden_character(name: str, text: str, at: int) -> Problem:
     if character == "\ufeff" and at == 0:
         message = "the file begins with a byte order mark"
         return _build_problem(name, where, "text.encoding", message, "save it as UTF-8 without one")
-    message = f"character U+{ord(character):04X} may not stand here"
+    message = f"{describe_character(character)} may not stand here, and no editor shows it"
     help_ = f'remove it, or write "\\u{ord(character):04x}" in double quotes'
     return _build_problem(name, where, "text.character", message, help_)
 

@@ -15,14 +15,12 @@ import yaml
 from compartmentd.document.node import MERGE, Mark, Node
 from compartmentd.document.scalars import TooLarge, Trap, resolve_scalar
 from compartmentd.document.source import MAX_BYTES, Source
-from compartmentd.problems import Problem, Span, span_of_file
+from compartmentd.document.spell import describe_character, find_invisible
+from compartmentd.document.syntax import LOADER, explain_syntax
+from compartmentd.problems import Problem, Span, show_lines, span_of_file
 
 MAX_NODES = 5_000_000
 MAX_DEPTH = 64
-
-# libyaml reports the same positions as PyYAML's own scanner (checked by a test) and is twenty times faster; some
-# builds of PyYAML lack it.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ReadingBudget:
@@ -58,9 +56,12 @@ def parse(source: Source, budget: ReadingBudget | None = None) -> Parsed:
     except _StopError:
         root = None
     except yaml.MarkedYAMLError as error:
-        reader.problems.append(_build_syntax_problem(source, error))
+        problem = explain_syntax(source, error)
+        known = {(each.code, each.span.line) for each in reader.problems}
+        if (problem.code, problem.span.line) not in known:  # an invisible character may be reported already
+            reader.problems.append(problem)
         root = None
-    return Parsed(root, tuple(reader.problems))
+    return Parsed(root, tuple(show_lines(reader.problems, source.text)))
 
 
 class _Reader:
@@ -68,7 +69,7 @@ class _Reader:
         self.source = source
         self.budget = budget
         self.problems: list[Problem] = []
-        self.next = _Loader(source.text).get_event
+        self.next = LOADER(source.text).get_event
 
     def read(self) -> Node:
         size = len(self.source.text.encode())
@@ -138,12 +139,14 @@ class _Reader:
 
     def read_plain(self, node: Node, text: str) -> None:
         value = resolve_scalar(text)
+        if text and not (text[0].isascii() and text[-1].isascii()) and self.refuse_invisible(node, text):
+            return
         if isinstance(value, Trap):
             self.refuse(
                 node,
                 "yaml.trap",
                 f"`{text}` without quotes is {value.reason}",
-                f'write "{text}" if the text is meant',
+                f'{f"write `{value.meant}`, or" if value.meant else "write"} "{text}" if the text is meant',
             )
         elif isinstance(value, TooLarge):
             self.refuse(
@@ -154,6 +157,23 @@ class _Reader:
             )
         else:
             node.data = value
+
+    def refuse_invisible(self, node: Node, text: str) -> bool:
+        """Refuse a text without quotes that begins or ends with a character that no editor shows."""
+        ends = (0, len(text) - 1)
+        at = next((at for at in ends if find_invisible(text[at]) is not None), None)
+        if at is None:
+            return False
+        bare = "".join(each for each in text if find_invisible(each) is None)
+        side, line, column = (
+            ("before", *node.mark[:2]) if at == 0 else ("after", node.mark[2], node.mark[3] - 1)
+        )
+        node.broken = True
+        message = f"{describe_character(text[at])} stands {side} `{_shorten(bare)}`, and no editor shows it"
+        span = Span(self.source.name, line, column, line, column + 1)
+        help_ = "remove it, and indent with plain spaces" if at == 0 else "remove it"
+        self.problems.append(Problem("error", "text.character", message, span, help_))
+        return True
 
     def read_sequence(self, event: Any, depth: int) -> Node:
         children: list[Node] = []
@@ -194,7 +214,10 @@ class _Reader:
             value.key_mark = key.mark
             children[key.data] = value
             return
-        holes.append(event.value if isinstance(event, yaml.ScalarEvent) else "")
+        name = event.value if isinstance(event, yaml.ScalarEvent) else ""
+        holes.append(
+            name if name.isascii() else "".join(each for each in name if find_invisible(each) is None)
+        )
 
     def read_alias(self, event: Any) -> Node:
         node = Node(self.source.name, _mark(event, event), None)
@@ -253,34 +276,3 @@ def _suggest_quoted_key(event: Any) -> str:
 
 def _shorten(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _build_syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
-    span = Span(source.name, line, column, line, column + 1)
-    if _get_character(source, line, column) == "\t":
-        return Problem("error", "yaml.tab", "a tab may not indent", span, "indent with spaces")
-    message = f"not YAML: {_describe_context(error, line)}{error.problem}"
-    return Problem("error", "yaml.syntax", message, span, _suggest_syntax(source, line))
-
-
-def _describe_context(error: yaml.MarkedYAMLError, line: int) -> str:
-    if not error.context:
-        return ""
-    opened = error.context_mark
-    since = "" if opened is None or opened.line + 1 == line else f" that begins at line {opened.line + 1}"
-    return f"{error.context}{since}: "
-
-
-def _suggest_syntax(source: Source, line: int) -> str:
-    lines = source.text.split("\n")
-    shown = lines[line - 1] if line <= len(lines) else ""
-    if "{" in shown or "}" in shown:
-        return "text with `{` or `}` at its start, or inside of `{...}` and `[...]`, needs quotes"
-    return "look for a missing `:`, an open quote or bracket, or a line not indented like its neighbours"
-
-
-def _get_character(source: Source, line: int, column: int) -> str:
-    lines = source.text.split("\n")
-    return lines[line - 1][column - 1 : column] if line <= len(lines) else ""

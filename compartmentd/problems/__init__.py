@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from compartmentd.problems.codes import PROBLEM_CODES, Explanation, list_problem_codes
-from compartmentd.problems.problem import Problem, Severity, Span, has_errors, sort_problems, span_of_file
+from compartmentd.problems.problem import (
+    Problem,
+    Severity,
+    Span,
+    has_errors,
+    show_lines,
+    sort_problems,
+    span_of_file,
+)
 
 __all__ = [
     "PROBLEM_CODES",
@@ -13,6 +21,7 @@ __all__ = [
     "Span",
     "has_errors",
     "list_problem_codes",
+    "show_lines",
     "sort_problems",
     "span_of_file",
 ]

@@ -7,7 +7,7 @@ what to do stands apart in `help`. Positions count lines and code points from 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from sys import intern
 from typing import Any, Literal
 
@@ -16,6 +16,9 @@ import msgspec
 from compartmentd.problems.codes import PROBLEM_CODES
 
 Severity = Literal["error", "warning", "note"]
+
+_EXCERPT = 100
+"""Characters of a line in an excerpt."""
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
@@ -44,6 +47,9 @@ def span_of_file(file: str) -> Span:
 class Problem(msgspec.Struct, frozen=True):
     """One mistake, once. `code` is one of `PROBLEM_CODES`; `message` and `help` may be reworded.
 
+    `excerpt` is the line of the file with a caret below it, for people at a terminal; nothing logs it, since a line
+    may contain anything.
+
     Raises:
         ValueError: the table has no such code.
     """
@@ -53,6 +59,7 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
     span: Span
     help: str = ""
+    excerpt: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a code that is not explained anywhere."""
@@ -64,10 +71,9 @@ class Problem(msgspec.Struct, frozen=True):
         return f"{self.span}: {self.severity}: {self.message}"
 
     def as_text(self) -> str:
-        """Return the text form: the located message and, if there is help, the help, indented."""
-        if not self.help:
-            return str(self)
-        return "\n".join([str(self), *(f"    help: {self.help}".splitlines())])
+        """Return the text form: the located message, and below it, indented, the excerpt and the help if any."""
+        below = [f"    {line}" for line in self.excerpt.splitlines()]
+        return "\n".join([str(self), *below, *(f"    help: {self.help}".splitlines() if self.help else ())])
 
     def as_json(self) -> dict[str, Any]:
         """Return the record of `check --format json` and of the admin API."""
@@ -80,6 +86,29 @@ class Problem(msgspec.Struct, frozen=True):
             "message": self.message,
             "help": self.help,
         }
+
+
+def show_lines(problems: Iterable[Problem], text: str) -> Iterator[Problem]:
+    """Yield the problems of one file, each with the line in which it stands and a caret below its place.
+
+    Characters that no editor shows are dots, so that the caret points at something.
+    """
+    lines: list[str] = []
+    for problem in problems:
+        lines = lines or text.split("\n")
+        number, column = problem.span.line, problem.span.column
+        line = lines[number - 1].rstrip("\r") if number <= len(lines) else ""
+        start = max(0, column - _EXCERPT // 2)
+        shown = "".join(_show(character) for character in line[start : start + _EXCERPT])
+        if shown.strip():
+            gutter = f"{number} | "
+            caret = " " * (len(gutter) + column - 1 - start) + "^"
+            problem = msgspec.structs.replace(problem, excerpt=f"{gutter}{shown}\n{caret}")  # noqa: PLW2901 - the same problem, shown
+        yield problem
+
+
+def _show(character: str) -> str:
+    return character if character == " " or (character.isprintable() and character != "\t") else "·"
 
 
 def sort_problems(problems: Iterable[Problem], files: Sequence[str]) -> tuple[Problem, ...]:

@@ -6,7 +6,8 @@
     compartments.yaml:1:1: error: ... [code]
 
 A section begins with `-- NAME --` on a line of its own. `problems` holds the expected problems, one a line with
-their code; `policy`, where it stands, the compiled policy without its spans, as JSON. All others are files.
+their code, or all with their help; `policy`, where it stands, the compiled policy without its spans, as JSON. All
+others are files.
 """
 
 from __future__ import annotations

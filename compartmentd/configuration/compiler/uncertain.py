@@ -6,7 +6,7 @@ Examples are a misspelt key and an include that cannot be read.
 from __future__ import annotations
 
 from compartmentd.document.bundled import schema
-from compartmentd.document.nearest import find_nearest
+from compartmentd.document.explain_unknown import guess_key
 from compartmentd.document.node import Node
 
 
@@ -28,4 +28,4 @@ def may_contain(node: Node, key: str, definition: str | None = None) -> bool:
     whole = schema()
     known = (whole if definition is None else whole["$defs"][definition])["properties"]
     unknown = (name for name, other in node.fields.items() if other.broken and name not in known)
-    return any(find_nearest(name, known) == key for name in unknown)
+    return any(guess_key(definition or "top", list(known), name) == key for name in unknown)

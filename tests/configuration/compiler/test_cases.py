@@ -12,6 +12,8 @@ from compartmentd.configuration.compiler import Loaded, load
 from tests.support.cases import CASES, Case, InMemory
 
 MAIN = "compartments.yaml"
+HELP = "\n    help: "
+"""A case that shows the help of one problem shows that of all."""
 
 
 def without_spans(value: Any) -> Any:
@@ -20,8 +22,11 @@ def without_spans(value: Any) -> Any:
     return [without_spans(part) for part in value] if isinstance(value, list) else value
 
 
-def told(loaded: Loaded) -> str:
-    return "".join(f"{problem} [{problem.code}]\n" for problem in loaded.problems)
+def told(loaded: Loaded, *, helpful: bool) -> str:
+    lines = (
+        f"{problem} [{problem.code}]{HELP + problem.help if helpful else ''}\n" for problem in loaded.problems
+    )
+    return "".join(lines)
 
 
 def compiled(loaded: Loaded) -> str:
@@ -49,7 +54,8 @@ def laid_out(value: Any, margin: str = "") -> str:
 def test_case(path, request):
     case = Case.read(path)
     loaded = load(MAIN, InMemory(case.files))
-    assert told(loaded) == case.sections["problems"]
+    expected = case.sections["problems"]
+    assert told(loaded, helpful=HELP in expected) == expected
     assert (loaded.configuration is None) == any(problem.severity == "error" for problem in loaded.problems)
     if "policy" in case.sections:
         # Only what a configuration compiles to may be rewritten: a changed problem is edited by hand.

@@ -39,8 +39,8 @@ def test_the_reference_configuration_checks_clean(monkeypatch):
     monkeypatch.setenv("COMPARTMENTD_BACKEND_SECRET", "x" * 32)
     loaded = load(str(REFERENCE), Disk(), serving=True)
     assert [(p.severity, p.code, p.span.line) for p in loaded.problems] == [
-        ("note", "api.not-served", 27),
-        ("note", "api.not-served", 52),
+        ("note", "api.not-served", 28),
+        ("note", "api.not-served", 53),
     ]
     assert loaded.configuration is not None
 

@@ -10,18 +10,18 @@ from tests.support.cases import InMemory
 CONFIG = Path(__file__).parents[3] / "config"
 
 PLANTED = (
-    ("  transports: [websocket, polling]", "  transports: [websocket, pooling]", "10:27 schema.value"),
-    ("    leeway: 30s", "    leeway: 30", "23:13 schema.duration"),
-    ("    algorithms: [HS256]", "    algorithms: [RS256]", "29:18 issuer.algorithms"),
-    ("  join_rate: 20/s", "  joinrate: 20/s", "38:3 schema.unknown-key"),
-    ("    connect: public", "    connect: no", "45:14 yaml.trap"),
-    ("        publish: {scope: chat:write}", "        publish: {scop: chat:write}", "59:19 schema.unknown-key"),
-    ("            - {rule: staff}", "            - {rule: staf}", "79:22 rule.unknown"),
-    ("        auto_join: {project: projects}", "        auto_join: {projekt: projects}", "84:21 parameter.unknown"),
+    ("  transports: [websocket, polling]", "  transports: [websocket, pooling]", "11:27 schema.value"),
+    ("    leeway: 30s", "    leeway: 30", "24:13 schema.duration"),
+    ("    algorithms: [HS256]", "    algorithms: [RS256]", "30:18 issuer.algorithms"),
+    ("  join_rate: 20/s", "  joinrate: 20/s", "39:3 schema.unknown-key"),
+    ("    connect: public", "    connect: no", "46:14 yaml.trap"),
+    ("        publish: {scope: chat:write}", "        publish: {scop: chat:write}", "60:19 schema.unknown-key"),
+    ("            - {rule: staff}", "            - {rule: staf}", "80:22 rule.unknown"),
+    ("        auto_join: {project: projects}", "        auto_join: {projekt: projects}", "85:21 parameter.unknown"),
     ("          message: {schema: events/message.schema.json}", "          message: {schema: events/gone.json}",
-     "87:29 file.unreadable"),
+     "88:29 file.unreadable"),
     ('        join: {member_of: "case:{tenant}:{case}"}', '        join: {member_of: "case:{tenant}:{cas}"}',
-     "105:15 rule.parameter"),
+     "106:15 rule.parameter"),
 )  # fmt: skip
 
 
