@@ -11,7 +11,7 @@ from compartmentd.configuration.settings import Configuration, ServerSettings
 from compartmentd.errors import UsageError
 from compartmentd.net.admin_socket import find_admin_socket_path, find_temporary_directory, prepare_private
 from compartmentd.net.bind import Passed, bind, bind_unix, identify_socket_file, remove_socket_file
-from compartmentd.transport.options import ServerOptions
+from compartmentd.transport.options import KeptParts, ServerOptions
 from compartmentd.util.listen_address import ListenAddress, TcpAddress, UnixAddress
 
 PAGE = TcpAddress("127.0.0.1", 8001)
@@ -136,11 +136,6 @@ def iter_page_origins(sockets: Iterable[socket.socket], scheme: str) -> Iterator
             yield f"{scheme}://localhost:{sock.getsockname()[1]}"
 
 
-_TOKEN_HEADERS = ("authorization", "cookie")
-"""Header fields that may hold a token. All are kept whatever `token_from` says: a reload may change it, and a later
-CONNECT reads them again."""
-
-
 def build_server_options(configuration: Configuration, own_origins: tuple[str, ...] = ()) -> ServerOptions:
     """Return the options of the Socket.IO server for a configuration.
 
@@ -173,5 +168,15 @@ def build_server_options(configuration: Configuration, own_origins: tuple[str, .
         pending=server.pending,
         header_timeout=server.header_timeout,
         body_timeout=server.body_timeout,
-        kept_headers=_TOKEN_HEADERS,
+        kept=list_kept_parts(server.token_from),
+    )
+
+
+def list_kept_parts(token_from: Iterable[str]) -> KeptParts:
+    """Return the parts of a first request that can hold a token: later CONNECTs of its connection read them."""
+    places = [place.partition(":")[::2] for place in token_from]
+    return KeptParts(
+        headers=("authorization",) if ("header", "") in places else (),
+        cookies=tuple(name for kind, name in places if kind == "cookie"),
+        parameters=tuple(name for kind, name in places if kind == "query"),
     )

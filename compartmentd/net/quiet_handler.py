@@ -8,9 +8,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
 from compartmentd.telemetry.logs import admits, log, logger
-
-_LONGEST = 200
-"""Characters of a path that are logged; a client may ask for any path."""
+from compartmentd.telemetry.shorten import shorten_unknown
 
 
 def log_request(handler: RequestHandler) -> None:
@@ -46,12 +44,13 @@ def log_answer(method: str, path: str, status: int, address: str, seconds: float
     level = logging.DEBUG if status < 400 else logging.INFO
     if not logger.isEnabledFor(level) or (status >= 400 and not admits(f"request answered {status}")):
         return
+    shown = shorten_unknown(path)
     log(
         level,
         "request",
-        f"{method} {path[:_LONGEST]} {status}",
+        f"{method} {shown} {status}",
         method=method,
-        path=path[:_LONGEST],
+        path=shown,
         status=status,
         address=address,
         seconds=None if seconds is None else round(seconds, 6),
@@ -76,7 +75,7 @@ class QuietHandler(RequestHandler):
             log(
                 logging.ERROR,
                 "request_failed",
-                f"{request.method} {request.path[:_LONGEST]} failed",
+                f"{request.method} {shorten_unknown(request.path)} failed",
                 exc=value,
             )
 

@@ -11,7 +11,7 @@ from compartmentd.policy.decision import Reason, Truth
 from compartmentd.problems import Span
 from compartmentd.sessions.audit import Record
 from compartmentd.telemetry.logs import log
-from compartmentd.telemetry.shorten import shorten
+from compartmentd.telemetry.shorten import shorten, shorten_unknown
 
 _NOTHING_SEEN: Mapping[Span, str] = {}
 
@@ -79,8 +79,8 @@ def record_as_json(record: Record) -> dict[str, Any]:
         "namespace": record.namespace,
         "session": record.session,
         "subject": None if subject is None else f"{subject.entry}:{subject.sub}",
-        "room": None if record.room is None else shorten(record.room),
-        "event": None if record.event is None else shorten(record.event),
+        "room": show_room(record),
+        "event": show_event(record),
         "allowed": record.code is None,
         "code": None if record.code is None else record.code.value,
         "detail": record.detail,
@@ -88,6 +88,22 @@ def record_as_json(record: Record) -> dict[str, Any]:
         "reasons": [] if decision is None else [reason_as_json(reason, seen) for reason in decision.reasons],
         "lines": [] if decision is None else [span_as_json(span) for span in decision.spans],
     }
+
+
+_BEFORE_THE_TEMPLATE = frozenset({Code.INVALID_PAYLOAD, Code.RATE_LIMITED, Code.UNKNOWN_ROOM})
+"""Codes of refusals of a room that need not be one of the policy's."""
+
+
+def show_room(record: Record) -> str | None:
+    """Return the room of a record as operators see it: what no template reads may be anything."""
+    if record.room is None:
+        return None
+    return shorten_unknown(record.room) if record.code in _BEFORE_THE_TEMPLATE else shorten(record.room)
+
+
+def show_event(record: Record) -> str | None:
+    """Return the event of a record, or the namespace that is not declared, as operators see it."""
+    return None if record.event is None else shorten_unknown(record.event)
 
 
 def reason_as_json(reason: Reason, seen: Mapping[Span, str] = _NOTHING_SEEN) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from compartmentd.configuration.settings import LogSettings
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Decision, Reason
 from compartmentd.sessions.audit import Record
-from compartmentd.telemetry.decision_feed import DecisionFeed
+from compartmentd.telemetry.decision_feed import DecisionFeed, show_event, show_room
 from compartmentd.telemetry.logs import admits, log
 from compartmentd.telemetry.shorten import LONGEST, shorten
 from compartmentd.telemetry.tracing import NoTracing, Tracing
@@ -109,8 +109,8 @@ def _build_fields(record: Record) -> dict[str, Any]:
         else shorten(f"{record.subject.entry}:{record.subject.sub}"),
         "claims": {name: _bound_value(value) for name, value in record.claims.items()} or None,
         "address": record.address or None,
-        "room": None if record.room is None else shorten(record.room),
-        "name": None if record.event is None else shorten(record.event),
+        "room": show_room(record),
+        "name": show_event(record),
         "code": None if record.code is None else record.code.value,
         "detail": record.detail or None,
         "rules": None if record.decision is None else list_rules(record.decision) or None,

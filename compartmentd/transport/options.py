@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from compartmentd.protocol.options import ConnectionOptions
+
+
+class KeptParts(msgspec.Struct, frozen=True):
+    """The parts of a first request that are kept with its connection, by name; header fields in lower case."""
+
+    headers: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
@@ -13,8 +23,7 @@ class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
     are networks as `protocol.forwarded` reads them. `connect_rate` counts handshakes of the whole server. `pending`
     is the most sockets and connections without a session; `header_timeout` is for the head of a request,
     `body_timeout` for its body. `limits_loopback` is false where `connections_per_address` is a default.
-    `kept_headers` are the headers of a handshake that the application reads, `None` for all; where they are given,
-    Engine.IO's own query parameters are dropped, too.
+    `kept` is the part of a first request that the application reads, `None` for all of it.
     """
 
     path: str = "/socket.io/"
@@ -31,4 +40,4 @@ class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
     pending: int | None = 4000
     header_timeout: float = 10.0
     body_timeout: float = 15.0
-    kept_headers: tuple[str, ...] | None = None
+    kept: KeptParts | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -19,6 +19,7 @@ from compartmentd.protocol.engineio import (
     VERSION,
     HandshakeRefusal,
 )
+from compartmentd.transport.options import KeptParts
 
 MAX_FIELDS = 100
 """Query parameters, and header lines, of one request."""
@@ -128,20 +129,30 @@ def build_handshake(
     )
 
 
-_OWN = frozenset({"EIO", "transport", "sid", "t", "b64"})
-"""Engine.IO's own parameters."""
+def trim_handshake(handshake: Handshake, kept: KeptParts | None) -> Handshake:
+    """Return the part of a first request that is kept with its connection.
 
-
-def trim_handshake(handshake: Handshake, kept: Collection[str] | None) -> Handshake:
-    """Return the part of a first request that is kept with its connection: these header fields, or all.
-
-    A browser sends 2 KiB of header fields, as much as everything else that an idle connection takes.
+    A browser sends 2 KiB of header fields, as much as everything else that an idle connection takes, and a client
+    that means harm 32 KiB.
     """
     if kept is None:
         return handshake
-    headers = {name: handshake.headers[name] for name in kept if name in handshake.headers}
-    query = {name: values for name, values in handshake.query.items() if name not in _OWN}
+    headers = {name: handshake.headers[name] for name in kept.headers if name in handshake.headers}
+    cookies = "; ".join(_find_cookies(handshake.headers.get("cookie", ()), kept.cookies))
+    if cookies:
+        headers["cookie"] = (cookies,)
+    query = {name: handshake.query[name] for name in kept.parameters if name in handshake.query}
     return Handshake(handshake.address, headers or _NOTHING, query or _NOTHING, handshake.secure)
+
+
+def _find_cookies(headers: tuple[str, ...], names: tuple[str, ...]) -> Iterator[str]:
+    """Yield the pairs of these names as they were sent, each as often as it stands there."""
+    if not names:
+        return
+    for header in headers:
+        for pair in header.split(";"):
+            if pair.partition("=")[0].strip() in names:
+                yield pair.strip()
 
 
 _NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})

@@ -168,7 +168,7 @@ class SocketServer(EngineServer):
         """Serve the application; see `EngineServer`."""
 
         def make(host: Host, sid: str, handshake: Handshake, options: ConnectionOptions) -> EngineConnection:
-            kept = trim_handshake(handshake, self.options.kept_headers)
+            kept = trim_handshake(handshake, self.options.kept)
             return SocketConnection(host, sid, kept, options, application)
 
         super().__init__(make, options, handlers=handlers)

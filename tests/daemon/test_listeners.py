@@ -7,7 +7,7 @@ import pytest
 
 from compartmentd.configuration.settings import Configuration, ServerSettings
 from compartmentd.daemon.listeners import build_server_options
-from compartmentd.transport.options import ServerOptions
+from compartmentd.transport.options import KeptParts, ServerOptions
 from tests.support.filled import filled, unfilled_fields
 from tests.support.policies import policy as make_policy
 
@@ -18,13 +18,28 @@ WITHOUT_KEY = {".first_payload", ".limits_loopback", ".namespaces", ".upgrade_ti
 def test_every_option_is_set_by_the_configuration() -> None:
     assert {f".{field.name}" for field in msgspec.structs.fields(ServerOptions)} > WITHOUT_KEY
     configuration = filled(Configuration)
-    server = msgspec.structs.replace(configuration.server, token_from=("cookie:session",))
+    server = msgspec.structs.replace(
+        configuration.server, token_from=("header", "cookie:session", "query:token")
+    )
     [namespace] = configuration.policy.namespaces.values()
     limits = msgspec.structs.replace(namespace.limits, message_size=2_000_000)
     namespaces = {namespace.name: msgspec.structs.replace(namespace, limits=limits)}
     policy = msgspec.structs.replace(configuration.policy, namespaces=namespaces)
     options = build_server_options(msgspec.structs.replace(configuration, server=server, policy=policy))
     assert set(unfilled_fields(options)) == WITHOUT_KEY
+
+
+@pytest.mark.parametrize(
+    ("token_from", "kept"),
+    [
+        (("auth",), KeptParts()),
+        (("auth", "header"), KeptParts(headers=("authorization",))),
+        (("cookie:a", "cookie:b"), KeptParts(cookies=("a", "b"))),
+        (("query:t", "auth"), KeptParts(parameters=("t",))),
+    ],
+)
+def test_of_a_first_request_only_tokens_are_kept(token_from: tuple[str, ...], kept: KeptParts) -> None:
+    assert options_of(token_from=token_from).kept == kept
 
 
 def options_of(**server: object) -> ServerOptions:

@@ -15,6 +15,7 @@ from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry import logs
 from compartmentd.telemetry.decision_feed import DecisionFeed
 from compartmentd.telemetry.decision_log import DecisionLog
+from compartmentd.telemetry.shorten import OMITTED
 from tests.support.world import ISSUERS, World
 
 POLICY = (
@@ -134,3 +135,25 @@ def test_without_a_reader_no_value_is_looked_for(tmp_path: Path) -> None:
     assert feed.shows_values
     leave()
     assert not feed.shows_values
+
+
+OPAQUE = "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
+
+
+@pytest.mark.parametrize("development", [False], indirect=True)
+@pytest.mark.parametrize(
+    ("event", "room", "name"),
+    [
+        (("join", OPAQUE), OMITTED, None),
+        # A template reads it, and a provider may name its groups so.
+        (("join", f"project:{OPAQUE}"), f"project:{OPAQUE}", None),
+        (("publish", "project:apollo-secret", OPAQUE, {}), "project:apollo-secret", OMITTED),
+        ((OPAQUE,), None, OMITTED),
+    ],
+)
+def test_a_token_in_the_wrong_place_is_not_shown(
+    watched: Watched, event: tuple[Any, ...], room: str | None, name: str | None
+) -> None:
+    record = watched.refuse(*event)
+    assert (record["room"], record["event"]) == (room, name)
+    assert OPAQUE not in watched.log.getvalue().replace(f"project:{OPAQUE}", "")

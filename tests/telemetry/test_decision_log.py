@@ -131,6 +131,7 @@ def test_a_refused_connect_tells_what_the_token_lacks(log: Log) -> None:
         ("/nowhere", "/nowhere"),
         ("/" + "n" * 500, "/" + "n" * (LONGEST - 1) + "…"),
         ("/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln", "(omitted: it looks like a token)"),
+        ("/ghp_16C7e42F292c6912E7710c838347Ae178B4a", "(omitted: it looks like a token)"),
     ],
 )
 def test_a_connect_to_what_is_not_declared_is_told(log: Log, named: str, shown: str) -> None:
@@ -226,6 +227,7 @@ def test_a_crowd_that_is_let_in_is_told_whole(log: Log) -> None:
     [
         ("r" * 1000, "r" * LONGEST + "…"),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln", "(omitted: it looks like a token)"),
+        ("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "(omitted: it looks like a token)"),
         ("x\ny", "x\ny"),
     ],
 )

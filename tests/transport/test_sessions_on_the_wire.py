@@ -12,7 +12,7 @@ import pytest
 from compartmentd.protocol.application import Peer
 from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.socketio import build_event
-from compartmentd.transport.options import ServerOptions
+from compartmentd.transport.options import KeptParts, ServerOptions
 from compartmentd.transport.polling_link import PollingLink
 from compartmentd.transport.server import ServerLoad
 from compartmentd.transport.websocket_link import WebSocketLink
@@ -486,16 +486,29 @@ async def test_handshakes_show_the_first_request():
         assert handshake.query["b"] == ("é",)
 
 
-async def test_of_a_handshake_only_what_the_application_reads_is_kept():
-    async with wired(kept_headers=("cookie", "authorization")) as here:
-        for count, query in enumerate(("&b64=1&a=1", ""), 1):
-            client = await here.open(query, {"X-Custom": "yes", "Authorization": "Bearer x"})
-            client.send("40")
-            await here.happened("connect", count)
-        first, second = (peer.handshake for peer in here.app.peers)
-        assert first.headers == second.headers == {"authorization": ("Bearer x",)}
-        assert (first.query, second.query) == ({"a": ("1",)}, {})
-        assert first.address == "127.0.0.1"
+SENT = {"X-Custom": "yes", "Authorization": "Bearer x", "Cookie": 'a=1; rt="t;no=1; rt=u;x=rt; art=2'}
+
+
+@pytest.mark.parametrize(
+    ("kept", "headers", "query"),
+    [
+        (KeptParts(), {}, {}),
+        (KeptParts(headers=("authorization",)), {"authorization": ("Bearer x",)}, {}),
+        (KeptParts(cookies=("rt",)), {"cookie": ('rt="t; rt=u',)}, {}),
+        (KeptParts(cookies=("gone",), parameters=("gone",)), {}, {}),
+        (KeptParts(parameters=("a", "b")), {}, {"a": ("1", "2"), "b": ("",)}),
+    ],
+)
+async def test_of_a_handshake_only_what_the_application_reads_is_kept(
+    kept: KeptParts, headers: dict[str, tuple[str, ...]], query: dict[str, tuple[str, ...]]
+) -> None:
+    async with wired(kept=kept) as here:
+        client = await here.open("&b64=1&a=1&a=2&b=&c=3", SENT)
+        client.send("40")
+        await here.happened("connect")
+        handshake = here.peer.handshake
+    assert (dict(handshake.headers), dict(handshake.query)) == (headers, query)
+    assert handshake.address == "127.0.0.1"
 
 
 async def test_the_auth_payload_is_handed_on_as_it_came():

@@ -16,10 +16,8 @@ from compartmentd.http.admin.access import is_own_host, is_own_origin, read_bear
 from compartmentd.http.admin.interface import Administration, Development, MetricsSource
 from compartmentd.http.admin.subscribers import Audience
 from compartmentd.telemetry.logs import admits, log, logger
+from compartmentd.telemetry.shorten import shorten_unknown
 from compartmentd.telemetry.tracing import Tracing
-
-_LONGEST = 200
-"""Characters of a requested path that are logged; a client may send any path."""
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a request's body; no request needs more."""
@@ -175,7 +173,7 @@ class AdminHandler(RequestHandler):
         """Log our own failures, without the query; errors of the client are in the access log."""
         del typ, tb
         if value is not None and not isinstance(value, HTTPError):
-            what = f"{self.request.method} {self.request.path[:_LONGEST]} failed"
+            what = f"{self.request.method} {shorten_unknown(self.request.path)} failed"
             log(logging.ERROR, "admin_request_failed", what, exc=value)
 
     def log_access(self) -> None:
@@ -196,9 +194,9 @@ class AdminHandler(RequestHandler):
         log(
             level,
             "admin_request",
-            f"{request.method} {request.path[:_LONGEST]} {status}",
+            f"{request.method} {shorten_unknown(request.path)} {status}",
             method=request.method,
-            path=request.path[:_LONGEST],
+            path=shorten_unknown(request.path),
             status=status,
             address="unix" if self.site.trusted else request.remote_ip,
             seconds=round(request.request_time(), 6),
