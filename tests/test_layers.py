@@ -61,6 +61,7 @@ PURE_HELPERS = ("flood", "footprint", "humanize", "listen_address", "ratelimit",
 """Modules of `util` that are as pure as the layers that may import them."""
 
 IMPURE_HELPERS = {
+    "allocator": "changes the C library's allocator and asks it",
     "cooperative": "yields to the event loop and reads the clock",
     "gc_tuning": "changes the interpreter's garbage collector",
     "tasks": "starts tasks of the event loop",

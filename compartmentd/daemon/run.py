@@ -29,6 +29,7 @@ from compartmentd.control.watch_scope import FileFollower
 from compartmentd.daemon.drain import drain
 from compartmentd.daemon.listeners import Listeners, build_server_options, format_url
 from compartmentd.daemon.memory_dumps import forbid_memory_dumps
+from compartmentd.daemon.memory_return import return_memory
 from compartmentd.daemon.start import Options, Start, read_start
 from compartmentd.daemon.stop import Stop
 from compartmentd.daemon.subscribers import (
@@ -60,6 +61,7 @@ from compartmentd.telemetry.loop_lag import LoopLag
 from compartmentd.telemetry.terminal import Pretty, wants_colours
 from compartmentd.telemetry.tracing import create_tracing
 from compartmentd.transport.server import SocketServer
+from compartmentd.util.allocator import find_allocator, measure_resident
 from compartmentd.util.gc_tuning import collect_rarely, freeze_existing
 from compartmentd.util.humanize import format_count
 from compartmentd.util.tasks import BackgroundTasks
@@ -256,10 +258,24 @@ class Daemon:
         """Start what runs while clients are served, and say so."""
         notifier = self._start.notifier
         self._tasks.start(self._ticker.run())
+        self._return_memory()
         self._log_ready(listeners)
         notifier.report_ready(self._status.as_line())
         check = SelfCheck(self._hub, self._ticker)
         self._tasks.start(Heartbeat(notifier, self._status.as_line, check.find_fault).run())
+
+    def _return_memory(self) -> None:
+        """Give memory back to the system after each peak, where the C library has a way to."""
+        allocator = find_allocator()
+        if allocator is None:
+            log(
+                logging.INFO,
+                "memory_is_kept",
+                "memory that a peak took stays with the process: only glibc 2.33 and later give it back",
+            )
+            return
+        allocator.keep_large_buffers_apart()
+        self._tasks.start(return_memory(allocator, measure_resident))
 
     def _make_development(self, listeners: Listeners) -> DaemonDevelopment | None:
         if not self._start.options.development:

@@ -141,6 +141,7 @@ def _collect_connections(server: SocketServer) -> Iterator[Metric]:
     yield _build_metric("connections", transports)
     most = server.options.connections
     yield _build_single("connections_limit", inf if most is None else most)
+    yield _build_single("sockets", server.sockets)
     yield _build_single("pending", len(server.pending))
     yield _build_single("pending_limit", inf if server.options.pending is None else server.options.pending)
     yield _build_single("connections_opened", counters.opened)
@@ -151,10 +152,13 @@ def _collect_connections(server: SocketServer) -> Iterator[Metric]:
         [
             (("origin",), counters.refused_origin),
             (("connections",), counters.refused_full),
-            (("connections_per_address",), counters.refused_address),
+            (("connections_per_address",), counters.refused_address + counters.shed_address),
             (("connect_rate",), counters.refused_rate),
             (("head_size",), counters.refused_head),
-            (("request_timeout",), counters.request_timeouts),
+            (("body_size",), counters.refused_body),
+            (("header_timeout",), counters.header_timeouts),
+            (("body_timeout",), counters.body_timeouts),
+            (("answer_timeout",), counters.answer_timeouts),
             (("pending",), counters.shed),
         ],
     )

@@ -21,12 +21,19 @@ ANSWER_TIMEOUT = 30.0
 ExcInfo: TypeAlias = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
 """What `sys.exc_info` returns."""
 
-Overdue: TypeAlias = Literal["nothing", "head_too_long", "too_slow"]
+Overdue: TypeAlias = Literal["nothing", "head_too_long", "head_too_slow", "body_too_slow"]
 """The last answer that a client still has to get before its socket closes."""
 
 
 class SocketCloser(Protocol):
     """Closes sockets on which a request is, or was, under way."""
+
+    @property
+    def header_timeout(self) -> float:
+        """Seconds within which the head of a request must come, from its first byte on."""
+
+    def note_unread(self) -> None:
+        """Take note that an answer was not read in time."""
 
     def close_socket(self, sock: Sock, overdue: Overdue, /) -> None:
         """Tell the client what is overdue, and close the socket so that it can read its answer."""
@@ -54,15 +61,35 @@ class ResumedStream(IOStream):
         self._shed = False
         self._writing_since = 0.0
         self._alarm: asyncio.TimerHandle | None = None  # while an answer is not read
+        self._head_alarm: asyncio.TimerHandle | None = None  # while a head is read
         super().__init__(sock)
+        self._limit_head()  # the first bytes are here, or in the kernel
 
     def await_request(self) -> None:
         """Take note that the next request may come."""
         self._begun = self._answered = self._complete = False
+        if self._read_buffer_size:
+            self._limit_head()
 
     def note_head(self) -> None:
         """Take note that a head was read: the client is owed an answer."""
         self._begun = True
+        self._stop_limiting_head()
+
+    def _limit_head(self) -> None:
+        """Give the client its time for a head, unless it runs already."""
+        if self._head_alarm is None:
+            loop = asyncio.get_running_loop()
+            self._head_alarm = loop.call_later(self._closer.header_timeout, self._miss_head)
+
+    def _stop_limiting_head(self) -> None:
+        if self._head_alarm is not None:
+            self._head_alarm.cancel()
+            self._head_alarm = None
+
+    def _miss_head(self) -> None:
+        self._head_alarm = None
+        self.close()
 
     def note_complete(self) -> None:
         """Take note that a request was read to its end."""
@@ -86,6 +113,7 @@ class ResumedStream(IOStream):
         loop = asyncio.get_running_loop()
         ends = self._writing_since + ANSWER_TIMEOUT
         if loop.time() >= ends:
+            self._closer.note_unread()
             self.shed()
         else:
             self._alarm = loop.call_at(ends, self._check_progress)
@@ -116,6 +144,7 @@ class ResumedStream(IOStream):
 
     def close_fd(self) -> None:
         """Close the socket, at once where nothing is owed or unread."""
+        self._stop_limiting_head()
         if self._alarm is not None:
             self._alarm.cancel()
         if self.socket.fileno() == -1:  # it was taken over
@@ -140,13 +169,11 @@ class ResumedStream(IOStream):
     def _find_overdue(self) -> Overdue:
         if isinstance(self.error, UnsatisfiableReadError):
             return "head_too_long"
-        if (
-            self.error is None
-            and not self._answered
-            and (self._begun or self._read_buffer_size or self._early)
-        ):
-            return "too_slow"
-        return "nothing"
+        if self.error is not None or self._answered:
+            return "nothing"
+        if self._begun:
+            return "body_too_slow"
+        return "head_too_slow" if self._read_buffer_size or self._early else "nothing"
 
     def _has_input(self) -> bool:
         """Return whether closing at once would reset the connection."""
@@ -162,7 +189,10 @@ class ResumedStream(IOStream):
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Read into the buffer, as streams do."""
         if not self._early:
-            return super().read_from_fd(buf)
+            count = super().read_from_fd(buf)
+            if count and not self._begun:
+                self._limit_head()
+            return count
         count = min(len(buf), len(self._early))
         buf[:count], self._early = self._early[:count], self._early[count:]
         return count

@@ -7,6 +7,8 @@ class WireCounters:
     """Counts that only grow; one object for a whole server, changed where something happens."""
 
     __slots__ = (
+        "answer_timeouts",
+        "body_timeouts",
         "bytes_in",
         "bytes_out",
         "closed",
@@ -14,16 +16,18 @@ class WireCounters:
         "dropped",
         "errors",
         "excess",
+        "header_timeouts",
         "opened",
         "parse_errors",
         "ping_timeouts",
         "refused_address",
+        "refused_body",
         "refused_full",
         "refused_head",
         "refused_origin",
         "refused_rate",
-        "request_timeouts",
         "shed",
+        "shed_address",
         "slow",
         "upgraded",
     )
@@ -45,11 +49,16 @@ class WireCounters:
         self.excess = 0
         self.slow = 0
         self.errors = 0
-        # Sockets and connections without a session that were closed since others needed their places.
+        # Sockets and connections without a session that were closed since others needed their places: as one too
+        # many of all, or of their address.
         self.shed = 0
-        # Requests whose head was too long, and those that did not come to their end in time.
+        self.shed_address = 0
+        # Requests whose head or body was too long, or did not come in time, and answers that were not read in time.
         self.refused_head = 0
-        self.request_timeouts = 0
+        self.refused_body = 0
+        self.header_timeouts = 0
+        self.body_timeouts = 0
+        self.answer_timeouts = 0
         # Requests refused for their origin; handshakes refused because all places were taken, or all of the
         # address, or because of the rate.
         self.refused_origin = 0

@@ -95,6 +95,14 @@ EVENTS: dict[str, tuple[str, str]] = {
     "admin_request": ("a request to an admin listener", "method, path, status, address, seconds"),
     "admin_request_failed": ("a request to an admin listener failed because of a defect", "exception"),
     "connection_failed": ("a connection was closed because of a defect", "exception"),
+    "address_is_full": (
+        "an address has reached `server.connections_per_address`; a proxy has to be named in `trusted_proxies`",
+        "address",
+    ),
+    "memory_is_kept": (
+        "the C library cannot give memory back after a peak: the process stays as large as it was",
+        "",
+    ),
     "cannot_accept": ("no connection can be accepted for a moment: descriptors have run out", ""),
     "timer_failed": ("a timer's callback failed because of a defect", "exception"),
     "session_not_judged": (

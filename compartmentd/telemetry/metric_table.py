@@ -51,6 +51,9 @@ METRICS: Mapping[str, Description] = {
         "gauge", "Open connections by transport: websocket or polling.", ("transport",)
     ),
     "connections_limit": Description("gauge", "How many connections are accepted."),
+    "sockets": Description(
+        "gauge", "Open sockets of clients, from their acceptance on: of connections, and without one."
+    ),
     "pending": Description("gauge", "Sockets and connections without a session."),
     "pending_limit": Description("gauge", "How many sockets and connections may be without a session."),
     "connections_opened": Description("counter", "Connections that were opened."),
@@ -58,8 +61,9 @@ METRICS: Mapping[str, Description] = {
     "connections_upgraded": Description("counter", "Connections that moved from polling to WebSocket."),
     "connections_refused": Description(
         "counter",
-        "Requests refused before there is a session, by cause: origin, a limit (connections, "
-        "connections_per_address, connect_rate, pending), head_size (over 32 KiB) or request_timeout.",
+        "Requests refused and sockets closed before there is a session, by cause: origin, a limit (connections, "
+        "connections_per_address, connect_rate, pending, header_timeout, body_timeout), head_size (over 32 KiB), "
+        "body_size or answer_timeout (not read within 30 s); the last four may concern requests of a session, too.",
         ("cause",),
     ),
     "connections_cut": Description(

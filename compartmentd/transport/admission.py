@@ -47,6 +47,7 @@ class Admission:
         counters: WireCounters,
         find_counted: Callable[[str], str] = find_network,
         pending: PlaceHolders | None = None,
+        note_full: Callable[[str, int], None] | None = None,
     ) -> None:
         """Begin with all places free.
 
@@ -54,11 +55,13 @@ class Admission:
             counters: takes the counts of refusals.
             find_counted: returns the network by which an address is limited, empty for none.
             pending: yields places when none is left.
+            note_full: takes an address that is refused, and its limit.
         """
         self.closed = False
         self._counters = counters
         self._find_counted = find_counted
         self._pending = pending
+        self._note_full = note_full
         self._open = 0
         self._by_network: Counter[str] = Counter()
         self._rate: TokenBucket | None = None
@@ -77,6 +80,8 @@ class Admission:
             self._counters.refused_full += 1
         elif refused is _ADDRESS:
             self._counters.refused_address += 1
+            if self._note_full is not None:
+                self._note_full(address, options.connections_per_address or 0)
         elif refused is _RATE:
             self._counters.refused_rate += 1
         return refused

@@ -22,6 +22,7 @@ from compartmentd.telemetry.logs import log
 from compartmentd.transport.admission import Admission
 from compartmentd.transport.broadcast import Broadcast
 from compartmentd.transport.counted_networks import CountedNetworks
+from compartmentd.transport.full_addresses import FullAddresses
 from compartmentd.transport.options import ServerOptions
 from compartmentd.transport.socket_table import SocketTable
 
@@ -57,9 +58,10 @@ class Connections:
         self.counters = WireCounters()
         self.networks = CountedNetworks(options)
         self.loop = asyncio.get_running_loop()
-        self.sockets = SocketTable(self.counters, self.networks, self.loop.time)
+        note_full = FullAddresses(self.loop.time).note
+        self.sockets = SocketTable(self.counters, self.networks, self.loop.time, note_full)
         self.pending = self.sockets.pending
-        self.admission = Admission(self.counters, self.networks.find, self.pending)
+        self.admission = Admission(self.counters, self.networks.find, self.pending, note_full)
         self.poller = Poller(self.loop, self.counters)
         self.timers = Timers(self.loop)
         # Attributes and no methods: a call more for each would be part of the cost of every connection.

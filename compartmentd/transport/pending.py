@@ -88,12 +88,14 @@ class PendingItems:
             del items[item]
             items[item] = None
 
-    def shed_socket(self, network: str) -> None:
-        """Close the oldest socket of a network that takes no place, if there is one."""
+    def shed_socket(self, network: str) -> bool:
+        """Close the oldest socket of a network that takes no place; return whether there was one."""
         for item in islice(self._networks.get(network, ()), _LOOKED_AT):
             if not item.takes_place:
-                self._shed(item)
-                return
+                self.remove(item)
+                item.shed()
+                return True
+        return False
 
     def shed_place(self, now: float, age: float) -> bool:
         """Close the oldest connection that is older than `age` seconds; return whether there was one."""

@@ -337,8 +337,15 @@ class PollingHttpConnection:
             return None
         if now < self._deadline:
             return self._deadline
-        if self._pending is None and (self._data or self._request is not None):
-            self._connections.counters.request_timeouts += 1
+        counters = self._connections.counters
+        if self._pending is not None:
+            counters.answer_timeouts += 1
+            self._drop()
+        elif self._data or self._request is not None:
+            if self._request is None:
+                counters.header_timeouts += 1
+            else:
+                counters.body_timeouts += 1
             self._drop(encode_last_answer(408, "the request did not come in time"))
         else:
             self._drop()

@@ -251,6 +251,7 @@ class PollingHandler(QuietHandler):
     def _answer_too_long(self) -> None:
         self._end_post()
         self._leave_unread()
+        self.connections.counters.refused_body += 1
         self.set_status(413)
         self.set_header("Content-Type", "text/html")
         self.finish()

@@ -99,6 +99,11 @@ class EngineServer:
         )
 
     @property
+    def sockets(self) -> int:
+        """The number of open sockets of clients."""
+        return self._connections.sockets.open
+
+    @property
     def pending(self) -> PendingItems:
         """The sockets and connections without a session; to be read, not changed."""
         return self._connections.pending

@@ -70,6 +70,7 @@ class Entry:
         table, self._table, self.owner = self._table, None, None
         if table is None:
             return
+        table.open -= 1
         if self.since != inf:
             table.pending.remove(self)
         else:
@@ -81,15 +82,31 @@ class Entry:
 class SocketTable:
     """The entries of all sockets.
 
-    `pending` has those without a session, `attached` counts the others by network.
+    `open` counts them all; `pending` has those without a session, `attached` counts the others by network.
     """
 
-    def __init__(self, counters: WireCounters, networks: CountedNetworks, now: Callable[[], float]) -> None:
-        """Begin with none; `networks` has the options that count, `now` returns monotonic time in seconds."""
+    def __init__(
+        self,
+        counters: WireCounters,
+        networks: CountedNetworks,
+        now: Callable[[], float],
+        note_full: Callable[[str, int], None],
+    ) -> None:
+        """Begin with none.
+
+        Args:
+            counters: takes the counts of sockets that have to go.
+            networks: has the options that count.
+            now: returns monotonic time in seconds.
+            note_full: takes an address that loses a socket, and its limit.
+        """
         self.pending = PendingItems(counters)
+        self.open = 0
         self.attached: Counter[str] = Counter()
+        self._counters = counters
         self._networks = networks
         self._now = now
+        self._note_full = note_full
 
     def admit(self, sock: ClientSocket, peer: str) -> None:
         """Give an accepted socket, with the address of its peer, an entry, which is pending.
@@ -99,7 +116,9 @@ class SocketTable:
         network = self._networks.find(peer)
         most = self._networks.options.connections_per_address
         if network and most is not None and self.pending.count(network) >= max(most, _FEW):
-            self.pending.shed_socket(network)
+            self._counters.shed_address += self.pending.shed_socket(network)
+            self._note_full(peer, most)
+        self.open += 1
         entry = Entry(self, network)
         self.add_pending(entry)
         sock.entry = entry

@@ -80,14 +80,26 @@ class TornadoEdge(HTTPServerConnectionDelegate):
         # A tuple, as `accept` returns it: Tornado takes the peer's address from its first member.
         self._http.handle_stream(resume_stream(sock, early, self), (peer, 0))
 
+    @property
+    def header_timeout(self) -> float:
+        """Seconds for the head of a request."""
+        return self.connections.options.header_timeout
+
+    def note_unread(self) -> None:
+        """Count an answer that was not read in time."""
+        self.connections.counters.answer_timeouts += 1
+
     def close_socket(self, sock: Sock, overdue: Overdue, /) -> None:
         """Close a socket of Tornado's with the answer that Tornado does not give; see `SocketCloser`."""
         answer = b""
         if overdue == "head_too_long":
             self.connections.counters.refused_head += 1
             answer = encode_last_answer(431, f"the head of a request has at most {MAX_HEAD} bytes")
-        elif overdue == "too_slow":
-            self.connections.counters.request_timeouts += 1
+        elif overdue != "nothing":
+            if overdue == "head_too_slow":
+                self.connections.counters.header_timeouts += 1
+            else:
+                self.connections.counters.body_timeouts += 1
             answer = encode_last_answer(408, "the request did not come in time")
         self.connections.lingerers.linger(sock, answer)
 

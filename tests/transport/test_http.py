@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from tornado.web import RequestHandler
 
-from compartmentd.transport import tornado_edge
 from compartmentd.transport.options import ServerOptions
 from compartmentd.transport.server import SocketServer
 from tests.support import certificates
@@ -321,18 +320,48 @@ async def test_a_body_that_is_too_long_is_answered_while_it_is_sent(chunked: boo
         await within(10, writer.drain(), "the whole body is sent")
         reply = await read_reply(reader)
         assert reply.status == 413
+        assert served.server.counters.refused_body == 1
         assert reply.headers["access-control-allow-origin"] == "http://localhost"
         assert await within(5, reader.read(), "the end") == b""
         writer.close()
 
 
-async def test_a_slow_head_is_told_so(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tornado_edge, "IDLE_TIMEOUT", 0.1)
-    async with serving(Recorder()) as served:
+@pytest.mark.parametrize("before", [0, 1], ids=["the first request", "the second"])
+async def test_a_slow_head_is_told_so_however_it_trickles(before: int):
+    async with serving(Recorder(), ServerOptions(header_timeout=0.3)) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        writer.write(head("GET", "/elsewhere", {})[:-2])
+        for _ in range(before):
+            writer.write(head("GET", "/elsewhere", {}))
+            assert (await read_reply(reader)).status == 404
+        answer = asyncio.ensure_future(read_reply(reader))
+        for byte in head("GET", "/elsewhere", {})[:-2]:
+            writer.write(bytes([byte]))
+            await asyncio.wait({answer}, timeout=0.05)
+            if answer.done():
+                break
+        assert (await answer).status == 408
+        assert served.server.counters.header_timeouts == 1
+        assert served.server.counters.body_timeouts == 0
+        writer.close()
+
+
+async def test_a_slow_body_is_told_so_and_counted_as_one():
+    async with serving(Recorder(), ServerOptions(body_timeout=0.1)) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(head("POST", "/elsewhere", {"Content-Length": "100"}) + b"4")
         assert (await read_reply(reader)).status == 408
-        assert served.server.counters.request_timeouts == 1
+        assert (served.server.counters.body_timeouts, served.server.counters.header_timeouts) == (1, 0)
+        writer.close()
+
+
+async def test_a_socket_that_waits_for_another_request_has_its_own_time():
+    async with serving(Recorder(), ServerOptions(header_timeout=0.1)) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        for _ in range(2):
+            writer.write(head("GET", "/elsewhere", {}))
+            assert (await read_reply(reader)).status == 404
+            await asyncio.sleep(0.3)
+        assert served.server.counters.header_timeouts == 0
         writer.close()
 
 

@@ -540,6 +540,7 @@ async def test_a_client_that_sends_no_further_request_is_disconnected(monkeypatc
         slow.writer.write(head("GET", POLLING, {})[:-2])
         assert await line.ended() == b"", "nothing was asked"
         assert (await slow.ended()).startswith(b"HTTP/1.1 408 ")
+        assert served.server.counters.header_timeouts == 1
         assert served.server.connections == 1, "a session is no connection of HTTP"
         for one in (line, slow):
             one.close()
@@ -551,6 +552,7 @@ async def test_a_client_that_does_not_finish_a_body_is_disconnected():
         line.writer.write(head("POST", line.target, {"Content-Length": "100"}) + b"4")
         assert (await line.ended()).startswith(b"HTTP/1.1 408 ")
         assert served.server.connections == 0
+        assert (served.server.counters.body_timeouts, served.server.counters.header_timeouts) == (1, 0)
         line.close()
 
 

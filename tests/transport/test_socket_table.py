@@ -113,6 +113,7 @@ async def test_when_there_are_too_many_the_oldest_goes_and_the_newcomer_is_serve
 
 async def test_an_address_has_as_many_silent_sockets_as_connections() -> None:
     async with at_work(ServerOptions(connections_per_address=20)) as served:
+        assert served.server.sockets == 0
         silent = [await dial(served, "127.0.7.1") for _ in range(200)]
         other = [await dial(served, "127.0.7.2") for _ in range(5)]
         assert sum(await ended(silent)) == 180
@@ -217,3 +218,42 @@ async def test_a_changed_header_timeout_counts_for_sockets_that_wait_already() -
         after = await dial(served, "127.0.0.1")
         for line in (before, after):
             assert await within(5, line.reader.read(), "the end") == b""
+
+
+def full_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.event == "address_is_full"  # type: ignore[attr-defined]
+    ]
+
+
+async def test_an_address_that_loses_sockets_is_logged_once_with_what_to_do(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with at_work(ServerOptions(connections_per_address=10)) as served:
+        for _ in range(15):
+            await dial(served, "127.0.7.1")
+        await dial(served, "127.0.7.2")
+        await eventually(lambda: served.server.counters.shed_address == 5, "five are closed")
+        await eventually(lambda: served.server.sockets == 11, "the others are open")
+        assert (served.server.counters.shed, served.server.counters.refused_address) == (0, 0)
+    [line] = full_lines(caplog)
+    assert "127.0.7.1 has reached server.connections_per_address (10)" in line
+    assert "server.trusted_proxies" in line
+    assert served.server.sockets == 0
+
+
+@pytest.mark.parametrize("target", [POLLING, WEBSOCKET])
+async def test_an_address_that_is_refused_is_logged_once_with_what_to_do(
+    target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = UPGRADE if target == WEBSOCKET else {}
+    async with at_work(ServerOptions(connections_per_address=1)) as served:
+        statuses = []
+        for _ in range(4):
+            line = await dial(served, "127.0.7.1", head("GET", target, headers))
+            statuses.append((await read_reply(line.reader)).status)
+        assert statuses[1:] == [503] * 3
+    [line_] = full_lines(caplog)
+    assert "127.0.7.1 has reached server.connections_per_address (1)" in line_
