@@ -32,6 +32,7 @@ class Code(StrEnum):
     LOGGED_OUT = "logged_out"
     POLICY_CHANGED = "policy_changed"
     SLOW = "slow"
+    REPLACED = "replaced"
 
 
 class Meaning(NamedTuple):
@@ -64,5 +65,6 @@ MEANINGS: dict[Code, Meaning] = {
     Code.LOGGED_OUT: Meaning("the user has logged out"),
     Code.POLICY_CHANGED: Meaning("the policy no longer allows this"),
     Code.SLOW: Meaning("the connection fell too far behind", retry_closing=True),
+    Code.REPLACED: Meaning("another session of this user has taken its place"),
 }
 """INVARIANT: every code has a meaning (a test checks it)."""

@@ -152,15 +152,21 @@ class _Case(msgspec.Struct, gc=False):
         most = namespace.limits.sessions_per_user
         # A session without a token has no user to count by; it is bounded by address.
         if (
-            allowed.allowed
-            and most is not None
-            and self.context.who.subject is not None
-            and self.facts.sessions >= most
+            not allowed.allowed
+            or most is None
+            or self.context.who.subject is None
+            or self.facts.sessions < most
         ):
-            return self._override(
-                allowed, Code.TOO_MANY, f"sessions_per_user {most}", _find(namespace, "sessions_per_user")
-            )
-        return allowed
+            return allowed
+        if namespace.limits.replaces_oldest and not self.ruleset.policy.observes_limits:
+            return allowed  # and the caller ends the oldest
+        return self._refuse_count(allowed, namespace, "sessions_per_user", most)
+
+    def _refuse_count(self, allowed: Decision, namespace: Namespace, limit: str, most: int) -> Decision:
+        """Refuse what would be more than a count allows, or note that where limits are only observed."""
+        if self.ruleset.policy.observes_limits:
+            return msgspec.structs.replace(allowed, observed=limit)
+        return self._override(allowed, Code.TOO_MANY, f"{limit} {most}", _find(namespace, limit))
 
     def _join(self, namespace: Namespace, request: Join) -> Decision:
         room = self.ruleset.rooms.find(namespace.name, request.room)
@@ -180,8 +186,12 @@ class _Case(msgspec.Struct, gc=False):
     def _check_place(self, namespace: Namespace, template: RoomTemplate, allowed: Decision) -> Decision:
         most = namespace.limits.rooms_per_session
         if most is not None and len(self.facts.memberships) >= most:
-            span = _find(namespace, "rooms_per_session")
-            return self._override(allowed, Code.TOO_MANY, f"rooms_per_session {most}", span)
+            if self.context.by_server:  # auto-join stops at the limit, whatever the mode: it is no refusal
+                span = _find(namespace, "rooms_per_session")
+                return self._override(allowed, Code.TOO_MANY, f"rooms_per_session {most}", span)
+            allowed = self._refuse_count(allowed, namespace, "rooms_per_session", most)
+            if not allowed.allowed:
+                return allowed
         if template.capacity is not None and self.facts.occupancy >= template.capacity:
             return self._override(allowed, Code.ROOM_FULL, f"capacity {template.capacity}", template.span)
         return allowed

@@ -161,12 +161,13 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """An outcome with its reasons, outermost first.
 
     `valid_until` is the first wall time, in seconds, at which time alone could change the outcome; `None` if it
-    never could.
+    never could. `observed` is the limit that would have refused, where limits are only observed, else empty.
     """
 
     outcome: Outcome
     reasons: tuple[Reason, ...] = ()
     valid_until: float | None = None
+    observed: str = ""
 
     @property
     def allowed(self) -> bool:

@@ -224,7 +224,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     `message_size` is in bytes. Rates are events (or bytes) per second. `own_message_rate`, `own_byte_rate` and
     `own_join_rate` are the rates that a room itself declares; they apply in addition to the session's. `spans` has
-    the place of each limit that the file declares, by the name that it has here; a default has none.
+    the place of each limit that the file declares, by the name that it has here; a default has none. Where a user
+    has `sessions_per_user` already, the oldest of them yields to a further one if `replaces_oldest` is true.
     """
 
     message_size: int | None = 64 * 1024
@@ -233,6 +234,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     join_rate: float | None = 20.0
     rooms_per_session: int | None = 100
     sessions_per_user: int | None = 20
+    replaces_oldest: bool = False
     own_message_rate: float | None = None
     own_byte_rate: float | None = None
     own_join_rate: float | None = None
@@ -309,6 +311,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """A whole policy: named rules, namespaces by name, and payload schemas by key.
 
     `claims` are the names of the claims that it reads (`policy.named_claims`); empty until they are collected.
+    `namespaces_per_connection` and `observes_limits` (`mode: observe`) are limits of the top level alone.
     """
 
     rules: dict[str, Rule]
@@ -316,3 +319,5 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     schemas: dict[str, object]
     admin_access: Rule
     claims: tuple[str, ...] = ()
+    namespaces_per_connection: int | None = 16
+    observes_limits: bool = False

@@ -40,6 +40,12 @@ class Peer(Protocol):
     memo: Any
     """The application's own note about the connection; `None` at first."""
 
+    def count_namespaces(self, besides: str) -> int:
+        """Return how many namespaces the connection has: connected, to be answered, or ended by `end`.
+
+        That of a CONNECT that is being answered is `besides`, which does not count.
+        """
+
     def accept(self, namespace: str, sid: str, session: Any) -> None:
         """Answer a CONNECT with success; `session` comes back with every later packet of the namespace."""
 

@@ -74,6 +74,11 @@ class SocketConnection(EngineConnection):
         """The application's session of each connected namespace."""
         return tuple(self._sessions.values())
 
+    def count_namespaces(self, besides: str) -> int:
+        """Return how many namespaces the connection has; see `application.Peer`."""
+        known = self._get_state(besides.encode()) is not State.ABSENT
+        return len(self._sessions) + len(self._others) - known
+
     # In
 
     def _take_message(self, packet: bytes) -> None:

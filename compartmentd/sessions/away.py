@@ -16,6 +16,11 @@ class Away:
     memo: Any = None
     is_writable = False
 
+    def count_namespaces(self, besides: str) -> int:
+        """Return 0: there is no connection."""
+        del besides
+        return 0
+
     def accept(self, namespace: str, sid: str, session: Any) -> None:
         """Do nothing."""
 

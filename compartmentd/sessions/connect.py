@@ -97,6 +97,8 @@ class Connector:
         if namespace is None:
             self._refuse_undeclared(peer, snapshot, name)
             return False
+        if if_waiting is not None and self._is_beyond_namespaces(peer, snapshot, name):
+            return False
         since = self._core.clock.monotonic()
         places = snapshot.configuration.server.token_from
         verified = self._verify(find_credential(places, auth, peer.handshake), snapshot, namespace)
@@ -149,6 +151,26 @@ class Connector:
         # Exactly Socket.IO's own answer, so that what is not declared looks like what does not exist.
         peer.refuse(name, "Invalid namespace")
 
+    def _is_beyond_namespaces(self, peer: Peer, snapshot: Snapshot, name: NamespaceName) -> bool:
+        """Refuse a CONNECT on a connection that has as many namespaces as it may; return whether it is refused."""
+        core, most = self._core, snapshot.configuration.policy.namespaces_per_connection
+        if most is None or peer.count_namespaces(name) < most:
+            return False
+        if core.observed.is_observing:
+            core.observed.note(name, "namespaces_per_connection", None)
+            return False
+        code = Code.TOO_MANY
+        core.recorder.record(
+            "connect",
+            snapshot,
+            name,
+            code=code,
+            detail=f"namespaces_per_connection {most}",
+            address=peer.handshake.address,
+        )
+        self._refuse(peer, name, code)
+        return True
+
     def _reject(
         self, peer: Peer, snapshot: Snapshot, name: NamespaceName, rejected: Rejected, since: float
     ) -> None:
@@ -190,6 +212,7 @@ class Connector:
         if not judgement.connect.allowed:
             self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE)
             return None
+        self._replace_oldest(session, snapshot, namespace)
         session.namespace = core.registry.get_namespace(name)
         session.generation = snapshot.generation
         core.registry.add(session)
@@ -200,6 +223,19 @@ class Connector:
         session.valid_until = judgement.valid_until
         core.schedule(session)
         return None
+
+    def _replace_oldest(self, session: Session, snapshot: Snapshot, namespace: Namespace) -> None:
+        """End sessions of a user for a new one, where they yield (`when_full`): parked ones, then the oldest."""
+        core, user, limits = self._core, session.user, namespace.limits
+        if user is None or limits.sessions_per_user is None or not limits.replaces_oldest:
+            return
+        if core.observed.is_observing:
+            return
+        live = session.namespace
+        surplus = live.count_sessions(user) - limits.sessions_per_user + 1
+        if surplus > 0:
+            for oldest in (*live.parked_users.find(user), *live.users.find(user))[:surplus]:
+                core.end(oldest, snapshot, Code.REPLACED)
 
     def refresh(self, session: Session, snapshot: Snapshot, ack: bytes | None, arguments: list[Any]) -> None:
         """Handle `refresh`: a newer token of the same entry and subject, in place; or nothing changes."""

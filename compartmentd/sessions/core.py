@@ -66,7 +66,7 @@ class Core:
         self.registry = Registry(MemoryRoomStore(clock.monotonic), [self.census, self.buckets])
         self.agenda = Agenda()
         self.counters = Counters()
-        self.recorder = DecisionRecorder(clock, self.counters, environment.audit_log)
+        self.recorder = DecisionRecorder(clock, self.counters, environment.audit_log, self.observed)
         self.pending: PendingEvents
         self.fanout = Fanout(self.counters)
         self.revocations = Revocations()

@@ -71,7 +71,7 @@ class Hub:
         self._connector = Connector(core, self._reevaluation, environment)
         self._sweep = RevocationSweep(core)
         core.pending = PendingEvents(environment.asker, clock.monotonic, lambda: core.snapshot, self._admit)
-        self._keep_revocations()
+        self._take_up_policy()
         self._leaving = False
         self._parking = parking
         self._requests: dict[str, Callable[[Session, Snapshot, bytes | None, list[Any]], None]] = {
@@ -279,7 +279,7 @@ class Hub:
         core = self._core
         diff = ReloadDiff.compare(core.snapshot, snapshot)
         core.snapshot = snapshot
-        self._keep_revocations()
+        self._take_up_policy()
         core.unjudged = deque(core.registry)
         core.fanout.judging = snapshot.generation if core.unjudged else None
         self._reevaluation.start_over(diff)
@@ -432,8 +432,11 @@ class Hub:
         """
         return self._core.decide_access(request, snapshot, principal)
 
-    def _keep_revocations(self) -> None:
-        for entry in self._core.snapshot.configuration.issuers:
+    def _take_up_policy(self) -> None:
+        """Take over from the snapshot in force what is asked more often than it changes."""
+        configuration = self._core.snapshot.configuration
+        self._core.observed.is_observing = configuration.policy.observes_limits
+        for entry in configuration.issuers:
             self._core.revocations.keep_for(entry.max_age)
 
     # --- time ------------------------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ ACCEPTED = b'{"ok":true'
 NO_ROOM = RoomName("")
 """The name of no room: stands in a request that names none."""
 
+LONGEST_OBSERVED_LIST = 1000
+"""Rooms of a list where limits are only observed: no rate bounds then what a list costs."""
+
 REQUEST_CODES = frozenset({Code.INVALID_PAYLOAD, Code.RATE_LIMITED})
 """Refusals of the request as such; they say nothing about a membership that exists."""
 
@@ -49,8 +52,7 @@ class Joiner:
                 waiting = _JoinEvent(self, session, ack, [room], arrivals=[arrival], asking=0)
                 pending.wait(waiting, result, snapshot)
             return
-        most = session.limits.rooms_per_session
-        if isinstance(rooms, list) and (most is None or len(rooms) <= most):
+        if isinstance(rooms, list) and self._is_short_enough(session, len(rooms)):
             event = _JoinEvent(self, session, ack, [RoomName(room) for room in rooms], is_list=True)
         else:
             is_well_formed = isinstance(rooms, str)
@@ -61,6 +63,16 @@ class Joiner:
             pending.handle(event, snapshot)
         elif questions := event.attempt(snapshot, NO_ANSWERS):
             pending.wait(event, questions, snapshot)
+
+    def _is_short_enough(self, session: Session, rooms: int) -> bool:
+        """Return whether a list has not more rooms than a session may be in."""
+        most, observed = session.limits.rooms_per_session, self._core.observed
+        if most is None or rooms <= most:
+            return True
+        if not observed.is_observing or rooms > LONGEST_OBSERVED_LIST:
+            return False
+        observed.note(session.namespace.name, "rooms_per_session", session.user)
+        return True
 
     def arrive(
         self, session: Session, snapshot: Snapshot, room: RoomName, *, is_well_formed: bool

@@ -13,16 +13,20 @@ from compartmentd.policy.seen import Seen, find_seen_values
 from compartmentd.sessions.audit import AuditLog, Occasion, Record, select_claims
 from compartmentd.sessions.clock import Clock
 from compartmentd.sessions.counters import Counters
+from compartmentd.sessions.observed import ObservedLimits
 from compartmentd.sessions.session import Session
 
 
 class DecisionRecorder:
     """Takes each decision from the part that has made it."""
 
-    def __init__(self, clock: Clock, counters: Counters, audit_log: AuditLog) -> None:
+    def __init__(
+        self, clock: Clock, counters: Counters, audit_log: AuditLog, observed: ObservedLimits
+    ) -> None:
         self._clock = clock
         self._counters = counters
         self._audit_log = audit_log
+        self._observed = observed
 
     def record(
         self,
@@ -63,7 +67,11 @@ class DecisionRecorder:
         Returns:
             The reference for the client's answer; empty where no line was written.
         """
-        code = code if decision is None else decision.code
+        if decision is not None:
+            code = decision.code
+            if decision.observed:
+                user = subject if session is None else session.user
+                self._observed.note(namespace, decision.observed, user)
         if occasion != "end":
             self._counters.decided[occasion, namespace, code] += 1
         if not self._audit_log.wants(code):

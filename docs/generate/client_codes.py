@@ -52,7 +52,7 @@ ADVICE: Mapping[Code, Advice] = {
         "Let the provider issue the token with the scope.",
     ),
     Code.TOO_MANY: Advice(
-        "`rooms_per_session` or `sessions_per_user` is reached.",
+        "`rooms_per_session`, `sessions_per_user` or `namespaces_per_connection` is reached.",
         "Leave a room, or close a session, and try again.",
     ),
     Code.ROOM_FULL: Advice("The room's `capacity` is reached.", "Try again later."),
@@ -83,6 +83,10 @@ ADVICE: Mapping[Code, Advice] = {
     Code.SLOW: Advice(
         "More than `send_buffer` bytes wait for this client.",
         "Connect again after `after` milliseconds. If it happens often, see `volatile` events.",
+    ),
+    Code.REPLACED: Advice(
+        "The user has `sessions_per_user` sessions, and a newer one was let in: sent with `closing`.",
+        "Ask the user before you connect again: two clients that both reconnect replace each other.",
     ),
 }
 """INVARIANT: every code has advice (held by a test)."""

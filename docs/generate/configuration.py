@@ -29,7 +29,9 @@ INTRODUCTIONS: Mapping[str, str] = {
     ),
     "limits": (
         "Limits merge key by key, from the top over the namespace to the room. Each has a default and is "
-        "`unlimited` where you write that. Rates count for each session."
+        "`unlimited` where you write that. Rates count for each session; what is taken of one is kept by "
+        "user, or by network without a token, until it has come back. `namespaces_per_connection` and `mode` "
+        "stand here alone."
     ),
     "room_limits": "These take the place of the namespace's. A room's own rate counts for the room in "
     "addition.",
@@ -239,6 +241,7 @@ _NAMES = {
     "events": "list of names, or mapping of names to settings",
     "server": "mapping",
     "limits": "mapping",
+    "namespace_limits": "mapping",
     "room_limits": "mapping",
     "log": "mapping",
     "tls": "mapping",

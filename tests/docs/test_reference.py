@@ -38,7 +38,8 @@ def test_every_page_is_made_or_the_index() -> None:
 
 def test_every_definition_with_keys_has_a_section() -> None:
     with_keys = {name for name, part in schema()["$defs"].items() if "properties" in part}
-    assert with_keys - {section.definition for section in SECTIONS} == {"included"}
+    # The limits of a namespace are those of the top, less two.
+    assert with_keys - {section.definition for section in SECTIONS} == {"included", "namespace_limits"}
 
 
 def test_every_quantity_is_written_as_its_example() -> None:
@@ -114,6 +115,8 @@ def whole(key: Key) -> dict[str, Any]:
     place.update(example)
     if "tls" in base["server"]:
         base["server"]["tls"] = {"cert": "server.crt", "key": "server.key", **base["server"]["tls"]}
+    if isinstance(sessions := base.get("limits", {}).get("sessions_per_user"), dict):
+        sessions.setdefault("max", 1)
     for room in base["namespaces"]["/chat"].get("rooms", {}).values():
         room.setdefault("join", "authenticated")
     return base

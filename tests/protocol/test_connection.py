@@ -245,6 +245,8 @@ def test_namespaces_that_the_server_ended_count_and_refused_ones_do_not():
     assert len(fixture.sent()) == 10
     fixture.receive("40", "40/a")
     fixture.connection.end("/a")
+    counted = [fixture.connection.count_namespaces(besides) for besides in ("/", "/a", "/b")]
+    assert counted == [1, 1, 2]
     fixture.receive("40/b")
     assert fixture.app.named("closed") == [("closed", ["/"], "parse error")]
 

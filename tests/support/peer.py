@@ -27,6 +27,9 @@ class RecordingPeer:
 
     # --- what the application calls ----------------------------------------------------------------------------
 
+    def count_namespaces(self, besides: str) -> int:
+        return len(self.sessions.keys() - {besides})
+
     def accept(self, namespace: str, sid: str, session: Any) -> None:
         self.sessions[namespace] = session
         self.sent.append(("connected", namespace, sid))

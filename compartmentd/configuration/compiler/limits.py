@@ -29,8 +29,8 @@ _LIMITS: Mapping[str, Callable[[Any], Any]] = {
     "byte_rate": rate_limit,
     "join_rate": rate_limit,
     "rooms_per_session": count_limit,
-    "sessions_per_user": count_limit,
 }
+_SESSIONS = "sessions_per_user"
 _OWN = ("message_rate", "byte_rate", "join_rate")
 
 
@@ -54,9 +54,42 @@ def merge_room_limits(outer: Limits, node: Node | None) -> Limits:
 
 def _merge_spans(outer: Limits, node: Node, names: Mapping[str, str]) -> tuple[tuple[str, Span], ...]:
     """Add the places of the limits of a node, by the names that `names` gives them, else their own."""
-    own = {names.get(key, key): child.span for key, child in node.usable() if key in _LIMITS}
+    declared = {*_LIMITS, _SESSIONS}
+    own = {names.get(key, key): child.span for key, child in node.usable() if key in declared}
     return tuple({**dict(outer.spans), **own}.items())
 
 
 def _read_limits(node: Node) -> dict[str, Any]:
-    return {key: _LIMITS[key](child.data) for key, child in node.usable()}
+    limits: dict[str, Any] = {}
+    for key, child in node.usable():
+        if key == _SESSIONS:
+            limits |= _read_sessions(child)
+        elif key in _LIMITS:
+            limits[key] = _LIMITS[key](child.data)
+    return limits
+
+
+def _read_sessions(node: Node) -> dict[str, Any]:
+    """Return `sessions_per_user`, which is inherited as a whole: a number does not inherit `when_full`."""
+    if not isinstance(node.data, dict):
+        return {_SESSIONS: count_limit(node.data), "replaces_oldest": False}
+    written = {key: child.data for key, child in node.usable()}
+    if "max" not in written:
+        return {}  # a mistake that has been reported
+    return {
+        _SESSIONS: count_limit(written["max"]),
+        "replaces_oldest": written.get("when_full") == "replace",
+    }
+
+
+def read_connection_limits(node: Node | None) -> dict[str, Any]:
+    """Return the limits that only the top level has and that are written, as attributes of `Policy`."""
+    if node is None:
+        return {}
+    found: dict[str, Any] = {}
+    for key, child in node.usable():
+        if key == "namespaces_per_connection":
+            found[key] = count_limit(child.data)
+        elif key == "mode":
+            found["observes_limits"] = child.data == "observe"
+    return found

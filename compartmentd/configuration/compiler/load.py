@@ -11,7 +11,7 @@ from compartmentd.configuration.compiler.events import EventReader
 from compartmentd.configuration.compiler.file_access import FileAccess
 from compartmentd.configuration.compiler.files_used import FilesUsed
 from compartmentd.configuration.compiler.issuers import Issuers
-from compartmentd.configuration.compiler.limits import merge_limits
+from compartmentd.configuration.compiler.limits import merge_limits, read_connection_limits
 from compartmentd.configuration.compiler.namespaces import NamespaceReader
 from compartmentd.configuration.compiler.payload_schemas import PayloadSchemas
 from compartmentd.configuration.compiler.report import Report
@@ -119,6 +119,7 @@ def _compile(
         namespaces=namespaces,
         schemas=schemas.schemas,
         admin_access=_read_admin_access(root, reader, places),
+        **read_connection_limits(root.get("limits")),
     )
     return Configuration(
         server=server,
