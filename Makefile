@@ -11,6 +11,7 @@ BENCH := tests/bench
 OUT ?= $(BENCH)/build/bench.json
 FUZZ := tests/fuzz
 SOAK := tests/soak
+MUTANTS := tests/mutants
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 export PYTHON
@@ -21,7 +22,7 @@ export PYTHON
 TESTS := -m pytest --numprocesses=auto --dist=worksteal
 GATE := $(if $(PYTEST_ARGS),true,.ci/coverage $(BIN))
 
-.PHONY: help install install-dev run test test-core cover pythons mindeps check format audit abuse bench bench-quick bench-tools fuzz fuzz-sessions soak docs reference man lock deb clean
+.PHONY: help install install-dev run test test-core cover pythons mindeps check format audit abuse bench bench-quick bench-tools fuzz fuzz-sessions mutants soak docs reference man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +76,10 @@ soak: .venv/.installed-dev ## everything at once for TIME=3600 seconds, judged b
 fuzz-sessions: .venv/.installed-dev ## run the whole server beside a model of it: EXAMPLES=2000 stories of up to 40 steps
 	@STATEFUL_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -q --timeout=0 -m "not slow" tests/fuzz/test_stateful.py
 
+mutants: .venv/.installed-mutants ## change the code in small ways, and list what no test notices: MODULES="policy tokens.claims", SAMPLE=60
+	@$(BIN)/python -m pytest -q $(MUTANTS)/check_mutations.py
+	@$(BIN)/python -m tests.mutants $(or $(MODULES),policy tokens) $(if $(SAMPLE),--sample $(SAMPLE))
+
 audit: .venv-audit/.installed ## ask the registries about every locked package; ends with 3 where they give no data
 	@.ci/audit .venv-audit/bin
 
@@ -122,6 +127,10 @@ man: .venv/.installed ## write config/man/compartmentd.1, the man page, from the
 	@$(PIP) --require-hashes --only-binary :all: -r requirements-fuzz.lock
 	@touch $@
 
+.venv/.installed-mutants: .venv/.installed-dev requirements-mutants.lock
+	@$(PIP) --require-hashes --only-binary :all: -r requirements-mutants.lock
+	@touch $@
+
 .venv-audit/.installed: requirements-audit.lock
 	@$(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
@@ -149,6 +158,7 @@ lock: ## resolve the lock files anew; UPGRADE= keeps the versions that still fit
 	$(COMPILE) --constraint=requirements.lock --extra=dev --extra=otel --output-file=requirements-dev.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --extra=bench --output-file=requirements-bench.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --extra=fuzz --output-file=requirements-fuzz.lock pyproject.toml
+	$(COMPILE) --constraint=requirements-dev.lock --extra=mutants --output-file=requirements-mutants.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-build.lock requirements-build.in
 	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-docs.lock requirements-docs.in
 	$(COMPILE) --constraint=requirements-dev.lock --output-file=requirements-audit.lock requirements-audit.in
@@ -161,5 +171,5 @@ deb: ## build the Debian package, with an environment of its own, into dist/
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv .venv-* .coverage dist $(JS)/node_modules $(OIDC)/node_modules $(EDITORS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -rf $(FUZZ)/build $(SOAK)/build $(BENCH)/build $(BENCH)/peers/node/node_modules
+	rm -rf $(FUZZ)/build $(MUTANTS)/build $(SOAK)/build $(BENCH)/build $(BENCH)/peers/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

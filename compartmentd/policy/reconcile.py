@@ -41,7 +41,7 @@ class CurrentMembership(msgspec.Struct, frozen=True):
     """
 
     room: RoomName
-    by_server: bool = False
+    by_server: bool
 
 
 class ReconciledMemberships(msgspec.Struct, frozen=True):

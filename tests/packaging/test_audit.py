@@ -63,6 +63,6 @@ def test_what_npm_says(audit: Any) -> None:
 
 def test_every_lock_file_is_asked_about(audit: Any) -> None:
     locks = {path.name for path in ROOT.glob("requirements*.lock")}
-    own_tools = {"requirements-audit.lock", "requirements-bench.lock", "requirements-fuzz.lock"}
+    own_tools = {f"requirements-{name}.lock" for name in ("audit", "bench", "fuzz", "mutants")}
     assert set(audit.LOCKS) == locks - own_tools
     assert all((ROOT / directory / "package-lock.json").is_file() for directory in audit.NODE)

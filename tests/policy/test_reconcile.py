@@ -10,6 +10,7 @@ from compartmentd.names import RoomName
 from compartmentd.policy import autojoin
 from compartmentd.policy.autojoin import SkipReason, is_auto_joined
 from compartmentd.policy.codes import Code
+from compartmentd.policy.decision import Truth
 from compartmentd.policy.model import Limits, RoomTemplate
 from compartmentd.policy.principal import ANONYMOUS, Principal
 from compartmentd.policy.reconcile import (
@@ -47,6 +48,13 @@ def test_a_session_that_may_not_connect_is_not_judged_further() -> None:
     judgement = judged(rules, ANN, *held("team:red"))
     assert judgement.connect.code is Code.SCOPE_MISSING
     assert (judgement.kept, judgement.lost, judgement.joined, judgement.skipped) == ((), (), (), ())
+    assert (judgement.undecided, judgement.questions, judgement.valid_until) == ((), (), None)
+
+
+def test_a_session_that_may_not_connect_yet_is_judged_again_when_it_may() -> None:
+    rules = ruleset(template("x"), connect={"claim": "starts", "is": "past"})
+    judgement = judged(rules, person(starts=NOW + 5), *held("x"))
+    assert (judgement.connect.code, judgement.valid_until) == (Code.RULE_DENIED, NOW + 5)
 
 
 def test_other_sessions_count_where_the_caller_says_so() -> None:
@@ -67,6 +75,7 @@ def test_an_unchanged_session_keeps_its_memberships_and_is_only_auto_joined() ->
         rules, HALL, ANN, kept, now=NOW, valid_until=NOW + 60, declined=[], occupancy=lambda _room: 0
     )
     assert result.connect.allowed
+    assert [reason.truth for reason in result.connect.reasons] == [Truth.TRUE]
     assert result.kept == tuple(kept)
     assert (result.lost, result.skipped) == ((), ())
     assert rooms_of(result.joined) == ["team:red"]
@@ -130,6 +139,14 @@ def test_after_a_loss_only_what_stands_on_another_room_is_judged() -> None:
     assert rooms_of(left.lost) == ["b", "c"]
     whole = reconcile_memberships(rules, HALL, ANN, held("a", "b", "c", "d"), now=NOW)
     assert whole.kept == ("a", "b", "c")
+
+
+def test_after_a_loss_time_counts() -> None:
+    both = {"all": [{"member_of": "a"}, {"claim": "end", "is": "future"}]}
+    rules = ruleset(template("a"), template("b", join=both))
+    for end, kept in ((NOW + 5, ("a", "b")), (NOW - 5, ("a",))):
+        left = reconcile_dependents(rules, HALL, person(end=end), held("a", "b"), now=NOW)
+        assert left.kept == kept
 
 
 @st.composite
@@ -322,6 +339,13 @@ def test_a_room_lost_by_the_client_and_named_by_a_claim_is_joined_by_the_server(
     assert rooms_of(judgement.joined) == ["desk"]
 
 
+def test_a_room_is_taken_to_be_empty_unless_the_caller_says_otherwise() -> None:
+    rules = ruleset(template("lobby", auto_join={}, capacity=1))
+    assert rooms_of(judged(rules, ANN).joined) == ["lobby"]
+    unchanged = reconcile_unchanged(rules, HALL, ANN, [], now=NOW, valid_until=None)
+    assert rooms_of(unchanged.joined) == ["lobby"]
+
+
 # --- what cannot be decided yet ---
 
 
@@ -367,7 +391,7 @@ def test_a_session_whose_connect_rule_asks_keeps_all_until_it_is_answered() -> N
     judgement = judged(rules, ANN, *held("x"))
     assert not judgement.connect.allowed
     assert judgement.undecided == ("x",)
-    assert judgement.questions == (A,)
+    assert (judgement.questions, judgement.valid_until) == ((A,), None)
     assert (judgement.kept, judgement.lost, judgement.joined) == ((), (), ())
     answered = judged(rules, ANN, *held("x"), answers={A: True})
     assert answered.connect.allowed
@@ -383,6 +407,24 @@ def test_auto_join_waits_for_answers() -> None:
     assert [(each.room, each.why) for each in judgement.skipped] == [("x", SkipReason.UNDECIDED)]
     assert judgement.questions == (A,)
     assert rooms_of(judged(rules, ANN, answers={A: True}).joined) == ["x"]
+
+
+@pytest.mark.usefixtures("asking")
+def test_what_waits_for_an_answer_is_not_auto_joined_and_has_its_place() -> None:
+    rules = ruleset(
+        template("x", join={"all": [{"scope": "ask:a"}, {"claim": "end", "is": "future"}]}, auto_join={}),
+        template("y", auto_join={}),
+        limits=Limits(rooms_per_session=1),
+    )
+    judgement = judged(rules, person(end=NOW + 5), *held("x"))
+    assert (judgement.undecided, judgement.joined, judgement.valid_until) == (("x",), (), NOW + 5)
+    assert [(each.room, each.why) for each in judgement.skipped] == [("y", SkipReason.SURPLUS)]
+
+
+def test_nothing_is_asked_where_no_rule_asks() -> None:
+    for rooms in ((), ("x",)):
+        judgement = judged(ruleset(template("x")), ANN, *held(*rooms))
+        assert (judgement.undecided, judgement.questions) == ((), ())
 
 
 @pytest.mark.usefixtures("asking")

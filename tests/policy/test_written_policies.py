@@ -59,7 +59,7 @@ class Session:
         self.namespace = NamespaceName(case.get("connect") or case["in"])
         [entry] = self.rules.policy.namespaces[self.namespace].issuers
         self.who = who(config, case["as"], entry)
-        start = [CurrentMembership(RoomName(room)) for room in case.get("member", ())]
+        start = [CurrentMembership(RoomName(room), by_server=False) for room in case.get("member", ())]
         self.judgement = reconcile_session(self.rules, self.namespace, self.who, start, now=NOW)
         assert self.judgement.kept == tuple(each.room for each in start)
         self.joined = [room for room, _ in self.judgement.joined]
