@@ -40,6 +40,9 @@ SLOWEST = 2.0
 _WALL = 120.0
 """Seconds after which a child that waits for something is ended."""
 
+_COLLECTING = 10.0
+"""Seconds of CPU for importing the package and collecting its tests."""
+
 _MEMORY = 4 << 30
 """Bytes of address space that a mutant may take."""
 
@@ -244,9 +247,9 @@ def preload(modules: Iterable[str]) -> None:
 # --- a child's mutant ----------------------------------------------------------------------------------------
 
 
-def _limit(order: Order) -> None:
+def _limit(order: Order, further: float = 0.0) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    allowed = math.ceil(2 + 2 * order.seconds)
+    allowed = math.ceil(2 + 2 * order.seconds + further)
     resource.setrlimit(resource.RLIMIT_CPU, (allowed, allowed + 5))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
 
@@ -414,7 +417,7 @@ def try_afresh(orders: Iterable[Order]) -> Iterator[Verdict]:
 
 def _try_afresh(order: Order, tests: Iterable[str]) -> Verdict:
     def work(results: Connection) -> None:
-        _limit(order)
+        _limit(order, _COLLECTING)
         sys.meta_path.insert(0, _Finder(order))
         code = _run_pytest(tests, _Plugin(None, lambda test: _fail(results, order.key, test)))
         # Any code but 0 is a failure before the first test: the module cannot be imported, or a test is gone.

@@ -196,6 +196,21 @@ def test_what_is_kept_holds_and_does_not_depend_on_any_order(
         ([template("n:{n}", {"n": (0, None)}, auto_join={"n": "n"})], ANN, ["n:7"]),
         ([template("n:{n}", {"n": (0, None)}, auto_join={"n": "n"})], person(n=7.0), ["n:7"]),
         ([template("n:{n}", {"n": (0, None)}, auto_join={"n": "n"})], person(n="7"), ["n:7"]),
+        (
+            [template("n:{n}", {"n": (0, None)}, auto_join={"n": "n"})],
+            person(n=9_999_999_999_999_999),
+            ["n:9999999999999999"],
+        ),
+        (
+            [template("{t}/{u}/{v}", auto_join={"t": "teams", "u": "sub", "v": "v"})],
+            person("ann", teams=["a", "b"], v="x"),
+            ["a/ann/x", "b/ann/x"],
+        ),
+        (
+            [template("{u}/{t}/{v}", auto_join={"u": "sub", "t": "teams", "v": "v"})],
+            person("ann", teams=["a"], v="x"),
+            ["ann/a/x"],
+        ),
         ([template("{u}/{t}", auto_join={"u": "sub", "t": "teams"})], ANN, ["ann/red", "ann/blue"]),
         (
             [template("team:{t}", auto_join={"t": "teams"})],
@@ -275,6 +290,11 @@ def test_values_that_give_no_room_are_skipped_and_told(
     assert judgement.joined == ()
     assert [(each.why.value, each.room) for each in judgement.skipped] == skipped
     assert judgement.skipped[0].template == rooms[0].name
+    decisions = [each.decision for each in judgement.skipped]
+    assert [each is not None and not each.allowed for each in decisions] == [
+        why in {"denied", "full"} for why, _ in skipped
+    ]
+    assert all(each is None for each in decisions if not each)
 
 
 def test_a_session_that_is_full_costs_no_further_decision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,17 +321,26 @@ def test_what_is_over_rooms_per_session_is_surplus() -> None:
     who = person(teams=["a", "B", "c", "d", "e"])
     judgement = judged(rules, who, *held("open:1"))
     assert rooms_of(judgement.joined) == ["team:a", "team:c"]
-    assert {(each.why.value, each.room) for each in judgement.skipped} == {
-        ("not_matching", "team:B"),
-        ("surplus", "team:d"),
-        ("surplus", "team:e"),
+    assert {(each.why.value, each.room, each.template) for each in judgement.skipped} == {
+        ("not_matching", "team:B", TEAM.name),
+        ("surplus", "team:d", TEAM.name),
+        ("surplus", "team:e", TEAM.name),
     }
 
 
 def test_what_is_held_or_declined_is_not_joined_again() -> None:
     judgement = judged(ruleset(TEAM), ANN, *held("team:red"), declined={"team:blue"})
     assert (judgement.kept, judgement.joined) == (("team:red",), ())
-    assert [(each.why.value, each.room) for each in judgement.skipped] == [("declined", "team:blue")]
+    assert [(each.why.value, each.room, each.template) for each in judgement.skipped] == [
+        ("declined", "team:blue", TEAM.name)
+    ]
+
+
+def test_each_room_is_asked_for_its_own_members() -> None:
+    rooms = {"team:red": 2, "team:blue": 1}
+    rules = ruleset(template("team:{t}", auto_join={"t": "teams"}, capacity=2))
+    judgement = judged(rules, ANN, occupancy=rooms.__getitem__)
+    assert rooms_of(judgement.joined) == ["team:blue"]
 
 
 def test_a_judgement_lasts_until_any_part_of_it_may_change() -> None:
@@ -404,7 +433,7 @@ def test_auto_join_waits_for_answers() -> None:
     rules = ruleset(template("x", join={"scope": "ask:a"}, auto_join={}))
     judgement = judged(rules, ANN)
     assert judgement.joined == ()
-    assert [(each.room, each.why) for each in judgement.skipped] == [("x", SkipReason.UNDECIDED)]
+    assert [(each.room, each.why.value) for each in judgement.skipped] == [("x", "undecided")]
     assert judgement.questions == (A,)
     assert rooms_of(judged(rules, ANN, answers={A: True}).joined) == ["x"]
 
@@ -452,6 +481,7 @@ def test_what_depends_on_an_undecided_membership_is_kept_with_it() -> None:
         (template("lobby", auto_join={}), "lobby", True),
         (template("of:{t}", auto_join={"t": "absent"}), "of:", False),
         (template("n:{n}", auto_join={"n": "n"}), "n:7", False),
+        (template("{t}/{u}", auto_join={"t": "teams"}), "red/ann", False),
     ],
 )
 def test_leaving_a_room_is_remembered_if_the_claims_name_it(
