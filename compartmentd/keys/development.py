@@ -7,6 +7,7 @@ from typing import Any
 
 from compartmentd.errors import UsageError
 from compartmentd.keys.files import read_material
+from compartmentd.names import EntryName
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.key import DEVELOPMENT_PREFIX
 from compartmentd.tokens.mint import LIFETIME, mint_token
@@ -33,11 +34,7 @@ def mint_for_entry(
         UsageError: there is no such entry, or its key is not a development key.
     """
     material, _ = read_material(issuers, development=True)
-    able = {
-        issuer.name: issuer
-        for issuer in issuers
-        if issuer.keys.kind == "secret_file" and material.get(issuer.name, b"").startswith(DEVELOPMENT_PREFIX)
-    }
+    able = {issuer.name: issuer for issuer in issuers if _is_mintable(issuer, material)}
     if entry is not None:
         chosen = next((issuer for issuer in issuers if issuer.name == entry), None)
         if chosen is None:
@@ -50,3 +47,13 @@ def mint_for_entry(
     token = mint_token(chosen, material.get(chosen.name, b""), claims, now)
     expires = claims.get("exp", int(now) + LIFETIME)
     return {"token": token, "expires": int(expires * 1000) if isinstance(expires, int | float) else None}
+
+
+def find_mintable(issuers: tuple[IssuerEntry, ...]) -> tuple[str, ...]:
+    """Return the names of the entries that have a development key."""
+    material, _ = read_material(issuers, development=True)
+    return tuple(issuer.name for issuer in issuers if _is_mintable(issuer, material))
+
+
+def _is_mintable(issuer: IssuerEntry, material: Mapping[EntryName, bytes]) -> bool:
+    return issuer.keys.kind == "secret_file" and material.get(issuer.name, b"").startswith(DEVELOPMENT_PREFIX)

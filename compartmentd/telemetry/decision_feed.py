@@ -121,4 +121,10 @@ def reason_as_json(reason: Reason, seen: Mapping[Span, str] = _NOTHING_SEEN) -> 
 
 def span_as_json(span: Span) -> dict[str, Any]:
     """Return a place in the configuration."""
-    return {"file": span.file, "line": span.line, "column": span.column, "end_line": span.end_line}
+    return {
+        "file": span.file,
+        "line": span.line,
+        "column": span.column,
+        "end_line": span.end_line,
+        "end_column": span.end_column,
+    }

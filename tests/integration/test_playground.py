@@ -85,7 +85,7 @@ def edited(tmp_path: Path) -> Iterator[Demo]:
 async def browsing(
     address: str, size: ViewportSize = WIDE, scheme: Scheme = "light", complaints: int = 0
 ) -> AsyncIterator[Page]:
-    """Open the page; fails if the browser complains of anything but `complaints` refused requests."""
+    """Open the page; fails if the browser complains of anything but `complaints` refused requests; -1 is any."""
     said: list[str] = []
 
     def complain(message: ConsoleMessage) -> None:
@@ -104,7 +104,8 @@ async def browsing(
         await page.goto(address)
         yield page
         await browser.close()
-    assert len(said) == complaints, said
+    if complaints >= 0:
+        assert len(said) == complaints, said
 
 
 class Pane:
@@ -159,7 +160,8 @@ async def test_people_talk_over_one_connection_each(demo: Demo) -> None:
         await ann.publish("good morning")
         await expect(bob.timeline.locator(".is-received")).to_contain_text("good morning")
         await expect(bob.timeline.locator(".is-received")).to_contain_text("ann")
-        await bob.room("Everyone").click()
+        await bob.room("This session").click()  # nobody may publish to everyone in /team
+        await expect(bob.root.get_by_role("button", name="Publish")).to_be_hidden()
         await expect(bob.timeline).not_to_contain_text("good morning")
         assert len(sockets) == 2
 
@@ -174,6 +176,10 @@ async def test_a_refusal_shows_the_lines_that_decided(demo: Demo) -> None:
             demo.line('join: {claim: projects, contains: "{project}"}'),
             'join: {claim: projects, contains: "{project}"}',
         )
+        await expect(bob.card("rule_denied").locator("mark")).to_have_text(
+            '{claim: projects, contains: "{project}"}'
+        )
+        await expect(bob.card("rule_denied").locator(".seen")).to_have_text('projects is ["apollo"]')
         await bob.publish("let me in")
         await expect(bob.card("not_a_member")).to_contain_text("join the room first")
         await expect(bob.timeline.locator(".is-sent")).to_contain_text("refused")
@@ -187,6 +193,9 @@ async def test_a_refusal_shows_the_lines_that_decided(demo: Demo) -> None:
         await bob.namespace("/")
         await bob.publish('{"text": 7}')
         await expect(bob.card("invalid_payload")).to_contain_text("schema of event message")
+        await expect(bob.card("invalid_payload").locator(".seen")).to_have_text(
+            "text must be a string, and is 7"
+        )
 
 
 async def test_whoever_has_no_token_reads_along(demo: Demo) -> None:
@@ -311,7 +320,9 @@ async def test_enter_held_down_meets_the_rate(demo: Demo) -> None:
         for _ in range(60):  # after the first, each is a repetition, as the keyboard makes them
             await page.keyboard.down("Enter")
         await page.keyboard.up("Enter")
-        await expect(ann.card("rate_limited").first).to_be_visible()
+        card = ann.card("rate_limited").first
+        await expect(card).to_contain_text("10 messages a second")
+        await deciding(card, demo.line("message_rate: 10/s"), "message_rate: 10/s")
 
 
 async def test_every_decision_is_listed_with_its_reasons(demo: Demo) -> None:
@@ -343,3 +354,136 @@ async def test_nothing_is_cut_off(demo: Demo, size: ViewportSize, scheme: Scheme
         await expect(page.locator("section.pane:visible")).to_have_count(1 if size is PHONE else 2)
         dark = await page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
         assert dark is (scheme == "dark")
+
+
+# --- a file of one's own ----------------------------------------------------------------------------------------
+
+
+class Own(Daemon):
+    """`compartmentd serve --dev` on a file that somebody has just written, without people and tests."""
+
+    def __init__(self, directory: Path, text: str) -> None:
+        super().__init__(directory, {}, arguments=("--dev",))
+        addresses = f'listen: ["127.0.0.1:0"], admin: ["{ADMIN}:0", "unix:{self.admin_socket}"], drain: 50ms'
+        self.write(f"version: 1\nserver: {{{addresses}}}\n{text}")
+
+    address = Demo.address
+
+
+ISSUER = "issuers: {dev: {issuer: https://dev.example, audience: first, secret_file: first.dev-key}}\n"
+FIRST = (
+    ISSUER
+    + """namespaces:
+  /chat:
+    connect: {scope: chat}
+    rooms:
+      "project:{project}":
+        join: {claim: projects, contains: "{project}"}
+        publish: members
+        events: [message]
+"""
+)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Own]:
+    with Own(tmp_path, FIRST) as running:
+        yield running
+
+
+async def test_a_first_file_opens_with_people_in_a_room_where_they_can_speak(own: Own) -> None:
+    async with browsing(own.address) as page:
+        ann, bob = Pane(page, 1), Pane(page, 2)
+        await expect(ann.room("project:apollo")).to_have_attribute("aria-current", "true")
+        await expect(bob.room("project:zeus")).to_have_attribute("aria-current", "true")
+        await ann.room("project:zeus").click()
+        await ann.publish("hello")
+        await expect(bob.timeline.locator(".is-received")).to_contain_text("hello")
+        await expect(page.locator(".card")).to_have_count(0)
+        await bob.room("project:apollo").click()
+        await expect(bob.card("rule_denied").locator(".seen")).to_have_text('projects is ["zeus"]')
+
+
+async def test_claims_are_edited_and_refreshed_in_place(own: Own) -> None:
+    async with browsing(own.address) as page:
+        bob = Pane(page, 2)
+        await bob.room("project:apollo").click()
+        await bob.card("rule_denied").wait_for()
+        await bob.root.locator(".claims-line").click()
+        await bob.root.get_by_label("Claims of the token").fill("{no json")
+        await bob.root.get_by_role("button", name="Refresh with these claims").click()
+        await expect(bob.root.get_by_role("alert")).to_contain_text("no JSON object")
+        claims = {"sub": "bob", "scope": "chat", "projects": ["zeus", "apollo"]}
+        await bob.root.get_by_label("Claims of the token").fill(json.dumps(claims))
+        await bob.root.get_by_role("button", name="Refresh with these claims").click()
+        await expect(bob.timeline).to_contain_text("token refreshed")
+        await expect(bob.root.get_by_label("Who is in this pane")).to_have_value("person:bob (edited)")
+        await bob.root.get_by_role("button", name="Join", exact=True).last.click()
+        await expect(bob.timeline).to_contain_text("joined")
+        assert await bob.root.get_by_role("log").get_by_text("connected as").count() <= 1
+
+
+async def test_a_person_is_made_and_outlives_a_reload_of_the_page(own: Own) -> None:
+    async with browsing(own.address) as page:
+        pane = Pane(page, 1)
+        await pane.be("new person…")
+        claims = {"sub": "lea", "scope": "chat", "projects": ["mars"]}
+        await pane.root.get_by_label("Claims of the token").fill(json.dumps(claims))
+        await pane.root.get_by_role("button", name="Connect with these claims").click()
+        await expect(pane.room("project:mars")).to_have_attribute("aria-current", "true")
+        await page.reload()
+        await expect(page.get_by_role("status")).to_contain_text("generation 1")
+        await Pane(page, 1).be("lea")
+        await expect(Pane(page, 1).room("project:mars")).to_have_attribute("aria-current", "true")
+        kept = await page.evaluate("JSON.stringify(sessionStorage)")
+        assert "eyJ" not in kept, "a token of a person is kept nowhere"
+
+
+async def test_the_page_stays_signed_in_over_a_restart(own: Own) -> None:
+    port = own.admin_url.rpartition(":")[2]
+    async with browsing(own.address, complaints=-1) as page:
+        ann = Pane(page, 1)
+        await expect(ann.room("project:apollo")).to_have_attribute("aria-current", "true")
+        own.write(
+            own.config.read_text().replace(f"{ADMIN}:0", f"{ADMIN}:{port}").replace(':0"', f':{own.port}"')
+        )
+        own.stop()
+        await expect(page.get_by_role("status")).to_contain_text("does not answer")
+        own.start()
+        await expect(page.get_by_role("status")).to_contain_text("in force")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(ann.root.get_by_role("tab", name="/chat, connected")).to_be_visible()
+
+
+async def test_where_no_token_can_be_made_one_is_asked_for_and_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("a secret of at least thirty-two bytes, for tests\n")
+    with Own(tmp_path, FIRST.replace("first.dev-key", "key")) as own:
+        async with browsing(own.address) as page:
+            await expect(page.locator("section.pane")).to_have_count(1)
+            await expect(Pane(page, 1).root.get_by_label("A token of your own")).to_be_visible()
+            await expect(page.locator(".card")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1000, 1280, 1440, 1920])
+async def test_four_panes_are_inside(demo: Demo, width: int) -> None:
+    async with browsing(demo.address, {"width": width, "height": 900}) as page:
+        for _ in range(2):
+            await page.get_by_role("button", name="Add a pane").click()
+        await expect(page.locator("section.pane")).to_have_count(4)
+        for number in (1, 2, 3, 4):
+            box = await Pane(page, number).root.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            await expect(Pane(page, number).root.get_by_role("button", name="Publish")).to_be_in_viewport(
+                ratio=1
+            )
+
+
+async def test_a_phone_shows_several_rooms(demo: Demo) -> None:
+    async with browsing(demo.address, PHONE) as page:
+        ann = Pane(page, 1)
+        await ann.namespace("/team")
+        await expect(ann.room("project:apollo")).to_contain_text("auto")
+        for room in ("project:apollo", "project:zeus", "user:ann"):
+            await expect(ann.room(room)).to_be_in_viewport(ratio=1)

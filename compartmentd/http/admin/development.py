@@ -26,7 +26,8 @@ class DaemonDevelopment:
 
     def describe_playground(self) -> JsonObject:
         """Return the configuration in force as the page shows it."""
-        return build_outline(self._reloader.generation.configuration, self._path, self.public_url)
+        generation = self._reloader.generation
+        return build_outline(generation.configuration, generation.snapshot.rules, self._path, self.public_url)
 
     def mint(self, entry: str | None, claims: Mapping[str, Any]) -> JsonObject:
         """Return a token with these claims.

@@ -8,51 +8,91 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from compartmentd.analysis.examples import find_sources, suggest_people, suggest_rooms
 from compartmentd.configuration.settings import Configuration
 from compartmentd.control.requests import JsonObject
 from compartmentd.http.admin.people import find_people
-from compartmentd.policy.model import Event, IntegerParam, Namespace, OneOfParam, Param, RoomTemplate
+from compartmentd.keys.development import find_mintable
+from compartmentd.policy.model import (
+    Event,
+    IntegerParam,
+    Namespace,
+    Nobody,
+    OneOfParam,
+    Param,
+    Public,
+    RoomTemplate,
+    Rule,
+)
+from compartmentd.policy.rules.traverse import resolve_rule
+from compartmentd.policy.ruleset import Ruleset
 
 
-def build_outline(configuration: Configuration, path: str, public_url: str) -> JsonObject:
+def build_outline(configuration: Configuration, ruleset: Ruleset, path: str, public_url: str) -> JsonObject:
     """Return the people, namespaces, rooms and events that the page offers.
 
     Args:
         configuration: the configuration in force.
+        ruleset: its policy, prepared for decisions.
         path: its main file; the people come from the policy tests beside it.
         public_url: the origin of the public listener.
     """
     people = find_people(path)
     server = configuration.server
+    mintable = find_mintable(configuration.issuers)
+    claims = people.claims or (suggest_people(ruleset) if mintable else {})
     return {
         "file": path,
         "public": {"url": public_url, "path": server.path, "transports": list(server.transports)},
-        "people": [{"name": name, "claims": claims} for name, claims in people.claims.items()],
+        "people": [{"name": name, "claims": given} for name, given in claims.items()],
         "entries": [
-            {"name": entry.name, "issuer": entry.issuer, "scopes": list(entry.scopes)}
+            {
+                "name": entry.name,
+                "issuer": entry.issuer,
+                "scopes": list(entry.scopes),
+                "mintable": entry.name in mintable,
+            }
             for entry in configuration.issuers
             if "connect" in entry.use
         ],
         "namespaces": [
-            _describe_namespace(namespace, people.rooms.get(namespace.name, ()))
+            _describe_namespace(ruleset, namespace, people.rooms.get(namespace.name, ()))
             for namespace in configuration.policy.namespaces.values()
         ],
     }
 
 
-def _describe_namespace(namespace: Namespace, tried: tuple[str, ...]) -> dict[str, Any]:
-    """Describe a namespace; `tried` are rooms that the tests speak of, as suggestions."""
+def _describe_namespace(ruleset: Ruleset, namespace: Namespace, tried: tuple[str, ...]) -> dict[str, Any]:
+    """Describe a namespace; `tried` are rooms that the tests speak of, as suggestions.
+
+    `open` says that a token is not needed, and `speaks`, of a place, that somebody may publish there.
+    """
+    rules, examples = ruleset.policy.rules, suggest_rooms(ruleset, namespace)
     return {
         "name": namespace.name,
         "description": namespace.description,
         "line": namespace.span.line,
+        "open": isinstance(resolve_rule(namespace.connect, rules), Public),
+        "speaks": _may_anybody_speak(namespace, rules),
         "events": _describe_events(namespace.events),
-        "rooms": [_describe_room(room) for room in namespace.rooms],
+        "rooms": [_describe_room(room, rules, examples.get(room.name, ())) for room in namespace.rooms],
         "tried": list(tried),
     }
 
 
-def _describe_room(room: RoomTemplate) -> dict[str, Any]:
+def _may_anybody_speak(place: Namespace | RoomTemplate, rules: Mapping[str, Rule]) -> bool:
+    """Return whether a message can be allowed in a place: an event is declared whose rules are not `nobody`."""
+    if isinstance(resolve_rule(place.publish, rules), Nobody):
+        return False
+    return any(
+        event.publish is None or not isinstance(resolve_rule(event.publish, rules), Nobody)
+        for event in place.events.values()
+    )
+
+
+def _describe_room(
+    room: RoomTemplate, rules: Mapping[str, Rule], examples: tuple[str, ...]
+) -> dict[str, Any]:
     return {
         "template": room.name,
         "pattern": list(room.pattern),
@@ -60,8 +100,11 @@ def _describe_room(room: RoomTemplate) -> dict[str, Any]:
         "description": room.description,
         "file": room.span.file,
         "line": room.span.line,
+        "speaks": _may_anybody_speak(room, rules),
+        "examples": list(examples),
+        "sources": find_sources(room, rules),
         "events": _describe_events(room.events),
-        "auto_join": None if room.auto_join is None else dict(room.auto_join.claims),
+        "auto_join": room.auto_join is not None,
         "capacity": room.capacity,
         "echo": room.echo,
     }

@@ -10,6 +10,7 @@ import pytest
 from compartmentd.configuration.compiler import load
 from compartmentd.http.admin.outline import build_outline
 from compartmentd.http.admin.people import People, collect_people, find_people
+from compartmentd.policy.ruleset import Ruleset
 from compartmentd.storage.files import Disk
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -18,7 +19,8 @@ CONFIG = Path(__file__).parents[3] / "config"
 def outlined(path: Path) -> dict[str, Any]:
     loaded = load(str(path), Disk())
     assert loaded.configuration is not None, loaded.problems
-    return dict(build_outline(loaded.configuration, str(path), "http://127.0.0.1:8000"))
+    rules = Ruleset.build(loaded.configuration.policy)
+    return dict(build_outline(loaded.configuration, rules, str(path), "http://127.0.0.1:8000"))
 
 
 def room(outline: dict[str, Any], namespace: str, template: str) -> dict[str, Any]:
@@ -40,7 +42,13 @@ def test_the_demo_has_its_people_and_rooms() -> None:
     assert demo["public"]["url"] == "http://127.0.0.1:8000"
     assert [space["name"] for space in demo["namespaces"]] == ["/", "/team"]
     assert "chat:ann:bob" in demo["namespaces"][1]["tried"]
-    assert room(demo, "/", "moderation")["auto_join"] == {}
+    assert room(demo, "/", "moderation")["auto_join"] is True
+    assert [(space["open"], space["speaks"]) for space in demo["namespaces"]] == [
+        (True, True),
+        (False, False),
+    ]
+    assert room(demo, "/team", "project:{project}")["sources"] == {"project": [("projects",)]}
+    assert room(demo, "/team", "chat:{one}:{other}")["examples"][0] == "chat:ann:bob"
     assert room(demo, "/team", "lobby")["events"] == [
         {"name": "message", "schema": True, "volatile": False},
         {"name": "typing", "schema": False, "volatile": True},
@@ -79,10 +87,32 @@ namespaces:
         "file": str(path),
         "line": 6,
         "events": [],
-        "auto_join": None,
+        "speaks": False,
+        "examples": ["x:5:general", "y:2:random"],
+        "sources": {},
+        "auto_join": False,
         "capacity": 3,
         "echo": True,
     }
+
+
+KEYED = """\
+version: 1
+issuers: {dev: {issuer: https://dev.example, audience: first, secret_file: dev.key}}
+namespaces:
+  /: {connect: {scope: chat}, publish: nobody, events: [a]}
+  /b: {connect: public, publish: public, events: {a: {publish: nobody}}}
+"""
+
+
+@pytest.mark.parametrize(("key", "people"), [("compartmentd-development-" + "x" * 40, 3), ("y" * 40, 0)])
+def test_people_are_proposed_where_tokens_can_be_made(tmp_path: Path, key: str, people: int) -> None:
+    (tmp_path / "dev.key").write_text(key)
+    (tmp_path / "a.yaml").write_text(KEYED)
+    outline = outlined(tmp_path / "a.yaml")
+    assert len(outline["people"]) == people
+    assert [entry["mintable"] for entry in outline["entries"]] == [people > 0]
+    assert [space["speaks"] for space in outline["namespaces"]] == [False, False]
 
 
 def test_a_configuration_without_tests_has_nobody_ready(tmp_path: Path) -> None:

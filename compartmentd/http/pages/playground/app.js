@@ -8,6 +8,7 @@ import { avatar } from "./entries.js";
 import { Explainer } from "./explainer.js";
 import { showForce, showUnreachable } from "./force.js";
 import { Pane } from "./pane.js";
+import { MadePeople } from "./people.js";
 
 const LOOK_AGAIN = 1000; // milliseconds between two looks at what is in force
 const FIRST_PANES = 2;
@@ -25,6 +26,7 @@ class App {
       { list: byId("decisions-list"), empty: byId("decisions-empty"), latest: byId("latest") },
       this.explainer,
     );
+    this.made = new MadePeople();
     this.panes = [];
     this.shown = 0;
     this.generation = null;
@@ -41,12 +43,28 @@ class App {
       await pause(LOOK_AGAIN);
     }
     this.listening ??= this.#listen().finally(() => (this.listening = null));
-    while (this.panes.length < FIRST_PANES) this.add();
+    const first = this.people.length > 1 || this.outline.namespaces.some(({ open }) => open) ? FIRST_PANES : 1;
+    while (this.panes.length < first) this.add();
     this.#show(0);
     for (;;) {
       await Promise.race([pause(LOOK_AGAIN), this.listening]);
       await this.#look();
     }
+  }
+
+  /** Everybody who can be chosen: the ready-made people, and those that the user made. */
+  get people() {
+    return [...this.outline.people, ...this.made.people];
+  }
+
+  /** The issuer entries for which tokens can be made here. */
+  get mintable() {
+    return this.outline.entries.filter(({ mintable }) => mintable);
+  }
+
+  keepPerson(identity) {
+    this.made.keep(identity);
+    for (const pane of this.panes) pane.person.offer(this.people, this.mintable);
   }
 
   add() {
@@ -68,7 +86,7 @@ class App {
   /** The first of the ready-made people who has no pane yet. */
   #nextPerson() {
     const taken = this.panes.map(({ client }) => client.identity.name);
-    const free = this.outline.people.find(({ name }) => !taken.includes(name));
+    const free = this.people.find(({ name }) => !taken.includes(name));
     return free ? { kind: "person", ...free } : NOBODY;
   }
 

@@ -54,10 +54,17 @@ export class Client {
     if (identity.kind === "token") return identity.token;
     if (this.minted && this.minted.until - Date.now() >= RENEW_BEFORE) return this.minted.token;
     const until = Date.now() + lifetime * 1000;
-    const token = await this.mint({ ...identity.claims, exp: Math.floor(until / 1000) });
+    const token = await this.mint({ ...identity.claims, exp: Math.floor(until / 1000) }, identity.entry);
     // Whoever has become somebody else meanwhile must not find the token of before.
     if (this.identity === identity && this.lifetime === lifetime) this.minted = { until, token };
     return token;
+  }
+
+  /** Have other claims, of the same person: open sessions get a newer token, without connecting again. */
+  amend(identity) {
+    this.identity = identity;
+    this.minted = null;
+    for (const session of this.sessions.values()) if (session.state === "on") session.refresh();
   }
 
   /** How long the next tokens last, in seconds. */
@@ -126,6 +133,21 @@ export class Session {
     if (!answer.ok) return this.#refused({ request: "leave", room }, answer.error);
     this.rooms.delete(room);
     this.#note({ kind: "notice", room, text: "left" });
+  }
+
+  /** Give the session a newer token in place. */
+  async refresh() {
+    let token;
+    try {
+      token = await this.client.token();
+    } catch (error) {
+      return this.#refused({ request: "refresh", room: null }, { code: "not_minted", message: error.message });
+    }
+    const answer = await this.#ask("refresh", token);
+    if (!answer.ok) return this.#refused({ request: "refresh", room: null }, answer.error);
+    const seconds = Math.round((answer.expires - Date.now()) / 1000);
+    const more = seconds > 120 ? `${Math.round(seconds / 60)} min` : `${seconds} s`;
+    this.#note({ kind: "notice", room: null, everywhere: true, text: `token refreshed: the session lasts ${more} more` });
   }
 
   async publish(room, event, typed) {

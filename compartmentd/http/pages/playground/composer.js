@@ -32,8 +32,12 @@ export class Composer {
     );
   }
 
-  /** Offer the events of a place, and one that is none of them; the choice is kept while the place is the same. */
-  offer(place, names) {
+  /**
+   * Offer the events of a place, and one that is none of them; the choice is kept while the place is the same. Where
+   * nobody may publish there is nothing to offer.
+   */
+  offer(place, names, speaks) {
+    this.element.hidden = !speaks;
     const chosen = this.#place === place ? this.event.value : "";
     this.#place = place;
     fill(

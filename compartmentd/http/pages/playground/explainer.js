@@ -45,12 +45,12 @@ export class Explainer {
 
   /** Ask once for each place of each version of the files. */
   #excerpt(region, digest) {
-    const key = JSON.stringify([digest, region.file, region.first, region.last]);
+    const key = JSON.stringify([digest, region.file, region.first, region.last, [...region.columns]]);
     if (!this.#excerpts.has(key)) {
       const asked = this.admin
         .excerpt(region.file, Math.max(1, region.first - AROUND), region.last + AROUND)
-        .then((excerpt) => ({ ...excerpt, marked: region.marked }))
-        .catch(() => ({ file: region.file, line: region.first, lines: [], marked: region.marked }));
+        .then((excerpt) => ({ ...region, ...excerpt }))
+        .catch(() => ({ ...region, line: region.first, lines: [] }));
       this.#excerpts.set(key, asked);
     }
     return this.#excerpts.get(key);
@@ -78,10 +78,13 @@ function toBlame(reason) {
   return inner.length > 0 || !reason.line ? inner : [reason];
 }
 
-/** Join places that touch or overlap, so that one excerpt shows them all. */
+/**
+ * Join places that touch or overlap, so that one excerpt shows them all. `columns` has the part of a line that decided,
+ * where that is a part of one line.
+ */
 function regions(places) {
   const found = [];
-  for (const { file, line, end_line: end } of [...places].sort((a, b) => a.line - b.line)) {
+  for (const { file, line, column, end_line: end, end_column: endColumn } of [...places].sort((a, b) => a.line - b.line)) {
     const last = Math.max(line, end);
     const marked = Array.from({ length: last - line + 1 }, (_, index) => line + index);
     const before = found.find((region) => region.file === file && line <= region.last + 2 * AROUND + 1);
@@ -89,8 +92,10 @@ function regions(places) {
       before.last = Math.max(before.last, last);
       before.marked.push(...marked);
     } else if (found.length < MOST_EXCERPTS) {
-      found.push({ file, first: line, last, marked });
+      found.push({ file, first: line, last, marked, columns: new Map() });
     }
+    const region = before ?? found.at(-1);
+    if (line === end && region?.file === file) region.columns.set(line, [column, endColumn]);
   }
   return found;
 }

@@ -24,18 +24,19 @@ export function explanation(record, explainer, grow = (change) => change()) {
   );
 }
 
-function reason({ text, truth, line, file, parts }) {
+function reason({ text, truth, line, file, parts, seen }) {
   return h(
     "li",
     { class: `reason is-${truth}` },
     h("span", { class: "reason-mark", title: WORDS[truth], role: "img", "aria-label": WORDS[truth] }, MARKS[truth]),
     h("code", {}, text),
     line && h("span", { class: "reason-place" }, `${baseName(file)}:${line}`),
+    seen && h("p", { class: "seen" }, quoted(seen)),
     parts.length > 0 && h("ul", { class: "reasons" }, parts.map(reason)),
   );
 }
 
-function excerpt({ file, line: first, lines: all, marked }) {
+function excerpt({ file, line: first, lines: all, marked, columns }) {
   // A blank line around those that decided tells nothing.
   const from = all[0]?.trim() ? 0 : 1;
   const lines = all.slice(from, all.at(-1)?.trim() ? undefined : -1);
@@ -48,19 +49,30 @@ function excerpt({ file, line: first, lines: all, marked }) {
     h(
       "pre",
       { tabindex: "0", "aria-label": `Lines of ${baseName(file)}` },
-      lines.map((text, index) => row(text.slice(indent), line + index, marked)),
+      lines.map((text, index) => row(text, indent, line + index, marked, columns)),
     ),
   );
 }
 
-function row(text, number, marked) {
+function row(text, indent, number, marked, columns) {
   const deciding = marked.includes(number);
-  const [, code, comment] = CODE_AND_COMMENT.exec(text);
+  const [from, to] = columns.get(number) ?? [];
+  const words = [...text]; // columns count code points
+  const shown =
+    from === undefined
+      ? plain(text.slice(indent))
+      : [plain(words.slice(indent, from - 1).join("")), h("mark", {}, words.slice(from - 1, to - 1).join("")), plain(words.slice(to - 1).join(""))];
   return h(
     "span",
     { class: deciding ? "row is-deciding" : "row" },
     h("span", { class: "row-number", "aria-hidden": "true" }, String(number)),
-    h(deciding ? "mark" : "span", {}, code || " ", comment && h("span", { class: "comment" }, comment)),
+    h("span", { class: "row-text" }, shown),
     "\n",
   );
+}
+
+/** A piece of YAML, its comment apart. */
+function plain(text) {
+  const [, code, comment] = CODE_AND_COMMENT.exec(text);
+  return [code || (comment ? "" : " "), comment && h("span", { class: "comment" }, comment)];
 }

@@ -5,10 +5,11 @@ import { Composer } from "./composer.js";
 import { baseName, fill, h, scheduled } from "./dom.js";
 import { PersonPicker } from "./person.js";
 import { Rail } from "./rail.js";
-import { eventsOf, roomsToTry, templateOf } from "./suggestions.js";
+import { eventsOf, roomsToTry, speaksIn, templateOf } from "./suggestions.js";
 import { Timeline } from "./timeline.js";
 
 const AT_ONCE = 6; // namespaces that are connected to when a person arrives
+const SETTLED = 400; // milliseconds in which the rooms of auto_join have come
 const STATES = { off: "not connected", connecting: "connecting…", on: "connected", refused: "refused", ended: "ended" };
 
 let panesMade = 0;
@@ -20,16 +21,18 @@ export class Pane {
     this.id = `pane-${++panesMade}`;
     this.client = new Client({
       listener: world.outline.public,
-      mint: (claims) => world.admin.mint(claims, entryOf(claims, world.outline)),
+      mint: (claims, entry) => world.admin.mint(claims, entry ?? entryOf(claims, world.outline)),
       explain: (entry, asked) => world.explainer.explain(entry, asked),
       changed: (session, entry) => this.#changed(session, entry),
     });
     this.namespace = world.outline.namespaces[0]?.name ?? "/";
     this.room = null;
+    this.looking = true; // for a place where one can speak, until there is one or the user chooses another
     this.render = scheduled(() => this.#render());
     this.#build(onclose);
-    this.person.offer(world.outline.people);
+    this.person.offer(world.people, world.mintable);
     this.become(identity);
+    if (identity.kind === "nobody" && !world.outline.namespaces.some(({ open }) => open)) this.person.askForOwn();
   }
 
   get session() {
@@ -43,19 +46,30 @@ export class Pane {
 
   become(identity) {
     this.client.become(identity);
-    this.person.show(identity);
-    this.element.setAttribute("aria-label", `Pane of ${identity.name}`);
+    this.#show(identity);
     this.room = null;
-    for (const { name } of this.world.outline.namespaces.slice(0, AT_ONCE)) this.client.session(name).connect();
+    this.looking = true;
+    if (this.chosen) this.chosen = "before"; // the namespace stays, unless it refuses the new person
+    this.joinedFirst = new Set(); // namespaces in which a first room was tried
+    for (const { name, open } of this.world.outline.namespaces.slice(0, AT_ONCE)) {
+      // Nobody is asked for a token where one is needed: that pane would open with a refusal.
+      if (identity.kind !== "nobody" || open) this.client.session(name).connect();
+    }
     this.#look();
     this.world.changed();
+  }
+
+  #show(identity) {
+    if (identity.made) this.world.keepPerson(identity);
+    this.person.show(identity);
+    this.element.setAttribute("aria-label", `Pane of ${identity.name}`);
   }
 
   /** The configuration has changed: other people, namespaces and rooms may be on offer. */
   refresh() {
     const [first] = this.world.outline.namespaces;
     if (!this.declared && first) this.#goTo(first.name);
-    this.person.offer(this.world.outline.people);
+    this.person.offer(this.world.people, this.world.mintable);
     this.render();
   }
 
@@ -68,6 +82,10 @@ export class Pane {
   #build(onclose) {
     this.person = new PersonPicker(this.id, {
       become: (identity) => this.become(identity),
+      refresh: (identity) => {
+        this.client.amend(identity);
+        this.#show(identity);
+      },
       lasting: (seconds) => {
         this.client.lasting(seconds);
         this.become(this.client.identity);
@@ -103,13 +121,48 @@ export class Pane {
   #goTo(namespace) {
     this.namespace = namespace;
     this.room = null;
+    this.looking = true;
+    this.chosen = "by the user";
+    this.#findPlace([namespace]);
     this.#look();
+  }
+
+  /**
+   * Look at the first place of these namespaces where somebody may speak: everyone, a room that the session is in, or
+   * a room that its claims name, which is joined for it.
+   */
+  #findPlace(names) {
+    const { namespaces } = this.world.outline;
+    for (const declared of namespaces.filter(({ name }) => names.includes(name))) {
+      const session = this.client.session(declared.name);
+      if (session.state !== "on") continue;
+      const joined = [...session.rooms.keys()].sort().find((room) => speaksIn(declared, room));
+      if (!declared.speaks && joined === undefined) {
+        this.#joinFirst(declared, session);
+        continue;
+      }
+      this.looking = false;
+      this.namespace = declared.name;
+      this.room = declared.speaks ? null : joined;
+      return;
+    }
+  }
+
+  /** Join the first room that the claims name, once, after the rooms of `auto_join` have come. */
+  #joinFirst(declared, session) {
+    if (this.joinedFirst.has(declared.name)) return;
+    this.joinedFirst.add(declared.name);
+    setTimeout(() => {
+      const room = roomsToTry(declared, this.client.identity.claims).find((name) => speaksIn(declared, name));
+      if (this.looking && room && session.state === "on" && session.rooms.size === 0) session.join(room);
+    }, SETTLED);
   }
 
   /** Look at a room; one that is neither joined nor refused yet is joined on the way. */
   #enter(room) {
     const { session } = this;
     this.room = room;
+    this.looking = false;
     if (room !== null && !session.rooms.has(room) && !session.tried.has(room)) session.join(room);
     this.#look();
   }
@@ -135,6 +188,12 @@ export class Pane {
   // --- showing -------------------------------------------------------------------------------------------------
 
   #changed(session, entry) {
+    if (this.looking) {
+      const { namespace, room } = this;
+      if (this.chosen === "before" && this.session.state === "refused") this.chosen = null;
+      this.#findPlace(this.chosen ? [namespace] : this.world.outline.namespaces.map(({ name }) => name));
+      if (namespace !== this.namespace || room !== this.room) this.#look();
+    }
     if (entry && session === this.session && this.#concerns(entry)) this.timeline.append(entry);
     this.render();
     this.world.changed();
@@ -146,11 +205,11 @@ export class Pane {
     session.unread.delete(room);
     fill(this.tabs, this.world.outline.namespaces.map(({ name }) => this.#tab(name)));
     fill(this.state, this.#stateOf(session));
-    this.rail.show(session, room, declared ? roomsToTry(declared, this.client.identity.claims) : []);
+    this.rail.show(session, room, declared ? roomsToTry(declared, this.client.identity.claims) : [], declared?.speaks ?? false);
     fill(this.place, this.#placeOf(session, declared, room));
-    this.timeline.describe(`What happened in ${room ?? "the namespace"}`, this.#emptyText(session, room));
+    this.timeline.describe(`What happened in ${room ?? "the namespace"}`, this.#emptyText(session, declared, room));
     const events = declared ? eventsOf(declared, room).map(({ name }) => name) : [];
-    this.composer.offer(JSON.stringify([this.namespace, room]), events);
+    this.composer.offer(JSON.stringify([this.namespace, room]), events, declared !== undefined && speaksIn(declared, room));
   }
 
   #tab(name) {
@@ -180,6 +239,19 @@ export class Pane {
     const open = state === "on" || state === "connecting";
     return [
       h("span", { class: `state-word is-${state}` }, STATES[state]),
+      this.client.identity.kind === "person" &&
+        h(
+          "button",
+          {
+            type: "button",
+            class: "quiet",
+            data: { key: "refresh" },
+            title: "Give this session a newer token, without connecting again",
+            disabled: state !== "on",
+            onclick: () => this.#refresh(),
+          },
+          "Refresh",
+        ),
       h(
         "button",
         {
@@ -193,6 +265,11 @@ export class Pane {
     ];
   }
 
+  #refresh() {
+    this.client.minted = null;
+    this.session.refresh();
+  }
+
   #placeOf(session, declared, room) {
     const inside = session.rooms.has(room);
     const { about, where } = room === null ? aboutNamespace(declared, this.world.outline) : aboutRoom(declared, room);
@@ -200,7 +277,7 @@ export class Pane {
       h(
         "div",
         { class: "place-text" },
-        h("h2", {}, room ?? `Everyone in ${this.namespace}`),
+        h("h2", {}, room ?? (declared?.speaks ? `Everyone in ${this.namespace}` : `The session in ${this.namespace}`)),
         h("p", {}, h("span", { class: "place-about" }, about), where && h("code", {}, where)),
       ),
       room !== null &&
@@ -217,12 +294,19 @@ export class Pane {
     ];
   }
 
-  #emptyText(session, room) {
-    if (session.state !== "on") return "Not connected. Messages of this namespace would appear here.";
+  #emptyText(session, declared, room) {
+    if (session.state !== "on") return offText(declared, this.client.identity);
+    if (room === null && !declared?.speaks) return `Nobody may publish to everyone in ${this.namespace}. Choose a room.`;
+    if (room !== null && declared && !speaksIn(declared, room)) return "Nothing yet. Clients may not publish here.";
     if (room === null) return `Nothing yet. What you publish here goes to everyone connected to ${this.namespace}.`;
     if (session.rooms.has(room)) return "Nothing yet. Say something to this room.";
     return "You are not in this room. Publish all the same, and see what the server says.";
   }
+}
+
+function offText(declared, identity) {
+  if (identity.kind === "nobody" && declared && !declared.open) return "A token is needed here. Choose a person, or paste a token.";
+  return "Not connected. Messages of this namespace would appear here.";
 }
 
 function aboutNamespace(declared, outline) {

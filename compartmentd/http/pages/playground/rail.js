@@ -37,15 +37,18 @@ export class Rail {
     );
   }
 
-  /** Show the rooms of the session, of which `selected` is looked at; `offered` are suggestions. */
-  show(session, selected, offered) {
+  /**
+   * Show the rooms of the session, of which `selected` is looked at; `offered` are suggestions. `speaks` says that
+   * somebody may publish to everyone in the namespace.
+   */
+  show(session, selected, offered, speaks) {
     const joined = [...session.rooms.keys()].sort();
     const others = [...new Set([...offered, ...session.tried])].filter((room) => !session.rooms.has(room));
     if (selected !== null && !session.rooms.has(selected) && !others.includes(selected)) others.unshift(selected);
     const row = (room, kind) => this.#row(room, kind, room === selected, session.unread.get(room) ?? 0);
     fill(
       this.rooms,
-      row(null, null),
+      this.#row(null, null, selected === null, session.unread.get(null) ?? 0, speaks ? "Everyone" : "This session"),
       h("h3", { class: "rail-title" }, "Joined"),
       joined.length === 0 && h("p", { class: "rail-none" }, "no rooms yet"),
       joined.map((room) => row(room, session.rooms.get(room) === "server" ? "auto" : null)),
@@ -57,7 +60,7 @@ export class Rail {
     this.rooms.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
-  #row(room, kind, selected, unread) {
+  #row(room, kind, selected, unread, name = room) {
     const badge = kind && BADGES[kind];
     return h(
       "button",
@@ -66,10 +69,10 @@ export class Rail {
         class: `rail-row ${room === null ? "is-everyone" : ""} ${kind ? `is-${kind}` : ""}`,
         data: { key: `room ${room}` },
         "aria-current": selected ? "true" : null,
-        title: badge ? `${room}: ${badge.meaning}` : room,
+        title: badge ? `${room}: ${badge.meaning}` : name,
         onclick: () => this.go(room),
       },
-      h("span", { class: "rail-name" }, room ?? "Everyone"),
+      h("span", { class: "rail-name" }, name),
       unread > 0 && h("span", { class: "count" }, String(unread)),
       badge && h("span", { class: `badge is-${kind}` }, badge.shown),
     );
