@@ -89,8 +89,20 @@ class Broadcast(Batch):
                 self._host.report_error("a connection is closed for an error while it was written to", error)
                 link.abandon()
         self._host.counters.bytes_out += taken
+        self._forget()
 
     def abandon(self) -> None:
         """Close all links."""
         for link in self._links:
             link.abandon()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of the turn, in which this batch stands itself, and of the links.
+
+        A cycle would keep every connection that it was sent to, ended ones too, until a full collection, and for
+        ever where a reload exempts what exists from collections.
+        """
+        self.close()
+        self._turn = self._links = ()
+        self._sender = None
