@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import re2  # type: ignore[import-untyped]  # it ships no types
@@ -26,6 +26,16 @@ def compile_pattern(pattern: str) -> Any:
     except re2.error:
         options.max_mem = _LARGE
         return re2.compile(pattern, options)
+
+
+@cache
+def compile_bytes_pattern(pattern: bytes) -> Any:
+    """Return the compiled pattern of our own making, for bytes; its `.` is any byte. Each is kept for good."""
+    options = _quiet_options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.dot_nl = True
+    options.never_capture = True
+    return re2.compile(pattern, options)
 
 
 def matches_whole(pattern: str, value: str) -> bool:

@@ -11,6 +11,7 @@ from compartmentd.util.strict_json import (
     JsonError,
     NotJson,
     NotStrict,
+    check_depth,
     decode,
     names_a_member_twice,
     read_object,
@@ -169,3 +170,60 @@ def test_numbers_with_large_exponents_take_no_time(number: str) -> None:
 )
 def test_names_a_member_twice(text: bytes, twice: bool) -> None:
     assert names_a_member_twice(text) is twice
+
+
+def measure_depth(value: object) -> int:
+    """Return how deep a value nests, one level at a time."""
+    if isinstance(value, dict):
+        return 1 + max(map(measure_depth, value.values()), default=0)
+    return 1 + max(map(measure_depth, value), default=0) if isinstance(value, list) else 0
+
+
+_TEXTS = st.text(alphabet='a"\\[]{}é\n', max_size=6)
+
+
+@given(
+    st.recursive(
+        st.none() | _TEXTS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+        max_leaves=30,
+    ),
+    st.integers(1, 6),
+    st.booleans(),
+)
+def test_a_text_passes_exactly_if_it_nests_no_deeper(value: object, most: int, escaped: bool) -> None:
+    text = json.dumps(value, ensure_ascii=escaped).encode()
+    try:
+        check_depth(text, most)
+    except NotStrict:
+        assert measure_depth(value) > most
+    else:
+        assert measure_depth(value) <= most
+
+
+_MEGABYTE = 1 << 20
+
+_UNITS = {
+    "chains": b"[" * 30 + b"1" + b"]" * 30 + b",",
+    "combs": b"[[]," * 30 + b"1" + b"]" * 30 + b",",
+    "pairs": b"[],",
+    "objects": b'{"":' * 30 + b"1" + b"}" * 30 + b",",
+    "strings": b'"[",',
+    "escapes": b'"\\"",',
+}
+
+
+@pytest.mark.parametrize("unit", _UNITS.values(), ids=_UNITS)
+def test_a_megabyte_of_anything_is_checked_for_its_depth_at_once(unit: bytes) -> None:
+    text = b"[" + unit * (_MEGABYTE // len(unit)) + b"1]"
+    started = time.thread_time()
+    for _ in range(20):
+        check_depth(text)
+    assert time.thread_time() - started < 1, "2 ms each where the machine is quiet"
+
+
+@pytest.mark.parametrize("text", [b"[" * 50 + b'"', b"]" * 50 + b"[" * 50, b"[" * 40 + b"}" * 40])
+def test_brackets_that_are_no_json_are_not_refused_for_their_depth(text: bytes) -> None:
+    check_depth(text)
+    with pytest.raises(NotJson):
+        decode(text)
