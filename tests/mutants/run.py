@@ -52,15 +52,31 @@ def choose_sample(mutants: Sequence[Mutant], size: int) -> list[Mutant]:
     return chosen[:size]
 
 
+def get_collected(mutant: Mutant, seen: Survey) -> frozenset[int]:
+    """Return the lines of a mutant's module that run before the first test."""
+    return seen.collected.get(str(get_path(mutant.module)), frozenset())
+
+
+def runs_early(mutant: Mutant, seen: Survey) -> bool:
+    """Return whether a mutant's lines run before the first test alone: when the module is imported, as a rule."""
+    covering = seen.covering.get(str(get_path(mutant.module)), {})
+    if not mutant.in_body:
+        return True
+    return not any(covering.get(line) for line in mutant.lines) and not get_collected(
+        mutant, seen
+    ).isdisjoint(mutant.lines)
+
+
 def choose_tests(mutant: Mutant, seen: Survey) -> tuple[str, ...]:
     """Return the tests that run a mutant's lines, the quickest first.
 
     What runs when the module is imported matters to every test that runs any of the module's lines.
     """
     covering = seen.covering.get(str(get_path(mutant.module)), {})
-    lines: Iterable[int] = mutant.lines if mutant.in_body else covering
+    early = runs_early(mutant, seen)
+    lines: Iterable[int] = covering if early else mutant.lines
     tests = {test for line in lines for test in covering.get(line, ())}
-    if not tests and not mutant.in_body:
+    if not tests and early:
         tests = set(seen.seconds)
     return tuple(sorted(tests, key=lambda test: (seen.seconds[test], test)))
 
@@ -108,12 +124,11 @@ class Package:
                 continue
             seconds = sum(seen.seconds[test] for test in tests)
             order = Order(mutant.key, mutant.module, mutant.function, mutant.source, tests, seconds)
-            (in_place if mutant.in_body else afresh).append((mutant, order))
+            (afresh if runs_early(mutant, seen) else in_place).append((mutant, order))
         progress = Progress(self._name, len(in_place) + len(afresh))
         orders = [order for _, order in in_place]
         for (mutant, order), verdict in zip(in_place, suite.try_in_place(self._paths, orders), strict=True):
-            collected = seen.collected.get(str(get_path(mutant.module)), frozenset())
-            stale = verdict.status == "survived" and not collected.isdisjoint(mutant.lines)
+            stale = verdict.status == "survived" and not get_collected(mutant, seen).isdisjoint(mutant.lines)
             if stale or verdict.status == "elsewhere":
                 afresh.append((mutant, order))
                 continue

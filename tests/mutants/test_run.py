@@ -44,7 +44,7 @@ def test_a_sample_is_the_same_whatever_the_order() -> None:
 SEEN = Survey(
     seconds={"slow": 1.0, "quick": 0.1, "other": 0.2},
     covering={str(get_path("policy.decide")): {2: ["slow", "quick"], 3: [], 9: ["other"]}},
-    collected={},
+    collected={str(get_path("policy.decide")): frozenset({2, 7})},
     failed=(),
     modules=(),
 )
@@ -59,6 +59,7 @@ SEEN = Survey(
         (make_mutant(in_body=False, lines=range(1, 2)), ("quick", "other", "slow")),
         (make_mutant(in_body=False, module="policy.model"), ("quick", "other", "slow")),
         (make_mutant(module="policy.model"), ()),
+        (make_mutant(lines=range(7, 8)), ("quick", "other", "slow")),
     ],
 )
 def test_the_tests_that_run_a_line_are_chosen_the_quickest_first(mutant: Mutant, tests: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.verify import Rejected, Verified, reverify, verify
-from tests.tokens.forge import NOW, SECRET, entry, keys_of, secret_set, token
+from tests.tokens.forge import NOW, SECRET, claims, entry, keys_of, secret_set, sign, token
 
 
 def live(**changed: Any) -> Verified:
@@ -50,6 +50,12 @@ def test_what_the_entry_no_longer_accepts_is_revoked(settings: dict[str, Any], r
     assert (result.code, result.reason) == (Code.REVOKED, reason)
 
 
+def test_the_type_of_a_live_token_is_what_its_header_said() -> None:
+    typed = verify(sign({"alg": "HS256", "typ": "at+jwt"}, claims()), secret_set(), "connect", NOW)
+    assert isinstance(typed, Verified)
+    assert reverify(typed, secret_set(types=("at+jwt",)), "connect", NOW) is typed
+
+
 def test_a_removed_key_or_entry_or_acceptance_is_revoked() -> None:
     who = entry(kind="secret_file")
     sets = [
@@ -62,6 +68,8 @@ def test_a_removed_key_or_entry_or_acceptance_is_revoked() -> None:
         result = reverify(live(), keys, "connect", NOW, accept)
         assert isinstance(result, Rejected)
         assert (result.code, result.reason) == (Code.REVOKED, reason)
+        if reason == "key_removed":
+            assert result.detail == "`corp` no longer has the key that verified the token"
 
 
 def test_time_ends_it_and_a_clock_set_back_does_not() -> None:

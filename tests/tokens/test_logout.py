@@ -201,6 +201,13 @@ def test_any_text_is_a_value(text: str) -> None:
 # --- neither passes for the other ------------------------------------------------------------------------------
 
 
+def test_a_payload_that_is_no_object_is_named() -> None:
+    header, _, signature = logout_token().split(".")
+    rejected = judged(f"{header}.W10.{signature}")
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason is RejectReason.BAD_PAYLOAD
+
+
 def test_an_access_token_logs_nobody_out() -> None:
     keys = secret_set(logout=LogoutSettings(("realtime",)))
     good = token(jti="1", sid="session-1")

@@ -46,6 +46,7 @@ def test_a_subject_is_unique_within_its_tenant_alone(tenant: str) -> None:
     verified = judged(entry(), tenant, {}, sub="ann")
     assert isinstance(verified, Verified)
     assert verified.subject.sub == f"{tenant}/ann"
+    assert verified.claims["iss"] == f"https://login.example/{tenant}/v2.0"
 
 
 @pytest.mark.parametrize("tid", ["blue", "RED", "", None, 7, ["red"]])

@@ -312,6 +312,8 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "aud in capitals": (token(aud="Realtime"), "wrong_audience", "wants", {}),
     "many aud": (token(aud=[str(i) for i in range(9)]), "wrong_audience", "`4` and 4 more", {}),
     "an ID token": (token(aud="web", nonce="n"), "wrong_audience", "looks like an ID token", {}),
+    "an ID token with at_hash": (token(aud="web", at_hash="n"), "wrong_audience", "like an ID token", {}),
+    "an ID token with c_hash": (token(aud="web", c_hash="n"), "wrong_audience", "like an ID token", {}),
     "audience elsewhere": (
         token(),
         "wrong_audience",

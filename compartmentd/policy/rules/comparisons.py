@@ -83,7 +83,7 @@ def compile_test(test: Test, compile_value: ValueCompiler) -> CompiledTest:
 
 def _compile_values(values: Sequence[Value], compile_value: ValueCompiler) -> ReadValues:
     if not any(isinstance(value, Filled) for value in values):
-        fixed: Readings = values if isinstance(values, tuple) else tuple(values)
+        fixed: Readings = tuple(values)
         return lambda _context: fixed
     each = [compile_value(value) for value in values]
     if len(each) == 1:

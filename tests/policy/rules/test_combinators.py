@@ -228,6 +228,13 @@ def test_a_value_with_placeholders(value: Any, wanted: str, truth: Truth) -> Non
     assert come_to({"claim": "c", "contains": wanted}, person(c=[value])) is truth
 
 
+def test_one_of_several_values_may_have_placeholders() -> None:
+    for wanted in (["x", "{p}"], ["{q}", "{p}"], ["{p}", "x"]):
+        assert come_to({"claim": "c", "one_of": wanted}, person(c="apollo")) is T
+        assert come_to({"claim": "c", "contains_any": wanted}, person(c=["apollo"])) is T
+        assert come_to({"claim": "c", "one_of": wanted}, person(c="{p}")) is F
+
+
 def test_braces_of_a_pattern_are_the_patterns_own() -> None:
     assert come_to({"claim": "c", "matches": "[a-z]{3}"}, person(c="abc")) is T
     assert come_to({"claim": "c", "matches": "{p}"}, person(c="apollo")) is F
@@ -273,6 +280,15 @@ def test_more_rules_than_are_kept_ready_are_judged_all_the_same(monkeypatch: pyt
     each = [rule({"scope": "chat:read"}), rule("nobody"), rule({"rule": "staff"}), rule({"scope": "x"})]
     for _ in range(3):
         assert [judged(one, made).truth for one in each] == [T, F, T, F]
+        assert len(list(made.rules.iter_parts())) <= 3
+
+
+def test_a_rule_is_compiled_once() -> None:
+    rules = context().rules
+    first, second = rule("public"), rule("nobody")
+    compiled = rules.get_compiled(first)
+    assert rules.get_compiled(second) is not compiled
+    assert rules.get_compiled(first) is compiled
 
 
 def test_a_long_chain_of_names_needs_no_deep_stack() -> None:
@@ -338,6 +354,11 @@ def test_claims_that_are_no_object_are_unknown(claims: Any) -> None:
         ({"any": ["public", {"claim": "soon", "is": "future"}]}, T, None),
         ({"any": [{"claim": "soon", "is": "future"}, "nobody"]}, T, 10),
         ({"all": [{"claim": "soon", "is": "past"}, {"claim": "late", "is": "past"}]}, F, 20),
+        ({"all": [{"claim": "late", "is": "past"}, {"claim": "soon", "is": "past"}]}, F, 20),
+        ({"all": [{"claim": "soon", "is": "future"}]}, T, 10),
+        ({"all": [{"claim": "soon", "is": "past"}]}, F, 10),
+        ({"claim": "far", "is": "future"}, T, None),
+        ({"claim": "nearly far", "is": "future"}, T, 1e15 - 1 - NOW),
         ({"all": [{"claim": "soon", "is": "past"}, "nobody"]}, F, None),
         ({"all": [{"claim": "soon", "is": "past"}, "public"]}, F, 10),
         ({"any": [{"claim": "soon", "is": "past"}, {"claim": "late", "is": "past"}]}, F, 10),
@@ -348,7 +369,8 @@ def test_claims_that_are_no_object_are_unknown(claims: Any) -> None:
     ],
 )
 def test_until_when_a_rule_holds(form: Any, truth: Truth, until: float | None) -> None:
-    who = person(soon=NOW + 10, late=NOW + 20, gone=NOW - 10, text="soon")
+    far = {"far": 1e15, "nearly far": 1e15 - 1}
+    who = person(soon=NOW + 10, late=NOW + 20, gone=NOW - 10, text="soon", **far)
     found = verdict(form, who, rules={"window": {"claim": "soon", "is": "future"}})
     assert (found.truth, found.until) == (truth, None if until is None else NOW + until)
 
@@ -364,6 +386,8 @@ def test_until_when_a_rule_holds(form: Any, truth: Truth, until: float | None) -
         ({"any_scope": ["x", "y"]}, True),
         ({"all": [{"scope": "x"}, "authenticated"]}, True),
         ({"all": [{"scope": "x"}, {"scope": "y"}]}, True),
+        ({"all": [{"scope": "x"}]}, True),
+        ({"all": ["nobody"]}, False),
         ({"all": [{"scope": "x"}, {"claim": "tenant", "equals": "zeus"}]}, False),
         ({"any": [{"scope": "x"}, {"scope": "y"}]}, True),
         ({"any": [{"scope": "x"}, {"claim": "tenant", "equals": "zeus"}]}, False),
@@ -428,6 +452,66 @@ def outline(reason: Reason, depth: int = 0) -> list[str]:
 def test_a_true_any_names_what_made_it_true() -> None:
     found = verdict({"any": [{"scope": "x"}, {"scope": "chat:read"}, "public"]}, ANN)
     assert outline(found.reason) == ["true any", "  true scope chat:read"]
+
+
+def list_places(reason: Reason) -> list[Any]:
+    return [reason.span, *(place for part in reason.parts for place in list_places(part))]
+
+
+def list_spans(each: Any) -> list[Any]:
+    parts = (each.part,) if isinstance(each, Not) else getattr(each, "parts", ())
+    return [each.span, *(place for part in parts for place in list_spans(part))]
+
+
+SOON, LATE = {"claim": "soon", "is": "future"}, {"claim": "late", "is": "future"}
+
+
+@pytest.mark.parametrize(
+    ("form", "lines"),
+    [
+        ({"not": "public"}, ["false not", "  true public"]),
+        ({"not": "nobody"}, ["true not", "  false nobody"]),
+        ({"all": ["public"]}, ["true all", "  true public"]),
+        ({"all": ["nobody"]}, ["false all", "  false nobody"]),
+        ({"all": ["public", "authenticated"]}, ["true all", "  true public", "  true authenticated"]),
+        ({"all": ["nobody", "server"]}, ["false all", "  false nobody", "  false server"]),
+        ({"any": ["public"]}, ["true any", "  true public"]),
+        ({"any": ["nobody", "server"]}, ["false any", "  false nobody", "  false server"]),
+        ({"any": [SOON, LATE]}, ["true any", "  true claim soon is future", "  true claim late is future"]),
+    ],
+)
+def test_a_reason_stands_at_the_line_of_its_rule(form: Any, lines: list[str]) -> None:
+    written = rule(form)
+    found = verdict(written, person(soon=NOW + 10, late=NOW + 20))
+    assert outline(found.reason) == lines
+    assert list_places(found.reason) == list_spans(written)
+
+
+def test_the_reason_of_a_named_rule_stands_where_it_is_used() -> None:
+    used, inner = rule({"rule": "open"}), rule("public")
+    found = verdict(used, rules={"open": inner})
+    assert outline(found.reason) == ["true rule open", "  true public"]
+    assert list_places(found.reason) == [used.span, inner.span]
+
+
+def test_the_last_verdict_of_a_part_is_not_taken_for_another() -> None:
+    """Two people of one policy: the verdicts of parts are shared between decisions, those of the whole are not."""
+    forms = ({"any": [{"scope": "a"}, {"scope": "b"}]}, {"rule": "either"})
+    rules = CompiledRules({"either": rule(forms[0])}, {})
+    for form in forms:
+        written = rule(form)
+        for scope in ("a", "b", "c", "a"):
+            at = EvaluationContext(rules, person(scope=scope), NOW)
+            found = rules.get_compiled(written).evaluate(at)
+            assert found.truth is (F if scope == "c" else T)
+            assert (f"  true scope {scope}" in "\n".join(outline(found.reason))) is (scope != "c")
+
+
+def test_a_rule_that_cannot_be_compiled_says_so_at_its_line() -> None:
+    nothing = All(parts=(), span=span())
+    reason = verdict(nothing).reason
+    assert outline(reason) == ["unknown the condition could not be decided"]
+    assert list_places(reason) == [nothing.span]
 
 
 # --- properties ---

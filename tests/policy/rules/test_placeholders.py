@@ -29,8 +29,8 @@ def test_a_text_is_literals_and_parameters_in_turn(string: str, parts: tuple[str
 @pytest.mark.parametrize(
     ("string", "offset", "message"),
     [
-        ("{a", 0, "no partner"),
-        ("ab}", 2, "no partner"),
+        ("{a", 0, "`{` has no partner"),
+        ("ab}", 2, "`}` has no partner"),
         ("a}b{", 1, "no partner"),
         ("{", 0, "no partner"),
         ("{}", 0, "not a placeholder"),

@@ -45,6 +45,14 @@ def outcome(rule: Any, answers: Mapping[str, bool | None] | None = None) -> Any:
             return True
 
 
+def test_a_question_is_asked_through_a_name_and_a_group_of_one() -> None:
+    rules = ruleset(
+        connect={"rule": "outer"}, rules={"outer": {"all": [{"rule": "inner"}]}, "inner": ask("a")}
+    )
+    assert connect(rules, ANN).outcome == Pending((question("a"),))
+    assert connect(rules, ANN, answers={question("a"): True}).allowed
+
+
 @pytest.mark.parametrize(
     ("rule", "answers", "expected"),
     [
