@@ -42,7 +42,7 @@ class SkippedValue(msgspec.Struct, frozen=True):
 
     template: str
     why: SkipReason
-    room: RoomName | None = None
+    room: RoomName | None
     decision: Decision | None = None
 
 

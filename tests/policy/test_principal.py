@@ -60,3 +60,9 @@ def test_who_has_no_token_has_nothing() -> None:
     assert ANONYMOUS.entry is None
     assert ANONYMOUS.scopes == frozenset()
     assert person("ann").entry == ENTRY
+
+
+def test_nobody_in_particular_has_nothing() -> None:
+    assert (ANONYMOUS.subject, ANONYMOUS.entry, ANONYMOUS.ends_at) == (None, None, None)
+    assert (ANONYMOUS.claims, ANONYMOUS.scopes) == ({}, frozenset())
+    assert ANONYMOUS.scopes_uncertain is False

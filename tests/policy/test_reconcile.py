@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from compartmentd.names import RoomName
 from compartmentd.policy import autojoin
-from compartmentd.policy.autojoin import SkipReason, is_auto_joined
+from compartmentd.policy.autojoin import AutoJoins, SkipReason, find_auto_joins, is_auto_joined
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Truth
 from compartmentd.policy.model import Limits, RoomTemplate
@@ -375,6 +375,13 @@ def test_a_room_is_taken_to_be_empty_unless_the_caller_says_otherwise() -> None:
     assert rooms_of(unchanged.joined) == ["lobby"]
 
 
+def test_where_nothing_is_auto_joined_nothing_is_found() -> None:
+    found = find_auto_joins(
+        ruleset(template("x")), HALL, ANN, [], now=NOW, declined=(), occupancy=lambda _room: 0
+    )
+    assert found == AutoJoins(joined=(), skipped=(), valid_until=None, questions=())
+
+
 # --- what cannot be decided yet ---
 
 
@@ -453,7 +460,7 @@ def test_what_waits_for_an_answer_is_not_auto_joined_and_has_its_place() -> None
 def test_nothing_is_asked_where_no_rule_asks() -> None:
     for rooms in ((), ("x",)):
         judgement = judged(ruleset(template("x")), ANN, *held(*rooms))
-        assert (judgement.undecided, judgement.questions) == ((), ())
+        assert (judgement.undecided, judgement.questions, judgement.skipped) == ((), (), ())
 
 
 @pytest.mark.usefixtures("asking")
