@@ -155,7 +155,7 @@ lock: ## resolve the lock files anew; UPGRADE= keeps the versions that still fit
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet pip-tools
 	$(COMPILE) --output-file=requirements.lock pyproject.toml
-	$(COMPILE) --constraint=requirements.lock --extra=dev --extra=otel --output-file=requirements-dev.lock pyproject.toml
+	$(COMPILE) --constraint=requirements.lock --extra=dev --extra=otel --extra=lsp --output-file=requirements-dev.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --extra=bench --output-file=requirements-bench.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --extra=fuzz --output-file=requirements-fuzz.lock pyproject.toml
 	$(COMPILE) --constraint=requirements-dev.lock --extra=mutants --output-file=requirements-mutants.lock pyproject.toml

@@ -31,7 +31,7 @@ LAYERS = (
     Row(("names", "problems", "errors"), pure=True),
     Row(("util",)),
     Row(("document", "policy", "tokens", "protocol"), pure=True),
-    Row(("configuration", "analysis"), pure=True),
+    Row(("configuration", "analysis", "language"), pure=True),
     Row(("sessions",), pure=True),
     Row(("telemetry",)),
     Row(("storage", "net")),
@@ -79,6 +79,7 @@ THIRD_PARTY = {
     "tokens": ("jwt", "cryptography"),
     "http": ("prometheus_client",),
     "daemon": ("uvloop",),
+    "cli": ("lsprotocol", "pygls"),
 }
 """Third-party packages that a single package may import in addition to its row."""
 

@@ -85,9 +85,10 @@ def test_the_lower_bounds_are_those_of_every_dependency() -> None:
     )
     pinned = done.stdout.split()
     extras = PROJECT["project"]["optional-dependencies"]
-    for requirement in [*PROJECT["project"]["dependencies"], *extras["otel"]]:
+    for requirement in [*PROJECT["project"]["dependencies"], *extras["otel"], *extras["lsp"]]:
         assert requirement.replace(">=", "==") in pinned
-    assert len(pinned) == len(PROJECT["project"]["dependencies"] + extras["otel"] + extras["dev"])
+    runtime = PROJECT["project"]["dependencies"] + extras["otel"] + extras["lsp"]
+    assert len(pinned) == len(runtime + extras["dev"])
     assert all(re.fullmatch(r"[\w-]+(\[[\w-]+\])?==\d[\w.]*", each) for each in pinned)
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_problems
-from compartmentd.configuration.compiler import Loaded, load
+from compartmentd.configuration.compiler import FileAccess, Loaded, load
 from compartmentd.problems import Problem, has_errors, sort_problems
 from compartmentd.storage.files import Disk
 from compartmentd.tokens.entry import REMOTE, IssuerEntry
@@ -32,9 +32,14 @@ def check(context: click.Context, files: tuple[str, ...], format_: Format, *, st
     context.exit(Exit.ERRORS if has_errors(problems) else Exit.FINE)
 
 
-def find_problems(file: str) -> Sequence[Problem]:
-    """Return every problem of a configuration, and of the keys and certificate that it names."""
-    disk = Disk()
+def find_problems(file: str, disk: FileAccess | None = None) -> Sequence[Problem]:
+    """Return every problem of a configuration, and of the keys and certificate that it names.
+
+    Args:
+        file: The main file.
+        disk: Where files are read; by default from the disk.
+    """
+    disk = disk or Disk()
     with _pause_collecting():
         loaded: Loaded = load(file, disk)
     keys = (problem for entry in loaded.issuers for problem in _find_key_problems(entry, disk))
@@ -51,7 +56,7 @@ def _pause_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def _find_key_problems(entry: IssuerEntry, disk: Disk) -> Iterator[Problem]:
+def _find_key_problems(entry: IssuerEntry, disk: FileAccess) -> Iterator[Problem]:
     # Without an algorithm no key would fit; the cause is reported already.
     material = _read_material(entry, disk) if entry.algorithms else None
     if material is not None:
@@ -73,7 +78,7 @@ def _find_certificate_problems(loaded: Loaded) -> Iterator[Problem]:
             yield found
 
 
-def _read_material(entry: IssuerEntry, disk: Disk) -> bytes | None:
+def _read_material(entry: IssuerEntry, disk: FileAccess) -> bytes | None:
     if entry.keys.kind in REMOTE:
         return None  # a check uses no network, so its result is the same everywhere
     if entry.keys.kind == "secret_env":

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "explain-token": "compartmentd.cli.explain_token:explain_token",
     "token": "compartmentd.cli.token:token",
     "schema": "compartmentd.cli.schema:schema",
+    "lsp": "compartmentd.cli.lsp:lsp",
     "completion": "compartmentd.cli.completion:completion",
 }
 """The module and attribute of each command. It is imported only when it is used, so that commands start fast."""

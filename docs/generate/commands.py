@@ -25,6 +25,7 @@ ENDS: Mapping[str, tuple[Exit, ...]] = {
     "explain-token": (Exit.FINE, Exit.ERRORS),
     "token": (Exit.FINE, Exit.ERRORS),
     "schema": (Exit.FINE,),
+    "lsp": (Exit.FINE,),
     "completion": (Exit.FINE,),
 }
 """How each command ends, besides 2, with which every command ends that was called in a wrong way."""

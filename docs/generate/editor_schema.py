@@ -113,6 +113,10 @@ def _find_unbuilt_values(part: Part) -> set[str]:
     return {item["not"]["const"] for item in part.get("allOf", ()) if item.get("x-not-built")}
 
 
+def _leave_out_annotations(part: Part) -> Part:
+    return {key: value for key, value in part.items() if not key.startswith("x-")}
+
+
 def _find_message(part: Part) -> str:
     if "x-form" in part:
         return f"this is not {part['x-form']['what']}: write {part['x-form']['write']}"
@@ -159,7 +163,7 @@ def _convert_rule(part: Part) -> Part:
         if needed["$ref"].endswith("/one_test") and kind in properties
     }
     tests = [name for name in properties if name not in kinds]
-    words = {"title": "word", "type": "string", "enum": part["then"]["enum"]}
+    words = {"title": "word", "type": "string", **_leave_out_annotations(part["then"])}
     return {
         **_describe(part),
         "anyOf": [

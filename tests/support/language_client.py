@@ -48,12 +48,20 @@ class LanguageClient:
         )
         for thread in self._threads:
             thread.start()
+        self.capabilities: dict[str, Any] = {}
+        try:
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+
+    def _greet(self) -> None:
         self.capabilities = self.request(
             "initialize",
             {
                 "processId": os.getpid(),
-                "rootUri": root.as_uri(),
-                "workspaceFolders": [{"uri": root.as_uri(), "name": "root"}],
+                "rootUri": self.root.as_uri(),
+                "workspaceFolders": [{"uri": self.root.as_uri(), "name": "root"}],
                 "capabilities": {
                     "workspace": {"configuration": True, "workspaceFolders": True},
                     "textDocument": {
@@ -80,7 +88,7 @@ class LanguageClient:
                 self.request("shutdown", None)
                 self.notify("exit", None)
                 self._process.wait(PATIENCE)
-            except (OSError, AssertionError, subprocess.TimeoutExpired):
+            except (OSError, AssertionError, queue.Empty, subprocess.TimeoutExpired):
                 self._process.kill()
                 self._process.wait()
         for thread in self._threads:
@@ -129,6 +137,14 @@ class LanguageClient:
             self._take()
         return self.problems[uri]
 
+    def wait_for_codes(self, uri: str, *codes: str) -> list[dict[str, Any]]:
+        """Wait until a file has problems with just these codes, and return them."""
+        while (problems := self.problems.get(uri)) is None or [each.get("code") for each in problems] != [
+            *codes
+        ]:
+            self._take()
+        return problems
+
     # --- JSON-RPC -------------------------------------------------------------------------------------------
 
     def request(self, method: str, params: Any) -> Any:
@@ -154,7 +170,9 @@ class LanguageClient:
 
     def _take(self) -> dict[str, Any]:
         message = self._inbox.get(timeout=PATIENCE)
-        assert message is not None, f"the server has ended: {self._errors.decode()}"
+        if message is None:
+            self._inbox.put(None)  # for the next that waits
+            raise AssertionError(f"the server has ended: {self._errors.decode()}")
         match message.get("method"):
             case "textDocument/publishDiagnostics":
                 params = message["params"]

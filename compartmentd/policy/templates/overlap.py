@@ -54,7 +54,7 @@ def find_template_ambiguity(template: RoomTemplate) -> str | None:
 def find_example(pattern: Text, params: Mapping[str, Param]) -> str | None:
     """Return the shortest room that the text matches, or `None` if it matches no room name."""
     automaton = Automaton(pattern, params)
-    return _find_shortest(automaton, automaton, differing=False, limit=MAX_ROOM_BYTES)
+    return find_shared_room(automaton, automaton)
 
 
 def find_conflicts(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
@@ -74,7 +74,7 @@ def find_conflicts(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemp
     with_params = [index for index, template in enumerate(templates) if template.params]
     for first, second in find_compatible_pairs([templates[index] for index in with_params]):
         left, right = sorted((with_params[first], with_params[second]))
-        room = _find_shortest(automaton(left), automaton(right), differing=False, limit=MAX_ROOM_BYTES)
+        room = find_shared_room(automaton(left), automaton(right))
         if room is not None:
             yield templates[left], templates[right], room
 
@@ -85,10 +85,13 @@ def find_reached_templates(
     """Return the templates that can match a room written with placeholders, as in `member_of`."""
     start = Automaton(room, params)
     return [
-        template
-        for template in templates
-        if _find_shortest(start, build_automaton(template), differing=False, limit=MAX_ROOM_BYTES) is not None
+        template for template in templates if find_shared_room(start, build_automaton(template)) is not None
     ]
+
+
+def find_shared_room(left: Automaton, right: Automaton) -> str | None:
+    """Return the shortest room that both read, or `None` if there is none."""
+    return _find_shortest(left, right, differing=False, limit=MAX_ROOM_BYTES)
 
 
 def _find_twins(templates: Sequence[RoomTemplate]) -> Iterator[tuple[RoomTemplate, RoomTemplate, str]]:
