@@ -22,7 +22,7 @@ export PYTHON
 TESTS := -m pytest --numprocesses=auto --dist=worksteal
 GATE := $(if $(PYTEST_ARGS),true,.ci/coverage $(BIN))
 
-.PHONY: help install install-dev run test test-core cover pythons mindeps check format audit abuse bench bench-quick bench-tools fuzz fuzz-sessions mutants soak docs reference man lock deb clean
+.PHONY: help install install-dev run test test-core cover pythons mindeps check format audit abuse bench bench-quick bench-tools fuzz fuzz-seeds fuzz-sessions mutants soak docs reference man lock deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ bench-tools: .venv/.installed-bench $(BENCH)/peers/node/node_modules/.installed
 
 fuzz: .venv/.installed-fuzz ## feed random bytes to every reader: TIME=60 seconds each, ONLY="TARGET …", JOBS=2
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(TIME),60) --jobs $(or $(JOBS),1) $(if $(ONLY),--only $(ONLY))
+
+# The same mutations of the committed seeds every time, by the plain mutator: what it finds is the change's own.
+fuzz-seeds: .venv/.installed-dev ## the committed seeds and a fixed number of their mutations to every reader, in a minute
+	@$(BIN)/python -m tests.fuzz --plain --seed 1 --inputs $(or $(INPUTS),20000) --seconds 7 --jobs 2
 
 soak: .venv/.installed-dev ## everything at once for TIME=3600 seconds, judged by what memory and descriptors do; OUT=FILE
 	@$(BIN)/python -m tests.soak --seconds $(or $(TIME),3600) --out $(if $(filter command line,$(origin OUT)),$(OUT),$(SOAK)/build/soak.json)

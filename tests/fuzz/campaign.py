@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -38,9 +39,12 @@ class Result(NamedTuple):
     at: float
 
 
-def run_target(name: str, seconds: float, seed: int, *, plain: bool = False) -> Result:
+def run_target(
+    name: str, seconds: float, seed: int, *, plain: bool = False, inputs: float = math.inf
+) -> Result:
     """Run one target in a process of its own."""
     command = [sys.executable, "-m", "tests.fuzz.run", name, "--seconds", str(seconds), "--seed", str(seed)]
+    command += ["--inputs", str(inputs)]
     command += [
         "--corpus",
         str(BUILD / "corpus" / name),
@@ -129,6 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, default=int(time.time()) & 0xFFFF, help="of the mutations; the time by default"
     )
+    parser.add_argument(
+        "--inputs", type=float, default=math.inf, help="mutations at most for each target, of the plain mutator"
+    )
     parser.add_argument("--plain", action="store_true", help="use the plain mutator, without atheris")
     parser.add_argument("--totals", action="store_true", help="add up what was run so far")
     options = parser.parse_args(arguments)
@@ -137,7 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     with ThreadPoolExecutor(options.jobs) as pool:
         running = [
-            pool.submit(run_target, name, options.seconds, options.seed, plain=options.plain)
+            pool.submit(
+                run_target, name, options.seconds, options.seed, plain=options.plain, inputs=options.inputs
+            )
             for name in options.only
         ]
         results = [each.result() for each in running]

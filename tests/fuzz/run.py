@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import math
 import random
 import sys
 import time
@@ -61,15 +62,22 @@ class Guard:
         raise AssertionError(f"an input of {len(data)} bytes takes more than {self._most} s of CPU")
 
 
-def run_plainly(guard: Callable[[bytes], None], seeds: list[bytes], seconds: float, seed: int) -> None:
-    """Run a target on the seeds, and on mutations of them until the time is over."""
+def run_plainly(
+    guard: Callable[[bytes], None], seeds: list[bytes], seconds: float, seed: int, most: float = math.inf
+) -> None:
+    """Run a target on the seeds, and on mutations of them, `most` of them or until the time is over.
+
+    The mutations follow from the seeds and `seed` alone, so a run that is bounded by their number finds the same
+    again.
+    """
     mutate = importlib.import_module("tests.fuzz.mutate").mutate
     until = time.monotonic() + seconds
     for data in seeds:
         guard(data)
     source = random.Random(seed)
-    while time.monotonic() < until:
+    while time.monotonic() < until and most > 0:
         guard(mutate(seeds, source, LONGEST))
+        most -= 1
 
 
 def run_guided(name: str, found: Path, corpus: list[str], seconds: float, seed: int) -> None:
@@ -102,6 +110,7 @@ def main() -> int:
     )
     parser.add_argument("--found", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--inputs", type=float, default=math.inf, help="mutations at most, of the plain mutator")
     parser.add_argument("--plain", action="store_true", help="use the plain mutator")
     options = parser.parse_args()
     for directory in (options.corpus[0], options.found):
@@ -119,7 +128,7 @@ def main() -> int:
         if path.is_file()
     ]
     try:
-        run_plainly(guard, seeds, options.seconds, options.seed)
+        run_plainly(guard, seeds, options.seconds, options.seed, options.inputs)
     except Exception:  # noqa: BLE001 - any exception of a target is a finding, which the guard has told
         return 1
     finally:

@@ -2,9 +2,9 @@
 
     python -m tests.soak --seconds 3600 --out soak.json
 
-writes the samples to the file and a plot beside it, prints the figures, and ends with 1 for a fault. Runs of fifty
-minutes and more are judged by the slope itself: under 1 MiB an hour after the first ten minutes, with as many
-descriptors, threads and tasks as before.
+writes the samples to the file and a plot beside it, prints the figures, and ends with 1 for a fault. Errors, and
+descriptors, threads and tasks that grow, are faults of any run; memory is judged in runs of fifty minutes and more:
+under 1 MiB an hour after the first ten minutes.
 """
 
 from __future__ import annotations
