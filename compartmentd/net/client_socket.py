@@ -54,6 +54,8 @@ class ClientSocket(socket.socket):
 
     entry: SocketEntry
 
+    begun = 0
+
     @classmethod
     def adopt(cls, sock: socket.socket, entry: SocketEntry) -> ClientSocket:
         """Return the socket with an entry, non-blocking; the one that it was is of no use any more."""

@@ -12,6 +12,9 @@ class Sock(Protocol):
 
     entry: SocketEntry
 
+    begun: int
+    """The most bytes, of those that `send` did not take, that may not change any more."""
+
     def fileno(self) -> int:
         """Return the descriptor, which the loop watches."""
 

@@ -27,6 +27,8 @@ class SecureSocket:
 
     __slots__ = ("_sock", "entry")
 
+    begun = RECORD
+
     def __init__(self, sock: ssl.SSLSocket, entry: SocketEntry) -> None:
         self._sock = sock
         self.entry = entry

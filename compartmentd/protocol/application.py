@@ -68,6 +68,9 @@ class Peer(Protocol):
         False while bytes of an earlier loop turn are unsent or, on polling, more than 64 KiB are queued.
         """
 
+    def discard(self, namespace: str) -> None:
+        """Drop the events and acks of the namespace that are queued and have not left, as before its `end`."""
+
     def end(self, namespace: str) -> None:
         """Send DISCONNECT for the namespace; what the client still sends for it is dropped and counted."""
 

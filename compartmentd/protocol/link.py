@@ -23,6 +23,9 @@ class Link(Protocol):
     def note_sessions(self, *, has: bool) -> None:
         """Take note whether the connection has a session, when that changes."""
 
+    def discard(self, namespace: bytes) -> None:
+        """Drop the events and acks of a namespace that the client has not begun to take."""
+
     def wake(self) -> None:
         """Send the connection's queue at the end of this loop turn."""
 
@@ -53,6 +56,7 @@ class _ClosedLink:
     is_direct = False
 
     def note_sessions(self, *, has: bool) -> None: ...
+    def discard(self, namespace: bytes) -> None: ...
     def wake(self) -> None: ...
     def finish(self) -> None: ...
     def say_farewell(self) -> None: ...

@@ -10,6 +10,7 @@ from compartmentd.errors import WireError
 from compartmentd.protocol import socketio
 from compartmentd.protocol.application import Application, Handshake, Peer
 from compartmentd.protocol.connection import FORCED_CLOSE, EngineConnection, Host
+from compartmentd.protocol.discard import discard_queued
 from compartmentd.protocol.lifecycle import STATES, Phase, State, Step
 from compartmentd.protocol.message import Batch, Message
 from compartmentd.protocol.options import ConnectionOptions
@@ -199,6 +200,12 @@ class SocketConnection(EngineConnection):
         """Answer a CONNECT with CONNECT_ERROR; `data` is left out where it is `None`."""
         if self._answer(namespace, Step.REFUSE):
             self.send(socketio.build_connect_error(namespace, message, data))
+
+    def discard(self, namespace: str) -> None:
+        """Drop the events and acks of the namespace that are queued and have not left."""
+        key = namespace.encode()
+        self.out[:] = discard_queued(self.out, key)
+        self.link.discard(key)
 
     def end(self, namespace: str) -> None:
         """Send DISCONNECT for the namespace; what the client still sends for it is dropped and counted."""

@@ -8,7 +8,7 @@ incomplete frame is kept in one growing buffer and looked at again only once it 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from compartmentd.errors import WireError
 
@@ -71,6 +71,32 @@ def read_payload(frames: bytes) -> bytes:
         return frames[2 : 2 + length]
     start = 4 if length == 126 else 10
     return frames[start : start + int.from_bytes(frames[2:start], "big")]
+
+
+def find_frames(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each of these whole frames, which `encode_frame` made, with its payload."""
+    at = 0
+    while at < len(data):
+        end = find_frame_end(data, at)
+        frame = data[at:end]
+        yield frame, read_payload(frame)
+        at = end
+
+
+def find_frame_end(data: bytes | bytearray, start: int, beyond: int = 0) -> int:
+    """Return the end of the first frame, from the one that begins at `start`, that ends at `beyond` or later.
+
+    The frames are ones that `encode_frame` made.
+    """
+    while True:
+        length = data[start + 1]
+        if length <= _SHORT:
+            start += 2 + length
+        else:
+            head = 4 if length == 126 else 10
+            start += head + int.from_bytes(data[start + 2 : start + head], "big")
+        if start >= beyond:
+            return start
 
 
 def encode_binary_frame(payload: bytes) -> bytes:

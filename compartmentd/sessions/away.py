@@ -39,6 +39,9 @@ class Away:
         batch.close()
         return batch
 
+    def discard(self, namespace: str) -> None:
+        """Do nothing."""
+
     def end(self, namespace: str) -> None:
         """Do nothing."""
 

@@ -375,6 +375,8 @@ class Core:
     def end(self, session: Session, snapshot: Snapshot, code: Code) -> None:
         """End a session from the server's side: `closing`, then DISCONNECT, and nothing after it.
 
+        What is queued for one that may hear nothing any more is dropped: its client may take minutes for it.
+
         Args:
             session: The session; one that has ended already is left alone.
             snapshot: The current snapshot, for the record.
@@ -385,6 +387,8 @@ class Core:
         self.counters.ended[code] += 1
         self.recorder.record("end", snapshot, session.namespace.name, session=session, code=code)
         self.forget(session, code)
+        if code in _ENDS_AT_ONCE:
+            session.peer.discard(session.namespace.name)
         session.send(replies.build_closing(session.namespace.prefix, code))
         session.peer.end(session.namespace.name)
 
@@ -414,6 +418,9 @@ class Core:
             moment = session.valid_until
         self.agenda.move(session, moment)
 
+
+_ENDS_AT_ONCE = frozenset({Code.TOKEN_EXPIRED, Code.REVOKED, Code.LOGGED_OUT, Code.POLICY_CHANGED})
+"""Codes of sessions that may hear nothing any more, not even what was queued for them while they might."""
 
 _REVOKED = {
     Code.LOGGED_OUT: "the token was issued before its user logged out",

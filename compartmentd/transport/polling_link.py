@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 from compartmentd.errors import WireError
 from compartmentd.protocol import engineio
 from compartmentd.protocol.connection import FORCED_CLOSE, SLOW, TRANSPORT_ERROR, EngineConnection
+from compartmentd.protocol.discard import discard_queued
 from compartmentd.protocol.engineio import CLOSE, NOOP, Outgoing
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.message import SEPARATOR
@@ -182,6 +183,11 @@ class PollingLink:
         self._bytes += sum(len(message.payload) + 1 for message in out)
         self._queue += out
         out.clear()
+
+    def discard(self, namespace: bytes) -> None:
+        """Drop the events and acks of a namespace that wait for the next poll."""
+        self._queue = list(discard_queued(self._queue, namespace))
+        self._bytes = sum(len(message.payload) + 1 for message in self._queue)
 
     def take_queue(self) -> list[Outgoing]:
         """Return the packets that were not fetched, for the WebSocket that takes this link's place."""

@@ -14,10 +14,16 @@ from math import inf
 from compartmentd.net.sock import Sock
 from compartmentd.net.websocket_mask import unmask
 from compartmentd.protocol.connection import FORCED_CLOSE, SLOW, TRANSPORT_CLOSE, TRANSPORT_ERROR
+from compartmentd.protocol.discard import discard_frames
 from compartmentd.protocol.engineio import Outgoing
 from compartmentd.protocol.message import SEPARATOR
 from compartmentd.protocol.options import ConnectionOptions
-from compartmentd.protocol.websocket import MessageReader, encode_close_frame, encode_text_frame
+from compartmentd.protocol.websocket import (
+    MessageReader,
+    encode_close_frame,
+    encode_text_frame,
+    find_frame_end,
+)
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.link_endpoint import LinkEndpoint
 
@@ -69,6 +75,7 @@ class WebSocketLink:
         "_sock",
         "_stage",
         "_text_only",
+        "_whole",
         "due",
         "is_direct",
         "owner",
@@ -98,6 +105,7 @@ class WebSocketLink:
         self._text_only = text_only
         # Bytes that the kernel did not take; a writer is registered while there are any.
         self._pending = _NOTHING
+        self._whole = 0  # where the first frame begins in them of which nothing was sent
         sock.entry.owner = self
         self._farewell = b""  # the close frame, after everything else
         self._stage = _OPEN
@@ -248,6 +256,18 @@ class WebSocketLink:
         sent = self.write(data)
         self._connections.counters.bytes_out += sent
 
+    def discard(self, namespace: bytes) -> None:
+        """Drop the events and acks of a namespace of which the kernel has taken nothing."""
+        pending, start = self._pending, self._whole
+        if start < self._sock.begun and start < len(pending):
+            start = find_frame_end(pending, start, min(self._sock.begun, len(pending)))
+        kept = discard_frames(bytes(pending[start:]), namespace)
+        if len(kept) == len(pending) - start:
+            return
+        pending[start:] = kept
+        if not pending:
+            self._note_all_sent()
+
     def write(self, data: bytes) -> int:
         """Pass bytes to the kernel by one call, and keep what it does not take; only while nothing is pending.
 
@@ -302,6 +322,7 @@ class WebSocketLink:
             pending = self._pending = bytearray()
             self._connections.poller.add_writer(self._sock, self._on_writable)
             self.is_direct = False
+            self._whole = find_frame_end(data, 0, sent) - sent if sent else 0
         pending += memoryview(data)[sent:]
         if len(pending) > self._limit:
             self._connections.counters.slow += 1
@@ -319,16 +340,22 @@ class WebSocketLink:
             self._lose(TRANSPORT_ERROR)
             return
         self._connections.counters.bytes_out += sent
+        if sent > self._whole:
+            self._whole = find_frame_end(self._pending, self._whole, sent)
+        self._whole -= sent
         del self._pending[:sent]
         if not self._pending:
-            self._pending = _NOTHING
-            self._connections.poller.remove_writer(self._sock)
-            self._update_direct()
+            self._note_all_sent()
         last = self._reader.replies or self._farewell or self.owner.out
         if self._stage is _FINISHING and not self._pending and not last:
             self._shut()  # else the flush that is coming has the last frames
         else:
             self._throttle()
+
+    def _note_all_sent(self) -> None:
+        self._pending = _NOTHING
+        self._connections.poller.remove_writer(self._sock)
+        self._update_direct()
 
     def _throttle(self) -> None:
         """Read no more from a client that does not take our output, from half of the limit on.

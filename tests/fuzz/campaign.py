@@ -134,7 +134,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--seed", type=int, default=int(time.time()) & 0xFFFF, help="of the mutations; the time by default"
     )
     parser.add_argument(
-        "--inputs", type=float, default=math.inf, help="mutations at most for each target, of the plain mutator"
+        "--inputs",
+        type=float,
+        default=math.inf,
+        help="mutations at most for each target, of the plain mutator",
     )
     parser.add_argument("--plain", action="store_true", help="use the plain mutator, without atheris")
     parser.add_argument("--totals", action="store_true", help="add up what was run so far")

@@ -110,7 +110,9 @@ def main() -> int:
     )
     parser.add_argument("--found", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--inputs", type=float, default=math.inf, help="mutations at most, of the plain mutator")
+    parser.add_argument(
+        "--inputs", type=float, default=math.inf, help="mutations at most, of the plain mutator"
+    )
     parser.add_argument("--plain", action="store_true", help="use the plain mutator")
     options = parser.parse_args()
     for directory in (options.corpus[0], options.found):

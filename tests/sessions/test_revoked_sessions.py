@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,28 @@ def test_all_sessions_of_a_subject_end_and_no_frame_follows(world: World, code: 
     assert bob.rooms == ["lobby"]
     assert world.hub.registry.sessions == 1
     assert world.hub.counters.ended[code] == 3
+
+
+def _log_out(world: World) -> None:
+    revoke(world, revocation("sub", "ann"))
+
+
+def _expire(world: World) -> None:
+    world.tick(3700.0)
+
+
+def _reload(world: World) -> None:
+    world.reload(POLICY.replace("/chat:\n    connect: authenticated", "/chat:\n    connect: nobody"))
+
+
+@pytest.mark.parametrize("end", [_log_out, _expire, _reload])
+def test_what_is_queued_is_dropped_before_the_end_is_told(world: World, end: Callable[[World], None]) -> None:
+    ann = enter(world, "ann")
+    ann.take()
+    end(world)
+    ((namespace, before),) = ann.peer.discarded
+    assert namespace == "/chat"
+    assert [item[0] for item in ann.take()[before:]] == ["closing", "disconnected"]
 
 
 def test_a_session_of_the_provider_ends_alone(world: World) -> None:

@@ -120,7 +120,7 @@ class Bounds(NamedTuple):
 
 
 def choose_bounds(seconds: float) -> Bounds:
-    """Return the bounds for a run of this length: an hour is judged strictly; of some minutes memory says nothing."""
+    """Return the bounds for a run of this length: an hour is judged strictly, of minutes not their memory."""
     if seconds >= 3000:
         return Bounds(memory=1.0, drift=4.0, by_estimate=True)
     # Within minutes caches fill, and one arena of the allocator is tens of MiB an hour.

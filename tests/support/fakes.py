@@ -53,6 +53,9 @@ class FakeLink:
     def __init__(self) -> None:
         self.calls: list[Any] = []
 
+    def discard(self, namespace: bytes) -> None:
+        self.calls.append(("discard", namespace))
+
     def wake(self) -> None:
         self.calls.append("wake")
 

@@ -23,6 +23,7 @@ class RecordingPeer:
         self.sessions: dict[str, Any] = {}
         self.sent: list[Any] = []
         self.closed_for: str | None = None
+        self.discarded: list[tuple[str, int]] = []  # namespaces, and how much had been sent before
         self.is_writable = True
 
     # --- what the application calls ----------------------------------------------------------------------------
@@ -52,6 +53,10 @@ class RecordingPeer:
         closed = Batch(message)
         closed.close()
         return closed
+
+    def discard(self, namespace: str) -> None:
+        """Note it; what was sent has arrived."""
+        self.discarded.append((namespace, len(self.sent)))
 
     def end(self, namespace: str) -> None:
         del self.sessions[namespace]
