@@ -49,6 +49,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections_per_address: int | Literal["default"] | None = "default"
     connect_rate: float | None = None
     pending: int | None = 4000
+    failed_tokens: float | None = None
     header_timeout: float = 10.0
     body_timeout: float = 15.0
     drain: float = 30.0

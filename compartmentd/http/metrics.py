@@ -260,6 +260,7 @@ def _collect_tokens(hub: Hub) -> Iterator[Metric]:
         "token_verifications",
         [(("memory",), memory.hits), (("signature",), memory.misses)],
     )
+    yield _build_single("tokens_unseen", hub.unseen_tokens)
     yield _build_single("revocations", len(hub.revocations))
 
 

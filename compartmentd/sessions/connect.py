@@ -23,15 +23,10 @@ from compartmentd.sessions.key_wait import KeyWait
 from compartmentd.sessions.rates import take_connect
 from compartmentd.sessions.reevaluate import Reevaluation, find_principal
 from compartmentd.sessions.session import EXPIRING, NamespaceState, Session
-from compartmentd.tokens.cache import TokenCache
-from compartmentd.tokens.rejected import Rejected, RejectReason, reject
+from compartmentd.sessions.token_check import TokenCheck
+from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified
 from compartmentd.util.ratelimit import longest_wait
-
-TOKEN_MEMORY = 32 << 20
-"""Bytes that remembered tokens take: a signature check costs 100 µs and more, so a crowd that reconnects after a
-network fault would otherwise cost seconds of CPU. This is 2 KiB for each of 16,000 connections, the default of
-`server.connections`; a token takes 1 to 2 KiB, unless its provider puts hundreds of groups into it."""
 
 
 class Connector:
@@ -41,7 +36,7 @@ class Connector:
         self._core = core
         self._reevaluation = reevaluation
         self._new_sid = environment.new_sid
-        self.memory = TokenCache(TOKEN_MEMORY)
+        self.token_check = TokenCheck(core, environment.find_network)
         self._key_wait = KeyWait(environment.keys)
         # Waiting CONNECTs, by the id of their connection, which is kept so that the id is not used again meanwhile.
         self._waiting: dict[int, tuple[Peer, set[NamespaceName]]] = {}
@@ -101,7 +96,8 @@ class Connector:
             return False
         since = self._core.clock.monotonic()
         places = snapshot.configuration.server.token_from
-        verified = self._verify(find_credential(places, auth, peer.handshake), snapshot, namespace)
+        found = find_credential(places, auth, peer.handshake)
+        verified = self.token_check.verify(found, snapshot, namespace, peer.handshake.address)
         if isinstance(verified, Rejected):
             if if_waiting is not None and self._key_wait.start_waiting(verified, if_waiting):
                 return True
@@ -126,7 +122,8 @@ class Connector:
             return ()
         since = self._core.clock.monotonic()
         places = snapshot.configuration.server.token_from
-        verified = self._verify(find_credential(places, auth, peer.handshake), snapshot, namespace)
+        found = find_credential(places, auth, peer.handshake)
+        verified = self.token_check.verify(found, snapshot, namespace, peer.handshake.address)
         if isinstance(verified, Rejected):
             self._reject(peer, snapshot, name, verified, since)
             return ()
@@ -174,17 +171,18 @@ class Connector:
     def _reject(
         self, peer: Peer, snapshot: Snapshot, name: NamespaceName, rejected: Rejected, since: float
     ) -> None:
-        code = self._key_wait.find_code(rejected)
+        code, address = self._key_wait.find_code(rejected), peer.handshake.address
+        self.token_check.note_failed(code, snapshot, address)
         self._core.recorder.record(
             "connect",
             snapshot,
             name,
             code=code,
             detail=f"{rejected.reason}: {rejected.detail}",
-            address=peer.handshake.address,
+            address=address,
             since=since,
         )
-        self._refuse(peer, name, code)
+        self._refuse(peer, name, code, after=self.token_check.compute_wait(rejected, address))
 
     def _let_in(
         self,
@@ -258,7 +256,8 @@ class Connector:
         """Answer a `refresh`, unless it waits for keys first."""
         core = self._core
         namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
-        verified = self._verify(Credential(token), snapshot, namespace)
+        address = session.peer.handshake.address
+        verified = self.token_check.verify(Credential(token), snapshot, namespace, address, session.user)
 
         def again() -> None:
             now = core.snapshot  # another one, where a reload came while the keys were awaited
@@ -277,15 +276,19 @@ class Connector:
         """Decide a `refresh` and answer it; return the open questions, if there are any."""
         core = self._core
         namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
-        verified = self._verify(Credential(token), snapshot, namespace)
+        address = session.peer.handshake.address
+        verified = self.token_check.verify(Credential(token), snapshot, namespace, address, session.user)
         if not isinstance(verified, Verified) or verified.subject != session.user:
             code, detail = Code.TOKEN_INVALID, "the token is of another subject than the session's"
+            after = None
             if isinstance(verified, Rejected):
                 code, detail = self._key_wait.find_code(verified), f"{verified.reason}: {verified.detail}"
+                self.token_check.note_failed(code, snapshot, address)
+                after = self.token_check.compute_wait(verified, address)
             ref = core.recorder.record(
                 "refresh", snapshot, namespace.name, session=session, code=code, detail=detail
             )
-            core.refuse(session, ack, code, ref=ref)
+            core.refuse(session, ack, code, after, ref)
             return ()
         principal = find_principal(verified, snapshot)
         judgement, ref = core.judge_session(
@@ -307,26 +310,6 @@ class Connector:
     def refuse_refresh(self, session: Session, snapshot: Snapshot, ack: bytes | None, code: Code) -> None:
         """Refuse a `refresh` without deciding it."""
         self._core.turn_down("refresh", snapshot, session, ack, code)
-
-    def _verify(
-        self, found: Credential, snapshot: Snapshot, namespace: Namespace
-    ) -> Verified | Rejected | None:
-        if found.malformed:
-            return reject(RejectReason.NOT_A_JWT, found.malformed)
-        if found.token is None:
-            return None
-        core = self._core
-        return core.refuse_revoked(
-            self.memory.verify(
-                found.token,
-                snapshot.keys,
-                "connect",
-                core.clock.wall(),
-                namespace.issuers,
-                named=snapshot.named_claims,
-            ),
-            snapshot,
-        )
 
     def _refuse(self, peer: Peer, name: NamespaceName, code: Code, *, after: float | None = None) -> None:
         self._core.counters.refused[code] += 1

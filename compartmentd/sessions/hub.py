@@ -113,7 +113,12 @@ class Hub:
     @property
     def memory(self) -> TokenCache:
         """The tokens that were verified a moment ago; to be read, not changed."""
-        return self._connector.memory
+        return self._connector.token_check.memory
+
+    @property
+    def unseen_tokens(self) -> int:
+        """How many tokens were refused without a look, since too many of their address had failed."""
+        return self._connector.token_check.unseen
 
     # --- the server's callbacks ------------------------------------------------------------------------------
 
@@ -458,7 +463,7 @@ class Hub:
         self._publisher.drop_acks()
         snapshot = core.snapshot
         now = core.clock.wall()
-        self._connector.memory.expire(now)
+        self._connector.token_check.memory.expire(now)
         until = core.clock.monotonic() + budget
         for session in core.agenda.find_due(now):
             self._meet_deadline(session, snapshot, now)

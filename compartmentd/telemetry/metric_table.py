@@ -133,6 +133,9 @@ METRICS: Mapping[str, Description] = {
         "Tokens by how they were verified: memory (the cache), or signature (which includes rejected ones).",
         ("source",),
     ),
+    "tokens_unseen": Description(
+        "counter", "Tokens refused without a look, since too many of their address had failed."
+    ),
     "revocations": Description("gauge", "Revocations in force."),
     "keys": Description("gauge", "Keys of an entry in force.", ("entry",)),
     "keys_age_seconds": Description(

@@ -79,6 +79,7 @@ class TokenCache:
         accept: Collection[EntryName] | None = None,
         *,
         named: frozenset[str] | None = None,
+        unseen: Rejected | None = None,
     ) -> Verified | Rejected:
         """Return what `verify.verify` returns for the same arguments, from the cache if possible.
 
@@ -89,14 +90,17 @@ class TokenCache:
             now: Wall time in seconds.
             accept: The names of the entries that are accepted here; `None` accepts all.
             named: The names of the claims that something reads, so that others may be packed; `None` packs none.
+            unseen: What a token that is not in the cache gets instead of being verified.
         """
         if len(token) > MAX_TOKEN:  # rejected without hashing it
-            return verify(token, keys, use, now, accept)
+            return unseen or verify(token, keys, use, now, accept)
         name = sha256(token.encode("utf-8", "surrogatepass")).digest()
         cached = self._recall(name, keys, now, named)
         if cached is not None and _is_for_use(cached, keys, use, accept):
             self.hits += 1
             return cached
+        if unseen is not None:
+            return unseen
         self.misses += 1
         verified = verify(token, keys, use, now, accept)
         if isinstance(verified, Rejected):

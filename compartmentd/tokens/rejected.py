@@ -49,6 +49,7 @@ class RejectReason(StrEnum):
     NO_LOGOUT_EVENT = "no_logout_event"
     HAS_NONCE = "has_nonce"
     REPLAYED = "replayed"
+    TOO_MANY_FAILED = "too_many_failed"
 
 
 class MissingKey(NamedTuple):

@@ -118,6 +118,22 @@ class KeyedBuckets:
         """Return how many keys are remembered."""
         return len(self._buckets)
 
+    def retune(self, rate: float, burst: float) -> None:
+        """Change the rate, as after a reload; what was taken of a bucket stays taken."""
+        if (rate, burst) == (self._rate, self._burst):
+            return
+        self._rate = rate
+        self._burst = burst
+        for bucket in self._buckets.values():
+            bucket.retune(rate, burst)
+
+    def compute_wait(self, key: str, now: float) -> float:
+        """Return the seconds until the key's bucket holds a token."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            return 0.0
+        return max(0.0, bucket.wait() - (now - bucket.stamp))
+
     def holds(self, key: str, now: float) -> bool:
         """Return whether the key's bucket holds a token, without taking it."""
         bucket = self._buckets.get(key)

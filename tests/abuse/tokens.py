@@ -51,6 +51,29 @@ def bad_tokens(target: Target) -> None:
     in_threads(target, one, 3)
 
 
+@attack(
+    "A7",
+    "forged tokens, where an address may fail 20 times a second: nearly all are refused without a look",
+    server={"failed_tokens": "20/s"},
+)
+def bad_tokens_by_address(target: Target) -> None:
+    def one(index: int) -> None:
+        number = 0
+        while not target.over():
+            sock = websocket(target, forged(index), f"127.0.66.{index + 1}")
+            sock.settimeout(target.rest())
+            while not target.over() and number % 100 < 99:
+                number += 1
+                sock.sendall(frame(forged(number)))
+                answer = sock.recv(4096)
+                target.seen["unseen" if b"rate_limited" in answer else "looked at"] += 1
+            number += 1
+            sock.close()
+        target.check(target.seen["looked at"] < target.seen["unseen"], "tokens were looked at all the same")
+
+    in_threads(target, one, 3)
+
+
 @attack("A7", "connections with a forged token each")
 def bad_token_connections(target: Target) -> None:
     def one(index: int) -> None:

@@ -35,6 +35,7 @@ _PLAIN: Mapping[str, Callable[[Any], Any]] = {
     "connections_per_address": count_limit,
     "connect_rate": rate_limit,
     "pending": count_limit,
+    "failed_tokens": rate_limit,
     "header_timeout": duration,
     "body_timeout": duration,
 }

@@ -142,6 +142,7 @@ def test_the_server_as_written():
   connect_rate: 60/m
   connections_per_address: 7
   pending: unlimited
+  failed_tokens: 90/m
   header_timeout: 5s
   body_timeout: 1m
   watch: false
@@ -163,6 +164,7 @@ def test_the_server_as_written():
         connect_rate=1.0,
         connections_per_address=7,
         pending=None,
+        failed_tokens=1.5,
         header_timeout=5.0,
         body_timeout=60.0,
         watch=False,
