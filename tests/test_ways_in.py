@@ -326,4 +326,4 @@ def test_every_verified_token_is_checked_for_revocation() -> None:
             if _called(call) in {"verify", "reverify"}:
                 verified.append(path.stem)
                 assert call in asked, f"{path}:{call.lineno}"
-    assert sorted(verified) == ["admin_access", "connect", "reevaluate"]
+    assert sorted(verified) == ["admin_access", "reevaluate", "token_check"]

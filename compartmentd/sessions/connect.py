@@ -97,7 +97,7 @@ class Connector:
         since = self._core.clock.monotonic()
         places = snapshot.configuration.server.token_from
         found = find_credential(places, auth, peer.handshake)
-        verified = self.token_check.verify(found, snapshot, namespace, peer.handshake.address)
+        verified = self.token_check.check(found, snapshot, namespace, peer.handshake.address)
         if isinstance(verified, Rejected):
             if if_waiting is not None and self._key_wait.start_waiting(verified, if_waiting):
                 return True
@@ -123,7 +123,7 @@ class Connector:
         since = self._core.clock.monotonic()
         places = snapshot.configuration.server.token_from
         found = find_credential(places, auth, peer.handshake)
-        verified = self.token_check.verify(found, snapshot, namespace, peer.handshake.address)
+        verified = self.token_check.check(found, snapshot, namespace, peer.handshake.address)
         if isinstance(verified, Rejected):
             self._reject(peer, snapshot, name, verified, since)
             return ()
@@ -257,7 +257,7 @@ class Connector:
         core = self._core
         namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
         address = session.peer.handshake.address
-        verified = self.token_check.verify(Credential(token), snapshot, namespace, address, session.user)
+        verified = self.token_check.check(Credential(token), snapshot, namespace, address, session.user)
 
         def again() -> None:
             now = core.snapshot  # another one, where a reload came while the keys were awaited
@@ -277,7 +277,7 @@ class Connector:
         core = self._core
         namespace = snapshot.configuration.policy.namespaces[session.namespace.name]
         address = session.peer.handshake.address
-        verified = self.token_check.verify(Credential(token), snapshot, namespace, address, session.user)
+        verified = self.token_check.check(Credential(token), snapshot, namespace, address, session.user)
         if not isinstance(verified, Verified) or verified.subject != session.user:
             code, detail = Code.TOKEN_INVALID, "the token is of another subject than the session's"
             after = None

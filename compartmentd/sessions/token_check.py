@@ -51,7 +51,7 @@ class TokenCheck:
         self._find_network = find_network
         self._failures = KeyedBuckets(1.0, 1.0, NETWORKS)
 
-    def verify(
+    def check(
         self,
         found: Credential,
         snapshot: Snapshot,
@@ -79,17 +79,20 @@ class TokenCheck:
                 core.observed.note(namespace.name, "failed_tokens", user)
             else:
                 unseen = _UNSEEN
-        verified = self.memory.verify(
-            found.token,
-            snapshot.keys,
-            "connect",
-            core.clock.wall(),
-            namespace.issuers,
-            named=snapshot.named_claims,
-            unseen=unseen,
+        verified = core.refuse_revoked(
+            self.memory.verify(
+                found.token,
+                snapshot.keys,
+                "connect",
+                core.clock.wall(),
+                namespace.issuers,
+                named=snapshot.named_claims,
+                unseen=unseen,
+            ),
+            snapshot,
         )
         self.unseen += verified is _UNSEEN
-        return core.refuse_revoked(verified, snapshot)
+        return verified
 
     def note_failed(self, code: Code, snapshot: Snapshot, address: str) -> None:
         """Count a token that was refused for good, against its address.
