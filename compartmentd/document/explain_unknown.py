@@ -52,6 +52,9 @@ def explain_unknown_key(definition: str, known: list[str], key: str, node: Node)
     """
     if find_invisible(key) is not None:
         return _explain_invisible(known, key)
+    name, separator, rest = key.replace(" ", ":", 1).partition(":")
+    if separator and name in known and node.data is None:
+        return KeyMeaning(name, f"write a space after the `:`, as in `{name}: {rest.strip() or 'VALUE'}`")
     child = _explain_nesting(definition, key, node)
     if child is not None:
         return KeyMeaning(None, child)
@@ -59,6 +62,7 @@ def explain_unknown_key(definition: str, known: list[str], key: str, node: Node)
     if translated is not None:
         return KeyMeaning(translated.key if translated.key in known else None, translated.help)
     same = {normalize(name): name for name in known}.get(normalize(key))
+    same = same or (None if definition == "rule" else find_nearest(key, known, cutoff=0.85))
     elsewhere = None if same else _explain_place(definition, key, node)
     if elsewhere is not None:
         return KeyMeaning(None, elsewhere)

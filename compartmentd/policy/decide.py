@@ -37,7 +37,7 @@ from compartmentd.policy.decision import (
 )
 from compartmentd.policy.model import ByServer, Event, Namespace, Nobody, RoomTemplate, Rule
 from compartmentd.policy.principal import Principal
-from compartmentd.policy.rules.combinators import combine_all
+from compartmentd.policy.rules.combinators import combine_all, find_earliest
 from compartmentd.policy.rules.context import EvaluationContext, Verdict
 from compartmentd.policy.rules.traverse import resolve_rule
 from compartmentd.policy.ruleset import Ruleset
@@ -298,6 +298,8 @@ class _Case(msgspec.Struct, gc=False):
             else:
                 outcome = Deny(self._find_code(verdict, evaluated))
         until, ends_at = verdict.until, self.context.who.ends_at
+        if verdict.blame_until is not None and not isinstance(outcome, Allow):
+            until = find_earliest((until, verdict.blame_until))  # the code is a part of a refusal
         if until is None or (ends_at is not None and ends_at < until):
             until = ends_at
         return Decision(outcome, reasons, until)

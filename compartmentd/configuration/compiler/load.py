@@ -100,7 +100,7 @@ def _compile(
         DeclaredNames(issuers.names, issuers.complete),
     )
     rules = {name: reader.read(node) for name, node in sections.rules.items()}
-    places = Places(NamedRules(rules, report), report)
+    places = Places(NamedRules(rules, report, reader.places), report)
     schemas = PayloadSchemas(files, report)
     events = EventReader(reader, places, schemas, report)
     server, spans = ServerReader(files, report, serving=serving).read(root.get("server"))

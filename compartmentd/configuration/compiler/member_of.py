@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.requirements import NamedRules, Need
 from compartmentd.policy.model import RoomTemplate
-from compartmentd.policy.rules.placeholders import format_text, list_parameters
+from compartmentd.policy.rules.placeholders import format_text, list_parameters, parse_text
 from compartmentd.policy.templates.overlap import find_reached_templates
+from compartmentd.policy.templates.pattern import PatternProblem
 from compartmentd.problems import Span
 
 
@@ -50,7 +51,7 @@ class Memberships:
 
     def _may_be_doubtful(self, prefix: str) -> bool:
         # A template with a mistake of its own may have been meant.
-        literals = [name.partition("{")[0] for name in self.doubtful]
+        literals = [_get_first_literal(name) for name in self.doubtful]
         return any(prefix.startswith(literal) or literal.startswith(prefix) for literal in literals)
 
     def _find_circles(self) -> None:
@@ -97,6 +98,11 @@ class _ByPrefix:
             if not self._literals[index].startswith(prefix):
                 return
             yield self._sorted[index]
+
+
+def _get_first_literal(name: str) -> str:
+    pattern = parse_text(name)
+    return name.partition("{")[0] if isinstance(pattern, PatternProblem) else pattern[0]
 
 
 def _can_be_filled(need: Need, template: RoomTemplate) -> bool:

@@ -43,7 +43,7 @@ class NamespaceReader:
     def _read_namespace(self, name: str, node: Node, outer: Limits) -> Namespace:
         limits = merge_limits(outer, node.get("limits"))
         connect = self._read_checked_rule(node, "connect", Place("connect", f"namespace `{name}`"))
-        to_publish = Place("publish", f"namespace `{name}`", publish=True)
+        to_publish = Place("publish", f"namespace `{name}`")
         description = node.get("description")
         return Namespace(
             name=NamespaceName(name),

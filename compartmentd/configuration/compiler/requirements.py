@@ -29,6 +29,9 @@ from compartmentd.problems import Span
 MAX_DEPTH = 64
 """Rules are evaluated by recursion, for every join and message."""
 
+TextPlaces: TypeAlias = Mapping[tuple[Span, Text], Span]
+"""Where a text with placeholders stands, by the place of its rule or test, which may take several lines."""
+
 NeedKind: TypeAlias = Literal["text", "param", "member_of", "server", "members"]
 
 
@@ -51,8 +54,9 @@ class Need(NamedTuple):
 class NamedRules:
     """The named rules with their requirements, at any depth; reports rules that refer to themselves."""
 
-    def __init__(self, rules: Mapping[str, Rule], report: Report) -> None:
+    def __init__(self, rules: Mapping[str, Rule], report: Report, places: TextPlaces) -> None:
         self.rules = rules
+        self.places = places
         self._needs: dict[str, tuple[Need, ...]] = {}
         self._depths: dict[str, int] = {}
         for name in rules:
@@ -119,7 +123,9 @@ class NamedRules:
                 for need in self._needs.get(rule.name, ()):
                     yield need._replace(span=rule.span, via=rule.name, negated=negated or need.negated)
             case _:
-                yield from (need._replace(negated=negated) for need in _list_direct_needs(rule))
+                for need in _list_direct_needs(rule):
+                    span = self.places.get((need.span, need.text), need.span)
+                    yield need._replace(negated=negated, span=span)
 
 
 def _list_direct_needs(rule: Rule) -> Iterator[Need]:

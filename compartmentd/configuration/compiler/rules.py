@@ -59,13 +59,15 @@ class DeclaredNames(NamedTuple):
 class RuleReader:
     """Reads rules that the schema accepted. A broken part becomes `nobody`: its problem is already reported.
 
-    `rules` are the named rules, `issuers` the entries of `issuers`.
+    `rules` are the named rules, `issuers` the entries of `issuers`. `places` says where each text with placeholders
+    stands, by the place of the rule or test that it belongs to; it grows while rules are read.
     """
 
     def __init__(self, report: Report, rules: DeclaredNames, issuers: DeclaredNames) -> None:
         self.report = report
         self.rules = rules
         self.issuers = issuers
+        self.places: dict[tuple[Span, Text], Span] = {}
 
     def read_optional(self, parent: Node, key: str) -> Rule:
         """Return the rule under a key, or `nobody`, the default."""
@@ -86,18 +88,22 @@ class RuleReader:
     # Each takes the condition and the value of its kind.
 
     def _read_scope(self, node: Node, part: Node) -> Rule:
-        return Scopes(scopes=(self._read_scope_text(part),), span=node.span)
+        return Scopes(scopes=(self._read_scope_text(part, node.span),), span=node.span)
 
     def _read_all_scopes(self, node: Node, part: Node) -> Rule:
-        return Scopes(scopes=tuple(self._read_scope_text(item) for item in part.items), span=node.span)
+        return Scopes(
+            scopes=tuple(self._read_scope_text(item, node.span) for item in part.items), span=node.span
+        )
 
     def _read_any_scope(self, node: Node, part: Node) -> Rule:
         return Scopes(
-            scopes=tuple(self._read_scope_text(item) for item in part.items), every=False, span=node.span
+            scopes=tuple(self._read_scope_text(item, node.span) for item in part.items),
+            every=False,
+            span=node.span,
         )
 
-    def _read_scope_text(self, node: Node) -> Text:
-        text = self._read_text(node)
+    def _read_scope_text(self, node: Node, owner: Span) -> Text:
+        text = self._read_text(node, owner)
         if any(" " in literal for literal in text[::2]):
             message = f"scope `{node.data}` holds a space, and a scope never does (RFC 6749, 3.3)"
             help_ = "several scopes are `all_scopes: [...]`"
@@ -112,13 +118,13 @@ class RuleReader:
         return OfIssuer(names=tuple(EntryName(item.data) for item in items), span=node.span)
 
     def _read_claim(self, node: Node, part: Node) -> Rule:
-        return Claim(path=self._read_path(part), test=self._test(node), span=node.span)
+        return Claim(path=self._read_path(part, node.span), test=self._test(node), span=node.span)
 
     def _read_parameter(self, node: Node, part: Node) -> Rule:
         return Parameter(name=part.data, test=self._test(node), span=node.span)
 
     def _read_member_of(self, node: Node, part: Node) -> Rule:
-        return MemberOf(room=self._read_text(part), span=node.span)
+        return MemberOf(room=self._read_text(part, node.span), span=node.span)
 
     def _read_named(self, node: Node, part: Node) -> Rule:
         if part.data in self.rules.names:
@@ -153,14 +159,14 @@ class RuleReader:
 
     # --- claims, tests and values ---------------------------------------------------------------------------
 
-    def _read_path(self, node: Node) -> tuple[Text, ...]:
+    def _read_path(self, node: Node, owner: Span) -> tuple[Text, ...]:
         if isinstance(node.data, str):
             self._warn_of_placeholder(node)
             return ((node.data,),)
         first, *rest = node.items or [node]
         # Placeholders are replaced in items after the first only: the first names a claim of the token.
         self._warn_of_placeholder(first)
-        return ((str(first.data),), *(self._read_text(item) for item in rest))
+        return ((str(first.data),), *(self._read_text(item, owner) for item in rest))
 
     def _warn_of_placeholder(self, node: Node) -> None:
         parts = parse_text(str(node.data))
@@ -176,16 +182,16 @@ class RuleReader:
         return self._tests[kind](self, part, _span_key_and_value(part))
 
     def _read_equals(self, part: Node, span: Span) -> Test:
-        return Equals(values=(self._read_value(part),), span=span)
+        return Equals(values=(self._read_value(part, span),), span=span)
 
     def _read_one_of(self, part: Node, span: Span) -> Test:
-        return Equals(values=tuple(self._read_value(item) for item in part.items), span=span)
+        return Equals(values=tuple(self._read_value(item, span) for item in part.items), span=span)
 
     def _read_contains(self, part: Node, span: Span) -> Test:
-        return Contains(values=(self._read_value(part),), span=span)
+        return Contains(values=(self._read_value(part, span),), span=span)
 
     def _read_contains_any(self, part: Node, span: Span) -> Test:
-        return Contains(values=tuple(self._read_value(item) for item in part.items), span=span)
+        return Contains(values=tuple(self._read_value(item, span) for item in part.items), span=span)
 
     def _read_matches(self, part: Node, span: Span) -> Test:
         wrong = find_pattern_error(part.data)
@@ -220,18 +226,20 @@ class RuleReader:
         "is": _read_is,
     }
 
-    def _read_value(self, node: Node) -> Value:
+    def _read_value(self, node: Node, owner: Span) -> Value:
         if not isinstance(node.data, str):
             scalar: Any = node.data
             return scalar  # type: ignore[no-any-return]  # the schema lets scalars pass only
-        parts = self._read_text(node)
+        parts = self._read_text(node, owner)
         return parts[0] if len(parts) == 1 else Filled(parts=parts)
 
-    def _read_text(self, node: Node) -> Text:
+    def _read_text(self, node: Node, owner: Span) -> Text:
         parts = parse_text(node.data)
         if isinstance(parts, PatternProblem):
             self.report.error(node.span, "rule.placeholder", parts.message, parts.help)
             return ("",)
+        if len(parts) > 1:
+            self.places.setdefault((owner, parts), node.span)
         return parts
 
 

@@ -11,7 +11,7 @@ from compartmentd.configuration.compiler.requirements import NamedRules, Need, N
 from compartmentd.document.nearest import find_nearest
 from compartmentd.policy.model import Members, Param, Rule, Text
 from compartmentd.policy.rules.placeholders import format_text, list_parameters
-from compartmentd.policy.templates.overlap import find_ambiguity
+from compartmentd.policy.templates.overlap import Ambiguity, find_ambiguity
 
 
 class Place(NamedTuple):
@@ -34,7 +34,7 @@ class Places:
     def __init__(self, named: NamedRules, report: Report) -> None:
         self.named = named
         self.report = report
-        self._ambiguous: dict[tuple[Text, tuple[Param, ...]], str | None] = {}
+        self._ambiguous: dict[tuple[Text, tuple[Param, ...]], Ambiguity | None] = {}
         self._check_named_rules()
 
     def check(self, rule: Rule, place: Place) -> None:
@@ -68,9 +68,14 @@ class Places:
         key = (need.text, tuple(params.values()))
         if key not in self._ambiguous:
             self._ambiguous[key] = find_ambiguity(need.text, params)
-        example = self._ambiguous[key]
-        if example is not None:
-            message = f"`{format_text(need.text)}` can be read in two ways: `{example}`{_describe_via(need)}"
+        found = self._ambiguous[key]
+        if found is not None:
+            told = (
+                f"can be read in two ways: `{found.example}`"
+                if found.example
+                else "may be readable in two ways"
+            )
+            message = f"`{format_text(need.text)}` {told}{_describe_via(need)}"
             help_ = "put a literal between the placeholders that none of them can hold"
             self.report.error(need.span, "rule.ambiguous", message, help_)
 
@@ -105,7 +110,7 @@ class Places:
         if need.via is not None:
             return  # reported where the named rule is written
         if not place.publish:
-            self._report_misplaced(need, "`members`", "in `publish`", place)
+            self._report_misplaced(need, "`members`", "in the `publish` of a room", place)
         else:
             help_ = "only members publish to a room, so this changes nothing: leave it out here"
             self.report.error(need.span, "rule.place", "`members` stands alone or not at all", help_)

@@ -91,6 +91,7 @@ def combine_all(verdicts: Sequence[Verdict], text: str, span: Span) -> Verdict:
             only.scopes_alone,
             only.until,
             only.pendency,
+            only.blame_until,
         )
     to_blame = [verdict for verdict in verdicts if verdict.truth is not TRUE]
     if not to_blame:
@@ -108,6 +109,8 @@ def combine_all(verdicts: Sequence[Verdict], text: str, span: Span) -> Verdict:
         if false
         else find_earliest([v.until for v in verdicts]),
         None if false else combine_pendencies_of_all(verdict.pendency for verdict in to_blame),
+        # Any part that changes may join those to blame, or leave them.
+        find_earliest([moment for v in verdicts for moment in (v.until, v.blame_until)]),
     )
 
 
@@ -158,7 +161,9 @@ class _Named:
         body = context.evaluate_named(self.rule.name)
         if self.verdict is None or self.body is not body:
             reason = Reason(f"rule {self.rule.name}", body.truth, self.rule.span, (body.reason,))
-            self.verdict = Verdict(body.truth, reason, body.scopes_alone, body.until, body.pendency)
+            self.verdict = Verdict(
+                body.truth, reason, body.scopes_alone, body.until, body.pendency, body.blame_until
+            )
             self.body = body
         return self.verdict
 
@@ -227,6 +232,7 @@ class _Any:
             combine_pendencies_of_any(v.pendency for v in verdicts if v.truth is UNKNOWN)
             if truth is UNKNOWN
             else None,
+            find_earliest([verdict.blame_until for verdict in verdicts]),
         )
 
 

@@ -19,7 +19,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The three-valued result of a rule, with its reason.
 
     `scopes_alone` is set for a rule that is not true if every condition to blame is a scope condition outside
-    of any `not`. `until` is the first wall time, in seconds, at which time alone could change `truth`.
+    of any `not`. `until` is the first wall time, in seconds, at which time alone could change `truth`, and
+    `blame_until` the first at which it could change `scopes_alone` while `truth` stays.
     """
 
     truth: Truth
@@ -28,6 +29,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     until: float | None = None
     pendency: Pendency | None = None
     """How an unknown rule depends on questions, if it does."""
+
+    blame_until: float | None = None
 
 
 class CompiledRule(Protocol):

@@ -7,12 +7,13 @@ example is as short as possible, and no string longer than a room name is consid
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from compartmentd.policy.model import Param, RoomTemplate, Text
 from compartmentd.policy.templates.automaton import Automaton, build_automaton
 from compartmentd.policy.templates.charset import MAX_ROOM_BYTES, intersection, pick_specimen
 from compartmentd.policy.templates.prefilter import find_compatible_pairs
+from compartmentd.policy.templates.repeats import can_be_cut_into_known_parts, find_collision
 from compartmentd.policy.templates.shape import build_shape
 
 _Pair: TypeAlias = tuple[int, int, bool]
@@ -22,10 +23,16 @@ _Step: TypeAlias = tuple[int, str, _Pair]
 """The bytes of a character, the character, and the pair of states after it."""
 
 
-def find_ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | None = None) -> str | None:
-    """Return a string that a text reads with two different sets of values, or `None` if there is none.
+class Ambiguity(NamedTuple):
+    """A text with more than one reading; `example` is a string with two, or `None` if only no proof was found."""
 
-    A parameter that occurs in the text more than once counts as several, unless it is the only one.
+    example: str | None
+
+
+def find_ambiguity(
+    pattern: Text, params: Mapping[str, Param], *, limit: int | None = None
+) -> Ambiguity | None:
+    """Return how a text can be read with two different sets of values, or `None` if it cannot.
 
     Args:
         pattern: The text.
@@ -33,22 +40,29 @@ def find_ambiguity(pattern: Text, params: Mapping[str, Param], *, limit: int | N
         limit: The greatest length of the string in bytes. By default the length of a room name and of the literals
             together, which fits strings that are filled from a room's parameters.
     """
-    names = set(pattern[1::2])
-    if len(names) < 2:
+    names = pattern[1::2]
+    if len(set(names)) < 2:
         return None
     shape = build_shape(pattern, params)
     if shape.can_be_cut() or shape.mirror().can_be_cut():
         return None
+    repeated = len(set(names)) < len(names)
+    if repeated and can_be_cut_into_known_parts(pattern, params):
+        return None
     literals = len("".join(pattern[::2]).encode(errors="surrogatepass"))
     longest = MAX_ROOM_BYTES + literals if limit is None else limit
     automaton = Automaton(pattern, params)
-    return _find_shortest(automaton, automaton, differing=True, limit=longest)
+    example = _find_shortest(automaton, automaton, differing=True, limit=longest)
+    if example is None:
+        return None
+    return Ambiguity(find_collision(pattern, params) if repeated else example)
 
 
 def find_template_ambiguity(template: RoomTemplate) -> str | None:
     """Return a room that a template reads in two ways, or `None` if there is none."""
     params = {param.name: param for param in template.params}
-    return find_ambiguity(template.pattern, params, limit=MAX_ROOM_BYTES)
+    found = find_ambiguity(template.pattern, params, limit=MAX_ROOM_BYTES)
+    return None if found is None else found.example  # a parameter stands once in a template, so there is one
 
 
 def find_example(pattern: Text, params: Mapping[str, Param]) -> str | None:

@@ -142,14 +142,14 @@ class _Parser:
     def _parse_class(self, start: int) -> Ranges:
         negated = self._peek() == "^"
         self.at += negated
+        if self.text.find("]", self.at + 1) < 0:
+            raise _Invalid(
+                start,
+                "the class is not closed",
+                "end it with `]`; a `]` inside a class must be its first character",
+            )
         first, ranges = True, []
         while (character := self._peek()) != "]" or first:
-            if not character:
-                raise _Invalid(
-                    start,
-                    "the class is not closed",
-                    "end it with `]`; a `]` inside a class must be its first character",
-                )
             ranges.append(self._parse_range(character, first=first))
             first = False
         self.at += 1

@@ -21,7 +21,7 @@ PLANTED = (
     ("          message: {schema: events/message.schema.json}", "          message: {schema: events/gone.json}",
      "88:29 file.unreadable"),
     ('        join: {member_of: "case:{tenant}:{case}"}', '        join: {member_of: "case:{tenant}:{cas}"}',
-     "106:15 rule.parameter"),
+     "106:27 rule.parameter"),
 )  # fmt: skip
 
 

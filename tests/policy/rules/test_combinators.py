@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 from msgspec import structs
 
+from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Facts, Join, Reason, Truth
 from compartmentd.policy.model import All, AnyOf, Named, Not, Rule
@@ -649,6 +650,47 @@ def test_time_alone_changes_nothing_before_until(
     later = context(who, rules=rules)
     later.now = NOW + (end - NOW) * share
     assert judged(built, later).truth is now.truth
+
+
+@given(combined(CONDITIONS), PEOPLE, RULES, st.floats(0, 1, exclude_max=True))
+def test_a_refusal_has_the_same_code_until_it_ends(
+    form: Any, who: Principal, rules: Mapping[str, Any], share: float
+) -> None:
+    room = template("{p}/{n}", {"n": (-99, 99)}, join=form)
+    join_it = Join(HALL, "apollo/7")
+    built = ruleset(room, rules=rules)
+    first = decide(built, who, join_it, Facts(), NOW)
+    end = NOW + 1000 if first.valid_until is None else first.valid_until
+    assert decide(built, who, join_it, Facts(), NOW + (end - NOW) * share).code is first.code
+
+
+@pytest.mark.parametrize(
+    ("form", "code", "until"),
+    [
+        ({"all": [{"claim": "t", "is": "past"}, {"scope": "x"}]}, Code.RULE_DENIED, 10),
+        ({"all": [{"claim": "t", "is": "future"}, {"scope": "x"}]}, Code.SCOPE_MISSING, 10),
+        ({"any": [{"claim": "t", "is": "past"}, {"scope": "x"}]}, Code.RULE_DENIED, 10),
+        (
+            {"any": [{"all": [{"claim": "t", "is": "past"}, {"scope": "x"}]}, {"scope": "y"}]},
+            Code.RULE_DENIED,
+            10,
+        ),
+        ({"rule": "late"}, Code.RULE_DENIED, 10),
+        ({"all": [{"rule": "late"}]}, Code.RULE_DENIED, 10),
+        ({"not": {"all": [{"claim": "t", "is": "future"}, "public"]}}, Code.RULE_DENIED, 10),
+        (
+            {"not": {"any": [{"all": [{"claim": "t", "is": "past"}, {"scope": "x"}]}, "public"]}},
+            Code.RULE_DENIED,
+            None,
+        ),
+        ({"all": [{"scope": "x"}, {"claim": "absent", "equals": 1}]}, Code.RULE_DENIED, None),
+    ],
+)
+def test_a_refusal_is_valid_until_its_code_could_change(form: Any, code: Code, until: float | None) -> None:
+    late = {"all": [{"claim": "t", "is": "past"}, {"scope": "x"}]}
+    built = ruleset(template("lobby", join=form), rules={"late": late})
+    decision = decide(built, person(t=NOW + 10), Join(HALL, "lobby"), Facts(), NOW)
+    assert (decision.code, decision.valid_until) == (code, None if until is None else NOW + until)
 
 
 @given(

@@ -14,6 +14,7 @@ from compartmentd.policy.templates import overlap, prefilter
 from compartmentd.policy.templates.charset import is_valid_room_name
 from compartmentd.policy.templates.matching import ReaderFactory
 from compartmentd.policy.templates.overlap import (
+    Ambiguity,
     find_ambiguity,
     find_conflicts,
     find_example,
@@ -210,7 +211,7 @@ def fits(form: Param, value: str) -> bool:
 def test_a_joined_string_is_judged_beyond_the_length_of_a_room() -> None:
     params = {"a": param("a"), "b": param("b")}
     long = "x" * 300
-    assert find_ambiguity(text(f"{long}{{a}}-{{b}}"), params) == f"{long}a--a"
+    assert find_ambiguity(text(f"{long}{{a}}-{{b}}"), params) == Ambiguity(f"{long}a--a")
     assert find_ambiguity(text("{a}:{b}"), params) is None
     assert find_ambiguity(text("{a}-{a}"), params) is None  # one value, twice: its length is known
     assert find_ambiguity(text("fixed"), params) is None
