@@ -106,6 +106,11 @@ _CODES: tuple[tuple[str, str, str], ...] = (
     ("include.nothing", "A pattern of `include` matches no file.", "Check the pattern; paths are relative."),
     # server
     ("address.twice", "Two listeners have the same address.", "Give each an address of its own."),
+    (
+        "address.unsafe",
+        "Administrators' tokens come over the network without TLS.",
+        "Listen on loopback behind a proxy, or set `tls`.",
+    ),
     ("address.port", "A port is outside 0 to 65535.", "Use a port within the range."),
     ("address.ipv6", "An IPv6 address is not in brackets.", "Write it as `[::1]:8000`."),
     (
@@ -202,6 +207,16 @@ _CODES: tuple[tuple[str, str, str], ...] = (
     ("namespaces.none", "No namespace is declared, so nobody can connect.", "Declare one."),
     ("namespace.closed", "Nobody can connect to a namespace.", "Write a rule that somebody can satisfy."),
     ("event.reserved", "The name of an event is reserved.", "Use another name."),
+    (
+        "event.unpublishable",
+        "An event is declared where nobody may publish.",
+        "Write who may publish, or remove the event.",
+    ),
+    (
+        "template.wildcard",
+        "The name of a room holds a wildcard or parameter in the form of another system.",
+        "Write a parameter as `{name}`.",
+    ),
     ("template.name", "A template does not have the right form.", "Write it in the form that is shown."),
     ("template.twice", "Two templates are the same.", "Remove one of them, or join them."),
     (
@@ -244,6 +259,16 @@ _CODES: tuple[tuple[str, str, str], ...] = (
         "rule.bare-subject",
         "A rule compares a subject, which is unique only within its issuer, where several issuers' tokens count.",
         "Name the issuer as well, by `{issuer: NAME}`.",
+    ),
+    (
+        "rule.implausible",
+        "A rule asks for a value that no token holds.",
+        "Write the value as tokens have it.",
+    ),
+    (
+        "claim.dotted",
+        "The name of a claim has a dot, and looks like a path.",
+        "Write a path as a list, as in `[realm_access, roles]`.",
     ),
     (
         "rule.literal-braces",

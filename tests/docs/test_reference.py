@@ -102,7 +102,7 @@ def whole(key: Key) -> dict[str, Any]:
         "server": {"state": "state"},
         "issuers": {"corp": {"issuer": "https://id.example.com/realms/acme", "audience": "realtime"}},
         "rules": {},
-        "namespaces": {"/chat": {"connect": "authenticated"}},
+        "namespaces": {"/chat": {"connect": "authenticated", "publish": "authenticated"}},
     }
     base["issuers"]["corp"] |= NEEDS.get(key.anchor, {})
     if key.section.definition == "rule":
@@ -119,6 +119,8 @@ def whole(key: Key) -> dict[str, Any]:
         sessions.setdefault("max", 1)
     for room in base["namespaces"]["/chat"].get("rooms", {}).values():
         room.setdefault("join", "authenticated")
+        if "events" in room:
+            room.setdefault("publish", "members")
     return base
 
 

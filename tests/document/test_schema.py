@@ -18,7 +18,16 @@ from compartmentd.document.source import Source
 from compartmentd.document.yamldoc import parse
 from compartmentd.problems import Problem
 
-ANNOTATIONS = {"$schema", "$defs", "$ref", "title", "description", "default", "examples"}
+ANNOTATIONS = {
+    "markdownEnumDescriptions",
+    "$schema",
+    "$defs",
+    "$ref",
+    "title",
+    "description",
+    "default",
+    "examples",
+}
 APPLICATORS = {"properties", "items", "propertyNames", "allOf", "if", "then", "else", "dependentSchemas"}
 
 

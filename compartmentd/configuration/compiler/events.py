@@ -6,6 +6,7 @@ from compartmentd.configuration.compiler.payload_schemas import PayloadSchemas
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.rules import RuleReader
 from compartmentd.configuration.compiler.scopes_of_use import Place, Places
+from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document.node import Node
 from compartmentd.policy.model import Event
 
@@ -37,6 +38,18 @@ class EventReader:
         for event in events:
             self._check_name(event)
         return {event.name: event for event in events}
+
+    def warn_if_closed(self, place: Node, namespace: Node) -> None:
+        """Warn of events to which nobody may publish; services may, by the `api` of the namespace."""
+        events, publish = place.get("events"), place.fields.get("publish")
+        if events is None or not events.sound or may_contain(place, "publish", "room"):
+            return
+        if (publish is None or publish.data == "nobody") and "api" not in namespace.fields:
+            names = [f"`{name}`" for name in list(events.data)[:3]]
+            message = f"nobody may publish {', '.join(names)} here: `publish` is `nobody`"
+            message += ", its default" if publish is None else ""
+            help_ = "add who may, for example `publish: members`, or take the events out"
+            self.report.warning(events.key_span, "event.unpublishable", message, help_)
 
     def _read_event(self, name: str, node: Node, place: Place) -> Event:
         schema, volatile, publish = node.get("schema"), node.get("volatile"), node.get("publish")

@@ -76,7 +76,12 @@ class KeySources:
             )
         return KeySource("secret_env", node.data, node.span)
 
-    def _from_file(self, kind: KeyFile, node: Node) -> KeySource:
+    def _from_file(self, kind: KeyFile, node: Node) -> KeySource | None:
+        if node.data.startswith(("https://", "http://")):
+            message = f"`{kind}` is a file, and this is a URL"
+            help_ = f"write `jwks_url: {node.data}`" if kind == "jwks_file" else "write the path of a file"
+            self.report.error(node.span, "issuer.url", message, help_)
+            return None
         path = resolve_path(node.file, node.data)
         self.files.record_use(kind, path, node.span)
         try:

@@ -45,6 +45,7 @@ class NamespaceReader:
         connect = self._read_checked_rule(node, "connect", Place("connect", f"namespace `{name}`"))
         to_publish = Place("publish", f"namespace `{name}`")
         description = node.get("description")
+        self.events.warn_if_closed(node, node)
         return Namespace(
             name=NamespaceName(name),
             issuers=self._read_entries(name, node, connect),
@@ -53,7 +54,7 @@ class NamespaceReader:
             events=self.events.read(node.get("events"), to_publish),
             api=self._read_api(name, node),
             limits=limits,
-            rooms=self.rooms.read(node.get("rooms"), limits),
+            rooms=self.rooms.read(node, limits),
             description="" if description is None else description.data,
             span=node.key_span,
         )

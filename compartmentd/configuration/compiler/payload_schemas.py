@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from compartmentd.configuration.compiler.files_used import FilesUsed, describe_o
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.payloads.budget import IntricateError
 from compartmentd.configuration.payloads.cost import InPlaceCycleError
+from compartmentd.configuration.payloads.explain import explain_schema_error
 from compartmentd.configuration.payloads.parts import (
     REFERENCES,
     Part,
@@ -23,12 +25,15 @@ from compartmentd.configuration.payloads.parts import (
     walk,
 )
 from compartmentd.configuration.payloads.validator import PayloadValidator, build_validator
+from compartmentd.document.json_positions import find_json_position
 from compartmentd.document.node import Node
+from compartmentd.problems import Span
 from compartmentd.util.regex import find_pattern_error
 from compartmentd.util.strict_json import NotJson, NotStrict, read_value
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MAX_DEPTH = 64
+_JSON_PLACE = re.compile(r": line (\d+) column (\d+) \(char \d+\)$")
 _FEW_VALUES = 500
 """What any schema should be able to validate: as many values as 10 KiB of usual data hold."""
 
@@ -40,11 +45,18 @@ _SIMPLER = (
 
 
 class _UnusableError(Exception):
-    """The reason why a file cannot be used as a payload schema, and what to do about it."""
+    """The reason why a file cannot be used as a payload schema, where, and what to do about it.
 
-    def __init__(self, message: str, help_: str = "") -> None:
+    The place is a `pointer` to a value of the file, or a line and column (`at`) of a text that is no JSON.
+    """
+
+    def __init__(
+        self, message: str, help_: str = "", pointer: Pointer = (), at: tuple[int, int] | None = None
+    ) -> None:
         super().__init__(message)
         self.help = help_
+        self.pointer = pointer
+        self.at = at
 
 
 class PayloadSchemas:
@@ -77,7 +89,14 @@ class PayloadSchemas:
             )
         except _UnusableError as error:
             self._refused.add(path)
-            self.report.error(node.span, "schema-file.invalid", f"schema `{path}`: {error}", error.help)
+            line, column = error.at or find_json_position(self.files.read(path).decode(), error.pointer)
+            used = f"`{node.data}` is named at {node.span}"
+            joint = " " if error.help.endswith("?") else "; "
+            help_ = f"{error.help}{joint}{used}" if error.help else used
+            span = Span(path, line, column, line, column + 1)
+            self.report.error(
+                span, "schema-file.invalid", f"this payload schema cannot be used: {error}", help_
+            )
         else:
             if validator.values < _FEW_VALUES:
                 self.report.warning(
@@ -100,12 +119,12 @@ def _build_usable(raw: bytes) -> tuple[Schema, PayloadValidator]:
         return schema, PayloadValidator(schema)
     except UnresolvedError as error:
         keyword = error.pointer[-1]
-        raise _UnusableError(
-            f"`{keyword}: {error.reference}` is not in the file, and nothing is fetched"
-        ) from None
+        message = f"`{keyword}: {error.reference}` is not in the file, and nothing is fetched"
+        raise _UnusableError(message, "put it under `$defs`", error.pointer) from None
     except InPlaceCycleError as error:
         raise _UnusableError(
-            f"`{_join_path(error.pointer)}` applies a schema to the same value without end"
+            f"`{_join_path(error.pointer)}` applies a schema to the same value without end",
+            pointer=error.pointer,
         ) from None
     except IntricateError:
         raise _UnusableError("it is too intricate to bound the time that it takes", _SIMPLER) from None
@@ -117,9 +136,12 @@ def _read(raw: bytes) -> Any:
     try:
         return read_value(raw, _MAX_DEPTH)
     except NotJson as error:
-        raise _UnusableError(f"not JSON: {error.detail[:1].lower()}{error.detail[1:160]}") from None
+        detail, found = error.detail, _JSON_PLACE.search(error.detail)
+        at = (1, 1) if found is None else (int(found[1]), int(found[2]))
+        told = detail if found is None else detail[: found.start()]
+        raise _UnusableError(f"not JSON: {told[:1].lower()}{told[1:160]}", at=at) from None
     except NotStrict as error:
-        raise _UnusableError(f"it {error}") from None
+        raise _UnusableError(f"it {error}", at=(1, 1)) from None
 
 
 def _check_form(schema: Any, pointer: Pointer) -> None:
@@ -127,8 +149,9 @@ def _check_form(schema: Any, pointer: Pointer) -> None:
         # Without formats: the library would try patterns with Python's `re`, which is not what will match.
         Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
     except SchemaError as error:
-        where = _join_path((*pointer, *error.absolute_path)) or "the top"
-        raise _UnusableError(f"`{where}` does not have the form that JSON Schema gives it") from None
+        path = (*pointer, *error.absolute_path)
+        told, help_ = explain_schema_error(_join_path(path) or "the top", error)
+        raise _UnusableError(told, help_, path) from None
 
 
 def _check_parts(root: Part) -> None:
@@ -150,17 +173,21 @@ def _check_parts(root: Part) -> None:
 
 def _check_part(part: Part, schema: Mapping[str, Any]) -> None:
     if schema.get("$schema", _DIALECT).rstrip("#") != _DIALECT:
-        raise _UnusableError(f"`$schema` must be {_DIALECT}")
-    for pattern in (schema.get("pattern"), *schema.get("patternProperties", ())):
+        raise _UnusableError(f"`$schema` must be {_DIALECT}", pointer=(*part.pointer, "$schema"))
+    places: list[tuple[Any, Pointer]] = [(schema.get("pattern"), ("pattern",))]
+    places += [(each, ("patternProperties", each)) for each in schema.get("patternProperties", ())]
+    for pattern, place in places:
         if pattern is None:
             continue
+        where = (*part.pointer, *place)
         if (wrong := find_pattern_error(pattern)) is not None:
-            raise _UnusableError(f"`{pattern}` is not an RE2 pattern: {wrong}")
+            raise _UnusableError(f"`{pattern}` is not an RE2 pattern: {wrong}", pointer=where)
         try:
             build_validator({"pattern": pattern})
         except ValueError:
             raise _UnusableError(
-                f"`{_join_path(part.pointer)}`: `{pattern}` is not a pattern of Rust's `regex`, which will match it"
+                f"`{_join_path(part.pointer)}`: `{pattern}` is no pattern of Rust's `regex`, which will match it",
+                pointer=where,
             ) from None
 
 

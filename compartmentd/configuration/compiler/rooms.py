@@ -25,11 +25,15 @@ class RoomReader:
         self.report = report
         self.templates = TemplateReader(report)
 
-    def read(self, node: Node | None, limits: Limits) -> tuple[RoomTemplate, ...]:
+    def read(self, namespace: Node, limits: Limits) -> tuple[RoomTemplate, ...]:
         """Return the templates of a namespace; `limits` are those of the namespace."""
+        node = namespace.get("rooms")
         if node is None:
             return ()
         rooms = list(self._read_rooms(node, limits))
+        for child in node.fields.values():
+            if not child.broken:
+                self.events.warn_if_closed(child, namespace)
         sound = [room for room, shape in rooms if shape.sound]
         self.templates.compare(sound)
         known = {room.name for room in sound}

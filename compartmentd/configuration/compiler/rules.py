@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+from compartmentd.configuration.compiler.implausible import Doubt, doubt_claim, doubt_scope, doubt_value
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.document.node import Node
 from compartmentd.names import EntryName
@@ -108,7 +109,13 @@ class RuleReader:
             message = f"scope `{node.data}` holds a space, and a scope never does (RFC 6749, 3.3)"
             help_ = "several scopes are `all_scopes: [...]`"
             self.report.warning(node.span, "rule.scope-with-space", message, help_)
+        else:
+            self._doubt(node, doubt_scope(node.data))
         return text
+
+    def _doubt(self, node: Node, doubt: Doubt | None) -> None:
+        if doubt is not None:
+            self.report.warning(node.span, "rule.implausible", doubt.message, doubt.help)
 
     def _read_issuer(self, node: Node, part: Node) -> Rule:
         items = [part] if isinstance(part.data, str) else part.items
@@ -162,6 +169,9 @@ class RuleReader:
     def _read_path(self, node: Node, owner: Span) -> tuple[Text, ...]:
         if isinstance(node.data, str):
             self._warn_of_placeholder(node)
+            dotted = doubt_claim(node.data)
+            if dotted is not None:
+                self.report.warning(node.span, "claim.dotted", dotted.message, dotted.help)
             return ((node.data,),)
         first, *rest = node.items or [node]
         # Placeholders are replaced in items after the first only: the first names a claim of the token.
@@ -230,6 +240,7 @@ class RuleReader:
         if not isinstance(node.data, str):
             scalar: Any = node.data
             return scalar  # type: ignore[no-any-return]  # the schema lets scalars pass only
+        self._doubt(node, doubt_value(node.data))
         parts = self._read_text(node, owner)
         return parts[0] if len(parts) == 1 else Filled(parts=parts)
 

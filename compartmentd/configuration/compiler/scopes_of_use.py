@@ -13,6 +13,14 @@ from compartmentd.policy.model import Members, Param, Rule, Text
 from compartmentd.policy.rules.placeholders import format_text, list_parameters
 from compartmentd.policy.templates.overlap import Ambiguity, find_ambiguity
 
+_NO_VARIABLES = "nothing replaces variables in this file: write the value itself, or a parameter as `{name}`"
+_INSTEAD: Mapping[str, str] = {
+    "member_of": "only a room's `join` sees in which rooms a session is; write a condition on the token",
+    "server": "only a room's `join` knows who made it; write a condition on the token, or `nobody`",
+    "members": "only a room has members; write `authenticated`, or a condition on the token",
+}
+"""What to write in place of a condition that has no meaning there, by the kind of need."""
+
 
 class Place(NamedTuple):
     """The place of a rule: `key` of `owner`, the room's parameters, and the conditions that have a meaning there.
@@ -60,6 +68,10 @@ class Places:
             if name not in place.params:
                 self._report_no_parameter(need, name, place)
                 return
+        if any(literal.endswith("$") for literal in need.text[:-1:2]):
+            message = f"`$` stands before a parameter in `{format_text(need.text)}`, and stays there"
+            help_ = f"write `{format_text(need.text).replace('${', '{')}`"
+            self.report.warning(need.span, "rule.implausible", message, help_)
         if len(set(names)) > 1 and not place.vague:
             self._check_readable(need, place)
 
@@ -89,7 +101,9 @@ class Places:
 
     def _report_no_parameter(self, need: Need, name: str, place: Place) -> None:
         message = f"{place.owner} has no parameter `{name}`{_describe_via(need)}"
-        self.report.error(need.span, "rule.parameter", message, _suggest_parameter(name, place.params))
+        variable = any(literal.endswith("$") for literal in need.text[:-1:2])
+        help_ = _NO_VARIABLES if variable else _suggest_parameter(name, place.params)
+        self.report.error(need.span, "rule.parameter", message, help_)
 
     def _check_member_of(self, need: Need, place: Place) -> None:
         if not place.join:
@@ -125,7 +139,7 @@ class Places:
 
     def _report_misplaced(self, need: Need, what: str, where: str, place: Place) -> None:
         message = f"{what} may stand only {where}, not in `{place.key}` of {place.owner}{_describe_via(need)}"
-        self.report.error(need.span, "rule.place", message)
+        self.report.error(need.span, "rule.place", message, _INSTEAD[need.kind])
 
 
 def _describe_via(need: Need) -> str:

@@ -12,6 +12,7 @@ from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document import schema
 from compartmentd.document.node import MERGE, Node
 from compartmentd.document.source import decode
+from compartmentd.document.suspicious import find_suspicious_texts
 from compartmentd.document.yamldoc import ReadingBudget, parse
 from compartmentd.problems import span_of_file
 
@@ -29,6 +30,7 @@ class Sections:
         self.files = files
         self.report = report
         self.budget = ReadingBudget()
+        self.texts: dict[str, str] = {}
         self.globs: tuple[str, ...] = ()
         self.complete = True
         self.rule_names: set[str] = set()
@@ -51,6 +53,7 @@ class Sections:
             self.report.problems += source
             self.complete = False
             return None
+        self.texts[path] = source.text
         parsed = parse(source, self.budget)
         self.report.problems += parsed.problems
         self.complete = self.complete and parsed.root is not None
@@ -62,6 +65,7 @@ class Sections:
 
     def _check(self, root: Node, definition: str | None) -> None:
         self.report.problems += schema.check(root, definition)
+        self.report.problems += find_suspicious_texts(root, self.texts.pop(root.file))
         doubtful = root.broken or any(may_contain(root, key, definition) for key in ("namespaces", "rules"))
         self.complete = self.complete and not doubtful
 
@@ -99,7 +103,15 @@ class Sections:
                     "paths are relative to this file",
                 )
             for path in found:
-                paths.setdefault(path, item)
+                if _is_utf8(path):
+                    paths.setdefault(path, item)
+                else:
+                    shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+                    message = f"`{item.data}` matches `{shown}`, whose name is not UTF-8"
+                    self.report.error(
+                        item.span, "file.unreadable", message, "rename it, or let the pattern not match it"
+                    )
+                    self.complete = False
         # Byte order, so that the order of problems does not depend on the file system.
         for path in sorted(paths, key=lambda path: path.encode("utf-8", "surrogateescape")):
             self.files.record_use("include", path, paths[path].span)
@@ -116,6 +128,10 @@ class Sections:
         if root is not None:
             self._check(root, "included")
             self._join(root)
+
+
+def _is_utf8(path: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in path)
 
 
 def _build_glob(main: str, item: Node) -> str:

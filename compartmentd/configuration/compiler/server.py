@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from compartmentd.configuration.compiler.files_used import FilesUsed, describe_os_error, resolve_path
 from compartmentd.configuration.compiler.limits import count_limit, duration, rate_limit, size
 from compartmentd.configuration.compiler.report import Report
+from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.configuration.settings import ServerSettings, TlsFiles
 from compartmentd.document.node import Node
 from compartmentd.problems import Span
@@ -75,6 +76,8 @@ class ServerReader:
         if proxies is not None:
             values["trusted_proxies"] = tuple(self._read_network(item) for item in proxies.items)
         self._check_origins(node)
+        if tls is None and not may_contain(node, "tls", "server"):
+            self._check_admin(node.get("admin"), values.get("admin", ()))
         return ServerSettings(**values), {key: child.key_span for key, child in node.usable()}
 
     # --- addresses ------------------------------------------------------------------------------------------
@@ -121,6 +124,13 @@ class ServerReader:
                 f"`{host}` is not an IPv6 address",
                 "write one such as `[::1]:8000`",
             )
+
+    def _check_admin(self, written: Node | None, addresses: Sequence[ListenAddress]) -> None:
+        for item, address in zip(() if written is None else written.items, addresses, strict=True):
+            if isinstance(address, TcpAddress) and not _is_loopback(address.host):
+                message = f"`{item.data}` takes administrators' tokens from other machines without TLS"
+                help_ = "listen on `127.0.0.1` behind a proxy with TLS, or set `tls`"
+                self.report.warning(item.span, "address.unsafe", message, help_)
 
     # --- TLS and proxies ------------------------------------------------------------------------------------
 
@@ -184,6 +194,10 @@ class ServerReader:
                     f"no browser sends `{item.data}`",
                     "leave the scheme's own port out",
                 )
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _has_default_port(origin: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from compartmentd.configuration.compiler.implausible import doubt_room
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document.node import Node
@@ -57,6 +58,9 @@ class TemplateReader:
         params = tuple(
             param or build_default_param(each, node.key_span) for param, each in zip(read, names, strict=True)
         )
+        doubt = doubt_room(name, pattern[::2])
+        if doubt is not None:
+            self.report.warning(node.key_span, "template.wildcard", doubt.message, doubt.help)
         known = None not in read and not may_contain(node, "params", "room")
         shape = ParsedTemplate(pattern, params, sound=known)
         return shape._replace(sound=known and self._is_possible(shape, node))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compartmentd.configuration.compiler.implausible import check_entry
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document.node import Node
@@ -12,7 +13,7 @@ from compartmentd.tokens.presets import NO_PRESET, Preset, find_preset
 def check_vendor(node: Node, report: Report) -> None:
     """Warn about usual mistakes in `issuer` and `audience`; a preset or the host tells the vendor."""
     issuer, name = node.get("issuer"), node.get("preset")
-    if issuer is None:
+    if issuer is None or not check_entry(node, report):
         return
     preset = find_preset(None if name is None else name.data, issuer.data)
     if preset is None:

@@ -28,6 +28,13 @@ def parse_text(text: str) -> Text | PatternProblem:
                 piece.start(), f"`{brace}` has no partner", f"write `{brace}{brace}` for the brace itself"
             )
         elif not _NAME.fullmatch(name):
+            form = name.partition(":")[0]
+            if form != name and _NAME.fullmatch(form):
+                return PatternProblem(
+                    piece.start(),
+                    f"`{piece.group()}` is not a placeholder",
+                    f"write `{{{form}}}`, and the form of the parameter in `params: {{{form}: ...}}`",
+                )
             return PatternProblem(
                 piece.start(),
                 f"`{piece.group()}` is not a placeholder",

@@ -176,7 +176,7 @@ def test_the_server_as_written():
 
 TREE = {
     "conf/c.yaml": b'version: 1\ninclude: ["d/*.yaml", "d/.*", "d/a.*", "no/*"]\n',
-    "conf/d/b.yaml": b"namespaces: {/b: {connect: public, events: {m: {schema: m.json}}}}\n",
+    "conf/d/b.yaml": b"namespaces: {/b: {connect: public, publish: public, events: {m: {schema: m.json}}}}\n",
     "conf/d/a.yaml": b"namespaces: {/a: {connect: {rule: r}}}\nrules: {r: public}\n",
     "conf/d/.c.yaml": b"nonsense",
     "conf/d/m.json": b"{}",

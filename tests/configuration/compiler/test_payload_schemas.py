@@ -10,7 +10,7 @@ import pytest
 from compartmentd.configuration.compiler import load
 from tests.support.cases import InMemory
 
-MAIN = b"version: 1\nnamespaces: {/: {connect: public, events: {m: {schema: m.json}}}}\n"
+MAIN = b"version: 1\nnamespaces: {/: {connect: public, publish: public, events: {m: {schema: m.json}}}}\n"
 
 
 def refusal(schema: bytes) -> str | None:
@@ -19,7 +19,8 @@ def refusal(schema: bytes) -> str | None:
         assert loaded.configuration is not None
         return None
     (problem,) = loaded.problems
-    assert (problem.severity, problem.code, problem.span.line) == ("error", "schema-file.invalid", 2)
+    assert (problem.severity, problem.code, problem.span.file) == ("error", "schema-file.invalid", "m.json")
+    assert problem.help.endswith("`m.json` is named at c.yaml:2:73")
     return problem.message
 
 
@@ -74,7 +75,7 @@ def test_usable(schema):
         (b'{"maximum": 1e400}', "out of range"),
         (b'{"pattern": "\\\\Qa.b\\\\E"}', "Rust"),
         (b'{"$ref": "#"}', "without end"),
-        (b'{"$ref": "#/x/y", "x": {"y": {"type": "strng"}}}', "does not have the form"),
+        (b'{"$ref": "#/x/y", "x": {"y": {"type": "strng"}}}', "`strng` is no type (`$ref/type`)"),
         (b'{"$ref": "#/x/y", "x": {"y": {"pattern": "(?=a)"}}}', "RE2"),
         (b'{"const": "\\ud800"}', "surrogate"),
         (b'{"not": ' * 200 + b"{}" + b"}" * 200, "nested"),
@@ -88,6 +89,33 @@ def test_refused(schema, told):
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize(
+    ("schema", "place", "told", "help_"),
+    [
+        ('{\n  "type": "strng"\n}', "2:11", "`strng` is no type", "`string`"),
+        ('{"properties": {"a": {"type": "int"}}}', "1:31", "`int` is no type", "`integer`"),
+        ('{"properties": {"a": {"type": ["string", "nil"]}}}', "1:31", "`nil` is no type", "`null`"),
+        ('{"properties":\n {"x": {}, "a\\u0041": {"minLength": -1}}}', "2:37", "must be at least 0", ""),
+        ('{"required": "a"}', "1:14", "`required` must be a list, not text", ""),
+        ('{"required": ["a", "a"]}', "1:14", "twice", ""),
+        ('{"properties": {"a": "string"}}', "1:22", "must be a schema, not text", "as in `{}`"),
+        ('{"additionalProperties": "no"}', "1:26", "must be a schema, not text", "as in `{}`"),
+        ('{"items": [1, {"pattern": 5}], "pattern": 7}', "1:11", "`items`", ""),
+        ('{"prefixItems": [{}, {"pattern": "(?=a)"}]}', "1:34", "RE2", ""),
+        ('{"patternProperties": {"a": {}, "(?=a)": {}}}', "1:42", "RE2", ""),
+        ('{"$ref": "#/gone"}', "1:10", "nothing is fetched", "put it under `$defs`"),
+        ('{"$ref": "#/x/y", "x": {"y": {"type": "strng"}}}', "1:39", "`strng` is no type", "`string`"),
+        ('{"type": "object",\n "a" 1}', "2:6", "not JSON: expecting ':' delimiter", ""),
+        ('{"type": "object"', "1:18", "not JSON", ""),
+    ],
+)  # fmt: skip
+def test_the_place_is_that_in_the_schema_file(schema, place, told, help_):
+    (problem,) = load("c.yaml", InMemory({"c.yaml": MAIN, "m.json": schema.encode()})).problems
+    assert (str(problem.span)) == f"m.json:{place}"
+    assert told in problem.message
+    assert help_ in problem.help
+
+
 def test_nothing_is_fetched(monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("a schema must not open a connection")
@@ -99,7 +127,7 @@ def test_nothing_is_fetched(monkeypatch):
 
 
 def test_a_schema_that_many_events_share_is_read_once():
-    text = b"version: 1\nnamespaces: {/: {connect: public, events: {a: {schema: m.json}, b: {schema: m.json}}}}\n"
+    text = MAIN.replace(b"{m: {schema: m.json}}", b"{a: {schema: m.json}, b: {schema: m.json}}")
     loaded = load("c.yaml", InMemory({"c.yaml": text, "m.json": b"{}"}))
     assert loaded.configuration is not None
     assert list(loaded.configuration.policy.schemas) == ["m.json"]
