@@ -168,7 +168,13 @@ def connects_and_disconnects(target: Target) -> None:
     in_threads(target, one, 3)
 
 
-@attack("A8", "a token in the Authorization header of every polling handshake, 15 KiB of it", is_held=False)
+@attack(
+    "A8",
+    "a token in the Authorization header of every polling handshake, 14 KiB of it: each of 4,000 is kept until its "
+    "connection has been without a session for 10 s",
+    peak=96,
+    stays=25,
+)
 def header_tokens(target: Target) -> None:
     from tests.abuse.client import POLLING, read_answer
 

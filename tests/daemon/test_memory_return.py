@@ -28,14 +28,14 @@ def look(policy: ReturnPolicy, resident: int, used: int, late: float = 0.0) -> D
 @pytest.mark.parametrize(
     ("looks", "expected"),
     [
-        pytest.param([(60, 10), (100, 50), (120, 60)], [None] * 3, id="a small process is not asked"),
+        pytest.param([(60, 10), (70, 15), (75, 20)], [None] * 3, id="a small process is not asked"),
         pytest.param([(200, 150)], [NOW], id="a peak between two looks"),
         pytest.param([(200, 150)] * 3, [NOW, NOTHING, NOTHING], id="what is in use is left alone"),
         pytest.param([(1000, 900), (1000, 100), (160, 100)], [NOW, NOW, NOTHING], id="much is freed later"),
-        pytest.param([(500, 400), (500, 390), (500, 380)], [NOW, NOTHING, NOTHING], id="little is freed"),
-        pytest.param([(500, 400), (520, 410), (570, 420)], [NOW, NOTHING, NOW], id="it grows"),
+        pytest.param([(500, 400), (500, 390), (500, 386)], [NOW, NOTHING, NOTHING], id="little is freed"),
+        pytest.param([(500, 400), (510, 405), (517, 410)], [NOW, NOTHING, NOW], id="it grows"),
         pytest.param(
-            [(500, 400), (90, 10), (170, 100)], [NOW, None, NOW], id="it shrinks by itself and grows"
+            [(500, 400), (70, 10), (170, 100)], [NOW, None, NOW], id="it shrinks by itself and grows"
         ),
     ],
 )
