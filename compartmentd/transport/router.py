@@ -3,7 +3,8 @@
 WebSocket upgrades are served here, polling goes to `polling_http`, everything else to Tornado. A request is left in
 the kernel until it is certain that it is served here: its whole head came in one piece, is plain (`protocol.http1`)
 and acceptable, and there is a place for the connection. Otherwise Tornado gets the socket with every byte and
-answers as it would have: it alone refuses, serves other paths and second requests, and limits slow and long heads.
+answers as it would have: it serves other paths and second requests, refuses, and limits slow and long heads. Only
+bytes that do not begin as a request does are refused here.
 Both judge a request by the same code (`websocket_requests.check_request`). TLS leaves nothing to peek at, so what
 was read goes along with the socket.
 
@@ -14,6 +15,7 @@ else was saved since, it is 150; under TLS 760 instead of 1,040, most of it the 
 
 from __future__ import annotations
 
+import re
 import socket
 from contextlib import suppress
 from typing import TypeAlias
@@ -25,6 +27,7 @@ from compartmentd.protocol.http1 import LONGEST, Head, read_head
 from compartmentd.protocol.opening import build_switching_response, wants_websocket
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.handover import HttpServers
+from compartmentd.transport.http_answers import encode_last_answer
 from compartmentd.transport.websocket_requests import (
     AcceptedRequest,
     NewConnection,
@@ -35,6 +38,10 @@ from compartmentd.transport.websocket_requests import (
 )
 
 AcceptedSocket: TypeAlias = ClientSocket | SecureSocket
+
+_BEGINNING = re.compile(rb"(?:\r?\n)*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}(?: |\Z)|\Z)|\r\Z")
+"""The beginning of a request: empty lines, then a method (RFC 9112, 2.2 and 3.1). Anything else is not worth the
+stream, parser and coroutines that Tornado would make for it."""
 
 _BUFFER = bytearray(RECORD)
 _VIEW = memoryview(_BUFFER)
@@ -99,6 +106,11 @@ class _Arrival(TimedSocket):
             return
         router, sock, peer = self._router, self._accepted, self._peer
         router.connections.poller.remove_reader(sock)
+        if not _BEGINNING.match(data):
+            router.connections.lingerers.linger(
+                sock, encode_last_answer(400, "this is no request of HTTP/1.1")
+            )
+            return
         early = data if isinstance(sock, SecureSocket) else b""
         if not wants and router.connections.request_line.match(data):
             if peer:

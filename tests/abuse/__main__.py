@@ -60,6 +60,8 @@ def main() -> None:
                 print(f"{attack.name:30} could not be tried: {error!s:.300}", flush=True)
                 continue
         print(line(outcome), flush=True)
+        if attack.waits:
+            print(f"    waits are not judged: {attack.waits}", flush=True)
         for fault in outcome.faults():
             failed += 1
             print(f"    {fault}", flush=True)

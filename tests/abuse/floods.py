@@ -46,7 +46,7 @@ def list_joins(target: Target) -> None:
     _flood(target, frame(b'42/pub,1["join",%b]' % rooms) * 20)
 
 
-@attack("A7", "CONNECTs to namespaces that do not exist", seconds=FULL_SPEED, is_held=False)
+@attack("A7", "CONNECTs to namespaces that do not exist", seconds=FULL_SPEED)
 def foreign_connects(target: Target) -> None:
     _flood(target, b"".join([frame(b"40/n%d," % index) for index in range(300)]))
 

@@ -88,7 +88,13 @@ def half_handshakes(target: Target) -> None:
     time.sleep(target.rest())
 
 
-@attack("A5", "connections as fast as they come, each closed at once", most=4200, is_held=False)
+@attack(
+    "A5",
+    "connections as fast as they come, each closed at once",
+    most=4200,
+    waits="a newcomer waits in the kernel's queue behind the attacker's connections, whose opening and closing "
+    "cost the attacker and the kernel more than the daemon",
+)
 def churn(target: Target) -> None:
     def one(index: int) -> None:
         while not target.over():

@@ -92,7 +92,6 @@ def kept_alive(target: Target) -> None:
     "A1",
     "bytes at random, and connections that are reset while they are served",
     most=4200,
-    is_held=False,
 )
 def garbage(target: Target) -> None:
     def one(_: int) -> None:

@@ -120,7 +120,15 @@ def unread_answers(target: Target) -> None:
     in_threads(target, one, 30)
 
 
-@attack("A4", "acks that are not read", stays=45, settings=LOUD, seconds=3, is_held=False)
+@attack(
+    "A4",
+    "acks that are not read",
+    stays=50,  # as long as a ping may be unanswered
+    settings=LOUD,
+    seconds=3,
+    waits="with `message_rate: unlimited` 20 connections have some 200,000 requests a second refused until they "
+    "are closed as floods after 10 s",
+)
 def unread_acks(target: Target) -> None:
     batch = frame(b'42/pub,1["publish","lobby","message",{"n":1}]') * 200
 

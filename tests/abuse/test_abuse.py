@@ -24,10 +24,9 @@ def _parametrize() -> list[Any]:
     seen: set[str] = set()
     parameters = []
     for attack in ATTACKS.values():
-        if attack.is_held:
-            marks = [pytest.mark.abuse] if attack.kind in seen else []
-            parameters.append(pytest.param(attack.name, marks=marks))
-            seen.add(attack.kind)
+        marks = [pytest.mark.abuse] if attack.kind in seen else []
+        parameters.append(pytest.param(attack.name, marks=marks))
+        seen.add(attack.kind)
     return parameters
 
 

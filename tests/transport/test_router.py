@@ -138,7 +138,6 @@ async def test_the_client_is_the_one_that_a_trusted_proxy_names():
         pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "Sec-WebSocket-Version": "8"}), id="RFC 6455"),
         pytest.param(head("GET", WEBSOCKET, {**UPGRADE, "Content-Length": "3"}), id="body"),
         pytest.param(REQUEST[:1], id="one byte"),
-        pytest.param(b"\x16\x03\x01", id="TLS"),
     ],
 )
 async def test_all_else_is_referred_with_every_byte_and_leaves_no_trace(request_: bytes):
@@ -346,3 +345,31 @@ async def test_a_client_that_leaves_after_the_handshake_leaves_nothing_behind(
         reset.close()
         await eventually(lambda: not desk.router.waiting, "no socket waiting")
         assert (desk.kept, desk.referred) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),
+        pytest.param(bytes(2000), id="zeros"),
+        pytest.param(b"GET\t/socket.io/ HTTP/1.1\r\n\r\n", id="a tab"),
+        pytest.param(b"GET\r\n", id="no target"),
+        pytest.param(b"a" * 2000, id="no end of the method"),
+    ],
+)
+async def test_what_does_not_begin_as_a_request_is_refused_at_once(data: bytes):
+    async with opened() as desk:
+        client = desk.client()
+        client.sendall(data)
+        answer = await asyncio.to_thread(client.recv, 4096)
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert b"\r\nConnection: close\r\n" in answer
+        assert (desk.kept, desk.referred) == ([], [])
+        assert await asyncio.to_thread(client.recv, 1) == b"", "and the socket is closed for writing"
+
+
+@pytest.mark.parametrize("data", [b"\r\nGET / HTTP/1.1\r\n", b"\r", b"\n\n", b"PROPFIND", b"M-SEARCH * "])
+async def test_what_may_become_a_request_is_referred(data: bytes):
+    async with opened() as desk:
+        desk.client().sendall(data)
+        await eventually(lambda: bool(desk.referred), "a socket that is passed on")
