@@ -13,6 +13,7 @@ from compartmentd.cli.exits import Exit
 from compartmentd.errors import UsageError
 
 COMMANDS: Mapping[str, str] = {
+    "init": "compartmentd.cli.init:init",
     "check": "compartmentd.cli.check:check",
     "serve": "compartmentd.cli.serve:serve",
     "reload": "compartmentd.cli.reload:reload",

@@ -13,6 +13,7 @@ from compartmentd.cli.manual import ENVIRONMENT, EXITS
 from docs.generate.markdown import code, heading, join_page, table
 
 ENDS: Mapping[str, tuple[Exit, ...]] = {
+    "init": (Exit.FINE, Exit.ERRORS),
     "check": (Exit.FINE, Exit.ERRORS),
     "serve": (Exit.FINE, Exit.ERRORS),
     "reload": (Exit.FINE, Exit.ERRORS, Exit.UNREACHABLE),
