@@ -12,7 +12,7 @@ import click
 from compartmentd.cli import starter
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
-from compartmentd.cli.starter import Answers, write_files
+from compartmentd.cli.starter import Choices, write_files
 from compartmentd.configuration.compiler import load
 from compartmentd.document.bundled import EDITOR, EDITOR_INCLUDED, load_schema_text
 from compartmentd.errors import UsageError
@@ -86,7 +86,7 @@ def init(
         rooms = _ROOMS if yes else _ask_list("Rooms", _ROOMS)
     if not origins:
         origins = _ORIGINS if yes else _ask_list("The origin of your page", _ORIGINS)
-    answers = Answers(
+    choices = Choices(
         provider=provider,
         issuer=issuer or "",
         audience=audience or "",
@@ -95,19 +95,19 @@ def init(
         rooms=rooms,
         origins=origins,
     )
-    texts = write_files(answers)
+    texts = write_files(choices)
     problems = find_problems(texts)
     if has_errors(problems):
         print_problems(problems, format_)
         click.echo("nothing was written: call it again with other answers", err=True)
         context.exit(Exit.ERRORS)
-    written = write(directory, answers, texts)
+    written = write(directory, choices, texts)
     if format_ == "json":
         print_json({"ok": True, "files": [str(path) for path in written]})
     else:
         for problem in problems:
             click.echo(problem.as_text(), err=True)
-        _say_what_is_next(directory, answers, written)
+        _say_what_is_next(directory, choices, written)
 
 
 def _ask(question: str, default: str, choices: Sequence[str]) -> str:
@@ -148,7 +148,7 @@ def find_problems(texts: Mapping[str, str]) -> list[Problem]:
     return [problem for problem in found if problem.severity != "note"]
 
 
-def write(directory: Path, answers: Answers, texts: Mapping[str, str]) -> list[Path]:
+def write(directory: Path, choices: Choices, texts: Mapping[str, str]) -> list[Path]:
     """Write the files, their schemas and the key; return their paths.
 
     Raises:
@@ -158,7 +158,7 @@ def write(directory: Path, answers: Answers, texts: Mapping[str, str]) -> list[P
     contents[starter.SCHEMA] = load_schema_text(EDITOR).encode()
     if starter.NAMESPACES in texts:
         contents[starter.INCLUDED_SCHEMA] = load_schema_text(EDITOR_INCLUDED).encode()
-    if answers.key:
+    if choices.key:
         # Imported here, since the cryptography takes long to import.
         from compartmentd.tokens.mint import make_development_secret  # noqa: PLC0415
 
@@ -180,7 +180,7 @@ def write(directory: Path, answers: Answers, texts: Mapping[str, str]) -> list[P
     return list(paths)
 
 
-def _say_what_is_next(directory: Path, answers: Answers, written: Sequence[Path]) -> None:
+def _say_what_is_next(directory: Path, choices: Choices, written: Sequence[Path]) -> None:
     names = {path.name for path in written}
     for path in written:
         click.echo(f"wrote {path}")
@@ -194,14 +194,14 @@ def _say_what_is_next(directory: Path, answers: Answers, written: Sequence[Path]
         claims = '{"sub": "ann", "projects": ["apollo"]}'
         click.echo(f"  compartmentd serve --dev -c {file}      # prints the address of the playground")
         click.echo(f"  compartmentd token -c {file} '{claims}'")
-    if answers.with_provider:
+    if choices.with_provider:
         main = shlex.quote(str(directory / starter.MAIN))
         click.echo(
             f"  compartmentd explain-token -c {main} < a.token      # does it take your provider's tokens?"
         )
         click.echo(f"  compartmentd serve -c {main}")
     click.echo(
-        "\nA client (npm install socket.io-client), for a page of " + ", ".join(answers.origins) + ":\n"
+        "\nA client (npm install socket.io-client), for a page of " + ", ".join(choices.origins) + ":\n"
     )
-    for line in starter.write_snippet(answers).splitlines():
+    for line in starter.write_snippet(choices).splitlines():
         click.echo(f"  {line}".rstrip())

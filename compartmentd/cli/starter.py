@@ -1,4 +1,4 @@
-"""Writes the text of a first configuration, for `init`: pure, from what the user answered."""
+"""Writes the text of a first configuration, for `init`: pure, from what the user chose."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COLUMN = 44
 """Where comments begin, if there is room."""
 
 
-class Answers(msgspec.Struct, frozen=True, kw_only=True):
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
     """What the user wants.
 
     Attributes:
@@ -55,28 +55,28 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
         return self.provider != DEVELOPMENT
 
 
-def write_files(answers: Answers) -> Mapping[str, str]:
+def write_files(choices: Choices) -> Mapping[str, str]:
     """Return the configuration files by name, the one to serve first.
 
     With a provider and a development key there are two to serve, with the namespaces in a file that both include:
     the one for production has no key but the provider's.
     """
-    if not answers.with_provider:
-        return {MAIN: _write_main(answers, _write_development_issuer(), _write_namespaces(answers))}
-    if not answers.key:
-        return {MAIN: _write_main(answers, _write_issuer(answers), _write_namespaces(answers))}
+    if not choices.with_provider:
+        return {MAIN: _write_main(choices, _write_development_issuer(), _write_namespaces(choices))}
+    if not choices.key:
+        return {MAIN: _write_main(choices, _write_issuer(choices), _write_namespaces(choices))}
     include = [_line(f"include: [{NAMESPACES}]", "what both files have in common")]
     return {
-        FOR_DEVELOPMENT: _write_main(answers, _write_development_issuer(), include),
-        MAIN: _write_main(answers, _write_issuer(answers), include),
+        FOR_DEVELOPMENT: _write_main(choices, _write_development_issuer(), include),
+        MAIN: _write_main(choices, _write_issuer(choices), include),
         NAMESPACES: "\n".join(
-            [f"# yaml-language-server: $schema={INCLUDED_SCHEMA}", *_write_namespaces(answers), ""]
+            [f"# yaml-language-server: $schema={INCLUDED_SCHEMA}", *_write_namespaces(choices), ""]
         ),
     }
 
 
-def _write_main(answers: Answers, issuer: Sequence[str], rest: Sequence[str]) -> str:
-    origins = ", ".join(_quote(origin) for origin in answers.origins)
+def _write_main(choices: Choices, issuer: Sequence[str], rest: Sequence[str]) -> str:
+    origins = ", ".join(_quote(origin) for origin in choices.origins)
     return "\n".join(
         [
             f"# yaml-language-server: $schema={SCHEMA}",
@@ -98,14 +98,14 @@ def _write_main(answers: Answers, issuer: Sequence[str], rest: Sequence[str]) ->
     )
 
 
-def _write_issuer(answers: Answers) -> list[str]:
-    preset = [] if answers.provider == OTHER else [f"    preset: {answers.provider}"]
+def _write_issuer(choices: Choices) -> list[str]:
+    preset = [] if choices.provider == OTHER else [f"    preset: {choices.provider}"]
     return [
-        f"  {answers.provider if preset else 'corp'}:",
+        f"  {choices.provider if preset else 'corp'}:",
         *preset,
-        _line(f"    issuer: {_quote(answers.issuer)}", "the tokens' `iss`, letter for letter"),
+        _line(f"    issuer: {_quote(choices.issuer)}", "the tokens' `iss`, letter for letter"),
         _line(
-            f"    audience: {_quote(answers.audience)}", "their `aud`: tokens for another service are refused"
+            f"    audience: {_quote(choices.audience)}", "their `aud`: tokens for another service are refused"
         ),
         "    # Keys are found and followed by OpenID discovery, at ISSUER/.well-known/openid-configuration.",
     ]
@@ -120,17 +120,17 @@ def _write_development_issuer() -> list[str]:
     ]
 
 
-def _write_namespaces(answers: Answers) -> list[str]:
+def _write_namespaces(choices: Choices) -> list[str]:
     lines = [
         "namespaces:",
-        f"  {answers.namespace}:",
+        f"  {choices.namespace}:",
         _line(
             "    connect: authenticated",
             "anyone with a token; or {scope: chat}, {claim: role, equals: staff}",
         ),
         "    rooms:",
     ]
-    for number, room in enumerate(answers.rooms):
+    for number, room in enumerate(choices.rooms):
         lines += [*([""] if number else []), *_write_room(room)]
     return lines
 
@@ -178,10 +178,10 @@ def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def write_snippet(answers: Answers) -> str:
+def write_snippet(choices: Choices) -> str:
     """Return a client for these rooms, that comes back after a lost connection and renews its token."""
-    room = next((name for name in answers.rooms if "{" not in name), "project:apollo")
-    return CLIENT.replace("ROOM", room).replace("/chat", answers.namespace.rstrip("/"))
+    room = next((name for name in choices.rooms if "{" not in name), "project:apollo")
+    return CLIENT.replace("ROOM", room).replace("/chat", choices.namespace.rstrip("/"))
 
 
 CLIENT = """\
@@ -217,6 +217,6 @@ socket.on("disconnect", async (reason) => {
   socket.connect();
 });
 
-// Answers {ok: true}, or {ok: false, error: {code, message, retry, after?, ref?}}.
+// Choices {ok: true}, or {ok: false, error: {code, message, retry, after?, ref?}}.
 const say = (text) => socket.emitWithAck("publish", "ROOM", "message", { text });
 """
