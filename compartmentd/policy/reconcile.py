@@ -64,7 +64,8 @@ class Reconciliation(msgspec.Struct, frozen=True):
 
     `joined` are the auto-joined rooms. `skipped` are the auto-join values that gave no room. `valid_until` is
     the first wall time, in seconds, at which time alone could change any of it. `undecided` are the memberships
-    that wait for the answers to `questions`: all of them if `connect` is pending.
+    that wait for the answers to `questions`: all of them if `connect` is pending. `surplus` is how many further
+    auto-join values were only counted, since the session was full; `work` is how many rooms and values were judged.
     """
 
     connect: Decision
@@ -75,7 +76,12 @@ class Reconciliation(msgspec.Struct, frozen=True):
     valid_until: float | None = None
     undecided: tuple[RoomName, ...] = ()
     questions: tuple[Question, ...] = ()
+    surplus: int = 0
+    work: int = 0
 
+
+_SURPLUS_IN_ONE = 8
+"""How many values that are only counted are as much work as one that is judged."""
 
 _NONE = ReconciledMemberships((), (), None)
 
@@ -130,6 +136,8 @@ def reconcile_session(
         tuple(dict.fromkeys((*memberships.questions, *added.questions)))
         if added.questions
         else memberships.questions,
+        added.surplus,
+        len(current) + added.looked_at + added.surplus // _SURPLUS_IN_ONE,
     )
 
 
@@ -160,7 +168,9 @@ def reconcile_unchanged(
         ruleset, namespace, who, kept, now=now, declined=frozenset(declined), occupancy=occupancy
     )
     until = find_earliest((valid_until, added.valid_until))
-    return Reconciliation(_AS_BEFORE, tuple(kept), (), added.joined, added.skipped, until)
+    return Reconciliation(
+        _AS_BEFORE, tuple(kept), (), added.joined, added.skipped, until, surplus=added.surplus
+    )
 
 
 _AS_BEFORE = Decision(Allow(), (Reason("nothing has changed since it was allowed", Truth.TRUE),))

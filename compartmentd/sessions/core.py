@@ -259,10 +259,10 @@ class Core:
         return left
 
     def _record_rooms(self, session: Session, snapshot: Snapshot, judgement: Reconciliation) -> None:
-        if not (judgement.lost or judgement.joined or judgement.skipped):
+        self.counters.auto_join_skipped += len(judgement.skipped) + judgement.surplus
+        if not (judgement.lost or judgement.joined):
             return
         name = session.namespace.name
-        self.counters.auto_join_skipped += len(judgement.skipped)
         for room, decision in judgement.lost:
             self.recorder.record("judge", snapshot, name, session=session, room=room, decision=decision)
         for room, decision in judgement.joined:

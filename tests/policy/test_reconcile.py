@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from compartmentd.names import RoomName
 from compartmentd.policy import autojoin
-from compartmentd.policy.autojoin import AutoJoins, SkipReason, find_auto_joins, is_auto_joined
+from compartmentd.policy.autojoin import AutoJoins, find_auto_joins, is_auto_joined
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decision import Truth
 from compartmentd.policy.model import Limits, RoomTemplate
@@ -311,9 +311,18 @@ def test_a_session_that_is_full_costs_no_further_decision(monkeypatch: pytest.Mo
     rules = ruleset(TEAM, limits=Limits(rooms_per_session=3))
     judgement = judged(rules, many)
     assert len(judgement.joined) == 3
-    assert len(decided) == 4
-    assert {each.why for each in judgement.skipped} == {SkipReason.SURPLUS}
-    assert len(judgement.skipped) == 197
+    assert len(decided) == 3
+    assert (judgement.skipped, judgement.surplus) == ((), 197)
+    again = judged(rules, many, *held(*rooms_of(judgement.joined)))
+    assert len(decided) == 3, "no room is asked for again"
+    assert (again.joined, again.skipped, again.surplus) == ((), (), 197)
+    assert again.work < 3 + 197 / 4
+
+
+@pytest.mark.parametrize("values", [["B"] * 50, [1] * 50, ["a"] * 50])
+def test_the_work_of_a_judgement_counts_the_values_that_were_looked_at(values: list[Any]) -> None:
+    rules = ruleset(TEAM, limits=Limits(rooms_per_session=3))
+    assert judged(rules, person(teams=values)).work == 50
 
 
 def test_what_is_over_rooms_per_session_is_surplus() -> None:
@@ -321,11 +330,10 @@ def test_what_is_over_rooms_per_session_is_surplus() -> None:
     who = person(teams=["a", "B", "c", "d", "e"])
     judgement = judged(rules, who, *held("open:1"))
     assert rooms_of(judgement.joined) == ["team:a", "team:c"]
-    assert {(each.why.value, each.room, each.template) for each in judgement.skipped} == {
-        ("not_matching", "team:B", TEAM.name),
-        ("surplus", "team:d", TEAM.name),
-        ("surplus", "team:e", TEAM.name),
-    }
+    assert [(each.why.value, each.room, each.template) for each in judgement.skipped] == [
+        ("not_matching", "team:B", TEAM.name)
+    ]
+    assert judgement.surplus == 2
 
 
 def test_what_is_held_or_declined_is_not_joined_again() -> None:
@@ -454,7 +462,7 @@ def test_what_waits_for_an_answer_is_not_auto_joined_and_has_its_place() -> None
     )
     judgement = judged(rules, person(end=NOW + 5), *held("x"))
     assert (judgement.undecided, judgement.joined, judgement.valid_until) == (("x",), (), NOW + 5)
-    assert [(each.room, each.why) for each in judgement.skipped] == [("y", SkipReason.SURPLUS)]
+    assert (judgement.skipped, judgement.surplus) == ((), 1)
 
 
 def test_nothing_is_asked_where_no_rule_asks() -> None:
