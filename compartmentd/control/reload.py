@@ -23,7 +23,7 @@ from compartmentd.sessions.hub import Hub
 from compartmentd.sessions.reevaluate import Evictions
 from compartmentd.telemetry.logs import log
 from compartmentd.telemetry.tracing import NoTracing, Tracing
-from compartmentd.util.cooperative import SLICE, run_in_slices, yield_to_others
+from compartmentd.util.cooperative import GrowingSlice, run_in_slices, yield_to_others
 from compartmentd.util.gc_tuning import freeze_existing, without_collections
 from compartmentd.util.tasks import SingleFlight
 
@@ -260,7 +260,9 @@ async def judge_all(hub: Hub) -> None:
 
     Where only judgements are left that wait for answers, this sleeps until the last of them has ended.
     """
-    while not hub.judge_some(SLICE):
+    growing = GrowingSlice()
+    while not hub.judge_some(growing.compute()):
+        growing.note_end(is_behind=True)
         seconds = hub.compute_judging_wait()
         if seconds == 0.0:
             await yield_to_others()

@@ -22,7 +22,7 @@ from compartmentd.telemetry.logs import log
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.logout import LogoutToken, ReplayCache, verify_logout
 from compartmentd.tokens.rejected import Rejected, RejectReason, quote, reject
-from compartmentd.util.cooperative import SLICE, yield_to_others
+from compartmentd.util.cooperative import GrowingSlice, yield_to_others
 from compartmentd.util.ratelimit import TokenBucket
 from compartmentd.util.tasks import SingleFlight
 
@@ -60,7 +60,9 @@ class _Sweeper:
     async def sweep(self) -> None:
         """Look at every session once, a `PAUSE` after the last time at the earliest."""
         await asyncio.sleep(self._pause_until - time.monotonic())
-        while not self._hub.sweep(SLICE):
+        growing = GrowingSlice()
+        while not self._hub.sweep(growing.compute()):
+            growing.note_end(is_behind=True)
             await yield_to_others()
         self._pause_until = time.monotonic() + PAUSE
 

@@ -8,7 +8,7 @@ import time
 from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry.logs import log_left_out
 from compartmentd.telemetry.loop_lag import LoopLag
-from compartmentd.util.cooperative import SLICE, yield_to_others
+from compartmentd.util.cooperative import GrowingSlice, yield_to_others
 
 TICK = 0.1
 """Seconds between two ticks: a session ends at most so long after its token."""
@@ -20,6 +20,7 @@ class Ticker:
     def __init__(self, hub: Hub, lag: LoopLag) -> None:
         self._hub = hub
         self._lag = lag
+        self._slice = GrowingSlice()
         self._ticked = time.monotonic()
 
     @property
@@ -31,7 +32,8 @@ class Ticker:
         """Tick for as long as the daemon runs."""
         while True:
             self._ticked = time.monotonic()
-            more = self._hub.tick(SLICE)
+            more = self._hub.tick(self._slice.compute())
+            self._slice.note_end(is_behind=more)
             wait = 0.0 if more else TICK
             due = time.monotonic() + wait
             await asyncio.sleep(wait)

@@ -21,6 +21,9 @@ Holder: TypeAlias = Subject | str
 
 Rate: TypeAlias = Literal["message_rate", "byte_rate", "join_rate"]
 
+_AT_ONCE = 1000
+"""Buckets that are dropped at once."""
+
 _NOISE = 1e-3
 """Seconds by which a kept moment must grow to be written again: computing it twice gives no equal numbers."""
 
@@ -74,8 +77,10 @@ class SpentRates:
         return max(0.0, self._full_at.get(key, 0.0) - now)
 
     def expire(self, now: float) -> None:
-        """Drop the buckets that are full by now."""
-        while self._order and self._order[0][0] <= now:
+        """Drop buckets that are full by now: as many as take a millisecond, at most."""
+        for _ in range(_AT_ONCE):
+            if not self._order or self._order[0][0] > now:
+                return
             self._drop_first()
 
     def _drop_first(self) -> bool:
