@@ -28,7 +28,6 @@ from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.verify import Verified
 from compartmentd.util.ratelimit import longest_wait
 
-
 ROOMS_IN_ONE = 32
 """Rooms and values of claims that a judgement may look at for one token of a rate: half a millisecond of work. At
 50 messages a second, a session that refreshes as fast as it may takes 2.5 % of the loop."""
