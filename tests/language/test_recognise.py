@@ -17,7 +17,7 @@ from compartmentd.language.recognise import is_main, list_globs
         ("/etc/chat.yaml", "version: 1\nissuers:\n", True),
         ("/etc/chat.yaml", "# yaml-language-server: $schema=compartmentd.schema.json\n", True),
         ("/etc/chat.yaml", "# yaml-language-server: $schema=/usr/share/compartmentd/x.json\nver", True),
-        ("/etc/chat.yaml", "# yaml-language-server: $schema=compartmentd.included.schema.json\n", False),
+        ("/etc/chat.yaml", "# yaml-language-server: $schema=compartmentd-included.schema.json\n", False),
         ("/etc/chat.yaml", "# yaml-language-server: $schema=https://json.schemastore.org/x\n", False),
         ("/etc/chat.yaml", "version: 1\n", False),
         ("/etc/chat.yaml", "version: 2\nnamespaces: {}\n", False),

@@ -92,6 +92,20 @@ def test_where_a_name_is_declared(file: str, before: str, after: str, declared: 
     assert ask(file, before, after, uses=False) == declared
 
 
+@pytest.mark.parametrize("room", ["case:{", "case:{1}", "nothing:{x}", "{a}{b}"])
+def test_a_room_that_cannot_be_read_or_is_of_no_template_has_no_declaration(room: str) -> None:
+    text = (
+        MAIN.replace('member_of: "case:{case}"', f'member_of: "{room}"')
+        .replace('"case:', '"kase:{')
+        .replace("more", "")
+    )
+    _, position = take_cursor(text.replace("member_of: ", "member_of: |"))
+    names = read_names(text)
+    reference = find_reference(names.outlines[FILE], position)
+    assert reference is not None
+    assert find_definitions(reference, FILE, names) == []
+
+
 @pytest.mark.parametrize(
     ("file", "before", "after", "used"),
     [
