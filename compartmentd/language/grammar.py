@@ -39,10 +39,11 @@ class SchemaPlace(msgspec.Struct, frozen=True):
     @property
     def shape(self) -> ValueForm:
         """The form that a value has first of all."""
-        kinds = self.part.get("type", ())
-        if self.definition != "rule" and ("object" in kinds or "properties" in self.part):
-            return "mapping"
-        return "sequence" if kinds == "array" else "scalar"
+        kinds = self.part.get("type", "object" if "properties" in self.part else "string")
+        first = kinds if isinstance(kinds, str) else kinds[0]
+        if self.is_rule or first not in ("object", "array"):
+            return "scalar"
+        return "mapping" if first == "object" else "sequence"
 
     @property
     def is_rule(self) -> bool:

@@ -91,8 +91,10 @@ def _convert(part: Part) -> Part:
     if "enum" in part:
         new["enum"] = [value for value in part["enum"] if value not in _find_unbuilt_values(part)]
     message = _find_message(part)
-    if message and "properties" not in part:
-        new |= {"errorMessage": message, "patternErrorMessage": message}
+    if message:
+        new["patternErrorMessage"] = message
+    if message and "properties" not in part:  # there it would be shown for an unknown key
+        new["errorMessage"] = message
     if choices := _build_choices(part):
         new["allOf"] = choices
     return new

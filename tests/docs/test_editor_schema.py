@@ -86,6 +86,13 @@ def test_it_holds_nothing_that_an_editor_would_misread(name: str) -> None:
     assert not [part for part in walk(definitions) if "default" in part and "description" in part]
 
 
+@pytest.mark.parametrize("name", [EDITOR, EDITOR_INCLUDED])
+def test_no_pattern_is_ever_shown(name: str) -> None:
+    patterns = [part for part in walk(schema(name)) if isinstance(part.get("pattern"), str)]
+    assert len(patterns) > 5
+    assert [part for part in patterns if not part.get("patternErrorMessage")] == []
+
+
 def find_unusable(part: dict[str, Any]) -> set[str]:
     return {key for key, value in part.get("properties", {}).items() if "not" in value}
 
