@@ -254,7 +254,11 @@ def _collect_tokens(hub: Hub) -> Iterator[Metric]:
     yield _build_single("token_memory_limit_bytes", memory.budget)
     yield _build_metric(
         "token_memory_dropped",
-        [(("expired",), memory.expired), (("full",), memory.crowded_out)],
+        [
+            (("expired",), memory.expired),
+            (("full",), memory.crowded_out),
+            (("withdrawn",), memory.withdrawn),
+        ],
     )
     yield _build_metric(
         "token_verifications",

@@ -463,7 +463,7 @@ class Hub:
         self._publisher.drop_acks()
         snapshot = core.snapshot
         now = core.clock.wall()
-        self._connector.token_check.memory.expire(now)
+        self._connector.token_check.memory.expire(snapshot.keys, now)
         until = core.clock.monotonic() + budget
         for session in core.agenda.find_due(now):
             self._meet_deadline(session, snapshot, now)

@@ -124,8 +124,8 @@ METRICS: Mapping[str, Description] = {
     "token_memory_limit_bytes": Description("gauge", "Bytes that the cache of verified tokens may take."),
     "token_memory_dropped": Description(
         "counter",
-        "Verified tokens dropped from the cache: expired (within a minute of their end), or full (the one that was "
-        "not used for longest made room).",
+        "Verified tokens dropped from the cache: expired (within a minute of their end), withdrawn (with their key "
+        "or entry), or full (the one that was not used for longest made room).",
         ("cause",),
     ),
     "token_verifications": Description(

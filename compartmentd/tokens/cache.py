@@ -5,7 +5,8 @@ its entry lists, and while the entry, its fingerprint and the verifying key are 
 are not cached, since a new key or a later time may make them wrong.
 
 The cache is bounded by the memory that it takes, since a token takes from 1 to 200 KiB. Beyond it the tokens that
-were not used for longest are dropped, and those that have ended are dropped within a minute of their end.
+were not used for longest are dropped. Those that have ended are dropped within a minute of their end, and those of
+a key or entry that is gone soon after the key set has changed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ PARTS = 64
 """A full cache drops one part of so many, half a megabyte of 32, which is some hundred tokens."""
 
 MOST_AT_ONCE = 1000
-"""Ended tokens that are dropped in one call, which takes half a millisecond."""
+"""Tokens that one call drops, or looks at, which takes half a millisecond."""
 
 
 class _CachedToken(msgspec.Struct, frozen=True, gc=False):
@@ -49,8 +50,8 @@ class TokenCache:
     """Recently verified tokens that take at most `budget` bytes, by their hash instead of their text.
 
     `bytes` is what they take now. `hits` and `misses` count the tokens that were found here, and those that had to
-    be verified; `crowded_out` and `expired` count those that were dropped for want of room, and at their end. Not
-    thread-safe.
+    be verified; `crowded_out`, `expired` and `withdrawn` count those that were dropped for want of room, at their
+    end, and with their key or entry. Not thread-safe.
     """
 
     def __init__(self, budget: int) -> None:
@@ -60,11 +61,15 @@ class TokenCache:
         self.misses = 0
         self.crowded_out = 0
         self.expired = 0
+        self.withdrawn = 0
         # In the order of their use. Not an OrderedDict, which takes 70 bytes more for each.
         self._tokens: dict[bytes, _CachedToken] = {}
         self._ending: dict[int, set[bytes]] = {}
         # INVARIANT: no token is filed in an earlier period, so until that is over nothing is looked at.
         self._earliest = 0
+        # The key set by which tokens were looked at last, and those that are to be looked at by it.
+        self._keys: KeySet | None = None
+        self._unchecked: list[bytes] = []
 
     def __len__(self) -> int:
         """Return the number of cached tokens."""
@@ -109,12 +114,30 @@ class TokenCache:
         self._remember(name, verified, keys.fingerprints[verified.subject.entry])
         return verified
 
-    def expire(self, now: float) -> None:
-        """Drop tokens that have ended, at most `MOST_AT_ONCE`; called again and again, and cheap if none has.
+    def expire(self, keys: KeySet, now: float) -> None:
+        """Drop tokens that cannot count any more, some at a time; called again and again, cheap if there are none.
 
         Args:
+            keys: The entries and keys in force.
             now: Wall time in seconds.
         """
+        self._drop_ended(now)
+        if keys is not self._keys:
+            self._keys = keys
+            self._unchecked = list(self._tokens)
+        if self._unchecked:
+            self._drop_withdrawn(keys)
+
+    def _drop_withdrawn(self, keys: KeySet) -> None:
+        names = self._unchecked[-MOST_AT_ONCE:]
+        del self._unchecked[-MOST_AT_ONCE:]
+        for name in names:
+            cached = self._tokens.get(name)
+            if cached is not None and not _has_key(cached, keys):
+                self._drop(name)
+                self.withdrawn += 1
+
+    def _drop_ended(self, now: float) -> None:
         if now < (self._earliest + 1) * PERIOD:
             return
         left = MOST_AT_ONCE
@@ -194,12 +217,15 @@ def _pack(verified: Verified, named: frozenset[str] | None) -> Verified:
 
 
 def _is_current(cached: _CachedToken, keys: KeySet, now: float) -> bool:
+    return now < cached.verified.ends_at and _has_key(cached, keys)
+
+
+def _has_key(cached: _CachedToken, keys: KeySet) -> bool:
+    """Return whether the entry is as it was, and still has the key that verified the token."""
     verified = cached.verified
     entry = verified.subject.entry
-    return (
-        now < verified.ends_at
-        and keys.fingerprints.get(entry) == cached.fingerprint
-        and keys.has_key(entry, verified.thumbprint, verified.algorithm)
+    return keys.fingerprints.get(entry) == cached.fingerprint and keys.has_key(
+        entry, verified.thumbprint, verified.algorithm
     )
 
 

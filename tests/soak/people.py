@@ -28,6 +28,9 @@ CHAT = "/chat"
 CLIENT = "soak"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 ROOMS = 4
+RETURNING = 20
+"""How many people each place of a transient has, who come in turn: what is kept of people and of their logouts (for
+`max_age` and an hour) is then bounded by their number, and not by how long the run is."""
 KEYS = 4
 IN_TIME = 3.0
 """Seconds within which a session ends after its token, or after its logout: one, and two for a busy machine."""
@@ -45,6 +48,7 @@ def settings() -> dict[str, Any]:
                 "jwks_file": "corp.jwks.json",
                 "algorithms": ["RS256"],
                 "logout": {"audience": CLIENT},
+                "leeway": "1s",  # whoever was logged out comes back under the same name within seconds
             }
         },
         "limits": {"sessions_per_user": "unlimited", "message_rate": "200/s"},
@@ -135,11 +139,11 @@ class Soak:
         except TimeoutError:
             return
 
-    async def _repeat(self, act: Callable[[int], Awaitable[None]], index: int) -> None:
+    async def _repeat(self, act: Callable[[int, int], Awaitable[None]], index: int) -> None:
         await self.pause(index * 0.05)
         turn = 0
         while not self.over:
-            await act(index * 1_000_000 + turn)
+            await act(index, turn)
             turn += 1
 
     def expect(self, holds: object, what: str) -> None:
@@ -149,7 +153,7 @@ class Soak:
 
     # --- transient people -----------------------------------------------------------------------------------
 
-    async def _visit(self, number: int) -> None:
+    async def _visit(self, place: int, turn: int) -> None:
         kind = self.source.choice(
             ["stay", "stay", "expire", "log out", "refuse", "anonymous", "vanish", "refresh"]
         )
@@ -158,7 +162,7 @@ class Soak:
         if isinstance(client, Polling):
             client.keep_polling()
         try:
-            await self._be(kind, client, f"guest{number}")
+            await self._be(kind, client, f"guest{place}-{turn % RETURNING}")
         finally:
             await _close(client, say=kind != "vanish")
         self.done[kind] += 1
@@ -246,7 +250,7 @@ class Soak:
 
     # --- the operator ---------------------------------------------------------------------------------------
 
-    async def _operate(self, turn: int) -> None:
+    async def _operate(self, _place: int, turn: int) -> None:
         await self.pause(2.5)
         if self.over:
             return

@@ -188,7 +188,7 @@ def test_ended_tokens_are_dropped_unasked_within_a_minute() -> None:
         memory.verify(token(sub=f"{number}", exp=NOW + 30 * number + 1), keys, "connect", NOW)
     assert len(memory) == 10
     for later in range(0, 400, 7):
-        memory.expire(NOW + later)
+        memory.expire(keys, NOW + later)
         alive = sum(30 * number + 1 > later for number in range(10))
         barely = sum(30 * number + 1 > later - 60 for number in range(10))
         assert alive <= len(memory) <= barely
@@ -196,13 +196,29 @@ def test_ended_tokens_are_dropped_unasked_within_a_minute() -> None:
     assert (len(memory), memory.bytes) == (0, 0)
 
 
+def test_tokens_of_a_withdrawn_key_or_entry_are_dropped_unasked() -> None:
+    memory, keys, who = TokenCache(1 << 22), secret_set(), entry(kind="secret_file")
+    texts = [token(sub=f"{n}") for n in range(1500)]
+    for text in texts:
+        memory.verify(text, keys, "connect", NOW)
+    memory.expire(keys, NOW)
+    memory.expire(KeySet.build([who], keys_of(who, SECRET) + keys_of(who, SECRET[::-1])), NOW)
+    memory.expire(secret_set(), NOW)
+    assert len(memory) == 1500
+    without = KeySet.build([who], keys_of(who, SECRET[::-1]))
+    memory.expire(without, NOW)
+    assert len(memory) == 500
+    memory.expire(without, NOW)
+    assert (len(memory), memory.bytes, memory.withdrawn) == (0, 0, 1500)
+
+
 @pytest.mark.parametrize("jump", [-5_000_000.0, 0.0, 5_000_000.0])
 def test_a_clock_that_was_wrong_once_keeps_no_token_for_ever(jump: float) -> None:
     memory, keys = TokenCache(1 << 20), secret_set()
-    memory.expire(NOW + jump)
+    memory.expire(keys, NOW + jump)
     memory.verify(token(exp=NOW + 100), keys, "connect", NOW)
     for later in range(0, 200, 10):
-        memory.expire(NOW + later)
+        memory.expire(keys, NOW + later)
     assert len(memory) == 0
 
 
@@ -211,9 +227,9 @@ def test_many_that_end_at_once_are_dropped_a_thousand_at_a_time() -> None:
     for number in range(1500):
         memory.verify(token(sub=f"{number}"), keys, "connect", NOW)
     assert len(memory) == 1500
-    memory.expire(NOW + 86400)
+    memory.expire(keys, NOW + 86400)
     assert len(memory) == 500
-    memory.expire(NOW + 86400)
+    memory.expire(keys, NOW + 86400)
     assert (len(memory), memory.bytes) == (0, 0)
 
 
@@ -306,6 +322,6 @@ def test_it_always_answers_what_verifying_would(steps: list[Any], budget: int) -
         assert memory.verify(text, keys, use, NOW + later, accept) == verify(
             text, keys, use, NOW + later, accept
         )
-        memory.expire(NOW + later - 60)
+        memory.expire(keys, NOW + later - 60)
         assert memory.bytes <= budget
         assert bool(memory.bytes) == bool(len(memory))
