@@ -33,6 +33,9 @@ PAUSE = 0.2
 MOST_ITEMS = 200
 """Items of one answer: the editor asks again when more is typed, and nobody reads on."""
 
+WATCHED = ("**/*.yaml", "**/*.yml", "**/*.json", "**/*.pem")
+"""The files that a configuration may name; of other ones a change is noticed at the next edit."""
+
 TRIGGERS = (" ", "{", "[", '"', "-")
 """Characters after which an editor asks for completion by itself."""
 
@@ -83,6 +86,8 @@ class LanguageService:
             types.TEXT_DOCUMENT_DID_CHANGE: self.follow,
             types.TEXT_DOCUMENT_DID_SAVE: self.follow,
             types.TEXT_DOCUMENT_DID_CLOSE: self.follow,
+            types.INITIALIZED: self.watch_files,
+            types.WORKSPACE_DID_CHANGE_WATCHED_FILES: self.check_again,
             types.TEXT_DOCUMENT_COMPLETION: self.complete,
             types.TEXT_DOCUMENT_HOVER: self.hover,
             types.TEXT_DOCUMENT_DEFINITION: self.find_definition,
@@ -224,8 +229,28 @@ class LanguageService:
     ) -> None:
         """Check the configurations that a changed file may belong to, once nothing changes for a moment."""
         path = _find_path(params.text_document.uri)
-        if path is None:
+        if path is not None:
+            self._wait_for_pause(path)
+
+    def watch_files(self, params: types.InitializedParams) -> None:  # noqa: ARG002 - the protocol's signature
+        """Ask the editor, where it can, to tell of files that change on the disk: includes, schemas, keys."""
+        workspace = self.server.client_capabilities.workspace
+        watching = None if workspace is None else workspace.did_change_watched_files
+        if watching is None or not watching.dynamic_registration:
             return
+        options = types.DidChangeWatchedFilesRegistrationOptions(
+            watchers=[types.FileSystemWatcher(glob_pattern=pattern) for pattern in WATCHED]
+        )
+        method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+        registration = types.Registration(id="files", method=method, register_options=options)
+        self.server.client_register_capability(types.RegistrationParams(registrations=[registration]))
+
+    def check_again(self, params: types.DidChangeWatchedFilesParams) -> None:  # noqa: ARG002 - any file may count
+        """Check every configuration of which a file was opened, since something on the disk has changed."""
+        for main in list(self._told):
+            self._wait_for_pause(main)
+
+    def _wait_for_pause(self, path: str) -> None:
         if (waiting := self._waiting.pop(path, None)) is not None:
             waiting.cancel()
         self._waiting[path] = asyncio.get_running_loop().call_later(PAUSE, self._start, path)

@@ -79,6 +79,16 @@ def test_only_the_last_of_quick_changes_is_told(editor: LanguageClient) -> None:
     assert told == [["schema.value"], []]
 
 
+def test_a_file_that_changes_on_the_disk_is_noticed(editor: LanguageClient) -> None:
+    main = editor.open(editor.root / "compartments.yaml")
+    editor.wait_for_codes(main)
+    assert "workspace/didChangeWatchedFiles" in editor.registered
+    part = editor.root / "parts/rules.yaml"
+    part.write_text("rules:\n  crew: {scope: crew}\n")
+    editor.notify("workspace/didChangeWatchedFiles", {"changes": [{"uri": part.as_uri(), "type": 2}]})
+    editor.wait_for_codes(main, "rule.unknown")
+
+
 def test_other_yaml_files_are_left_alone(editor: LanguageClient) -> None:
     other = editor.open(editor.root / "compose.yaml", "services: {}\n")
     main = editor.open(editor.root / "compartments.yaml", "version: 2\n")

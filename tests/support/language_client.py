@@ -30,6 +30,7 @@ class LanguageClient:
         self.root = root
         self.settings = {} if settings is None else settings
         self.problems: dict[str, list[dict[str, Any]]] = {}
+        self.registered: set[str] = set()
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -63,7 +64,11 @@ class LanguageClient:
                 "rootUri": self.root.as_uri(),
                 "workspaceFolders": [{"uri": self.root.as_uri(), "name": "root"}],
                 "capabilities": {
-                    "workspace": {"configuration": True, "workspaceFolders": True},
+                    "workspace": {
+                        "configuration": True,
+                        "workspaceFolders": True,
+                        "didChangeWatchedFiles": {"dynamicRegistration": True},
+                    },
                     "textDocument": {
                         "completion": {"completionItem": {"documentationFormat": ["markdown"]}},
                         "hover": {"contentFormat": ["markdown"]},
@@ -180,6 +185,9 @@ class LanguageClient:
             case "workspace/configuration":
                 items = message["params"]["items"]
                 self._send({"id": message["id"], "result": [self._find_setting(item) for item in items]})
+            case "client/registerCapability":
+                self.registered |= {each["method"] for each in message["params"]["registrations"]}
+                self._send({"id": message["id"], "result": None})
             case str() if "id" in message:
                 self._send({"id": message["id"], "result": None})
         return message
