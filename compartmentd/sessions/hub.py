@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from math import inf
 from typing import Any
 
 from compartmentd.configuration.snapshot import Snapshot
@@ -25,6 +24,7 @@ from compartmentd.sessions.census import Census
 from compartmentd.sessions.connect import Connector
 from compartmentd.sessions.core import Core
 from compartmentd.sessions.counters import Counters
+from compartmentd.sessions.deadlines import Deadlines
 from compartmentd.sessions.end_revoked import RevocationSweep
 from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.join import Joiner
@@ -70,6 +70,7 @@ class Hub:
         self._reevaluation = Reevaluation(core, self._joiner, environment.report_error)
         self._connector = Connector(core, self._reevaluation, environment)
         self._sweep = RevocationSweep(core)
+        self._deadlines = Deadlines(core, self._reevaluation)
         core.pending = PendingEvents(environment.asker, clock.monotonic, lambda: core.snapshot, self._admit)
         self._take_up_policy()
         self._leaving = False
@@ -456,39 +457,10 @@ class Hub:
             Whether something is left that is due now.
         """
         core = self._core
-        self._core.fanout.drop_batch()
-        self._core.pending.expire()
-        self._core.registry.store.expire()
-        self._core.buckets.spent.expire(core.clock.monotonic())
+        core.fanout.drop_batch()
+        core.pending.expire()
+        core.registry.store.expire()
+        core.buckets.spent.expire(core.clock.monotonic())
         self._publisher.drop_acks()
-        snapshot = core.snapshot
-        now = core.clock.wall()
-        self._connector.token_check.memory.expire(snapshot.keys, now)
-        until = core.clock.monotonic() + budget
-        for session in core.agenda.find_due(now):
-            self._meet_deadline(session, snapshot, now)
-            if core.clock.monotonic() >= until:
-                return True
-        return self._forget_parked(until)
-
-    def _forget_parked(self, until: float) -> bool:
-        """Forget what was parked for long enough, until a monotonic time; return whether some is left."""
-        core = self._core
-        now = core.clock.monotonic()
-        if core.registry.parked:
-            for session in [each for each in core.registry if (each.parked_until or inf) <= now]:
-                core.forget(session)
-                if core.clock.monotonic() >= until:
-                    return True
-        return False
-
-    def _meet_deadline(self, session: Session, snapshot: Snapshot, now: float) -> None:
-        core = self._core
-        ends_at = session.principal.ends_at
-        if ends_at is not None and ends_at <= now:
-            core.end(session, snapshot, Code.TOKEN_EXPIRED)
-        elif session.valid_until is not None and session.valid_until <= now:
-            self._reevaluation.rejudge(session, snapshot, Code.RULE_DENIED)
-        else:
-            self._reevaluation.remind(session)
-            core.schedule(session)
+        self._connector.token_check.memory.expire(core.snapshot.keys, core.clock.wall())
+        return self._deadlines.meet_due(core.clock.monotonic() + budget)
