@@ -130,7 +130,7 @@ class LanguageService:
     # --- questions ------------------------------------------------------------------------------------------
 
     def complete(self, params: types.CompletionParams) -> types.CompletionList | None:
-        """Offer what may be written at a position, the first `MOST_ITEMS` that begin with what is written."""
+        """Offer what may be written at a position; of very much the first that begins with what is written."""
         overlay, path = self._build_overlay(), _find_path(params.text_document.uri)
         text = None if path is None else overlay.texts.get(path)
         if path is None or text is None:
@@ -141,9 +141,11 @@ class LanguageService:
         if file is None:
             return None
         items = list_completions(path, position, file.names, included=file.included)
-        fitting = [item for item in items if _fits(item, lines[position.line])]
+        # The editor filters a complete list by itself, by rules of its own.
+        cut = len(items) > MOST_ITEMS
+        fitting = [item for item in items if not cut or _fits(item, lines[position.line])]
         written = [self._write_item(item, lines, place) for place, item in enumerate(fitting[:MOST_ITEMS])]
-        return types.CompletionList(is_incomplete=len(fitting) > MOST_ITEMS, items=written)
+        return types.CompletionList(is_incomplete=cut, items=written)
 
     def _write_item(self, item: Item, lines: Sequence[str], place: int) -> types.CompletionItem:
         snippet = bool(item.snippet) and self._takes_snippets()
