@@ -12,6 +12,7 @@ from compartmentd.policy.codes import Code
 from compartmentd.problems import Span
 from compartmentd.tokens import cache as module
 from compartmentd.tokens.cache import TokenCache
+from compartmentd.tokens.jws import MAX_TOKEN
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.verify import Rejected, Verified, verify
 from tests.tokens.forge import NOW, SECRET, entry, keys_of, secret_set, token
@@ -222,6 +223,41 @@ def test_a_clock_that_was_wrong_once_keeps_no_token_for_ever(jump: float) -> Non
     assert len(memory) == 0
 
 
+def test_a_token_is_dropped_as_soon_as_its_minute_is_over() -> None:
+    memory, keys = TokenCache(1 << 20), secret_set()
+    over = (int(NOW + 30) // module.PERIOD + 1) * module.PERIOD
+    memory.verify(token(exp=NOW + 30), keys, "connect", NOW)
+    memory.expire(over - 0.001)
+    assert len(memory) == 1
+    memory.expire(over)
+    assert len(memory) == 0
+
+
+def test_the_number_that_is_dropped_at_once_counts_over_all_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_AT_ONCE", 4)
+    memory, keys = TokenCache(1 << 20), secret_set()
+    for number, minute in enumerate((0, 0, 5, 5, 5)):
+        memory.verify(token(sub=f"{number}", exp=NOW + 60 * minute + 1), keys, "connect", NOW)
+    memory.expire(NOW + 500)
+    assert (len(memory), memory.expired) == (1, 4)
+    memory.expire(NOW + 500)
+    assert (len(memory), memory.expired) == (0, 5)
+
+
+def test_what_was_found_and_what_was_verified_is_counted() -> None:
+    memory, keys = TokenCache(1 << 20), secret_set()
+    for text, hits, misses in (
+        (token(sub="a"), 0, 1),
+        (token(sub="a"), 1, 1),
+        (token(sub="a"), 2, 1),
+        (token(sub="b"), 2, 2),
+        (token(aud="x"), 2, 3),
+        ("x" * (MAX_TOKEN + 1), 2, 3),
+    ):
+        memory.verify(text, keys, "connect", NOW)
+        assert (memory.hits, memory.misses) == (hits, misses)
+
+
 def test_many_that_end_at_once_are_dropped_a_thousand_at_a_time() -> None:
     memory, keys = TokenCache(1 << 22), secret_set()
     for number in range(1500):
@@ -276,6 +312,10 @@ def test_a_token_is_packed_anew_for_a_policy_that_names_other_claims(counting: C
         assert found == plain
         assert isinstance(found, Verified)
         sizes.append(counting.memory.bytes)
+    unpacked = counting.memory.verify(text, keys, "connect", NOW)
+    assert isinstance(unpacked, Verified)
+    assert type(unpacked.claims) is dict
+    assert unpacked == plain
     assert counting.verified == 1
     assert len(counting.memory) == 1
     assert sizes[1] < min(sizes[0], sizes[3]) < sizes[2]

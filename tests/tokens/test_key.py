@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from compartmentd.tokens.key import DEVELOPMENT_PREFIX
+from compartmentd.tokens import key as module_of_keys
+from compartmentd.tokens.key import DEVELOPMENT_PREFIX, UnusableKey, bind_public_key
 from tests.tokens.forge import (
     SECRET,
     entry,
@@ -54,6 +55,42 @@ def test_thumbprints_are_those_of_the_standards() -> None:
     keys = keys_of(entry(algorithms=ALL), jwks(rfc7638, rfc8037))
     assert keys[0].thumbprint == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
     assert keys[1].thumbprint == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+
+
+def test_the_thumbprint_of_a_key_on_a_curve_covers_both_coordinates() -> None:
+    # RFC 9449, 4.1 and 6.1
+    rfc9449 = {
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+        "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA",
+    }
+    [key] = keys_of(entry(algorithms=("ES256",)), jwks(rfc9449))
+    assert key.thumbprint == "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+
+
+def test_a_key_of_the_most_bits_is_taken_and_a_larger_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits are at the key's own size here, since making a key of 16,384 bits takes minutes."""
+    public, size = RSA.public_key(), RSA.key_size
+    who = entry(algorithms=("RS256",))
+    for limit, other, value, code in (
+        ("MOST_RSA_BITS", "LEAST_RSA_BITS", size - 1, "key.too-large"),
+        ("LEAST_RSA_BITS", "MOST_RSA_BITS", size + 1, "key.too-weak"),
+    ):
+        monkeypatch.setattr(module_of_keys, other, size)
+        monkeypatch.setattr(module_of_keys, limit, size)
+        assert bind_public_key(who, public, None, None).algorithms == ("RS256",)
+        monkeypatch.setattr(module_of_keys, limit, value)
+        with pytest.raises(UnusableKey, match=f"the RSA key has {size} bits") as caught:
+            bind_public_key(who, public, None, None)
+        assert caught.value.code == code
+
+
+def test_all_algorithms_of_a_key_are_named_where_none_is_allowed() -> None:
+    with pytest.raises(UnusableKey, match="the key cannot verify `ES256`") as caught:
+        bind_public_key(entry(algorithms=("ES256",)), RSA.public_key(), None, None)
+    names = ("PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
+    assert all(f"`{name}`" in caught.value.help for name in names)
 
 
 def test_no_text_form_of_a_key_holds_its_material() -> None:

@@ -80,6 +80,8 @@ def test_it_names_a_subject_a_session_or_both(
         {"iat": int(NOW) + 30, "exp": int(NOW) + 60},
         {"iat": NOW - 200, "exp": NOW - 29.5},
         {"auth_time": 5, "acr": "x"},
+        {"iat": int(NOW), "exp": int(NOW) + 1},
+        {"jti": "x" * 512, "sid": "x" * 512},
     ],
 )
 def test_what_else_counts(changed: dict[str, Any]) -> None:
@@ -103,6 +105,7 @@ def test_a_public_key_verifies_it_as_it_does_access_tokens() -> None:
 BAD_CLAIMS: list[tuple[dict[str, Any], RejectReason]] = [
     ({"iss": ...}, RejectReason.UNKNOWN_ISSUER),
     ({"iss": 5}, RejectReason.UNKNOWN_ISSUER),
+    ({"iss": ["https://corp.example.com"]}, RejectReason.UNKNOWN_ISSUER),
     ({"iss": "https://corp.example.com/"}, RejectReason.UNKNOWN_ISSUER),
     ({"aud": ...}, RejectReason.WRONG_AUDIENCE),
     ({"aud": "realtime"}, RejectReason.WRONG_AUDIENCE),
@@ -175,6 +178,15 @@ def test_what_is_wrong_with_the_header_is_named(header: dict[str, Any], reason: 
     refused = judged(logout_token(header))
     assert isinstance(refused, Rejected)
     assert refused.reason is reason
+    if reason is RejectReason.WRONG_TYPE:
+        assert f"`{header['typ']}`" in refused.detail
+
+
+def test_the_wanted_audience_is_named() -> None:
+    for audience in ("realtime", 5):
+        refused = judged(logout_token(aud=audience))
+        assert isinstance(refused, Rejected)
+        assert "`logout.audience` of `corp` wants `chat-client`" in refused.detail
 
 
 @pytest.mark.parametrize(("changed", "_"), BAD_CLAIMS)
@@ -266,6 +278,34 @@ def test_what_failed_may_come_again() -> None:
     memory.forget(first)
     assert memory.register(first, NOW)
     assert not memory.register(first, NOW)
+
+
+def test_what_was_forgotten_already_may_be_forgotten_again() -> None:
+    memory = ReplayCache(10)
+    for _ in range(2):
+        memory.forget(accepted("a"))
+    assert memory.register(accepted("a"), NOW)
+
+
+def test_a_token_counts_again_at_the_moment_from_which_it_is_refused_anyway() -> None:
+    memory, first = ReplayCache(10), accepted("a")
+    assert memory.register(first, NOW)
+    assert memory.register(first, first.remember_until)
+    memory.register(accepted("b", exp=int(NOW) + 200), first.remember_until)
+    assert len(memory) == 1, "what ends at this moment is forgotten"
+
+
+def test_a_token_that_counts_again_is_the_newest() -> None:
+    memory, long = ReplayCache(4), {"exp": int(NOW) + 200}
+    short = accepted("short", exp=int(NOW) + 10)
+    later = NOW + 100
+    memory.register(accepted("one", **long), NOW)
+    memory.register(short, NOW)
+    memory.register(accepted("two", **long), NOW)
+    assert memory.register(accepted("short", **long), later)
+    for name in ("three", "four", "five"):
+        assert memory.register(accepted(name, **long), later)
+    assert not memory.register(accepted("short", **long), later)
 
 
 def test_ids_belong_to_their_issuer() -> None:
