@@ -15,7 +15,19 @@ from compartmentd.tokens.cache import TokenCache
 from compartmentd.tokens.jws import MAX_TOKEN
 from compartmentd.tokens.keyset import KeySet
 from compartmentd.tokens.verify import Rejected, Verified, verify
-from tests.tokens.forge import NOW, SECRET, entry, keys_of, secret_set, token
+from tests.tokens.forge import (
+    NOW,
+    SECRET,
+    claims,
+    entry,
+    jwk,
+    jwks,
+    keys_of,
+    private_key,
+    secret_set,
+    sign,
+    token,
+)
 
 
 class Counting:
@@ -103,6 +115,18 @@ def test_an_entry_that_only_moved_in_its_file_changes_nothing(counting: Counting
     assert not counting.ask(token(), secret_set(span=Span("compartments.yaml", 99, 1, 99, 9)))[1]
 
 
+def test_a_key_that_is_for_another_algorithm_now_ends_it(counting: Counting) -> None:
+    who, key = entry(algorithms=("RS256", "PS256")), private_key("rsa")
+    text = sign({"alg": "RS256", "typ": "JWT", "kid": "k"}, claims(), "RS256", key)
+
+    def build_keys(algorithm: str) -> KeySet:
+        return KeySet.build([who], keys_of(who, jwks(jwk(key.public_key(), kid="k", alg=algorithm))))
+
+    assert isinstance(counting.ask(text, build_keys("RS256"))[0], Verified)
+    assert not counting.ask(text, build_keys("RS256"))[1]
+    assert isinstance(counting.ask(text, build_keys("PS256"))[0], Rejected)
+
+
 def test_a_new_key_beside_the_old_one_changes_nothing(counting: Counting) -> None:
     who = entry(kind="secret_file")
     counting.ask(token(), secret_set())
@@ -181,6 +205,12 @@ def test_a_token_that_is_larger_than_the_budget_is_not_remembered(counting: Coun
     for _ in range(2):
         assert counting.ask(token(), secret_set())[1]
     assert (len(counting.memory), counting.memory.bytes) == (0, 0)
+    counting.memory.budget += 1
+    counting.ask(token(), secret_set())
+    assert not counting.ask(token(), secret_set())[1]
+    assert counting.ask(token(groups=["x" * 4000]), secret_set())[1]
+    assert not counting.ask(token(), secret_set())[1]
+    assert counting.memory.crowded_out == 0
 
 
 def test_ended_tokens_are_dropped_unasked_within_a_minute() -> None:
@@ -195,6 +225,7 @@ def test_ended_tokens_are_dropped_unasked_within_a_minute() -> None:
         assert alive <= len(memory) <= barely
         assert len(memory) + memory.expired == 10
     assert (len(memory), memory.bytes) == (0, 0)
+    assert not memory._ending
 
 
 def test_tokens_of_a_withdrawn_key_or_entry_are_dropped_unasked() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from compartmentd.problems import Problem
 from compartmentd.tokens import jwk_set
+from compartmentd.tokens.jwk_set import read_jwk_set
 from compartmentd.tokens.keyfile import read_keys
 from tests.tokens.forge import (
     entry,
@@ -98,6 +99,28 @@ def test_a_dangerous_or_broken_jwk_is_a_problem(member: dict[str, Any], code: st
     assert found[0][0] == code
     assert found[0][1].startswith("key 2")
     assert part in found[0][1]
+
+
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        (RSA, "`PS256`, `PS384`, `PS512`"),
+        (P384, "such a key does `ES384`"),
+        (ED, "such a key does `EdDSA`"),
+    ],
+)
+def test_what_a_key_can_do_is_said_where_its_alg_does_not_fit(key: Any, named: str) -> None:
+    who = entry()
+    [problem] = read_jwk_set(who, jwks(jwk(key.public_key(), alg="ES256"))).problems
+    assert problem.help is not None
+    assert named in problem.help
+
+
+@pytest.mark.parametrize(("kind", "what"), [("jwks_url", "the answer"), ("jwks_file", "the file")])
+def test_what_is_no_key_set_is_called_by_where_it_is_from(kind: str, what: str) -> None:
+    for material in (b"{", b'{"keys": 5}'):
+        [problem] = read_jwk_set(entry(kind=kind), material).problems
+        assert problem.message.startswith(what)
 
 
 def test_every_bad_jwk_is_reported_by_its_number_and_kid() -> None:

@@ -57,7 +57,7 @@ def test_kept_claims_read_as_all_claims_do(
         if name in given_claims:
             assert as_typed(kept[name]) == as_typed(given_claims[name])
         else:
-            with pytest.raises(KeyError):
+            with pytest.raises(KeyError, match=name):
                 kept[name]
 
 
