@@ -201,7 +201,7 @@ orders = []
 for key, (was, becomes) in changes.items():
     assert source.count(was) >= 1, was
     orders.append(suite.Order(key, "policy.templates.integers", "", source.replace(was, becomes, 1), chosen, 0.0))
-verdicts = list(suite.try_in_place(tests, orders)) + list(suite.try_afresh(orders[-2:]))
+verdicts = list(suite.try_in_place(tests, orders)) + list(suite.try_afresh(orders[-3:]))
 print(json.dumps([[each.key, each.status, each.by] for each in verdicts]))
 """
 
@@ -214,6 +214,7 @@ def test_mutants_are_killed_survive_or_use_up_their_time() -> None:
         "wrong": (body, "number = int(text) + 1"),
         "endless": (body, "while True: pass"),
         "ends": (body, "import os; os._exit(3)"),
+        "equal": ("MAX_DIGITS = 16", "MAX_DIGITS = 8 + 8"),
         "constant": ('_ANY_DIGIT = ("0", "9")', '_ANY_DIGIT = ("0", "8")'),
         "broken": ("MAX_DIGITS = 16", "MAX_DIGITS = missing"),
     }
@@ -225,7 +226,7 @@ def test_mutants_are_killed_survive_or_use_up_their_time() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    *in_place, constant, broken = json.loads(done.stdout)
+    *in_place, equal, constant, broken = json.loads(done.stdout)
     assert [status for _, status, _ in in_place] == [
         "survived",
         "killed",
@@ -233,7 +234,9 @@ def test_mutants_are_killed_survive_or_use_up_their_time() -> None:
         "killed",
         "survived",
         "survived",
+        "survived",
     ]
+    assert equal[1] == "survived"
     assert constant[1] == "killed"
     assert "test_integers.py::" in constant[2]
     assert broken[1] == "killed"

@@ -25,7 +25,7 @@ from compartmentd.policy.decision import (
 from compartmentd.policy.model import ApiRules, Limits
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.ruleset import Ruleset
-from tests.support.policies import HALL, NOW, namespace, person, policy, rule, template
+from tests.support.policies import HALL, NOW, namespace, person, policy, rule, span, template
 
 READ = rule({"scope": "read"})
 CLOSED = rule("nobody")
@@ -117,6 +117,14 @@ def find_chain(reason: Reason) -> Chain:
             {"well_formed": False},
             Code.INVALID_PAYLOAD,
             [("the request does not have the declared form", NO, ROOM.span)],
+            NOW + 90,
+        ),
+        (
+            Connect(HALL),
+            ANN,
+            {"within_rate": False},
+            Code.RATE_LIMITED,
+            [("over `message_rate`: 50 messages a second", NO, ROOM.span)],
             NOW + 90,
         ),
         (Connect(NamespaceName("/no")), ANN, {}, Code.RULE_DENIED, [("no such namespace", NO, None)], None),
@@ -231,6 +239,67 @@ def test_a_decision_has_its_reasons_at_their_places_and_its_time(
     decision = decide(RULES, who, request_, Facts(**facts), NOW)
     (reason,) = decision.reasons
     assert (decision.code, find_chain(reason), decision.valid_until) == (code, chain, until)
+
+
+def build_rules(*, observe: bool = False, replace: bool = False) -> Ruleset:
+    """Return rules for one room of two, with one session a user and one room a session."""
+    limits = Limits(sessions_per_user=1, rooms_per_session=1, replaces_oldest=replace)
+    hall = namespace(template("lobby", join="public", capacity=2), limits=limits)
+    return Ruleset.build(structs.replace(policy(hall), observes_limits=observe))
+
+
+@pytest.mark.parametrize(
+    ("mode", "sessions", "code", "observed"),
+    [
+        ({}, 0, None, ""),
+        ({}, 1, Code.TOO_MANY, ""),
+        ({"observe": True}, 0, None, ""),
+        ({"observe": True}, 1, None, "sessions_per_user"),
+        ({"replace": True}, 1, None, ""),
+        ({"observe": True, "replace": True}, 1, None, "sessions_per_user"),
+    ],
+)
+def test_one_session_more_is_refused_or_observed_or_takes_the_place_of_another(
+    mode: dict[str, bool], sessions: int, code: Code | None, observed: str
+) -> None:
+    decision = decide(build_rules(**mode), ANN, Connect(HALL), Facts(sessions=sessions), NOW)
+    assert (decision.code, decision.observed) == (code, observed)
+    assert decision.valid_until == NOW + 90
+
+
+@pytest.mark.parametrize(
+    ("observe", "by_server", "facts", "code", "observed"),
+    [
+        (False, False, {}, None, ""),
+        (False, False, {"memberships": {"a"}}, Code.TOO_MANY, ""),
+        (False, True, {"memberships": {"a"}}, Code.TOO_MANY, ""),
+        (True, False, {}, None, ""),
+        (True, False, {"memberships": {"a"}}, None, "rooms_per_session"),
+        (True, True, {"memberships": {"a"}}, Code.TOO_MANY, ""),
+        (True, False, {"memberships": {"a"}, "occupancy": 2}, Code.ROOM_FULL, ""),
+        (True, False, {"memberships": {"a", "lobby"}, "occupancy": 2}, None, ""),
+    ],
+)
+def test_one_room_more_is_refused_or_observed_but_no_full_room_is_joined(
+    *, observe: bool, by_server: bool, facts: dict[str, Any], code: Code | None, observed: str
+) -> None:
+    rules = build_rules(observe=observe)
+    decision = decide(rules, ANN, Join(HALL, "lobby", by_server=by_server), Facts(**facts), NOW)
+    assert (decision.code, decision.observed) == (code, observed)
+    if code is Code.TOO_MANY:
+        hall = rules.policy.namespaces[HALL]
+        assert [find_chain(reason) for reason in decision.reasons] == [
+            [("rooms_per_session 1", NO, hall.span)]
+        ]
+
+
+def test_a_limit_of_rooms_stands_at_its_own_line_for_the_operator_too() -> None:
+    place = span()
+    limits = Limits(rooms_per_session=0, spans=(("rooms_per_session", place),))
+    rules = Ruleset.build(policy(namespace(template("lobby", join="public"), limits=limits)))
+    for by_server in (False, True):
+        decision = decide(rules, ANN, Join(HALL, "lobby", by_server=by_server), Facts(), NOW)
+        assert decision.spans == (place,)
 
 
 def test_what_cannot_be_decided_is_unknown() -> None:
