@@ -258,9 +258,9 @@ def test_a_token_is_dropped_as_soon_as_its_minute_is_over() -> None:
     memory, keys = TokenCache(1 << 20), secret_set()
     over = (int(NOW + 30) // module.PERIOD + 1) * module.PERIOD
     memory.verify(token(exp=NOW + 30), keys, "connect", NOW)
-    memory.expire(over - 0.001)
+    memory.expire(keys, over - 0.001)
     assert len(memory) == 1
-    memory.expire(over)
+    memory.expire(keys, over)
     assert len(memory) == 0
 
 
@@ -269,9 +269,9 @@ def test_the_number_that_is_dropped_at_once_counts_over_all_minutes(monkeypatch:
     memory, keys = TokenCache(1 << 20), secret_set()
     for number, minute in enumerate((0, 0, 5, 5, 5)):
         memory.verify(token(sub=f"{number}", exp=NOW + 60 * minute + 1), keys, "connect", NOW)
-    memory.expire(NOW + 500)
+    memory.expire(keys, NOW + 500)
     assert (len(memory), memory.expired) == (1, 4)
-    memory.expire(NOW + 500)
+    memory.expire(keys, NOW + 500)
     assert (len(memory), memory.expired) == (0, 5)
 
 
