@@ -19,6 +19,7 @@ from compartmentd.sessions.index import Index
 from compartmentd.sessions.observer import ObserverMethods, SessionObserver
 from compartmentd.sessions.room_store import RoomStore
 from compartmentd.sessions.session import NO_MEMBERSHIPS, Membership, NamespaceState, Room, Session
+from compartmentd.tokens.claims import read_name
 from compartmentd.tokens.verify import Verified
 
 
@@ -197,14 +198,16 @@ class Registry:
         claims = verified.claims
         if isinstance(sid := claims.get("sid"), str):
             self.by_token_sid.add(sid, session)
-        if isinstance(sub := claims.get("sub"), str) and sub != verified.subject.sub:
+        sub = read_name(claims.get("sub"))
+        if sub is not None and sub != verified.subject.sub:
             self.by_sub.add(sub, session)
 
     def _forget_token(self, session: Session, verified: Verified) -> None:
         claims = verified.claims
         if isinstance(sid := claims.get("sid"), str):
             self.by_token_sid.remove(sid, session)
-        if isinstance(sub := claims.get("sub"), str) and sub != verified.subject.sub:
+        sub = read_name(claims.get("sub"))
+        if sub is not None and sub != verified.subject.sub:
             self.by_sub.remove(sub, session)
 
     # --- memberships -----------------------------------------------------------------------------------------

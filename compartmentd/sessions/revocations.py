@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from compartmentd.policy.codes import Code
+from compartmentd.tokens.claims import read_name
 from compartmentd.tokens.verify import Verified
 
 CAPACITY = 200_000
@@ -68,7 +69,7 @@ def list_names(verified: Verified) -> Iterator[TokenName]:
     """
     claims = verified.claims
     subjects = {verified.subject.sub}
-    if isinstance(sub := claims.get("sub"), str):
+    if (sub := read_name(claims.get("sub"))) is not None:
         subjects.add(sub)
     for subject in subjects:
         yield ("sub", subject)

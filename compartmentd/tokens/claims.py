@@ -71,8 +71,15 @@ def read_subject(claims: Mapping[str, Any], entry: IssuerEntry) -> str:
 
     Entra's subjects are unique only within a tenant.
     """
-    subject: str = claims[entry.subject]
-    return f"{claims['tid']}/{subject}" if entry.tenants else subject
+    subject = read_name(claims[entry.subject])
+    return f"{claims['tid']}/{subject}" if entry.tenants else str(subject)
+
+
+def read_name(value: object) -> str | None:
+    """Return the text of a value that names somebody: a string, or an integer in decimal; `None` for any other."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _check_type(token: TokenClaims) -> Rejected | None:
@@ -203,12 +210,12 @@ def _hint_id_token(claims: Mapping[str, Any]) -> str:
 
 def _check_subject(token: TokenClaims) -> Rejected | None:
     claims, entry = token.claims, token.entry
-    value = claims.get(entry.subject)
-    if not (isinstance(value, str) and 0 < len(value) <= LONGEST_SUBJECT):
+    name = read_name(claims.get(entry.subject))
+    if name is None or not 0 < len(name) <= LONGEST_SUBJECT:
         return reject(
             RejectReason.BAD_SUBJECT,
             f"the token's subject, {quote(entry.subject)}, "
-            f"is not a string of 1 to {LONGEST_SUBJECT} characters",
+            f"is neither a string of 1 to {LONGEST_SUBJECT} characters nor an integer",
         )
     tenant = claims.get("tid")
     if entry.tenants and not (

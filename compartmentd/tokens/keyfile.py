@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,7 +22,16 @@ from compartmentd.tokens.key import (
     build_private_error,
     select_algorithms,
 )
-from compartmentd.tokens.material import SECRET_BYTES, PublicKey, compute_secret_thumbprint, find_algorithms
+from compartmentd.tokens.material import (
+    MAX_TRIED,
+    SECRET_BYTES,
+    PublicKey,
+    compute_secret_thumbprint,
+    find_algorithms,
+)
+
+_PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+"""A block of a PEM file (RFC 7468, 3); text outside of blocks is a comment."""
 
 _HS = HMACAlgorithm(HMACAlgorithm.SHA256)
 
@@ -46,9 +56,10 @@ def read_keys(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Pr
     if entry.keys.kind == "jwks_file":
         jwk_set = read_jwk_set(entry, material)
         return jwk_set.problems or jwk_set.keys
-    read = _read_public if entry.keys.kind == "public_key_file" else _read_secret
+    if entry.keys.kind == "public_key_file":
+        return _read_public_keys(entry, material)
     try:
-        return (read(entry, material),)
+        return (_read_secret(entry, material),)
     except UnusableKey as bad:
         return (build_key_problem(entry, bad),)
 
@@ -88,9 +99,36 @@ def _check_secret(secret: bytes, algorithms: Iterable[str]) -> None:
         ) from None
 
 
-def _read_public(entry: IssuerEntry, material: bytes) -> Key:
+def _read_public_keys(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Problem, ...]:
+    """Read every PEM block of a file: two of them are the old and the new key of a rotation."""
     if b"PRIVATE KEY" in material:
-        raise build_private_error("the file holds a private key")
+        return (build_key_problem(entry, build_private_error("the file holds a private key")),)
+    # Without a whole block the text is read as it is, for the error that says what it should be.
+    blocks = [each[0] for each in _PEM_BLOCK.finditer(material)] or [material]
+    keys: dict[str, Key] = {}
+    problems = []
+    for number, block in enumerate(blocks, 1):
+        try:
+            key = _read_public(entry, block)
+        except UnusableKey as bad:
+            place = f"block {number} of {len(blocks)}: " if len(blocks) > 1 else ""
+            problems.append(build_key_problem(entry, bad, place))
+        else:
+            keys.setdefault(key.thumbprint, key)  # the same key may stand there twice
+    if len(keys) > MAX_TRIED:
+        problems.append(build_key_problem(entry, _build_too_many_error(len(keys))))
+    return tuple(problems) or tuple(keys.values())
+
+
+def _build_too_many_error(count: int) -> UnusableKey:
+    return UnusableKey(
+        "key.unusable",
+        f"the file holds {count} keys, and at most {MAX_TRIED} are tried for a token",
+        "remove the keys that sign no more, or use `jwks_file`, in which keys have names",
+    )
+
+
+def _read_public(entry: IssuerEntry, material: bytes) -> Key:
     try:
         key = load_pem_public_key(material)
     except (ValueError, UnsupportedAlgorithm):

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from compartmentd.names import EntryName
-from compartmentd.tokens.claims import LONGEST_SUBJECT, check_date
+from compartmentd.tokens.claims import LONGEST_SUBJECT, check_date, read_name
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.jws import UnverifiedToken, parse_token
 from compartmentd.tokens.keyset import KeySet
@@ -81,7 +81,7 @@ def verify_logout(token: str, keys: KeySet, now: float) -> LogoutToken | Rejecte
     return LogoutToken(
         entry=entry.name,
         issuer=entry.issuer,
-        sub=claims.get("sub"),
+        sub=read_name(claims.get("sub")),
         sid=claims.get("sid"),
         jti=claims["jti"],
         issued_at=float(claims["iat"]),
@@ -160,7 +160,7 @@ def _check_times(claims: Mapping[str, Any], entry: IssuerEntry, now: float) -> R
 
 def _check_names(claims: Mapping[str, Any]) -> Rejected | None:
     for name, longest in (("jti", LONGEST_JTI), ("sub", LONGEST_SUBJECT), ("sid", LONGEST_JTI)):
-        value = claims.get(name)
+        value = read_name(claims.get(name)) if name == "sub" else claims.get(name)
         if name in claims and not (isinstance(value, str) and 0 < len(value) <= longest):
             return reject(
                 RejectReason.BAD_SUBJECT,

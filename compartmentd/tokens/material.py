@@ -29,6 +29,9 @@ LEAST_RSA_BITS = 2048
 MOST_RSA_BITS = 8192
 """A key of twice this size would hold the loop for 5 ms a token, whether the signature is good or not."""
 
+MAX_TRIED = 8
+"""Keys tried for a token that names none: anyone can cause this many operations with public keys."""
+
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 

@@ -11,11 +11,8 @@ from compartmentd.tokens.entry import REMOTE, IssuerEntry, fill_tenant
 from compartmentd.tokens.jws import Header, Segments, UnverifiedToken
 from compartmentd.tokens.key import Key
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.material import normalize_algorithm, verify_signature
+from compartmentd.tokens.material import MAX_TRIED, normalize_algorithm, verify_signature
 from compartmentd.tokens.rejected import MissingKey, Rejected, RejectReason, quote, quote_list, reject
-
-MAX_TRIED = 8
-"""Keys tried for a token that names none: anyone can cause this many operations with public keys."""
 
 
 def find_verifying_key(parts: UnverifiedToken, keys: KeySet, entry: IssuerEntry) -> Key | Rejected:

@@ -274,3 +274,23 @@ def test_how_many_it_concerns_is_told(world: World) -> None:
         with world.hub.count_ended(one) as ended_by:
             revoke(world, one, revocation("jti", "of somebody else"))
             assert ended_by() == expected
+
+
+def test_a_session_of_an_integer_subject_is_found_by_its_decimal_form(tmp_path: Path) -> None:
+    world = World(tmp_path, ISSUERS + "namespaces: {/: {connect: authenticated}}\n")
+    # Some servers of one's own write such subjects.
+    seven, eight = (world.connect("/", sub).session for sub in (7, 8))  # type: ignore[arg-type]
+    assert seven.user.sub == "7"
+    world.hub.revoke(
+        Revocation(
+            issuer="https://id.example.com",
+            kind="sub",
+            value="7",
+            before=world.clock.now,
+            code=Code.LOGGED_OUT,
+            at=world.clock.now,
+        )
+    )
+    while not world.hub.sweep(1.0):
+        pass
+    assert [seven.ended, eight.ended] == [True, False]

@@ -66,7 +66,7 @@ FOREIGN = sign({"alg": "HS256"}, claims(), key=SECRET[::-1])
         (token(iat=int(NOW) + 99), {"begun": "not_yet_valid"}, set()),
         (token(exp=int(NOW)), {"end": "expired"}, set()),
         (token(aud="account"), {"audience": "wrong_audience"}, set()),
-        (token(sub=5), {"subject": "bad_subject"}, set()),
+        (token(sub=5.5), {"subject": "bad_subject"}, set()),
         (
             token({"typ": "x"}, aud="account", sub="", exp=int(NOW) - 1),
             {"typ": "wrong_type", "end": "expired", "audience": "wrong_audience", "subject": "bad_subject"},

@@ -41,6 +41,47 @@ def test_a_bad_public_key_file_is_a_problem(material: bytes, code: str) -> None:
     assert [problem for problem, _ in found] == [code]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pem(RSA) + pem(P256),
+        b"# the new one\n" + pem(RSA) + b"\n\n# the old one\n" + pem(P256) + b"end",
+        (pem(RSA) + pem(P256) + pem(RSA)).replace(b"\n", b"\r\n"),
+    ],
+    ids=name_case,
+)
+def test_every_block_of_a_public_key_file_counts(text: bytes) -> None:
+    who = entry(kind="public_key_file")
+    assert [key.thumbprint for key in keys_of(who, text)] == [
+        key.thumbprint for each in (RSA, P256) for key in keys_of(who, pem(each))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "begins"),
+    [
+        (pem(RSA) + pem(P384), "key.algorithm", "block 2 of 2: "),
+        (
+            pem(RSA) + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + pem(P256),
+            "key.unusable",
+            "block 2 of 3: ",
+        ),
+        (pem(private_key("rsa", "weak", 1024)) + pem(P256), "key.too-weak", "block 1 of 2: "),
+        (pem(RSA) + private_pem(P256), "key.private", "the file holds a private key"),
+        (
+            b"".join(pem(private_key("p256", f"{n}")) for n in range(9)),
+            "key.unusable",
+            "the file holds 9 keys",
+        ),
+    ],
+    ids=name_case,
+)
+def test_a_bad_block_is_named(text: bytes, code: str, begins: str) -> None:
+    [(found, message)] = problems_of("public_key_file", text, algorithms=("RS256", "ES256"))
+    assert found == code
+    assert message.startswith(begins)
+
+
 @pytest.mark.parametrize("kind", ["secret_file", "secret_env"])
 def test_a_secret_is_the_bytes_less_one_final_newline(kind: str) -> None:
     for material, secret in [(SECRET, SECRET), (SECRET + b"\n", SECRET), (SECRET + b"\n\n", SECRET + b"\n")]:

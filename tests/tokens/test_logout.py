@@ -131,7 +131,7 @@ BAD_CLAIMS: list[tuple[dict[str, Any], RejectReason]] = [
     ({"jti": None}, RejectReason.BAD_SUBJECT),
     ({"jti": "x" * 513}, RejectReason.BAD_SUBJECT),
     ({"sub": ..., "sid": ...}, RejectReason.BAD_SUBJECT),
-    ({"sub": 5}, RejectReason.BAD_SUBJECT),
+    ({"sub": 5.5}, RejectReason.BAD_SUBJECT),
     ({"sub": None}, RejectReason.BAD_SUBJECT),
     ({"sub": ""}, RejectReason.BAD_SUBJECT),
     ({"sid": ["session-1"]}, RejectReason.BAD_SUBJECT),

@@ -15,7 +15,7 @@ from compartmentd.names import EntryName, Subject
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.signing import MAX_TRIED
+from compartmentd.tokens.material import MAX_TRIED
 from compartmentd.tokens.verify import Rejected, Verified, build_principal, verify
 from compartmentd.util import footprint
 from tests.tokens.forge import (
@@ -322,7 +322,9 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     ),
     "no sub": (token(sub=...), "bad_subject", "`sub`", {}),
     "sub null": (token(sub=None), "bad_subject", "`sub`", {}),
-    "sub number": (token(sub=5), "bad_subject", "`sub`", {}),
+    "sub with a fraction": (token(sub=5.0), "bad_subject", "`sub`", {}),
+    "sub true": (token(sub=True), "bad_subject", "`sub`", {}),
+    "sub list": (token(sub=["5"]), "bad_subject", "`sub`", {}),
     "sub empty": (token(sub=""), "bad_subject", "`sub`", {}),
     "sub long": (token(sub="s" * 513), "bad_subject", "512", {}),
     "sub elsewhere": (token(), "bad_subject", "`oid`", {"subject": "oid"}),
@@ -441,7 +443,7 @@ def test_a_token_as_long_as_it_may_be() -> None:
 
 
 def test_no_value_of_other_claims_is_in_a_detail() -> None:
-    hidden = {"sub": 12345678, "email": "alice@secret.example", "v": "hunter2", "nonce": "n-0S6_WzA2Mj"}
+    hidden = {"sub": 12345.678, "email": "alice@secret.example", "v": "hunter2", "nonce": "n-0S6_WzA2Mj"}
     for settings in (
         {},
         {"require": {"v": "x"}},
@@ -636,6 +638,22 @@ def test_tokens_of_one_issuer_share_the_texts_of_its_entry() -> None:
     assert one["iss"] is other["iss"] is who.issuer
     assert one["aud"] is who.audience[0]
     assert other["aud"] == ["realtime", "x"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "value", "subject"),
+    [
+        ("sub", 5, "5"),
+        ("sub", -1, "-1"),
+        ("sub", 2**64 - 1, str(2**64 - 1)),
+        ("oid", 0, "0"),
+        ("sub", "5", "5"),
+    ],
+)
+def test_an_integer_names_a_user_by_its_decimal_form(claim: str, value: object, subject: str) -> None:
+    assert accepted(token(**{claim: value}), secret_set(subject=claim)).subject == Subject(
+        EntryName("corp"), subject
+    )
 
 
 def test_nothing_of_a_forged_token_stays_in_memory() -> None:
