@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 import click
+import msgspec
 
 from compartmentd.cli.admin_client import AdminClient
 from compartmentd.cli.exits import Exit
+from compartmentd.cli.find_config import HERE, SYSTEM, find_configuration
 from compartmentd.configuration.compiler import load
 from compartmentd.configuration.settings import ServerSettings
 from compartmentd.errors import Unreachable, UsageError
@@ -22,7 +24,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def daemon_options(command: Command) -> Command:
     """Add `--socket` and `-c` to a command; its parameters are `socket_path` and `config`."""
     config = click.option(
-        "-c", "--config", type=click.Path(), metavar="FILE", help="The configuration that it serves."
+        "-c",
+        "--config",
+        type=click.Path(),
+        metavar="FILE",
+        help=f"The configuration that it serves. [default: `{HERE}` here, else `{SYSTEM}`]",
     )
     socket = click.option(
         "--socket", "socket_path", type=click.Path(), metavar="PATH", help="Its admin socket."
@@ -81,9 +87,13 @@ def _exit_unreachable(why: str) -> NoReturn:
 
 def _find_path(config: str | None) -> str:
     settings = ServerSettings()
+    named = config is not None
+    config = find_configuration() if config is None else config
     if config is not None:
         # Errors elsewhere in the file do not matter: they may be the reason for asking the daemon.
         loaded = load(config, Disk())
+        if loaded.server is None and not named:
+            loaded = msgspec.structs.replace(loaded, server=settings)
         if loaded.server is None:
             for problem in loaded.problems:
                 click.echo(problem.as_text(), err=True)

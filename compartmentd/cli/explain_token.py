@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import click
 
 from compartmentd.cli.exits import Exit
+from compartmentd.cli.find_config import config_option
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
 from compartmentd.cli.token_report import TokenReport
 from compartmentd.configuration.compiler import load
@@ -34,7 +35,7 @@ from compartmentd.tokens.verify import Verified, build_principal
 
 
 @click.command("explain-token")
-@click.option("-c", "--config", required=True, type=click.Path(), metavar="FILE", help="The configuration.")
+@config_option()
 @click.option(
     "--use",
     type=click.Choice(["connect", "api", "admin"]),
@@ -72,7 +73,7 @@ def _read_token() -> str:
     # A token in the arguments would be visible in the process table and in the shell's history.
     text = sys.stdin.buffer.read(MAX_TOKEN + 2).decode("utf-8", "surrogateescape").strip()
     if not text:
-        raise UsageError("there is no token on standard input: `compartmentd explain-token -c FILE < token`")
+        raise UsageError("there is no token on standard input: `compartmentd explain-token < token`")
     return text
 
 

@@ -9,7 +9,9 @@ from importlib import import_module
 import click
 
 from compartmentd import __version__
+from compartmentd.cli.examples import OTHER_NAMES, format_examples
 from compartmentd.cli.exits import Exit
+from compartmentd.document.nearest import find_nearest
 from compartmentd.errors import UsageError
 
 COMMANDS: Mapping[str, str] = {
@@ -46,7 +48,19 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = target.partition(":")
         command: click.Command = getattr(import_module(module), attribute)
+        command.epilog = format_examples(cmd_name) or None
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called; for an unknown one, name the command that was probably meant."""
+        name = args[0]
+        if name.startswith("-") or name in COMMANDS:
+            return super().resolve_command(ctx, args)
+        near = OTHER_NAMES.get(name.lower()) or find_nearest(name, COMMANDS)
+        meant = f"did you mean `{near}`?" if near else f"the commands are {', '.join(COMMANDS)}"
+        raise click.UsageError(f"no command `{name}`: {meant}", ctx)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

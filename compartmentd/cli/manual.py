@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from compartmentd.cli.examples import EXAMPLES
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.main import cli
 
@@ -64,6 +65,11 @@ def _format_command(command: click.Command, context: click.Context) -> Iterator[
             yield ".PP"
         yield _escape(paragraph)
     yield from _format_options(command.params, context)
+    for line, purpose in EXAMPLES.get(context.info_name or "", ()):
+        yield ".PP"
+        yield f"Example, {_escape(purpose)}:"
+        yield ".PP"
+        yield f"\\fB{_escape(line)}\\fR"
 
 
 def _format_options(parameters: Sequence[click.Parameter], context: click.Context) -> Iterator[str]:

@@ -31,14 +31,21 @@ def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def print_problems(problems: Sequence[Problem], format_: Format) -> None:
-    """Print problems with their places and help, then their count; or the document of `--format json`."""
+def print_problems(problems: Sequence[Problem], format_: Format, *, read: str = "") -> None:
+    """Print problems with their places and help, then their count; or the document of `--format json`.
+
+    Args:
+        problems: The problems.
+        format_: The form of the output.
+        read: What was read, in words, for people; told where there are no errors.
+    """
     if format_ == "json":
         print_json({"ok": not has_errors(problems), "problems": [problem.as_json() for problem in problems]})
         return
     for problem in problems:
         click.echo(_colour(problem))
-    click.echo(summarize(problems), err=True)
+    summary = summarize(problems)
+    click.echo(f"{summary}: {read}" if read and not has_errors(problems) else summary, err=True)
 
 
 def summarize(problems: Sequence[Problem]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import click
 
 from compartmentd.cli.exits import Exit
+from compartmentd.cli.find_config import config_option
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
 from compartmentd.configuration.compiler import Contents, load
 from compartmentd.errors import UsageError
@@ -32,9 +33,7 @@ LEAST = 4
 
 
 @click.command()
-@click.option(
-    "-c", "--config", "path", required=True, type=click.Path(), metavar="FILE", help="The main file."
-)
+@config_option("path")
 @click.argument("version", metavar="[NUMBER|DIGEST]", required=False)
 @click.option(
     "--state", type=click.Path(), metavar="DIR", help="The state directory, if FILE does not name it."

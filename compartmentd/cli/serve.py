@@ -7,14 +7,13 @@ import os
 import click
 
 from compartmentd.cli.exits import Exit
+from compartmentd.cli.find_config import config_option
 from compartmentd.cli.render import print_problems
 from compartmentd.errors import ConfigInvalid
 
 
 @click.command()
-@click.option(
-    "-c", "--config", "path", required=True, type=click.Path(), metavar="FILE", help="The configuration."
-)
+@config_option("path")
 @click.option(
     "--dev",
     "development",

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from compartmentd.cli.exits import Exit
+from compartmentd.cli.find_config import config_option
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
 from compartmentd.configuration.compiler import load
 from compartmentd.errors import UsageError
@@ -16,7 +17,7 @@ from compartmentd.storage.files import Disk
 
 
 @click.command()
-@click.option("-c", "--config", required=True, type=click.Path(), metavar="FILE", help="The configuration.")
+@config_option()
 @click.option(
     "--entry", metavar="NAME", help="The issuer entry; not needed if only one has a development key."
 )

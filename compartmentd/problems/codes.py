@@ -111,6 +111,7 @@ _CODES: tuple[tuple[str, str, str], ...] = (
         "Administrators' tokens come over the network without TLS.",
         "Listen on loopback behind a proxy, or set `tls`.",
     ),
+    ("address.in-use", "Another process listens on an address.", "Stop it, or take another address."),
     ("address.port", "A port is outside 0 to 65535.", "Use a port within the range."),
     ("address.ipv6", "An IPv6 address is not in brackets.", "Write it as `[::1]:8000`."),
     (

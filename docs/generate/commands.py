@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import click
 
+from compartmentd.cli.examples import EXAMPLES
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.main import cli
 from compartmentd.cli.manual import ENVIRONMENT, EXITS
@@ -85,3 +86,7 @@ def _command(name: str, command: click.Command, parent: click.Context) -> Iterat
     if options:
         yield ""
         yield from table(["option", ""], [[code(tag), text] for tag, text in options])
+    examples = EXAMPLES.get(name, ())
+    if examples:
+        yield ""
+        yield from table(["example", ""], [[code(line), purpose] for line, purpose in examples])

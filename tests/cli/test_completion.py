@@ -46,7 +46,7 @@ def completed(path: str, *words: str) -> list[str]:
     [
         (("roll",), ["rollback"]),
         (("serve", "--la"), ["--last-good"]),
-        (("check", "--format", ""), ["text", "json"]),
+        (("check", "--format", ""), ["text", "json", "github", "sarif"]),
         (("completion", ""), ["bash", "zsh", "fish"]),
     ],
 )
