@@ -1,13 +1,13 @@
 """Reads JSON Web Key Sets (RFC 7517), from files and from providers.
 
-A bad key is a problem. In a fetched set it is left out and the others are used, since the mistake is the
-provider's. Keys that are merely not for us are ignored, as RFC 7517, 5 requires: unknown kinds of keys, keys for
-encryption, and keys for algorithms that the entry does not allow.
+A bad key is a problem. It is left out and the others are used, since the mistake is the provider's; in a file a
+private key is an error all the same. Keys that are merely not for us are ignored, as RFC 7517, 5 requires: unknown
+kinds of keys, keys for encryption, and keys for algorithms that the entry does not allow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -71,7 +71,7 @@ def read_jwk_set_in_steps(entry: IssuerEntry, material: bytes) -> Generator[None
         else:
             keys.extend([] if key is None else [key])
     if not keys and not problems:
-        problems.append(build_key_problem(entry, _build_none_usable_error(entry, len(members))))
+        problems.append(build_key_problem(entry, _build_none_usable_error(entry, members)))
     return JwkSet(tuple(keys), tuple(problems))
 
 
@@ -100,6 +100,10 @@ def _read_jwk(entry: IssuerEntry, jwk: Mapping[str, Any]) -> Key | None:
     issuer = jwk.get("issuer") if entry.keys_name_issuers else None
     if not all(isinstance(name, str | None) for name in (algorithm, kid, issuer)):
         raise UnusableKey("key.unusable", "`alg`, `kid` and `issuer` must be strings", _AS_PUBLISHED)
+    if "x5c" in jwk and jwk["kty"] == "RSA" and "n" not in jwk:
+        raise UnusableKey(
+            "key.unusable", "it has only a certificate (`x5c`) and no `n` and `e`", _AS_PUBLISHED
+        )
     key = _load_jwk(jwk)
     only = None if algorithm is None else normalize_algorithm(algorithm)
     if only is not None and only not in find_algorithms(key):
@@ -143,9 +147,33 @@ def _name_key(jwk: Mapping[str, Any], number: int) -> str:
     return f"{number} (kid {quote(kid)})" if isinstance(kid, str) else str(number)
 
 
-def _build_none_usable_error(entry: IssuerEntry, count: int) -> UnusableKey:
+def _build_none_usable_error(entry: IssuerEntry, members: Sequence[Mapping[str, Any]]) -> UnusableKey:
+    if not members:
+        return UnusableKey("key.none-usable", "it has no keys", _AS_PUBLISHED)
+    causes = [
+        f"key {_name_key(jwk, number)} {_explain_unfit(entry, jwk)}"
+        for number, jwk in enumerate(members[:_MOST_TOLD], 1)
+    ]
+    more = f" and {len(members) - _MOST_TOLD} more" if len(members) > _MOST_TOLD else ""
     return UnusableKey(
         "key.none-usable",
-        f"none of the {count} keys is for signatures by {quote_list(entry.algorithms)}",
-        "allow the algorithms that the issuer signs with, under `algorithms`",
+        f"none of the {len(members)} keys can verify a token: {'; '.join(causes)}{more}",
+        "allow the algorithms that the issuer signs with, under `algorithms`, or take another key set of its",
     )
+
+
+_MOST_TOLD = 3
+
+
+def _explain_unfit(entry: IssuerEntry, jwk: Mapping[str, Any]) -> str:
+    """Return why a well-formed key is not for us."""
+    kind, use = jwk.get("kty"), jwk.get("use", "sig")
+    if kind not in tuple(_READERS):
+        return f"is of the kind {quote(str(kind))}"
+    if jwk.get("crv") not in _CURVES.get(str(kind), (None,)):
+        return f"is on the curve {quote(str(jwk.get('crv')))}, which no algorithm here uses"
+    if use != "sig":
+        return f"is for `use` {quote(str(use))}, not for signatures (`sig`)"
+    if not _is_for_signatures(jwk):
+        return "is not for verifying, by its `key_ops`"
+    return f"is for none of {quote_list(entry.algorithms)}"

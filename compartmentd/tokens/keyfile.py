@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
@@ -12,7 +13,7 @@ from jwt.exceptions import InvalidKeyError
 
 from compartmentd.problems import Problem
 from compartmentd.tokens.entry import IssuerEntry
-from compartmentd.tokens.jwk_set import read_jwk_set
+from compartmentd.tokens.jwk_set import JwkSet, read_jwk_set
 from compartmentd.tokens.key import (
     Key,
     UnusableKey,
@@ -43,7 +44,7 @@ def extract_secret(material: bytes) -> bytes:
     return material.removesuffix(b"\n")
 
 
-def read_keys(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Problem, ...]:
+def read_keys(entry: IssuerEntry, material: bytes) -> tuple[Key | Problem, ...]:
     """Read the bytes of an entry's key source.
 
     Args:
@@ -51,17 +52,24 @@ def read_keys(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Pr
         material: The bytes behind `entry.keys`.
 
     Returns:
-        The keys, at least one; or every problem, each an error at the place where the entry names its keys.
+        The keys, at least one, and warnings about keys that are left out; or every problem, at least one of them an
+        error. Problems stand at the place where the entry names its keys.
     """
     if entry.keys.kind == "jwks_file":
-        jwk_set = read_jwk_set(entry, material)
-        return jwk_set.problems or jwk_set.keys
+        return _read_jwk_file(read_jwk_set(entry, material))
     if entry.keys.kind == "public_key_file":
         return _read_public_keys(entry, material)
     try:
         return (_read_secret(entry, material),)
     except UnusableKey as bad:
         return (build_key_problem(entry, bad),)
+
+
+def _read_jwk_file(found: JwkSet) -> tuple[Key | Problem, ...]:
+    """Return the keys of a set, and a warning for each that is left out; only errors if none may be used."""
+    if not found.keys or any(problem.code == "key.private" for problem in found.problems):
+        return found.problems
+    return (*found.keys, *(msgspec.structs.replace(each, severity="warning") for each in found.problems))
 
 
 def _read_secret(entry: IssuerEntry, material: bytes) -> Key:

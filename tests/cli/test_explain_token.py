@@ -221,7 +221,7 @@ async def test_why_keys_could_not_be_fetched(explain):
     assert "    the keys of `remote`: the discovery document names `" in wrong.stdout
     assert wrong.exit_code == 1
     (note,) = document(empty)["notes"]
-    assert note.startswith("the keys of `remote`: the key set: none of the 0 keys")
+    assert note.startswith("the keys of `remote`: the key set: it has no keys")
 
 
 def test_keys_may_be_given_as_a_file_instead(explain, tmp_path):

@@ -181,7 +181,7 @@ FAULTS: dict[str, tuple[Script, str]] = {
     "redirect": (answer(b"", "302 Found", Location="/elsewhere"), "redirects are not followed"),
     "garbage": (answer(b"<html>maintenance</html>"), "is not JSON"),
     "empty body": (answer(b""), "is not JSON"),
-    "empty set": (answer(b'{"keys": []}'), "none of the 0 keys"),
+    "empty set": (answer(b'{"keys": []}'), "it has no keys"),
     "no set": (answer(b'{"issuer": "x"}'), "is not a JSON Web Key Set"),
     "foreign keys": (answer(b'{"keys": [{"kty": "XYZ"}]}'), "none of the 1 keys"),
     "private key": (answer(forge.jwks(PRIVATE)), "private or symmetric"),

@@ -40,29 +40,41 @@ def test_the_alg_of_a_jwk_narrows_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "passed_over",
+    ("passed_over", "cause"),
     [
-        jwk(P256.public_key(), use="enc"),
-        jwk(P256.public_key(), key_ops=["encrypt", "wrapKey"]),
-        jwk(P256.public_key(), key_ops="verify"),
-        jwk(P384.public_key(), alg="ES384"),
-        jwk(P384.public_key()),
-        jwk(private_key("k256").public_key()),
-        {"kty": "OKP", "crv": "X25519", "x": "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo"},
-        {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"},
-        {"kty": ["RSA"]},
-        {"kty": "EC", "crv": {"a": 1}},
-        {},
+        (jwk(P256.public_key(), use="enc"), "is for `use` `enc`, not for signatures (`sig`)"),
+        (jwk(P256.public_key(), use="jwt-svid"), "is for `use` `jwt-svid`, not for signatures (`sig`)"),
+        (jwk(P256.public_key(), key_ops=["encrypt", "wrapKey"]), "is not for verifying, by its `key_ops`"),
+        (jwk(P256.public_key(), key_ops="verify"), "is not for verifying, by its `key_ops`"),
+        (jwk(P384.public_key(), alg="ES384"), "is for none of `ES256`"),
+        (jwk(P384.public_key()), "is for none of `ES256`"),
+        (
+            jwk(private_key("k256").public_key()),
+            "is on the curve `secp256k1`, which no algorithm here uses",
+        ),
+        (
+            {"kty": "OKP", "crv": "X25519", "x": "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo"},
+            "is on the curve `X25519`, which no algorithm here uses",
+        ),
+        ({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"}, "is of the kind `AKP`"),
+        ({"kty": ["RSA"]}, "is of the kind `['RSA']`"),
+        ({"kty": "EC", "crv": {"a": 1}}, "is on the curve `{'a': 1}`, which no algorithm here uses"),
+        ({}, "is of the kind `None`"),
     ],
-    ids=lambda key: str(sorted(key))[:60],
+    ids=lambda value: str(sorted(value))[:60] if isinstance(value, dict) else value[:40],
 )
-def test_what_is_not_for_us_is_passed_over(passed_over: dict[str, Any]) -> None:
+def test_what_is_not_for_us_is_passed_over(passed_over: dict[str, Any], cause: str) -> None:
     who = entry(algorithms=("ES256",))
     good = jwk(P256.public_key(), kid="good", use="sig", key_ops=["verify"], x5c=["nonsense"], x5u="file:///")
     assert [key.kid for key in keys_of(who, jwks(passed_over, good))] == ["good"]
     assert problems_of("jwks_file", jwks(passed_over), algorithms=("ES256",)) == [
-        ("key.none-usable", "none of the 1 keys is for signatures by `ES256`")
+        ("key.none-usable", f"none of the 1 keys can verify a token: key 1 {cause}")
     ]
+
+
+def test_of_many_keys_that_are_not_for_us_the_first_are_told() -> None:
+    [(_, message)] = problems_of("jwks_file", jwks(*[{"kty": "AKP", "kid": f"{n}"} for n in range(5)]))
+    assert message.endswith("key 3 (kid `2`) is of the kind `AKP` and 2 more")
 
 
 @pytest.mark.parametrize(
@@ -82,6 +94,7 @@ def test_what_is_not_for_us_is_passed_over(passed_over: dict[str, Any]) -> None:
         (jwk(RSA.public_key(), alg=256), "key.unusable", "must be strings"),
         (jwk(RSA.public_key(), kid=1), "key.unusable", "must be strings"),
         (jwk(RSA.public_key(), n=...), "key.unusable", "numbers"),
+        ({"kty": "RSA", "x5c": ["MIIB"], "kid": "x"}, "key.unusable", "only a certificate (`x5c`)"),
         (jwk(RSA.public_key(), n=5), "key.unusable", "numbers"),
         (jwk(RSA.public_key(), n=None), "key.unusable", "numbers"),
         (jwk(RSA.public_key(), e="AQ"), "key.unusable", "numbers"),
@@ -94,11 +107,16 @@ def test_what_is_not_for_us_is_passed_over(passed_over: dict[str, Any]) -> None:
     ],
 )
 def test_a_dangerous_or_broken_jwk_is_a_problem(member: dict[str, Any], code: str, part: str) -> None:
-    found = problems_of("jwks_file", jwks(jwk(P256.public_key()), member))
-    assert len(found) == 1
-    assert found[0][0] == code
-    assert found[0][1].startswith("key 2")
-    assert part in found[0][1]
+    *keys, problem = read_keys(entry(), jwks(jwk(P256.public_key(), kid="good"), member))
+    assert isinstance(problem, Problem)
+    assert problem.code == code
+    assert problem.message.startswith("key 2")
+    assert part in problem.message
+    # In a file as in a fetched set the others count; a private key must not lie in a file at all.
+    assert problem.severity == ("error" if code == "key.private" else "warning")
+    assert len(keys) == (code != "key.private")
+    [(alone, _)] = problems_of("jwks_file", jwks(member))
+    assert alone == code
 
 
 @pytest.mark.parametrize(
@@ -153,7 +171,7 @@ def test_a_file_that_is_no_key_set_is_a_problem(material: bytes, part: str) -> N
 
 def test_an_empty_key_set_has_no_usable_key() -> None:
     assert problems_of("jwks_file", b'{"keys": []}', algorithms=("ES256",)) == [
-        ("key.none-usable", "none of the 0 keys is for signatures by `ES256`")
+        ("key.none-usable", "it has no keys")
     ]
 
 
