@@ -98,10 +98,10 @@ def _explain_missing(fault: Fault, meant: set[str]) -> Iterator[Problem]:
 
 def _show_key(key: str, part: Mapping[str, Any]) -> str:
     """Return how a missing key is written, and what it is for."""
-    is_rule = part.get("x-definition") == "rule"
+    is_rule = part.get("$ref") == "#/$defs/rule"
     purpose = part["description"].partition(". ")[0].rstrip(".")
     example = "authenticated" if is_rule else spell_flow(part["examples"][0])
-    return f"add it, for example `{key}: {example}`: {purpose[:1].lower()}{purpose[1:]}"
+    return f"add it, for example `{key}: {example}` ({purpose[:1].lower()}{purpose[1:]})"
 
 
 def _span_beginning(node: Node) -> Span:

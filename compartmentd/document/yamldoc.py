@@ -195,6 +195,13 @@ class _Reader:
 
     def read_entry(self, event: Any, children: dict[str, Node], holes: list[str], depth: int) -> None:
         key = self.read_value(event, depth + 1)
+        if (
+            key.broken
+            and isinstance(event, yaml.ScalarEvent)
+            and not event.style
+            and _is_indented_invisibly(event)
+        ):
+            raise _StopError  # the lines below belong elsewhere than YAML takes them to
         reported = len(self.problems)
         value = self.read_value(self.next(), depth + 1)
         if isinstance(event, yaml.ScalarEvent) and event.value == MERGE and not event.style:
@@ -253,6 +260,11 @@ class _Reader:
     def stop(self, span: Span, code: str, message: str, help_: str) -> None:
         self.problems.append(Problem("error", code, message, span, help_))
         raise _StopError
+
+
+def _is_indented_invisibly(event: Any) -> bool:
+    """Return whether a key begins with a character that looks like indentation and is none."""
+    return find_invisible(event.value[:1]) is not None
 
 
 def _mark(first: Any, last: Any) -> Mark:

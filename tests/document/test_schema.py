@@ -187,7 +187,7 @@ def rule(condition: str) -> str:
         ("version: 1\nserver: {listen: [8000]}\n", "write `127.0.0.1:8000`"),
         ("version: 1\nlimits: {join_rate: 5}\n", "did you mean `5/s`?"),
         ("version: 1\nserver: {watch: }\n", "write `true` or `false`, or leave it out"),
-        ("rules: {}\n", "add it, for example `version: 1`: the version of this grammar"),
+        ("rules: {}\n", "add it, for example `version: 1` (the version of this grammar"),
     ],
 )  # fmt: skip
 def test_what_to_do_is_said(text, advice):
