@@ -15,7 +15,12 @@ from compartmentd.cli.annotations import build_sarif, format_github
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.find_config import require_configuration
 from compartmentd.cli.render import print_json, print_problems
-from compartmentd.cli.serving_problems import find_development_key, find_state_problem, find_taken_addresses
+from compartmentd.cli.serving_problems import (
+    find_carriage_return,
+    find_development_key,
+    find_state_problem,
+    find_taken_addresses,
+)
 from compartmentd.configuration.compiler import FileAccess, Loaded, load
 from compartmentd.problems import Problem, has_errors, sort_problems
 from compartmentd.storage.files import Disk
@@ -128,6 +133,7 @@ def _find_key_problems(entry: IssuerEntry, disk: FileAccess) -> Iterator[Problem
 
         yield from (item for item in read_keys(entry, material) if isinstance(item, Problem))
         yield from find_development_key(entry, material)
+        yield from find_carriage_return(entry, material)
 
 
 def _find_certificate_problems(loaded: Loaded) -> Iterator[Problem]:

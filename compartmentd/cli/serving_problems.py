@@ -46,6 +46,14 @@ def find_development_key(entry: IssuerEntry, material: bytes) -> Iterator[Proble
         yield Problem("note", "key.development", message, entry.keys.span, help_)
 
 
+def find_carriage_return(entry: IssuerEntry, material: bytes) -> Iterator[Problem]:
+    """Yield a warning if a secret's file ends as files of Windows do: the CR is then a part of the secret."""
+    if entry.keys.kind == "secret_file" and material.endswith((b"\r\n", b"\r")):
+        message = f"`{entry.keys.name}` ends with a carriage return, which is a part of the secret"
+        help_ = "write the file without one, unless the provider's secret has it too"
+        yield Problem("warning", "secret.carriage-return", message, entry.keys.span, help_)
+
+
 def find_taken_addresses(server: ServerSettings, spans: dict[str, Span]) -> Iterator[Problem]:
     """Yield a note for each address that is written in the file and that another process listens on.
 

@@ -185,6 +185,11 @@ _CODES: tuple[tuple[str, str, str], ...] = (
         "Keys could not be fetched yet.",
         "See the log for the reason; tokens are refused until then.",
     ),
+    (
+        "secret.carriage-return",
+        "The file of a secret ends with a carriage return, which is a part of it.",
+        "Write the file without one.",
+    ),
     ("secret.too-short", "A secret is shorter than its algorithm allows.", "Make a longer one."),
     ("secret.is-a-key", "A secret is a public key, which anybody may know.", "Use `public_key_file`."),
     # TLS certificates

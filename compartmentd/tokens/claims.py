@@ -8,6 +8,7 @@ only to `iat` and `nbf`, for an issuer's clock that is ahead of ours. A check re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any, NamedTuple
 
 from compartmentd.policy.codes import Code
@@ -170,7 +171,7 @@ def check_date(claims: Mapping[str, Any], name: str) -> Rejected | None:
 
 def _explain_skew(what: str, ahead: float, entry: IssuerEntry) -> str:
     return (
-        f"the token {what} {_format_duration(ahead)} in the future by this server's clock, "
+        f"the token {what} {_format_duration(ceil(ahead))} in the future by this server's clock, "
         f"and `leeway` of {quote(entry.name)} is {_format_duration(entry.leeway)}: compare the clocks"
     )
 

@@ -188,6 +188,14 @@ def test_a_development_key_is_a_note(check, tmp_path):
     assert check("--strict", a=text).exit_code == 1
 
 
+@pytest.mark.parametrize(("end", "told"), [(b"\r\n", True), (b"\r", True), (b"\n", False), (b"", False)])
+def test_a_secret_with_a_carriage_return_is_warned_of(check, tmp_path, end, told):
+    (tmp_path / "a.key").write_bytes(b"s" * 32 + end)
+    result = check(a=GOOD + "issuers: {a: {issuer: a, audience: b, secret_file: a.key}}\n")
+    assert ("a.yaml:3:52: warning: `a.key` ends with a carriage return" in result.stdout) is told
+    assert "sss" not in result.stdout
+
+
 def test_an_address_that_is_taken_is_a_note(check, monkeypatch, tmp_path):
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     with socket.socket() as taken:

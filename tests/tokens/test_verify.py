@@ -293,6 +293,7 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "iat in the future": (token(iat=NOW + 95), "not_yet_valid", "issued 95 s in the future", {}),
     "iat just beyond leeway": (token(iat=NOW + 30.5), "not_yet_valid", "`leeway` of `corp` is 30 s", {}),
     "iat without leeway": (token(iat=NOW + 1), "not_yet_valid", "1.0 s", {"leeway": 0.0}),
+    "iat by a part of a second": (token(iat=NOW + 30.4), "not_yet_valid", "issued 31 s in the future", {}),
     "nbf in the future": (token(nbf=NOW + 31), "not_yet_valid", "becomes valid 31 s", {}),
     "no aud": (token(aud=...), "wrong_audience", "`aud` is missing; `corp` wants `realtime`", {}),
     "aud null": (token(aud=None), "wrong_audience", "neither a string nor a list", {}),
