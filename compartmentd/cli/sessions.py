@@ -44,14 +44,7 @@ def sessions(
     by_room: bool,
     **selection: str | None,
 ) -> None:
-    r"""Show who is connected: user, rooms, address and end of each session.
-
-    \b
-    Examples:
-      compartmentd sessions --room project:apollo
-      compartmentd sessions --user corp:ann --format json
-      compartmentd sessions --rooms --search project:
-    """
+    """Show who is connected: user, rooms, address and end of each session."""
     what = "rooms" if by_room else "sessions"
     asked = {name: value for name, value in sorted(selection.items()) if value is not None}
     if by_room and "user" in asked:

@@ -33,15 +33,9 @@ def tail(
     refused: bool,
     **selection: str | None,
 ) -> None:
-    r"""Show every decision as it is made, with the lines of the file that decided; until Ctrl-C.
+    """Show every decision as it is made, with the lines of the file that decided; until Ctrl-C.
 
     With `--format json` each decision is one line.
-
-    \b
-    Examples:
-      compartmentd tail --refused
-      compartmentd tail --user corp:ann
-      compartmentd tail --format json | jq .code
     """
     try:
         for kind, record in follow_daemon("/admin/decisions", socket_path=socket_path, config=config):

@@ -396,6 +396,7 @@ async def test_a_first_file_opens_with_people_in_a_room_where_they_can_speak(own
         ann, bob = Pane(page, 1), Pane(page, 2)
         await expect(ann.room("project:apollo")).to_have_attribute("aria-current", "true")
         await expect(bob.room("project:zeus")).to_have_attribute("aria-current", "true")
+        await expect(ann.timeline.get_by_text("joined")).to_have_count(1)
         await ann.room("project:zeus").click()
         await ann.publish("hello")
         await expect(bob.timeline.locator(".is-received")).to_contain_text("hello")

@@ -192,7 +192,11 @@ export class Pane {
       const { namespace, room } = this;
       if (this.chosen === "before" && this.session.state === "refused") this.chosen = null;
       this.#findPlace(this.chosen ? [namespace] : this.world.outline.namespaces.map(({ name }) => name));
-      if (namespace !== this.namespace || room !== this.room) this.#look();
+      if (namespace !== this.namespace || room !== this.room) {
+        this.#look(); // with this entry
+        this.world.changed();
+        return;
+      }
     }
     if (entry && session === this.session && this.#concerns(entry)) this.timeline.append(entry);
     this.render();
