@@ -154,7 +154,7 @@ def build_server_options(configuration: Configuration, own_origins: tuple[str, .
         path=server.path,
         transports=server.transports,
         origins=origins,
-        strict_origins=any(place.startswith("cookie:") for place in server.token_from),
+        token_cookies=list_kept_parts(server.token_from).cookies,
         trusted_proxies=server.trusted_proxies,
         ping_interval=server.ping_interval,
         ping_timeout=server.ping_timeout,

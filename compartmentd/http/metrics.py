@@ -150,12 +150,11 @@ def _collect_connections(server: SocketServer) -> Iterator[Metric]:
     yield _build_metric(
         "connections_refused",
         [
-            (("origin",), counters.refused_origin),
+            *(((reason,), count) for reason, count in counters.refusals.items()),
             (("connections",), counters.refused_full),
             (("connections_per_address",), counters.refused_address + counters.shed_address),
             (("connect_rate",), counters.refused_rate),
             (("head_size",), counters.refused_head),
-            (("body_size",), counters.refused_body),
             (("header_timeout",), counters.header_timeouts),
             (("body_timeout",), counters.body_timeouts),
             (("answer_timeout",), counters.answer_timeouts),

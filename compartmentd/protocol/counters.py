@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from compartmentd.protocol.engineio import REFUSALS
+
+REASONS = (*(refusal.reason for refusal in REFUSALS), "websocket", "path")
+"""Why requests are refused, apart from limits: a label of metrics, a field of the log and of the answer."""
+
 
 class WireCounters:
     """Counts that only grow; one object for a whole server, changed where something happens."""
@@ -20,11 +25,10 @@ class WireCounters:
         "opened",
         "parse_errors",
         "ping_timeouts",
+        "refusals",
         "refused_address",
-        "refused_body",
         "refused_full",
         "refused_head",
-        "refused_origin",
         "refused_rate",
         "shed",
         "shed_address",
@@ -55,17 +59,17 @@ class WireCounters:
         self.shed_address = 0
         # Requests whose head or body was too long, or did not come in time, and answers that were not read in time.
         self.refused_head = 0
-        self.refused_body = 0
         self.header_timeouts = 0
         self.body_timeouts = 0
         self.answer_timeouts = 0
-        # Requests refused for their origin; handshakes refused because all places were taken, or all of the
-        # address, or because of the rate.
-        self.refused_origin = 0
+        # Requests refused, by reason; handshakes refused because all places were taken, or all of the address, or
+        # because of the rate.
+        self.refusals = dict.fromkeys(REASONS, 0)
         self.refused_full = 0
         self.refused_address = 0
         self.refused_rate = 0
 
     def as_dict(self) -> dict[str, int]:
-        """Return the counts by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Return the counts by name, those of refusals as `refused_REASON`."""
+        counts = {name: getattr(self, name) for name in self.__slots__ if name != "refusals"}
+        return counts | {f"refused_{reason}": count for reason, count in self.refusals.items()}

@@ -71,24 +71,97 @@ PROBE, PROBE_ANSWER, UPGRADE = b"2probe", b"3probe", b"5"
 
 
 class HandshakeRefusal(NamedTuple):
-    """An answer to a request that cannot be served: HTTP status, Engine.IO's code and text."""
+    """An answer to a request that cannot be served: HTTP status, Engine.IO's code and text, and why.
+
+    `reason` is stable: it stands in the log, in metrics and in the answer. `detail` is a sentence for people.
+    """
 
     status: int
     code: int
     message: str
+    reason: str
+    detail: str
 
     @property
     def body(self) -> bytes:
-        """The answer's JSON."""
-        return msgspec.json.encode({"code": self.code, "message": self.message})
+        """The answer's JSON: Engine.IO's, and why."""
+        return msgspec.json.encode(
+            {"code": self.code, "message": self.message, "reason": self.reason, "detail": self.detail}
+        )
 
 
-UNKNOWN_TRANSPORT = HandshakeRefusal(400, 0, "Transport unknown")
-UNKNOWN_SID = HandshakeRefusal(400, 1, "Session ID unknown")
-BAD_METHOD = HandshakeRefusal(400, 2, "Bad handshake method")
-BAD_REQUEST = HandshakeRefusal(400, 3, "Bad request")
-FORBIDDEN = HandshakeRefusal(403, 4, "Forbidden")
-BAD_VERSION = HandshakeRefusal(400, 5, "Unsupported protocol version")
+UNKNOWN_TRANSPORT = HandshakeRefusal(
+    400, 0, "Transport unknown", "transport", "the query's `transport` is none of `server.transports`"
+)
+UNKNOWN_SID = HandshakeRefusal(
+    400,
+    1,
+    "Session ID unknown",
+    "session",
+    "no connection has this `sid`: it has ended, or another server has it (proxies need sticky sessions then)",
+)
+BAD_METHOD = HandshakeRefusal(
+    400, 2, "Bad handshake method", "method", "a connection begins with GET, and goes on with GET and POST"
+)
+BAD_QUERY = HandshakeRefusal(400, 3, "Bad request", "query", "the query has too many parameters")
+BAD_UPGRADE = HandshakeRefusal(
+    400,
+    3,
+    "Bad request",
+    "upgrade",
+    "`transport=websocket` and a request for a WebSocket belong together: a proxy may drop `Upgrade`",
+)
+BAD_REQUEST = HandshakeRefusal(
+    400, 3, "Bad request", "session_transport", "the connection is on another transport, or `EIO` is not 4"
+)
+BAD_POLL = HandshakeRefusal(
+    400,
+    3,
+    "Bad request",
+    "poll",
+    "another request of the connection is under way, or the connection has ended",
+)
+BAD_BODY = HandshakeRefusal(
+    400,
+    3,
+    "Bad request",
+    "body",
+    "the body is no payload of Engine.IO 4, or breaks the protocol; the log says how",
+)
+FORBIDDEN = HandshakeRefusal(403, 4, "Forbidden", "origin", "the Origin is not allowed")
+BAD_VERSION = HandshakeRefusal(
+    400,
+    5,
+    "Unsupported protocol version",
+    "version",
+    "`EIO` is not 4: socket.io-client 3 and 4 speak it, 2 does not",
+)
+TOO_LONG = HandshakeRefusal(
+    413,
+    3,
+    "Payload Too Large",
+    "body_size",
+    "the body is longer than `maxPayload`, or than a first one may be",
+)
+REFUSALS = (
+    UNKNOWN_TRANSPORT,
+    UNKNOWN_SID,
+    BAD_METHOD,
+    BAD_QUERY,
+    BAD_UPGRADE,
+    BAD_REQUEST,
+    BAD_POLL,
+    BAD_BODY,
+    FORBIDDEN,
+    BAD_VERSION,
+    TOO_LONG,
+)
+"""All of them, one for each reason."""
+
+
+def forbid_origin(detail: str) -> HandshakeRefusal:
+    """Return the refusal of a page, which says why."""
+    return FORBIDDEN._replace(detail=detail)
 
 
 def build_open_packet(

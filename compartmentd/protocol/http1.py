@@ -18,6 +18,7 @@ import re
 from typing import NamedTuple
 
 from compartmentd.protocol.opening import Headers
+from compartmentd.protocol.origins import PageHeaders
 
 MAX_HEAD = 32 * 1024
 """Bytes of the head of a request: nginx passes on as many (`large_client_header_buffers`, 4 of 8 KiB)."""
@@ -77,9 +78,7 @@ class Fields(NamedTuple):
 
     length: int
     closes: bool
-    origin: str | None
-    host: str
-    fetch_site: str | None
+    page: PageHeaders
 
 
 class PlainRequest(NamedTuple):
@@ -136,8 +135,16 @@ class RequestReader:
 
 
 def compile_request_line(path: str) -> re.Pattern[bytes]:
-    """Return the pattern of a plain request's first line (RFC 9112, 3), for this path and any query."""
-    return re.compile(rb"(GET|POST) %b(?:\?([!-~]*))? HTTP/(1\.[01])\r\n" % re.escape(path.encode()))
+    """Return the pattern of a plain request's first line (RFC 9112, 3), for `list_paths(path)` and any query."""
+    bare = re.escape(path.rstrip("/").encode())
+    either = bare + b"/?" if bare else b"/"
+    return re.compile(rb"(GET|POST) %b(?:\?([!-~]*))? HTTP/(1\.[01])\r\n" % either)
+
+
+def list_paths(path: str) -> frozenset[str]:
+    """Return a path with and without its final slash; clients may leave it out (`addTrailingSlash: false`)."""
+    bare = path.rstrip("/")
+    return frozenset({bare, f"{bare}/"} if bare else {"/"})
 
 
 class Head(NamedTuple):
@@ -213,6 +220,8 @@ def _check_fields(headers: Headers) -> Fields:
     hosts, connection = headers.get("host", ()), headers.get("connection", ())
     if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None or any(name in headers for name in _ELSEWHERE):
         raise NotPlain
+    if any(len(headers.get(name, ())) > 1 for name in ("origin", "sec-fetch-site")):
+        raise NotPlain
     options = {word.strip().lower() for word in ",".join(connection).split(",")} if connection else set()
     if not options <= _OPTIONS:
         raise NotPlain
@@ -221,9 +230,7 @@ def _check_fields(headers: Headers) -> Fields:
     return Fields(
         _parse_length(headers.get("content-length", ("0",))),
         "close" in options,
-        _get_single(headers, "origin"),
-        hosts[0],
-        _get_single(headers, "sec-fetch-site"),
+        PageHeaders.from_headers(headers),
     )
 
 
@@ -231,12 +238,3 @@ def _parse_length(values: tuple[str, ...]) -> int:
     if len(values) != 1 or _LENGTH.fullmatch(values[0]) is None:
         raise NotPlain
     return int(values[0])
-
-
-def _get_single(headers: Headers, name: str) -> str | None:
-    values = headers.get(name)
-    if values is None:
-        return None
-    if len(values) != 1:
-        raise NotPlain
-    return values[0]

@@ -90,7 +90,10 @@ EVENTS: dict[str, tuple[str, str]] = {
     "administer_allowed": ("a token was let in at the admin API", "DECISION"),
     "session_ended": ("the server ended a session", "DECISION"),
     # Requests
-    "request": ("a request to the public listener was refused", "method, path, status, address, seconds"),
+    "request": (
+        "a request to the public listener was refused",
+        "method, path, status, address, seconds, reason",
+    ),
     "request_failed": ("a request failed because of a defect", "exception"),
     "admin_request": ("a request to an admin listener", "method, path, status, address, seconds"),
     "admin_request_failed": ("a request to an admin listener failed because of a defect", "exception"),

@@ -61,7 +61,9 @@ METRICS: Mapping[str, Description] = {
     "connections_upgraded": Description("counter", "Connections that moved from polling to WebSocket."),
     "connections_refused": Description(
         "counter",
-        "Requests refused and sockets closed before there is a session, by cause: origin, a limit (connections, "
+        "Requests refused and sockets closed before there is a session, by cause: origin, path, websocket (no "
+        "WebSocket handshake), what Engine.IO refuses (transport, session, method, query, upgrade, "
+        "session_transport, poll, body, version), a limit (connections, "
         "connections_per_address, connect_rate, pending, header_timeout, body_timeout), head_size (over 32 KiB), "
         "body_size or answer_timeout (not read within 30 s); the last four may concern requests of a session, too.",
         ("cause",),

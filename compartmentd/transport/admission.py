@@ -21,11 +21,12 @@ class AdmissionRefusal(NamedTuple):
 
     message: str
     retry_after: int
+    reason: str
 
 
-_FULL = AdmissionRefusal("Too many connections", 5)
-_ADDRESS = AdmissionRefusal("Too many connections from this address", 5)
-_RATE = AdmissionRefusal("Too many new connections", 1)
+_FULL = AdmissionRefusal("Too many connections", 5, "connections")
+_ADDRESS = AdmissionRefusal("Too many connections from this address", 5, "connections_per_address")
+_RATE = AdmissionRefusal("Too many new connections", 1, "connect_rate")
 
 
 class PlaceHolders(Protocol):
@@ -89,7 +90,7 @@ class Admission:
     def find_refusal(self, address: str, options: ServerOptions, now: float) -> AdmissionRefusal | None:
         """Return the reason why there is no place, if so; peers of unix sockets have no limit each."""
         if self.closed:
-            return AdmissionRefusal("The server is shutting down", 5)
+            return AdmissionRefusal("The server is shutting down", 5, "drain")
         most = options.connections_per_address
         if (
             most is not None

@@ -13,11 +13,12 @@ from compartmentd.net.timer_wheel import Timer, Timers
 from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.connection import EngineConnection, Host
 from compartmentd.protocol.counters import WireCounters
+from compartmentd.protocol.engineio import HandshakeRefusal, forbid_origin
 from compartmentd.protocol.forwarded import TrustedProxies
-from compartmentd.protocol.http1 import compile_request_line
+from compartmentd.protocol.http1 import compile_request_line, list_paths
 from compartmentd.protocol.message import Batch, Message
 from compartmentd.protocol.options import ConnectionOptions
-from compartmentd.protocol.origins import OriginPolicy
+from compartmentd.protocol.origins import OriginPolicy, PageHeaders
 from compartmentd.telemetry.logs import log
 from compartmentd.transport.admission import Admission
 from compartmentd.transport.broadcast import Broadcast
@@ -70,7 +71,8 @@ class Connections:
         self.lingerers = Lingerers(self.poller, self.timers, LINGER)
         self.make = make
         self.options = options
-        self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
+        self.origins = OriginPolicy(options.origins, cookies=options.token_cookies)
+        self.paths = list_paths(options.path)
         self.request_line = compile_request_line(options.path)  # of the requests that `polling_http` serves
         self.holders: set[SocketHolder] = set()
         self._by_sid: dict[str, EngineConnection] = {}
@@ -80,7 +82,7 @@ class Connections:
 
     def configure(self, options: ServerOptions) -> None:
         """Use other options for new connections and requests; connections keep those that they began with."""
-        self.origins = OriginPolicy(options.origins, strict=options.strict_origins)
+        self.origins = OriginPolicy(options.origins, cookies=options.token_cookies)
         self.networks.configure(options)
         self.options = options
 
@@ -88,6 +90,22 @@ class Connections:
     def proxies(self) -> TrustedProxies:
         """The proxies that may say whose request they pass on."""
         return self.networks.proxies
+
+    def check_origin(self, page: PageHeaders, peer: str) -> HandshakeRefusal | None:
+        """Return the refusal of a page whose origin is not allowed.
+
+        Args:
+            page: the header fields that tell the page.
+            peer: the address that the connection comes from, empty for a unix socket.
+        """
+        proxied = bool(page.forwarded_hosts) and self.proxies.trusts(peer)
+        if self.origins.allows(page, proxied=proxied):
+            return None
+        return forbid_origin(self.origins.explain(page, proxied=proxied))
+
+    def count_lost(self) -> None:
+        """Count a request to a path that is not ours."""
+        self.counters.refusals["path"] += 1
 
     # The table
 

@@ -18,8 +18,9 @@ class KeptParts(msgspec.Struct, frozen=True):
 class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
     """Durations in seconds, sizes in bytes, rates per second; `None` means unlimited.
 
-    `origins` holds patterns as `protocol.origins` reads them, `None` is the default policy; `strict_origins` is for
-    servers that take tokens from cookies. `send_buffer` is the most that may wait for one client. `trusted_proxies`
+    `origins` holds patterns as `protocol.origins` reads them, `None` is the default policy; `token_cookies` are the
+    names of cookies in which tokens are taken: with one of them a page has to be of an allowed origin.
+    `send_buffer` is the most that may wait for one client. `trusted_proxies`
     are networks as `protocol.forwarded` reads them. `connect_rate` counts handshakes of the whole server. `pending`
     is the most sockets and connections without a session; `header_timeout` is for the head of a request,
     `body_timeout` for its body. `limits_loopback` is false where `connections_per_address` is a default.
@@ -29,7 +30,7 @@ class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):
     path: str = "/socket.io/"
     transports: tuple[str, ...] = ("websocket", "polling")
     origins: tuple[str, ...] | None = None
-    strict_origins: bool = False
+    token_cookies: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     upgrade_timeout: float = 10.0
     send_buffer: int = 1 << 20

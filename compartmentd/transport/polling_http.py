@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from math import inf
 
-from compartmentd.net.quiet_handler import is_logged, log_answer
+from compartmentd.net.quiet_handler import Why, is_logged, log_answer
 from compartmentd.net.sock import Sock
 from compartmentd.net.tls_socket import SecureSocket
 from compartmentd.net.tornado_streams import ANSWER_TIMEOUT
@@ -49,7 +49,6 @@ class PollingHttpConnection:
     """One socket, from its first plain request to its end, or to the first request that is not plain."""
 
     __slots__ = (
-        "_allowed",
         "_closed",
         "_connections",
         "_cors_fields",
@@ -62,6 +61,7 @@ class PollingHttpConnection:
         "_policy",
         "_reader",
         "_reading",
+        "_refused",
         "_request",
         "_serving",
         "_sock",
@@ -93,7 +93,7 @@ class PollingHttpConnection:
         # The result of the policy about origins for the header fields, until either changes.
         self._fields: Fields | None = None
         self._policy: OriginPolicy | None = None
-        self._allowed = False
+        self._refused: HandshakeRefusal | None = None
         self._cors_fields = b""
 
     def start(self, data: bytes = b"") -> None:
@@ -158,8 +158,8 @@ class PollingHttpConnection:
         policy = self._connections.origins
         if request.fields is not self._fields or policy is not self._policy:
             self._check_origin(request.fields, policy)
-        target: PollingLink | HandshakeRefusal | None = engineio.FORBIDDEN
-        if self._allowed:
+        target: PollingLink | HandshakeRefusal | None = self._refused
+        if target is None:
             target = route_request(self._connections, request.method, request.query)
         if self._is_for_tornado(request, target):
             self._hand_back(data)
@@ -177,8 +177,8 @@ class PollingHttpConnection:
     def _check_origin(self, fields: Fields, policy: OriginPolicy) -> None:
         """Check the origin of a request; the result holds while its fields and the policy stay the same."""
         self._fields, self._policy = fields, policy
-        self._allowed = policy.allows(fields.origin, fields.host, fields.fetch_site)
-        headers = policy.build_headers(fields.origin) if self._allowed else ()
+        self._refused = self._connections.check_origin(fields.page, self._peer)
+        headers = policy.build_headers(fields.page.origin) if self._refused is None else ()
         self._cors_fields = b"".join([f"{name}: {value}\r\n".encode("latin-1") for name, value in headers])
 
     @staticmethod
@@ -228,13 +228,14 @@ class PollingHttpConnection:
         )
         packet = open_session(connections, handshake)
         if isinstance(packet, AdmissionRefusal):
-            self._answer(503, TEXT, packet.message.encode(), b"Retry-After: %d\r\n" % packet.retry_after)
+            fields = b"Retry-After: %d\r\n" % packet.retry_after
+            self._answer(503, TEXT, packet.message.encode(), fields, Why(packet.reason, packet.message))
         else:
             self._answer(200, PAYLOAD, packet)
 
     def _answer_poll(self, payload: bytes | None) -> None:
         if payload is None:
-            self._answer(400, HTML, b"")
+            self._refuse(engineio.BAD_POLL)
         else:
             self._answer(200, PAYLOAD, payload)
 
@@ -243,25 +244,31 @@ class PollingHttpConnection:
         if isinstance(link, PollingLink):
             link.posting = False
             if link.failed:
-                self._answer(400, HTML, b"")
+                self._refuse(engineio.BAD_BODY)
             else:
                 self._answer(200, HTML, b"ok")
 
     def _refuse(self, refusal: HandshakeRefusal) -> None:
-        if refusal is engineio.FORBIDDEN:
-            self._connections.counters.refused_origin += 1
-        self._answer(refusal.status, JSON, refusal.body)
+        self._connections.counters.refusals[refusal.reason] += 1
+        self._answer(refusal.status, JSON, refusal.body, why=Why(refusal.reason, refusal.detail))
 
     # Answering
 
-    def _answer(self, status: int, media_type: bytes, body: bytes, fields: bytes = b"") -> None:
+    def _answer(
+        self,
+        status: int,
+        media_type: bytes,
+        body: bytes,
+        fields: bytes = b"",
+        why: Why | None = None,
+    ) -> None:
         if self._closed:
             return
         if self._request is not None and self._request.closes:
             fields += b"Connection: close\r\n"
         data = encode_answer(status, media_type, body, self._cors_fields + fields)
         if is_logged(status):
-            self._log(status)
+            self._log(status, why)
         try:
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):
@@ -314,12 +321,12 @@ class PollingHttpConnection:
         self._set_reading(wanted=True)
         self._take_safely(b"")
 
-    def _log(self, status: int) -> None:
+    def _log(self, status: int, why: Why | None) -> None:
         request = self._request
         if request is not None:
             address = self._find_client(read_block(request.block).get("x-forwarded-for", ()))
             took = self._connections.now() - self._started
-            log_answer(request.method, self._connections.options.path, status, address, took)
+            log_answer(request.method, self._connections.options.path, status, address, took, why=why)
 
     def _find_client(self, forwarded: tuple[str, ...]) -> str:
         return self._connections.proxies.find_client(self._peer, forwarded)

@@ -38,7 +38,7 @@ def route_request(connections: Connections, method: str, query: str) -> PollingL
     try:
         parsed = EngineQuery.parse(query)
     except ValueError:
-        return engineio.BAD_REQUEST
+        return engineio.BAD_QUERY
     refusal = parsed.check(connections.options.transports, method, upgrade=False)
     if refusal is not None:
         return refusal

@@ -5,17 +5,18 @@ from __future__ import annotations
 from asyncio import Future
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
 from compartmentd.errors import WireError
-from compartmentd.net.quiet_handler import QuietHandler
+from compartmentd.net.quiet_handler import QuietHandler, Why
 from compartmentd.net.tornado_streams import ResumedStream
 from compartmentd.protocol import engineio
-from compartmentd.protocol.engineio import FORBIDDEN, HandshakeRefusal
+from compartmentd.protocol.engineio import HandshakeRefusal
+from compartmentd.protocol.origins import PageHeaders
 from compartmentd.transport.admission import AdmissionRefusal
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.polling_link import PollingLink
@@ -37,6 +38,9 @@ class PollingHandler(QuietHandler):
 
     A request that has to be refused is refused before its body is read.
     """
+
+    why: Why | None = None
+    """Why the request was refused, for the log."""
 
     def initialize(self, connections: Connections) -> None:
         """Take the arguments of the server's rule."""
@@ -78,7 +82,7 @@ class PollingHandler(QuietHandler):
             self.link.poll(partial(_settle, answer))
             payload = await answer
             if payload is None:
-                self._answer_bad_request()
+                self._refuse(engineio.BAD_POLL)
             else:
                 await self._answer_poll(self.link, payload)
 
@@ -98,7 +102,7 @@ class PollingHandler(QuietHandler):
                 self.set_header("Content-Type", "text/html")
                 self.finish(b"ok")
             else:
-                self._answer_bad_request()
+                self._refuse(engineio.BAD_BODY)
 
     async def options(self) -> None:
         """Answer a preflight (Fetch, "CORS-preflight request")."""
@@ -135,12 +139,12 @@ class PollingHandler(QuietHandler):
 
     def _check_origin(self) -> HandshakeRefusal | None:
         """Check the Origin header of every request, and let the pages of an allowed one read the answer."""
-        headers = self.request.headers
-        origin, policy = headers.get("Origin"), self.connections.origins
-        if not policy.allows(origin, headers.get("Host"), headers.get("Sec-Fetch-Site")):
-            self.connections.counters.refused_origin += 1
-            return FORBIDDEN
-        for name, value in policy.build_headers(origin):
+        page = PageHeaders.from_headers(read_headers(self.request.headers))
+        peer: str = cast(Any, self._http.context).address[0]
+        refusal = self.connections.check_origin(page, peer)
+        if refusal is not None:
+            return refusal
+        for name, value in self.connections.origins.build_headers(page.origin):
             self.add_header(name, value)
         return None
 
@@ -183,11 +187,11 @@ class PollingHandler(QuietHandler):
             # Two POSTs at once end the session, as in the reference implementation: packets would lose their order.
             link.cut()
             self._leave_unread()
-            self._answer_bad_request()
+            self._refuse(engineio.BAD_POLL)
         elif self.request.headers.get("Content-Type", "").startswith("application/octet-stream"):
             link.connection.fail(WireError("binary bodies are of an older protocol"))
             self._leave_unread()
-            self._answer_bad_request()
+            self._refuse(engineio.BAD_BODY)
         else:
             link.posting = self.posting = True
             self._http.set_max_body_size(
@@ -239,24 +243,19 @@ class PollingHandler(QuietHandler):
         self.finish(payload)
 
     def _refuse(self, refusal: HandshakeRefusal) -> None:
+        self.connections.counters.refusals[refusal.reason] += 1
+        self.why = Why(refusal.reason, refusal.detail)
         self.set_status(refusal.status)
         self.set_header("Content-Type", "application/json")
         self.finish(refusal.body)
 
-    def _answer_bad_request(self) -> None:
-        self.set_status(400)
-        self.set_header("Content-Type", "text/html")
-        self.finish()
-
     def _answer_too_long(self) -> None:
         self._end_post()
         self._leave_unread()
-        self.connections.counters.refused_body += 1
-        self.set_status(413)
-        self.set_header("Content-Type", "text/html")
-        self.finish()
+        self._refuse(engineio.TOO_LONG)
 
     def _answer_unavailable(self, refused: AdmissionRefusal) -> None:
+        self.why = Why(refused.reason, refused.message)
         self.set_status(503)
         self.set_header("Retry-After", str(refused.retry_after))
         self.set_header("Content-Type", "text/plain")

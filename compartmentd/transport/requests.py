@@ -13,6 +13,7 @@ from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.engineio import (
     BAD_METHOD,
     BAD_REQUEST,
+    BAD_UPGRADE,
     BAD_VERSION,
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
@@ -62,7 +63,7 @@ class EngineQuery(NamedTuple):
             if method != "GET":
                 return BAD_METHOD
             if (self.transport == "websocket") != upgrade:
-                return BAD_REQUEST
+                return BAD_UPGRADE
             if self.version != VERSION:
                 return BAD_VERSION
         return None

@@ -124,12 +124,12 @@ class _Arrival(TimedSocket):
         """Open a WebSocket if the request is acceptable; return whether it is served here."""
         connections, sock = self._router.connections, self._accepted
         options = connections.options
-        if head.path != options.path:
+        if head.path not in connections.paths:
             return False
         peer = self._peer
         client = connections.proxies.find_client(peer, head.headers.get("x-forwarded-for", ()))
         request = WebSocketRequest(
-            "GET", "HTTP/1.1", head.query, head.headers, client, secure=isinstance(sock, SecureSocket)
+            "GET", "HTTP/1.1", head.query, head.headers, client, peer, secure=isinstance(sock, SecureSocket)
         )
         accepted = check_request(connections, request)
         if not isinstance(accepted, AcceptedRequest):

@@ -63,11 +63,13 @@ class EngineServer:
             handlers: Tornado's rules for other paths.
         """
         self._connections = Connections(make, options)
-        rule = url(re.escape(options.path), PollingHandler, {"connections": self._connections})
+        either = "|".join(map(re.escape, self._connections.paths))
+        rule = url(f"(?:{either})", PollingHandler, {"connections": self._connections})
         web = WebApplication(
             [rule, *handlers],  # type: ignore[list-item]  # rules have many forms
             log_function=log_request,
             default_handler_class=NotFoundHandler,
+            default_handler_args={"server_path": options.path, "count": self._connections.count_lost},
         )
         self._tornado = TornadoEdge(self._connections, web)
         self._router = SocketRouter(self._connections, self._tornado)

@@ -25,7 +25,7 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError
 from tornado.web import Application
 
-from compartmentd.net.quiet_handler import log_answer
+from compartmentd.net.quiet_handler import Why, log_answer
 from compartmentd.net.sock import Sock
 from compartmentd.net.tornado_streams import Overdue, ResumedStream, resume_stream
 from compartmentd.protocol.connection import EngineConnection
@@ -42,7 +42,6 @@ from compartmentd.transport.requests import (
 )
 from compartmentd.transport.tornado_detach import take_over
 from compartmentd.transport.websocket_requests import (
-    FOREIGN_ORIGIN,
     AcceptedRequest,
     HttpRefusal,
     NewConnection,
@@ -145,7 +144,7 @@ class _EdgeRequest(HTTPMessageDelegate):
             context.address[0], headers.get_list("X-Forwarded-For")
         )
         path, _, query = line.path.partition("?")
-        if path == self._connections.options.path:
+        if path in self._connections.paths:
             values = read_headers(headers)
             if wants_websocket(values):
                 self._ours = True
@@ -204,11 +203,11 @@ class _TornadoUpgrade:
         self._line = line
         context: Any = self._http.context
         address, secure = find_client_address(context), context.protocol == "https"
-        request = WebSocketRequest(line.method, line.version, query, self._headers, address, secure)
+        peer: str = context.address[0]
+        request = WebSocketRequest(line.method, line.version, query, self._headers, address, peer, secure)
         checked = check_request(self._connections, request)
         if isinstance(checked, HttpRefusal):
-            if checked is FOREIGN_ORIGIN:
-                self._connections.counters.refused_origin += 1
+            self._connections.counters.refusals[checked.reason] += 1
             version = {"Sec-WebSocket-Version": "13"} if checked.status == 426 else {}
             self._answer(checked, **version)
         elif checked.probed is None:
@@ -221,7 +220,8 @@ class _TornadoUpgrade:
         connections, options = self._connections, self._connections.options
         refused = connections.admission.enter(request.address, options, connections.now())
         if refused is not None:
-            full = HttpRefusal(503, "text/plain", refused.message.encode())
+            text = refused.message.encode()
+            full = HttpRefusal(503, "text/plain", text, refused.reason, refused.message)
             self._answer(full, **{"Retry-After": str(refused.retry_after)})
             return
         new = NewConnection.prepare(request, accepted, options)
@@ -248,7 +248,9 @@ class _TornadoUpgrade:
         )
         line = ResponseStartLine("HTTP/1.1", refused.status, responses[refused.status])
         address = find_client_address(self._http.context)
-        log_answer(self._line.method, self._line.path.partition("?")[0], refused.status, address)
+        path = self._line.path.partition("?")[0]
+        why = Why(refused.reason, refused.detail)
+        log_answer(self._line.method, path, refused.status, address, why=why)
         # An answer to HEAD has the fields of one to GET, and no body (RFC 9110, 9.3.2).
         body = None if self._line.method == "HEAD" else refused.body
         self._http.write_headers(line, headers, body)

@@ -11,6 +11,7 @@ from compartmentd.protocol.application import Handshake
 from compartmentd.protocol.connection import EngineConnection
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.opening import Headers, Opening, build_switching_response, read_opening
+from compartmentd.protocol.origins import PageHeaders
 from compartmentd.protocol.websocket import encode_text_frame
 from compartmentd.transport.connections import Connections
 from compartmentd.transport.options import ServerOptions
@@ -22,13 +23,17 @@ from compartmentd.transport.websocket_link import WebSocketLink
 
 
 class WebSocketRequest(NamedTuple):
-    """The head of a request for a WebSocket on our path; `address` is the client's, behind trusted proxies."""
+    """The head of a request for a WebSocket on our path.
+
+    `address` is the client's, behind trusted proxies; `peer` is where the connection comes from.
+    """
 
     method: str
     version: str
     query: str
     headers: Headers
     address: str
+    peer: str
     secure: bool
 
 
@@ -46,20 +51,18 @@ class AcceptedRequest(NamedTuple):
 
 
 class HttpRefusal(NamedTuple):
-    """The answer to a request that is not served: status, media type and body."""
+    """The answer to a request that is not served: status, media type and body, and why."""
 
     status: int
     media_type: str
     body: bytes
+    reason: str
+    detail: str
 
     @classmethod
     def from_engineio(cls, refusal: engineio.HandshakeRefusal) -> HttpRefusal:
         """Return the answer that Engine.IO defines."""
-        return cls(refusal.status, "application/json", refusal.body)
-
-
-FOREIGN_ORIGIN = HttpRefusal.from_engineio(engineio.FORBIDDEN)
-"""The answer to a page of an origin that is not allowed."""
+        return cls(refusal.status, "application/json", refusal.body, refusal.reason, refusal.detail)
 
 
 def check_request(connections: Connections, request: WebSocketRequest) -> AcceptedRequest | HttpRefusal:
@@ -67,21 +70,19 @@ def check_request(connections: Connections, request: WebSocketRequest) -> Accept
     headers = request.headers
     opening = read_opening(request.method, request.version, headers)
     if not isinstance(opening, Opening):
-        return HttpRefusal(opening.status, "text/plain", opening.message.encode())
-    if not connections.origins.allows(
-        _join_values(headers, "origin"),
-        _join_values(headers, "host"),
-        _join_values(headers, "sec-fetch-site"),
-    ):
-        return FOREIGN_ORIGIN
+        text = opening.message.encode()
+        return HttpRefusal(opening.status, "text/plain", text, "websocket", opening.message)
+    foreign = connections.check_origin(PageHeaders.from_headers(headers), request.peer)
+    if foreign is not None:
+        return HttpRefusal.from_engineio(foreign)
     try:
         parameters = read_query(request.query)
     except ValueError:
-        return HttpRefusal.from_engineio(engineio.BAD_REQUEST)
+        return HttpRefusal.from_engineio(engineio.BAD_QUERY)
     query = EngineQuery.from_parameters(parameters)
     refusal = query.check(connections.options.transports, "GET", upgrade=True)
     if refusal is None and query.transport != "websocket":
-        refusal = engineio.BAD_REQUEST
+        refusal = engineio.BAD_UPGRADE
     if refusal is not None:
         return HttpRefusal.from_engineio(refusal)
     if query.sid is None:
@@ -160,9 +161,3 @@ def start_probe(
     )
     probe.begin(link)
     link.start(early)
-
-
-def _join_values(headers: Headers, name: str) -> str | None:
-    """Return a header's value; several lines are one value (RFC 9110, 5.3), so that none hides another."""
-    values = headers.get(name)
-    return ",".join(values) if values else None

@@ -90,7 +90,9 @@ async def test_a_request_that_cannot_be_served_is_told_why(
     reply = await request(port, method, f"{path}?{query}")
     assert reply.status == 400
     assert reply.headers["content-type"] == "application/json"
-    assert reply.body == b'{"code":%d,"message":"%s"}' % (code, message.encode())
+    body = reply.json
+    assert (body.pop("code"), body.pop("message")) == (code, message)
+    assert body.keys() == {"reason", "detail"}, "the same, and why"
 
 
 # handshake, WebSocket
@@ -345,8 +347,19 @@ async def test_both_loopback_addresses_are_served(bare: int):
 
 async def test_the_path_is_matched_as_a_whole(server: tuple[int, str]):
     port, path = server
-    for other in (path[:-1], path + "x", "/"):
-        assert (await request(port, "GET", f"{other}?EIO=4&transport=polling")).status == 404
+    for other in (path[:-2], path + "x", path + "/", "/", ""):
+        assert (await request(port, "GET", f"{other}?EIO=4&transport=polling")).status in {400, 404}
+
+
+async def test_the_path_may_lack_its_final_slash(server: tuple[int, str]):
+    port, path = server
+    opened = (await request(port, "GET", f"{path[:-1]}?EIO=4&transport=polling")).text
+    sid = json.loads(opened[1:])["sid"]
+    target = f"{path[:-1]}?EIO=4&transport=polling&sid={sid}"
+    assert (await request(port, "POST", target, b"3")).text == "ok"
+    socket = await WebSocket.open(port, f"{path[:-1]}?EIO=4&transport=websocket")
+    assert str(await socket.receive()).startswith("0{")
+    socket.close()
 
 
 async def test_every_flag_is_obeyed():

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from compartmentd.policy.codes import MEANINGS, Code
-from compartmentd.protocol.origins import OriginPolicy
+from compartmentd.protocol.origins import OriginPolicy, PageHeaders
 from compartmentd.telemetry.metric_table import METRICS, PREFIX
 from tests.docs.guide import NOBODY, Guide, Part, parts, requests
 from tests.support.markdown import DOCS, block, blocks, code, page, tables
@@ -293,16 +293,19 @@ def test_which_origins_are_allowed() -> None:
     text = page("guides/origins.md")
     policy = OriginPolicy(yaml.safe_load(block(text, "yaml"))["server"]["origins"])
     [table] = tables(text, "origin", "is")
-    assert {policy.allows(code(origin)[0], "rt.example.com") for origin, _ in table} == {True, False}
+    assert {policy.allows(PageHeaders(code(origin)[0], "rt.example.com")) for origin, _ in table} == {
+        True,
+        False,
+    }
     for origin, answer in table:
-        allowed = policy.allows(code(origin)[0], "rt.example.com")
+        allowed = policy.allows(PageHeaders(code(origin)[0], "rt.example.com"))
         assert allowed is (answer.split(":")[0] == "allowed"), origin
 
 
 def test_without_origins_a_page_may_connect_to_the_host_that_it_came_from() -> None:
     policy = OriginPolicy()
-    assert policy.allows("https://example.com", "example.com")
-    assert not policy.allows("https://other.example.com", "example.com")
+    assert policy.allows(PageHeaders("https://example.com", "example.com"))
+    assert not policy.allows(PageHeaders("https://other.example.com", "example.com"))
 
 
 def test_nobody_is_a_person_without_a_token(tmp_path: Path) -> None:

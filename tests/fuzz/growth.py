@@ -16,7 +16,7 @@ from compartmentd.protocol import socketio
 from compartmentd.protocol.engineio import decode_payload
 from compartmentd.protocol.forwarded import TrustedProxies
 from compartmentd.protocol.http1 import NotPlain, RequestReader, compile_request_line, read_head
-from compartmentd.protocol.origins import OriginPolicy
+from compartmentd.protocol.origins import OriginPolicy, PageHeaders
 from compartmentd.protocol.websocket import MessageReader
 from compartmentd.tokens.keyfile import read_keys
 from compartmentd.tokens.verify import verify
@@ -67,7 +67,7 @@ READERS: Mapping[str, Callable[[bytes], object]] = {
     "socketio_packet": _read_event,
     "websocket_frames": _read_bytes_one_by_one,
     "http_head": lambda data: (read_head(data), RequestReader(_LINE).read(data)),
-    "origins": lambda data: OriginPolicy().allows(data.decode("latin-1"), data.decode("latin-1")),
+    "origins": lambda data: OriginPolicy().allows(PageHeaders(*[data.decode("latin-1")] * 2)),
     "forwarded": lambda data: _PROXIES.find_client("10.0.0.1", [data.decode("latin-1")]),
     "strict_json_text": _read_json,
     "token_text": lambda data: verify(data.decode("latin-1"), texts.keys(), "connect", NOW),

@@ -18,7 +18,7 @@ from compartmentd.protocol.http1 import (
     read_block,
     read_head,
 )
-from compartmentd.protocol.origins import OriginPattern, OriginPolicy
+from compartmentd.protocol.origins import OPAQUE, OriginPattern, OriginPolicy, PageHeaders
 from tests.fuzz.choices import Choices
 
 _LINE = compile_request_line("/socket.io/")
@@ -88,12 +88,14 @@ def origins(data: bytes) -> None:
     origin, host = choices.text(60), choices.one_of((None, "localhost:8000", "", choices.text(40)))
     fetch_site = choices.one_of(_SITES)
     default, anything = OriginPolicy(), OriginPolicy(["*"])
-    allowed = default.allows(origin, host, fetch_site)
+    page = PageHeaders(origin, host, fetch_site)
+    allowed = default.allows(page)
     assert isinstance(allowed, bool)
-    assert not allowed or anything.allows(origin, host, fetch_site), "`*` allows less than the default"
+    assert not allowed or anything.allows(page), "`*` allows less than the default"
     if allowed:
         _check_same_host(origin, host)
-    assert OriginPolicy(strict=True).allows(None, host, fetch_site) is (fetch_site == "same-origin")
+    strict = OriginPolicy(cookies=["rt"])
+    assert strict.allows(PageHeaders(None, host, fetch_site, ("rt=1",))) is (fetch_site == "same-origin")
     _check_pattern(choices.text(60), origin)
 
 
@@ -109,7 +111,9 @@ def _check_pattern(pattern: str, origin: str) -> None:
         policy = OriginPolicy([pattern])
     except ValueError:
         return
-    if policy.allows(origin, "localhost"):
+    if pattern in OPAQUE:
+        assert policy.allows(PageHeaders(origin, "localhost")) is (origin == pattern)
+    elif policy.allows(PageHeaders(origin, "localhost")):
         scheme, _, rest = origin.lower().partition("://")
         assert pattern.lower().startswith(f"{scheme}://")
         wanted = urlsplit(pattern.lower().replace(":*", "")).hostname or ""
@@ -120,8 +124,10 @@ def _check_pattern(pattern: str, origin: str) -> None:
         else:
             assert found == wanted
     elif "*" not in pattern:
-        assert not policy.allows(origin, "localhost")
-        assert policy.allows(pattern, "localhost"), "a pattern without a wildcard does not allow itself"
+        assert not policy.allows(PageHeaders(origin, "localhost"))
+        assert policy.allows(PageHeaders(pattern, "localhost")), (
+            "a pattern without a wildcard does not allow itself"
+        )
 
 
 # --- addresses ---

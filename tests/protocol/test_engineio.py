@@ -87,17 +87,24 @@ def test_both_forms_of_packets_that_are_no_messages():
     assert decode_binary_packet(b"bAQI=") == (BINARY, b"\x01\x02")
 
 
-def test_refusals_are_as_the_reference_words_them():
+def test_refusals_are_as_the_reference_words_them_and_say_why():
     table = {
-        refusal.code: (refusal.status, json.loads(refusal.body))
-        for refusal in vars(engineio).values()
-        if isinstance(refusal, engineio.HandshakeRefusal)
+        0: {(400, "Transport unknown")},
+        1: {(400, "Session ID unknown")},
+        2: {(400, "Bad handshake method")},
+        3: {(400, "Bad request"), (413, "Payload Too Large")},
+        4: {(403, "Forbidden")},
+        5: {(400, "Unsupported protocol version")},
     }
-    assert table == {
-        0: (400, {"code": 0, "message": "Transport unknown"}),
-        1: (400, {"code": 1, "message": "Session ID unknown"}),
-        2: (400, {"code": 2, "message": "Bad handshake method"}),
-        3: (400, {"code": 3, "message": "Bad request"}),
-        4: (403, {"code": 4, "message": "Forbidden"}),
-        5: (400, {"code": 5, "message": "Unsupported protocol version"}),
+    found: dict[int, set[tuple[int, str]]] = {}
+    for refusal in engineio.REFUSALS:
+        body = json.loads(refusal.body)
+        found.setdefault(body["code"], set()).add((refusal.status, body["message"]))
+        assert (body["reason"], body["detail"]) == (refusal.reason, refusal.detail)
+        assert refusal.detail
+    assert found == table
+    assert len({refusal.reason for refusal in engineio.REFUSALS}) == len(engineio.REFUSALS)
+    declared = {
+        name for name, value in vars(engineio).items() if isinstance(value, engineio.HandshakeRefusal)
     }
+    assert len(declared) == len(engineio.REFUSALS)

@@ -16,6 +16,7 @@ from compartmentd.protocol.http1 import (
     is_plain,
     read_block,
 )
+from compartmentd.protocol.origins import PageHeaders
 
 PATH = "/socket.io/"
 LINE = b"GET /socket.io/?EIO=4&transport=polling&t=a1&sid=x HTTP/1.1\r\n"
@@ -44,7 +45,9 @@ def test_a_request_is_read():
         "GET",
         "EIO=4&transport=polling&t=a1&sid=x",
         False,
-        Fields(0, False, "http://localhost:8000", "localhost:8000", "same-origin"),
+        Fields(
+            0, False, PageHeaders("http://localhost:8000", "localhost:8000", "same-origin", ("a=b; c=d",))
+        ),
         BROWSER,
         len(data),
     )
@@ -99,7 +102,8 @@ def test_a_head_in_pieces_is_awaited(fields: bytes):
 UNUSUAL = {
     "another method": (b"PUT" + LINE[3:], HOST),
     "lower case": (b"get" + LINE[3:], HOST),
-    "another path": (b"GET /socket.io HTTP/1.1\r\n", HOST),
+    "another path": (b"GET /socket.i HTTP/1.1\r\n", HOST),
+    "two slashes": (b"GET /socket.io// HTTP/1.1\r\n", HOST),
     "a path behind": (b"GET /socket.io/x HTTP/1.1\r\n", HOST),
     "the whole address": (b"GET http://localhost/socket.io/ HTTP/1.1\r\n", HOST),
     "HTTP/1.2": (LINE.replace(b"1.1", b"1.2"), HOST),
@@ -170,7 +174,7 @@ def test_the_same_fields_are_not_read_again_and_others_are():
     assert third is not None
     assert second.fields is first.fields
     assert second.query != first.query
-    assert third.fields.host == "localhost:8001"
+    assert third.fields.page.host == "localhost:8001"
 
 
 def test_the_same_fields_are_unusual_on_another_method():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from compartmentd.protocol.origins import OriginPattern, OriginPolicy
+from compartmentd.protocol.origins import OriginPattern, OriginPolicy, PageHeaders
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,15 @@ from compartmentd.protocol.origins import OriginPattern, OriginPolicy
         ("chrome-extension://abcdef", "chrome-extension://abcdef", True),
         ("https://a.example", "null", False),
         ("*", "https://any.example:1", True),
-        ("*", "null", False),
+        ("*", "null", True),
+        ("*", "file://", True),
+        ("null", "null", True),
+        ("null", "file://", False),
+        ("null", "NULL", False),
+        ("file://", "file://", True),
+        ("file://", "null", False),
+        ("file://", "file:///", False),
+        ("file://", "file://host", False),
         ("*", "", False),
         ("*", "https://a.example/path", False),
         ("*", "https://user@a.example", False),
@@ -48,8 +56,10 @@ from compartmentd.protocol.origins import OriginPattern, OriginPolicy
     ],
 )
 def test_patterns(pattern: str, origin: str, allowed: bool):
-    assert OriginPolicy([pattern]).allows(origin, "a.example") is allowed
-    assert OriginPolicy(["https://other.example", pattern]).allows(origin, "a.example") is allowed
+    assert OriginPolicy([pattern]).allows(PageHeaders(origin, "a.example")) is allowed
+    assert (
+        OriginPolicy(["https://other.example", pattern]).allows(PageHeaders(origin, "a.example")) is allowed
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,35 +82,104 @@ def test_patterns(pattern: str, origin: str, allowed: bool):
     ],
 )
 def test_by_default_the_origin_is_the_host(origin: str, host: str | None, allowed: bool):
-    assert OriginPolicy().allows(origin, host) is allowed
+    assert OriginPolicy().allows(PageHeaders(origin, host)) is allowed
 
 
 @pytest.mark.parametrize(
-    ("strict", "fetch_site", "allowed"),
+    ("cookies", "fetch_site", "allowed"),
     [
-        (False, None, True),
-        (True, None, False),
-        (True, "same-origin", True),
-        (True, "same-site", False),
-        (True, "cross-site", False),
-        (True, "none", False),
+        ((), None, True),
+        (("other=1; rts=2; xrt=3",), None, True),
+        (("rt=1",), None, False),
+        (("a=1; rt=2",), "cross-site", False),
+        (("a=1", "b=2;  rt =3"), "none", False),
+        (("rt",), "same-site", False),
+        (("a=1;rt=",), "same-origin", True),
+        ((), "cross-site", True),
     ],
 )
-def test_requests_without_an_origin(strict: bool, fetch_site: str | None, allowed: bool):
+def test_without_an_origin_a_cookie_that_may_hold_a_token_is_refused(
+    cookies: tuple[str, ...], fetch_site: str | None, allowed: bool
+):
+    page = PageHeaders(None, "a.example", fetch_site, cookies)
     for patterns in (None, ["https://a.example"]):
-        assert OriginPolicy(patterns, strict=strict).allows(None, "a.example", fetch_site) is allowed
+        policy = OriginPolicy(patterns, cookies=["rt", "st"])
+        assert policy.allows(page) is allowed
+        assert OriginPolicy(patterns).allows(page)
+        if not allowed:
+            assert "`rt`" in policy.explain(page)
 
 
-def test_strictness_does_not_allow_what_is_not_allowed():
-    policy = OriginPolicy(["https://a.example"], strict=True)
-    assert policy.allows("https://a.example", "x", "cross-site")
-    assert not policy.allows("https://evil.example", "x", "same-origin")
+def test_a_cookie_does_not_make_an_origin_allowed_or_refused():
+    policy = OriginPolicy(["https://a.example"], cookies=["rt"])
+    assert policy.allows(PageHeaders("https://a.example", "x", "cross-site", ("rt=1",)))
+    assert not policy.allows(PageHeaders("https://evil.example", "x", "same-origin", ("rt=1",)))
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "proxied", "allowed"),
+    [
+        ((), True, False),
+        (("app.example",), True, True),
+        (("app.example",), False, False),
+        (("evil.example, app.example",), True, True),
+        (("app.example, evil.example",), True, False),
+        (("app.example:443",), True, True),
+        (("app.example:8443",), True, False),
+        (("app.example", "app.example"), True, False),
+        (("",), True, False),
+    ],
+)
+def test_the_host_is_the_one_that_a_trusted_proxy_names(
+    forwarded: tuple[str, ...], proxied: bool, allowed: bool
+):
+    page = PageHeaders("https://app.example", "10.0.0.7:8000", forwarded_hosts=forwarded)
+    assert OriginPolicy().allows(page, proxied=proxied) is allowed
+
+
+@pytest.mark.parametrize(
+    ("patterns", "page", "told"),
+    [
+        (
+            None,
+            PageHeaders("https://app.example", "app.example:8080"),
+            ["`https://app.example`", "Host `app.example:8080`", "`server.origins`", "proxy"],
+        ),
+        (None, PageHeaders("https://app.example", None), ["`https://app.example`", "Host ``"]),
+        (
+            None,
+            PageHeaders("https://a.example", "x", forwarded_hosts=("b.example",)),
+            ["X-Forwarded-Host `b.example`"],
+        ),
+        (None, PageHeaders("null", "a.example"), ["`null`", "`server.origins`"]),
+        (
+            ["https://a.example", "http://b.example"],
+            PageHeaders("https://c.example", "x"),
+            ["`https://c.example`", "`https://a.example`, `http://b.example`"],
+        ),
+        (
+            [f"https://{number}.example" for number in range(20)],
+            PageHeaders("https://c.example", "x"),
+            ["`https://7.example`, …"],
+        ),
+        (["*"], PageHeaders("https://a.example/x", "x"), ["`https://a.example/x`", "scheme://host"]),
+        (["*"], PageHeaders("\x1b[31m" + "x" * 5000, "x"), ["?[31mxxx", "…"]),
+    ],
+)
+def test_a_refusal_says_what_was_compared_and_what_to_set(
+    patterns: list[str] | None, page: PageHeaders, told: list[str]
+):
+    policy = OriginPolicy(patterns)
+    assert not policy.allows(page, proxied=True)
+    text = policy.explain(page, proxied=True)
+    assert [part for part in told if part not in text] == []
+    assert len(text) < 700
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "a.example", "https://", "https://a.example/", "https://a b", "https://*", "https://a.*", "https://a.*.example",
-     "https://a:b", "https://a:123456", "https://*.*.example", "null", "https://user@a"],
+     "https://a:b", "https://a:123456", "https://*.*.example", "NULL", "file:", "https://user@a"],
 )  # fmt: skip
 def test_what_is_no_pattern(text: str):
     with pytest.raises(ValueError, match="origin"):
@@ -109,5 +188,6 @@ def test_what_is_no_pattern(text: str):
 
 @given(st.text(max_size=30), st.none() | st.text(max_size=30), st.none() | st.text(max_size=12))
 def test_any_headers_are_judged(origin: str, host: str | None, fetch_site: str | None):
-    for policy in (OriginPolicy(), OriginPolicy(["*"]), OriginPolicy(["https://*.a:*"], strict=True)):
-        policy.allows(origin, host, fetch_site)
+    page = PageHeaders(origin, host, fetch_site)
+    for policy in (OriginPolicy(), OriginPolicy(["*"]), OriginPolicy(["https://*.a:*"], cookies=["rt"])):
+        assert policy.allows(page) or policy.explain(page)

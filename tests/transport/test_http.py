@@ -56,7 +56,9 @@ async def upgrade_status(served: Serving, target: str, headers: Mapping[str, str
         (("https://a.example",), "http://localhost", False),
         (("https://a.example",), "null", False),
         (("*",), "http://any.where:1", True),
-        (("*",), "null", False),
+        (("*",), "null", True),
+        (("null", "https://a.example"), "null", True),
+        (("file://",), "file://", True),
     ],
 )
 async def test_origins_are_checked_at_every_request(
@@ -75,26 +77,29 @@ async def test_origins_are_checked_at_every_request(
         expected = 101 if allowed else 403
         assert await upgrade_status(served, WEBSOCKET, headers) == expected
         assert await upgrade_status(served, f"{WEBSOCKET}&sid={sid}", headers) == expected
-        assert served.server.counters.refused_origin == (0 if allowed else 5)
+        assert served.server.counters.refusals["origin"] == (0 if allowed else 5)
 
 
 @pytest.mark.parametrize(
     ("headers", "allowed"),
     [
-        ({}, False),
-        ({"Origin": "http://localhost"}, True),
-        ({"Sec-Fetch-Site": "same-origin"}, True),
-        ({"Sec-Fetch-Site": "cross-site"}, False),
-        ({"Sec-Fetch-Site": "none"}, False),
-        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://evil"}, False),
+        ({}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, True),
+        ({"Cookie": "a=1; rt=2"}, False),
+        ({"Cookie": "a=1; rt=2", "Origin": "http://localhost"}, True),
+        ({"Cookie": "a=1; rt=2", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Cookie": "a=1; rt=2", "Sec-Fetch-Site": "cross-site"}, False),
+        ({"Cookie": "a=1; rt=2", "Sec-Fetch-Site": "none"}, False),
+        ({"Cookie": "a=1; rt=2", "Sec-Fetch-Site": "same-origin", "Origin": "http://evil"}, False),
     ],
 )
-async def test_with_tokens_in_cookies_an_origin_is_needed(headers: dict[str, str], allowed: bool):
-    async with serving(Recorder(), ServerOptions(strict_origins=True)) as served:
+async def test_with_a_token_in_a_cookie_an_origin_is_needed(headers: dict[str, str], allowed: bool):
+    async with serving(Recorder(), ServerOptions(token_cookies=("rt",))) as served:
         reply = await request(served.port, "GET", POLLING, headers=headers)
         assert reply.status == (200 if allowed else 403)
         if not allowed:
-            assert reply.json == {"code": 4, "message": "Forbidden"}
+            assert reply.json.items() >= {"code": 4, "message": "Forbidden", "reason": "origin"}.items()
+            assert "server.origins" in reply.json["detail"]
         assert await upgrade_status(served, WEBSOCKET, headers) == (101 if allowed else 403)
 
 
@@ -320,7 +325,7 @@ async def test_a_body_that_is_too_long_is_answered_while_it_is_sent(chunked: boo
         await within(10, writer.drain(), "the whole body is sent")
         reply = await read_reply(reader)
         assert reply.status == 413
-        assert served.server.counters.refused_body == 1
+        assert served.server.counters.refusals["body_size"] == 1
         assert reply.headers["access-control-allow-origin"] == "http://localhost"
         assert await within(5, reader.read(), "the end") == b""
         writer.close()
@@ -383,7 +388,7 @@ async def test_binary_posts_are_of_an_older_protocol_and_leave_no_descriptor():
         for _ in range(30):
             target = f"{POLLING}&sid={await polling_sid(served)}"
             reply = await request(served.port, "POST", target, b"\x00\x01", binary)
-            assert (reply.status, reply.body) == (400, b"")
+            assert (reply.status, reply.json["reason"]) == (400, "body")
             assert (await request(served.port, "GET", target)).status == 400
         await eventually(lambda: descriptors() <= before + 1, "descriptors are returned")
         assert served.server.connections == 0
@@ -394,7 +399,7 @@ async def test_bodies_that_are_no_payload_end_the_session(body: bytes):
     async with serving(Recorder()) as served:
         target = f"{POLLING}&sid={await polling_sid(served)}"
         reply = await request(served.port, "POST", target, body)
-        assert (reply.status, reply.body) == (400, b"")
+        assert (reply.status, reply.json["reason"]) == (400, "body")
         assert (await request(served.port, "GET", target)).status == 400
         assert served.server.counters.parse_errors == 1
 
@@ -501,8 +506,10 @@ class Hello(RequestHandler):
 async def test_other_handlers_are_served_beside_it_and_the_rest_is_not_found():
     async with serving(Recorder(), handlers=[(r"/hello", Hello)]) as served:
         assert (await request(served.port, "GET", "/hello")).body == b"hello"
-        reply = await request(served.port, "GET", "/socket.io")
-        assert (reply.status, reply.body) == (404, b"")
+        reply = await request(served.port, "GET", "/socketio/")
+        assert (reply.status, reply.json["reason"]) == (404, "path")
+        assert "`/socket.io/`" in reply.json["detail"]
+        assert served.server.counters.refusals["path"] == 1
         assert await upgrade_status(served, "/hello", {}) == 200
 
 

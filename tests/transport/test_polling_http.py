@@ -392,7 +392,7 @@ async def test_a_changed_policy_binds_the_next_request():
         assert (await line.ask("POST", line.target, b'42["m"]', ORIGIN)).status == 200
         served.server.configure(ServerOptions(origins=("https://b.example",)))
         assert (await line.ask("POST", line.target, b'42["m"]', ORIGIN)).status == 403
-        assert served.server.counters.refused_origin == 1
+        assert served.server.counters.refusals["origin"] == 1
         line.close()
 
 

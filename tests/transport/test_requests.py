@@ -11,6 +11,7 @@ from tornado.httputil import HTTPHeaders
 from compartmentd.protocol.engineio import (
     BAD_METHOD,
     BAD_REQUEST,
+    BAD_UPGRADE,
     BAD_VERSION,
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
@@ -26,8 +27,8 @@ BOTH = ("polling", "websocket")
     [
         ("EIO=4&transport=polling", "GET", False, None),
         ("EIO=4&transport=websocket", "GET", True, None),
-        ("EIO=4&transport=websocket", "GET", False, BAD_REQUEST),
-        ("EIO=4&transport=polling", "GET", True, BAD_REQUEST),
+        ("EIO=4&transport=websocket", "GET", False, BAD_UPGRADE),
+        ("EIO=4&transport=polling", "GET", True, BAD_UPGRADE),
         ("EIO=4&transport=constructor", "GET", False, UNKNOWN_TRANSPORT),
         ("EIO=4&transport=polling&transport=polling", "GET", False, UNKNOWN_TRANSPORT),
         ("EIO=4&transport=", "GET", False, UNKNOWN_TRANSPORT),

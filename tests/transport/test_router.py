@@ -171,7 +171,7 @@ async def passed_on(desk: Desk, request: bytes, to: list[tuple[Any, ...]]) -> No
     assert sock.recv(1 << 16) == request
     assert desk.connections.admission.open == 0
     counters = desk.connections.counters
-    assert (counters.refused_origin, counters.refused_full, counters.opened) == (0, 0, 0)
+    assert (counters.refusals["origin"], counters.refused_full, counters.opened) == (0, 0, 0)
 
 
 async def test_a_websocket_that_probes_a_session_is_served():

@@ -15,6 +15,9 @@ from compartmentd.problems import Span
 from compartmentd.util.listen_address import ListenAddress, SystemdAddress, TcpAddress, UnixAddress
 
 _LARGEST_PORT = 65535
+_OPAQUE = ("null", "file://")
+"""Origins of pages that have none: in a sandboxed frame, or from a disk; anybody can make one."""
+
 _ANY = "*"
 UNIX = "unix"
 """In `trusted_proxies`: any peer that connects through a unix socket."""
@@ -175,8 +178,9 @@ class ServerReader:
             return
         cookies = [item.data for item in places.items if item.data.startswith("cookie:")] if places else []
         for item in origins.items:
-            if item.data == _ANY and cookies:
-                message = f'"*" would let any page use the `{cookies[0]}` of its visitors'
+            if item.data in {_ANY, *_OPAQUE} and cookies:
+                which = "any page" if item.data == _ANY else "pages of anybody"
+                message = f'"{item.data}" would let {which} use the `{cookies[0]}` of its visitors'
                 self.report.error(
                     item.span,
                     "origins.any-with-cookies",
