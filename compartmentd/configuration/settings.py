@@ -55,6 +55,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain: float = 30.0
     state: str | None = None
     watch: bool = True
+    client: bool = True
+    health: str = "/healthz"
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from compartmentd import __version__
+from compartmentd.configuration.settings import ServerSettings
 from compartmentd.control.admin import AdminService
 from compartmentd.control.admin_access import AdminAccess
 from compartmentd.control.builder import CompileInChild, GenerationBuilder
@@ -45,6 +46,8 @@ from compartmentd.daemon.ticker import Ticker
 from compartmentd.daemon.watchdog import Heartbeat, SelfCheck
 from compartmentd.http.admin import AdminServer
 from compartmentd.http.admin.development import DaemonDevelopment
+from compartmentd.http.client_files import make_client_route
+from compartmentd.http.health import make_health_route
 from compartmentd.http.logout import make_backchannel_route
 from compartmentd.http.metrics import Metrics, Sources
 from compartmentd.names import NamespaceName, Subject
@@ -161,7 +164,13 @@ class Daemon:
         self._revoker = Revoker(self._hub, start.state)
         logouts = Logouts(self._hub, self._revoker, start.remote)
         self._server = SocketServer(
-            self._hub, build_server_options(first.configuration), handlers=[make_backchannel_route(logouts)]
+            self._hub,
+            build_server_options(first.configuration),
+            handlers=[
+                make_backchannel_route(logouts),
+                make_client_route(first.configuration.server.path, lambda: self._settings.client),
+                make_health_route(lambda: self._settings.health, lambda: self._readiness.stopping),
+            ],
         )
         self._readiness = Readiness()
         self._status = DaemonStatus(
@@ -179,6 +188,10 @@ class Daemon:
         lag = LoopLag()
         self._ticker = Ticker(self._hub, lag)
         self._metrics = Metrics(Sources(self._hub, self._server, self._reloader, start.remote, lag))
+
+    @property
+    def _settings(self) -> ServerSettings:
+        return self._reloader.generation.configuration.server
 
     @property
     def failed(self) -> bool:

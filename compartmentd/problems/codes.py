@@ -102,6 +102,7 @@ _CODES: tuple[tuple[str, str, str], ...] = (
         "An environment variable that the configuration names is not set.",
         "Set it for the daemon.",
     ),
+    ("health.taken", "The health path is a path of the server's own.", "Choose another path."),
     ("include.twice", "Two files declare the same name.", "Remove one of them, or join them."),
     ("include.nothing", "A pattern of `include` matches no file.", "Check the pattern; paths are relative."),
     # server

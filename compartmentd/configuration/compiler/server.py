@@ -18,6 +18,8 @@ _LARGEST_PORT = 65535
 _OPAQUE = ("null", "file://")
 """Origins of pages that have none: in a sandboxed frame, or from a disk; anybody can make one."""
 
+_LOGOUT = "/backchannel-logout"
+
 _ANY = "*"
 UNIX = "unix"
 """In `trusted_proxies`: any peer that connects through a unix socket."""
@@ -30,6 +32,8 @@ def _as_is(data: Any) -> Any:
 _PLAIN: Mapping[str, Callable[[Any], Any]] = {
     "path": _as_is,
     "watch": _as_is,
+    "client": _as_is,
+    "health": _as_is,
     "ping_interval": duration,
     "ping_timeout": duration,
     "connect_timeout": duration,
@@ -81,7 +85,17 @@ class ServerReader:
         self._check_origins(node)
         if tls is None and not may_contain(node, "tls", "server"):
             self._check_admin(node.get("admin"), values.get("admin", ()))
-        return ServerSettings(**values), {key: child.key_span for key, child in node.usable()}
+        settings = ServerSettings(**values)
+        self._check_health(node, settings)
+        return settings, {key: child.key_span for key, child in node.usable()}
+
+    def _check_health(self, node: Node, settings: ServerSettings) -> None:
+        bare = settings.path.rstrip("/")
+        if settings.health in {bare, _LOGOUT} or settings.health.startswith(f"{bare}/"):
+            written = node.get("health") or node.get("path")
+            message = f"the health path `{settings.health}` is one of the server's own"
+            if written is not None:
+                self.report.error(written.span, "health.taken", message, "choose another, such as `/healthz`")
 
     # --- addresses ------------------------------------------------------------------------------------------
 
