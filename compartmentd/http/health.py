@@ -11,7 +11,7 @@ from tornado.routing import Matcher, Rule
 from compartmentd.net.quiet_handler import QuietHandler
 
 
-class HealthHandler(QuietHandler):
+class HealthPathHandler(QuietHandler):
     """Answers 200 `ok`, and 503 from the drain on; tells nothing else, since anybody may ask."""
 
     def initialize(self, is_draining: Callable[[], bool]) -> None:
@@ -43,4 +43,4 @@ class _PathMatcher(Matcher):
 
 def make_health_route(get_path: Callable[[], str], is_draining: Callable[[], bool]) -> Rule:
     """Return the rule for Tornado that serves the health path."""
-    return Rule(_PathMatcher(get_path), HealthHandler, {"is_draining": is_draining})
+    return Rule(_PathMatcher(get_path), HealthPathHandler, {"is_draining": is_draining})
