@@ -29,7 +29,11 @@ class Started(Daemon):
         self.config.unlink()
         self.initialised = command("init", "--yes", str(directory), *flags)
         assert self.initialised.code == 0, self.initialised
-        assert command("check", "--strict", "compartments.yaml", cwd=directory).code == 0
+        assert command("check", "compartments.yaml", cwd=directory).code == 0
+        # Nothing speaks against it but that `serve` alone refuses a key that was made for development.
+        strict = command("check", "--strict", "--format", "json", "compartments.yaml", cwd=directory)
+        assert [problem["line"] for problem in strict.json["problems"]] == [15]
+        assert "--dev" in strict.json["problems"][0]["message"]
         self.chosen = free_port()
         text = self.config.read_text()
         text = text.replace("127.0.0.1:8000", f"127.0.0.1:{self.chosen}")
