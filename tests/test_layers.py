@@ -72,7 +72,7 @@ THIRD_PARTY = {
     "storage": ("cryptography", "watchdog"),
     "document": ("yaml", "jsonschema", "jsonschema_rs", "referencing"),
     "configuration": ("jsonschema", "jsonschema_rs", "referencing"),
-    "keys": ("tornado",),
+    "keys": ("aiohttp",),
     "net": ("tornado",),
     "util": ("re2",),
     "telemetry": ("opentelemetry",),

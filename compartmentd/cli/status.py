@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 from compartmentd.cli.admin_socket import ask_daemon, daemon_options
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.render import Format, format_option, print_json
-from compartmentd.util.humanize import format_count
+from compartmentd.util.humanize import format_count, format_duration
 
 
 @click.command()
@@ -18,7 +19,7 @@ from compartmentd.util.humanize import format_count
 @format_option
 @click.pass_context
 def status(context: click.Context, socket_path: str | None, config: str | None, format_: Format) -> None:
-    """Show generation, connections, sessions and rooms of the running daemon."""
+    """Show generation, connections, sessions, rooms and fetched keys of the running daemon."""
     code, answer = ask_daemon("GET", "/admin/status", socket_path=socket_path, config=config)
     if format_ == "json":
         print_json(answer)
@@ -48,6 +49,22 @@ def _print_status(answer: dict[str, Any]) -> None:
     click.echo(f"{format_count(answer['connections'], 'connection')}, {_format_counts(answer)}")
     for name, counts in answer["namespaces"].items():
         click.echo(f"  {name}: {_format_counts(counts)}")
+    if answer["keys"]:
+        click.echo("keys")
+    for name, keys in answer["keys"].items():
+        click.echo(f"  {name}: {', '.join(_format_keys(keys))}")
+        if keys["error"] is not None:
+            click.echo(f"    {keys['error']}")
+        for request in keys["requests"]:
+            click.echo(f"    {request['url']}: {request['answer']}")
+
+
+def _format_keys(keys: dict[str, Any]) -> Iterator[str]:
+    none = "no keys, its tokens are refused as keys_unavailable"
+    yield format_count(keys["keys"], "key") if keys["keys"] else none
+    if keys["age"] is not None:
+        yield f"fetched {format_duration(keys['age'])} ago"
+    yield "being fetched" if keys["next"] is None else f"asked again in {format_duration(keys['next'])}"
 
 
 def _format_counts(counts: dict[str, Any]) -> str:

@@ -16,10 +16,11 @@ async def fetch_once(entry: IssuerEntry) -> tuple[Key, ...] | FetchFailure:
     """Return the entry's usable keys, or why there are none; takes at most `fetch.TOTAL` seconds."""
     http = HttpClient()
     try:
-        found = await KeySetFetcher(entry, http.get, time.monotonic).fetch()
+        fetcher = KeySetFetcher(entry, http.get, time.monotonic)
+        found = await fetcher.fetch()
     finally:
-        http.close()
+        await http.close()
     if isinstance(found, FetchFailure):
         return found
     read = read_jwk_set(entry, found.body)
-    return read.keys or FetchFailure(f"the key set: {read.problems[0].message}")
+    return read.keys or fetcher.refuse(read.problems[0].message)

@@ -28,6 +28,9 @@ from compartmentd.tokens.rejected import KeyStatus
 from compartmentd.util.cooperative import Slicer, run_in_slices
 from compartmentd.util.tasks import BackgroundTasks
 
+SOON = 1.0
+"""Seconds after which a token may be sent again while its provider is being asked."""
+
 
 class KeyChange(NamedTuple):
     """An entry in force whose keys have changed.
@@ -177,7 +180,7 @@ class RemoteKeys:
         return self.entries_without_keys
 
     def build_status(self) -> dict[str, dict[str, Any]]:
-        """Return the status of each entry in force, for administrators; it contains no URL, key or token."""
+        """Return the status of each entry in force, for administrators; it contains no key or token."""
         now = self._monotonic()
         return {name: report.build_status(one.state, now) for name, one in self._in_force.items()}
 
@@ -216,6 +219,14 @@ class RemoteKeys:
         else:
             followed.waiting.append(callback)
 
+    def compute_wait(self, entry: EntryName) -> float | None:
+        """Return in how many seconds the provider is asked next; `None` for an entry with local keys."""
+        followed = self._in_force.get(entry)
+        if followed is None:
+            return None
+        schedule = followed.state.schedule
+        return SOON if schedule.running else schedule.seconds_left(self._monotonic())
+
     # --- fetching -----------------------------------------------------------------------------------------------
 
     def _schedule_fetch(self, followed: _TrackedEntry) -> None:
@@ -237,6 +248,7 @@ class RemoteKeys:
         except Exception as error:  # noqa: BLE001 - whatever the cause, the entry must be fetched again
             report.report_defect(followed.entry.name, error)
             found = FetchFailure("the fetch failed because of a defect")
+        followed.state.requests = followed.fetcher.requests
         if isinstance(found, FetchFailure):
             await self._handle_failure(followed, found.why)
         else:
@@ -253,8 +265,7 @@ class RemoteKeys:
         read = await run_in_slices(read_jwk_set_in_steps(followed.entry, found.body))
         if read.keys:
             return found, read
-        followed.fetcher.forget()
-        return FetchFailure(f"the key set: {read.problems[0].message}")
+        return followed.fetcher.refuse(read.problems[0].message)
 
     async def _handle_success(self, followed: _TrackedEntry, found: FetchedKeySet, read: JwkSet) -> None:
         state = followed.state
@@ -311,7 +322,7 @@ class RemoteKeys:
         self._in_force = {}
         await self._tasks.cancel()
         await asyncio.gather(*fetches, return_exceptions=True)
-        self._http.close()
+        await self._http.close()
 
 
 def _select_remote(issuers: Iterable[IssuerEntry]) -> list[IssuerEntry]:

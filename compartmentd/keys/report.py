@@ -64,6 +64,7 @@ def report_failure(entry: EntryName, state: KeyState, now: float, *, dropped: bo
             logging.WARNING,
             "keys_not_fetched",
             f"cannot fetch the keys of `{entry}`: {state.error}; {_describe_meanwhile(state, now)}",
+            url=state.requests[-1].url if state.requests else None,
             entry=entry,
             failures=count,
             retry_in=round(state.schedule.seconds_left(now), 1),
@@ -93,5 +94,6 @@ def build_status(state: KeyState, now: float) -> dict[str, Any]:
         "fetches": state.fetches,
         "failures": state.failures,
         "error": state.error,
+        "requests": [{"url": request.url, "answer": request.answer} for request in state.requests],
         "unknown_kids": state.unknown_kids,
     }

@@ -1,7 +1,7 @@
 """Reads a provider's response: whether it is usable, how long it is fresh, and where its keys are. Pure.
 
-A failure is a sentence for the operator. It quotes neither the URL, which may contain a password, nor the response,
-which may contain anything.
+A failure is a sentence for the operator. Of the response it quotes only the issuer and the address that a discovery
+document names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.rejected import quote
-from compartmentd.tokens.remote import check_url
+from compartmentd.tokens.remote import check_url, show_url
 from compartmentd.util.strict_json import JsonError, read_object
 
 MOST_BYTES = 256 * 1024
@@ -39,6 +39,13 @@ class FetchFailure(msgspec.Struct, frozen=True):
     """Why a fetch brought nothing usable; `why` is a sentence without its subject."""
 
     why: str
+
+
+class KeyRequest(msgspec.Struct, frozen=True):
+    """A request of a fetch, for administrators: the URL without its query, and a status or why there is none."""
+
+    url: str
+    answer: str
 
 
 def check_response(response: Response) -> FetchFailure | None:
@@ -88,9 +95,22 @@ def read_jwks_uri(entry: IssuerEntry, document: bytes) -> str | FetchFailure:
     issuer, uri = members.get("issuer"), members.get("jwks_uri")
     if issuer != entry.issuer:
         # Exactly equal, or one provider could impersonate another (Discovery, 4.3 and 7.2).
-        shown = quote(issuer) if isinstance(issuer, str) else "nothing"
-        return FetchFailure(f"names {shown} as issuer instead of {quote(entry.issuer)}")
+        return FetchFailure(_describe_other_issuer(entry, issuer, uri))
     if not isinstance(uri, str):
         return FetchFailure("names no `jwks_uri`")
     refused = check_url(uri, allow_http=entry.allow_http)
     return uri if refused is None else FetchFailure(f"names a `jwks_uri` that {refused}")
+
+
+def _describe_other_issuer(entry: IssuerEntry, issuer: object, uri: object) -> str:
+    """Return what is wrong with a document of another issuer, and both ways to go on."""
+    ours = quote(entry.issuer)
+    told = f"names {quote(issuer) if isinstance(issuer, str) else 'nothing'} as issuer instead of {ours}"
+    usable = isinstance(uri, str) and check_url(uri, allow_http=entry.allow_http) is None
+    ways = [f"`jwks_url: {show_url(str(uri))}` if {ours} is the `iss` of its tokens"] if usable else []
+    ways += (
+        [f"`issuer: {issuer}` if that is"]
+        if isinstance(issuer, str) and quote(issuer) == f"`{issuer}`"
+        else []
+    )
+    return f"{told}: write {', or '.join(ways)}" if ways else told

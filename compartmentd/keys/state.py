@@ -7,13 +7,17 @@ may be used. In between, failures change nothing but the time of the next fetch.
 from __future__ import annotations
 
 from compartmentd.keys.missing_kids import MissingKids
+from compartmentd.keys.response import KeyRequest
 from compartmentd.keys.schedule import FetchSchedule
 from compartmentd.tokens.key import Key
 from compartmentd.tokens.rejected import KeyStatus
 
 
 class KeyState:
-    """The keys of one entry; `body` is the response that they were read from."""
+    """The keys of one entry.
+
+    `body` is the response that they were read from, `requests` are those of the last fetch.
+    """
 
     def __init__(self, now: float) -> None:
         self.keys: tuple[Key, ...] = ()
@@ -22,6 +26,7 @@ class KeyState:
         self.missing_kids = MissingKids()
         self._withdrawn: set[str] = set()
         self.error: str | None = None
+        self.requests: tuple[KeyRequest, ...] = ()
         self.fetches = 0
         self.failures = 0
         self.unknown_kids = 0

@@ -189,7 +189,13 @@ class Connector:
             address=address,
             since=since,
         )
-        self._refuse(peer, name, code, after=self.token_check.compute_wait(rejected, address))
+        self._refuse(peer, name, code, after=self._compute_wait(rejected, code, address))
+
+    def _compute_wait(self, rejected: Rejected, code: Code, address: str) -> float | None:
+        """Return in how many seconds a refused token may be sent again, where that is known."""
+        if code is Code.KEYS_UNAVAILABLE:
+            return self._key_wait.compute_wait(rejected)
+        return self.token_check.compute_wait(rejected, address)
 
     def _let_in(
         self,
@@ -294,7 +300,7 @@ class Connector:
             if isinstance(verified, Rejected):
                 code, detail = self._key_wait.find_code(verified), f"{verified.reason}: {verified.detail}"
                 self.token_check.note_failed(code, snapshot, address)
-                after = self.token_check.compute_wait(verified, address)
+                after = self._compute_wait(verified, code, address)
             ref = core.recorder.record(
                 "refresh", snapshot, namespace.name, session=session, code=code, detail=detail
             )

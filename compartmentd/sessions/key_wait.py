@@ -19,6 +19,9 @@ class KeyFinder(Protocol):
     def call_when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
         """Call back when the running fetch has ended, well or not: once, and not before this returns."""
 
+    def compute_wait(self, entry: EntryName) -> float | None:
+        """Return in how many seconds the provider is asked next; `None` for an entry with local keys."""
+
 
 class KeyWait:
     """Lets a token wait, once, for the keys of its entry; without a `KeyFinder` all keys are local."""
@@ -49,3 +52,9 @@ class KeyWait:
         Where the provider could not be asked for the key, that is a reason to try again, and no verdict.
         """
         return rejected.code if self._request_key(rejected) is KeyStatus.ABSENT else Code.KEYS_UNAVAILABLE
+
+    def compute_wait(self, rejected: Rejected) -> float | None:
+        """Return in how many seconds the provider is asked for the key next, where that is known."""
+        if self._keys is None or rejected.missing is None:
+            return None
+        return self._keys.compute_wait(rejected.missing.entry)

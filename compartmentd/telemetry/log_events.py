@@ -41,7 +41,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     "key_left_out": ("a key of a fetched set cannot be used", "entry, code"),
     "keys_not_fetched": (
         "fetching keys failed; logged after 1, 2, 4, 8 … attempts",
-        "entry, failures, retry_in",
+        "entry, url, failures, retry_in",
     ),
     "keys_dropped": (
         "keys could not be renewed for so long that they are not used any more",

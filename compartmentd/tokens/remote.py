@@ -48,6 +48,12 @@ def _check_scheme(parts: SplitResult, host: str, *, allow_http: bool) -> str | N
     return "must be `https://`: over plain HTTP anyone on the network path can replace the keys"
 
 
+def show_url(url: str) -> str:
+    """Return a URL for logs and administrators, without its query, which may hold a key of the provider's API."""
+    address, mark, _ = url.partition("?")
+    return f"{address}?…" if mark else address
+
+
 def is_loopback_host(host: str) -> bool:
     """Return whether a URL's host is this machine, whatever a name server says."""
     try:

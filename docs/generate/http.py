@@ -70,7 +70,9 @@ TEXTS: Mapping[str, Text] = {
     "/admin/status": Text(
         "What is in force, as `compartmentd status` shows it.",
         "`{version, generation, digest, started, last_reload, last_good, draining, tls, connections, "
-        "sessions, rooms, namespaces, keys}`. Times are milliseconds since the epoch.",
+        "sessions, rooms, namespaces, keys}`. Times are milliseconds since the epoch. `keys` has, for each entry "
+        "whose keys are fetched, `{keys, age, stale, next, fetches, failures, error, requests: [{url, answer}], "
+        "unknown_kids}`: `age` and `next` in seconds, `requests` those of the last fetch, a URL without its query.",
     ),
     "/admin/token": Text(
         "A token for the admin listeners on TCP, good for 15 minutes, as `compartmentd admin-token` prints it.",

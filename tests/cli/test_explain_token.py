@@ -218,10 +218,10 @@ async def test_why_keys_could_not_be_fetched(explain):
         idp.publish("new")
         idp.answers["/jwks"] = answer(b'{"keys": []}')
         empty = await asyncio.to_thread(explain, remote(idp.url), "--format", "json", issuer=idp.url)
-    assert "    the keys of `remote`: the discovery document names `" in wrong.stdout
+    assert "    the keys of `remote`: the discovery document at `" in wrong.stdout
     assert wrong.exit_code == 1
     (note,) = document(empty)["notes"]
-    assert note.startswith("the keys of `remote`: the key set: it has no keys")
+    assert note.startswith(f"the keys of `remote`: the key set at `{idp.url}/jwks`: it has no keys")
 
 
 def test_keys_may_be_given_as_a_file_instead(explain, tmp_path):

@@ -256,6 +256,9 @@ class Fetching:
     def call_when_answered(self, entry: EntryName, callback: Any) -> None:
         self.waiting.append((entry, callback))
 
+    def compute_wait(self, _entry: EntryName) -> float | None:
+        return None
+
 
 def without_keys(world: World) -> KeySet:
     """Make the entry one whose keys are fetched, and are not there yet; returns the keys as they will be."""

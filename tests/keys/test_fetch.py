@@ -7,7 +7,7 @@ import json
 import pytest
 
 from compartmentd.keys.fetch import DOCUMENT_FOR, TOTAL, FetchedKeySet, KeySetFetcher
-from compartmentd.keys.response import FetchFailure, Response
+from compartmentd.keys.response import FetchFailure, KeyRequest, Response
 from compartmentd.tokens.entry import IssuerEntry, KeySource
 from tests.support.clock import FakeClock
 from tests.tokens import forge
@@ -74,7 +74,8 @@ async def test_keys_that_are_gone_are_looked_for_by_discovery_again(web: Web) ->
     web.answers[moved] = web.answers[KEYS]
     web.answers[KEYS] = Response(404, {}, b"")
     web.answers[DOCUMENT] = Response(200, {}, json.dumps({"issuer": ISSUER, "jwks_uri": moved}).encode())
-    assert await lookup.fetch() == FetchFailure("the key set: its server answers 404")
+    assert await lookup.fetch() == FetchFailure(f"the key set at `{KEYS}`: its server answers 404")
+    assert lookup.requests == (KeyRequest(KEYS, "404"),)
     assert await lookup.fetch() == FetchedKeySet(b"the keys", 90.0)
 
 
@@ -89,15 +90,19 @@ async def test_so_are_keys_that_nobody_can_use(web: Web) -> None:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (Response(500, {}, b""), "the discovery document: its server answers 500"),
+        (Response(500, {}, b""), f"the discovery document at `{DOCUMENT}`: its server answers 500"),
         (
             FetchFailure("does not answer in time"),
-            "the discovery document: its server does not answer in time",
+            f"the discovery document at `{DOCUMENT}`: its server does not answer in time",
         ),
-        (Response(200, {}, b"<html>"), "the discovery document is not JSON"),
+        (Response(200, {}, b"<html>"), f"the discovery document at `{DOCUMENT}` is not JSON"),
         (
             Response(200, {}, json.dumps({"issuer": "https://evil.example", "jwks_uri": KEYS}).encode()),
-            f"the discovery document names `https://evil.example` as issuer instead of `{ISSUER}`",
+            (
+                f"the discovery document at `{DOCUMENT}` names `https://evil.example` as issuer instead of "
+                f"`{ISSUER}`: write `jwks_url: {KEYS}` if `{ISSUER}` is the `iss` of its tokens, or "
+                "`issuer: https://evil.example` if that is"
+            ),
         ),
     ],
 )
@@ -127,3 +132,30 @@ async def test_where_no_time_is_left_nothing_more_is_asked(web: Web) -> None:
     web.takes = TOTAL
     assert await web.lookup("discovery").fetch() == FetchFailure("no time is left for the key set")
     assert web.asked == [DOCUMENT]
+
+
+async def test_the_requests_of_the_last_fetch_are_kept_without_queries(web: Web) -> None:
+    url = f"{KEYS}?api_key=secret"
+    web.answers[url] = FetchFailure("cannot be reached: connection refused")
+    lookup = web.lookup("jwks_url", url=url)
+    failed = await lookup.fetch()
+    assert lookup.requests == (KeyRequest(f"{KEYS}?…", "cannot be reached: connection refused"),)
+    assert failed == FetchFailure(
+        f"the key set at `{KEYS}?…`: its server cannot be reached: connection refused"
+    )
+    web.answers[url] = web.answers[KEYS]
+    await lookup.fetch()
+    assert lookup.requests == (KeyRequest(f"{KEYS}?…", "200"),)
+
+
+async def test_discovery_makes_two_requests_and_says_what_each_answered(web: Web) -> None:
+    lookup = web.lookup("discovery")
+    web.answers[KEYS] = Response(401, {}, b"")
+    await lookup.fetch()
+    assert lookup.requests == (KeyRequest(DOCUMENT, "200"), KeyRequest(KEYS, "401"))
+
+
+async def test_an_address_that_must_not_be_asked_is_no_request(web: Web) -> None:
+    lookup = web.lookup("jwks_url", url="http://keys.example.com/")
+    assert isinstance(await lookup.fetch(), FetchFailure)
+    assert lookup.requests == ()

@@ -6,18 +6,9 @@ import asyncio
 import gzip
 import random
 import socket
-import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from compartmentd.keys.http import HttpClient
 from compartmentd.keys.response import MOST_BYTES, FetchFailure, Response, check_response
@@ -32,7 +23,7 @@ async def get(url: str, seconds: float = 5.0) -> Response | FetchFailure:
     try:
         return await within(10, client.get(url, seconds), "an answer, or none")
     finally:
-        client.close()
+        await client.close()
 
 
 async def test_an_answer_comes_whole() -> None:
@@ -91,13 +82,13 @@ async def breaking_off(writer: asyncio.StreamWriter) -> None:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        (answer(b"x" * (MOST_BYTES + 1)), "breaks off its answer, or sends more than 256 KiB"),
-        (endless, "breaks off its answer, or sends more than 256 KiB"),
+        (answer(b"x" * (MOST_BYTES + 1)), "sends more than 256 KiB"),
+        (endless, "sends more than 256 KiB"),
         (dripping, TOO_LATE),
         (silent, TOO_LATE),
-        (breaking_off, "breaks off its answer, or sends more than 256 KiB"),
-        (b"", "breaks off its answer, or sends more than 256 KiB"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "breaks off its answer, or sends more than 256 KiB"),
+        (breaking_off, "breaks off its answer"),
+        (b"", "breaks off its answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not speak HTTP correctly"),
         (b"\x00" * 100_000, "does not speak HTTP correctly"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", "does not speak HTTP correctly"),
     ],
@@ -119,7 +110,7 @@ async def test_whatever_comes_it_is_an_answer_or_none() -> None:
                 broken.insert(chance.randrange(len(broken) + 1), chance.randrange(256))
             idp.answers["/jwks"] = bytes(broken)
             assert isinstance(await client.get(f"{idp.url}/jwks", 0.5), Response | FetchFailure)
-    client.close()
+    await client.close()
 
 
 async def test_nobody_listens() -> None:
@@ -127,56 +118,6 @@ async def test_nobody_listens() -> None:
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/"
         assert await get(url) == FetchFailure("cannot be reached: connection refused")
-
-
-def certified(directory: Path) -> tuple[ssl.SSLContext, Path]:
-    """Return a server's TLS for 127.0.0.1, and the file of its certificate, which nobody else has signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a provider of this test")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, SHA256())
-    )
-    file = directory / "provider.pem"
-    file.write_bytes(
-        certificate.public_bytes(Encoding.PEM)
-        + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(file)
-    return tls, file
-
-
-async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
-    tls, _ = certified(tmp_path)
-    async with provider(tls) as idp:
-        idp.answers["/jwks"] = answer(keyset("a"))
-        refused = await get(idp.url.replace("http:", "https:") + "/jwks")
-        assert isinstance(refused, FetchFailure)
-        assert refused.why.startswith("has a certificate that is not trusted: self")
-        assert idp.asked == []
-
-
-async def test_an_authority_of_ones_own_is_trusted_as_the_system_does_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tls, file = certified(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    async with provider(tls) as idp:
-        idp.answers["/jwks"] = answer(keyset("a"))
-        response = await get(idp.url.replace("http:", "https:") + "/jwks")
-        assert isinstance(response, Response)
-        assert response.body == keyset("a")
 
 
 async def test_no_tls_where_it_should_be() -> None:
@@ -196,4 +137,4 @@ async def test_ten_that_hang_do_not_stop_the_eleventh() -> None:
         response = await client.get(f"{idp.url}/jwks", 5.0)
         assert isinstance(response, Response)
         assert {await one for one in hanging} == {FetchFailure(TOO_LATE)}
-    client.close()
+    await client.close()

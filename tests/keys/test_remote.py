@@ -190,7 +190,7 @@ FAULTS: dict[str, tuple[Script, str]] = {
     "brackets": (answer(b'{"keys": [' + b"{}," * 80_000 + b"{}]}"), "members and items"),
     "hang-up": (b"", "breaks off"),
     "half": (keys("b")[:-20], "breaks off"),
-    "no HTTP": (b"hello\r\n\r\n", "breaks off"),
+    "no HTTP": (b"hello\r\n\r\n", "does not speak HTTP"),
 }
 
 
@@ -411,7 +411,7 @@ async def test_an_entry_that_goes_stops_its_fetch_and_tells_those_who_wait() -> 
             assert now.kids() == []
 
 
-async def test_status_shows_no_address() -> None:
+async def test_status_shows_the_addresses_and_what_they_answered() -> None:
     async with provider() as idp:
         idp.publish("a")
         async with following(idp.entry(kind="discovery")) as now:
@@ -426,6 +426,10 @@ async def test_status_shows_no_address() -> None:
                     "fetches": 1,
                     "failures": 0,
                     "error": None,
+                    "requests": [
+                        {"url": f"{idp.url}/.well-known/openid-configuration", "answer": "200"},
+                        {"url": f"{idp.url}/jwks", "answer": "200"},
+                    ],
                     "unknown_kids": 0,
                 }
             }

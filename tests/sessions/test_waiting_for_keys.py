@@ -29,6 +29,7 @@ class Provider:
         self.answer = KeyStatus.PENDING
         self.asked: list[tuple[EntryName, str | None]] = []
         self.waiting: list[Callable[[], None]] = []
+        self.next: float | None = None
 
     def request_key(self, entry: EntryName, kid: str | None) -> KeyStatus:
         self.asked.append((entry, kid))
@@ -37,6 +38,10 @@ class Provider:
     def call_when_answered(self, entry: EntryName, callback: Callable[[], None]) -> None:
         assert entry == "corp"
         self.waiting.append(callback)
+
+    def compute_wait(self, entry: EntryName) -> float | None:
+        assert entry == "corp"
+        return self.next
 
     def answered(self) -> None:
         waiting, self.waiting = self.waiting, []
@@ -119,6 +124,40 @@ def test_where_nothing_is_on_its_way_it_does_not_wait(
     world.use(OTHER)
     assert code(world.try_connect("/chat", "ann").peer) == expected
     assert world.provider.waiting == []
+
+
+@pytest.mark.parametrize(
+    ("asked_in", "after"),
+    [(4.0, 4000), (0.25, 250), (0.0, 1), (None, None)],
+)
+def test_a_refusal_says_when_the_provider_is_asked_next(
+    world: RemoteWorld, asked_in: float | None, after: int | None
+) -> None:
+    world.use(None)
+    world.provider.answer = KeyStatus.LATER
+    world.provider.next = asked_in
+    client = world.try_connect("/chat", "ann")
+    assert code(client.peer) == "keys_unavailable"
+    assert client.peer.sent[0][3].get("after") == after
+
+
+def test_another_refusal_does_not_say_when_the_provider_is_asked_next(world: RemoteWorld) -> None:
+    world.provider.answer = KeyStatus.ABSENT
+    world.provider.next = 4.0
+    world.use(OTHER)
+    client = world.try_connect("/chat", "ann")
+    assert code(client.peer) == "token_invalid"
+    assert "after" not in client.peer.sent[0][3]
+
+
+def test_a_refused_refresh_says_when_the_provider_is_asked_next(world: RemoteWorld) -> None:
+    ann = world.connect("/chat", "ann")
+    world.provider.answer = KeyStatus.LATER
+    world.provider.next = 4.0
+    ann._send(7, f'["refresh","{signed_by_other(world.token("ann"))}"]'.encode())
+    [(_, _, _, refused)] = ann.take()
+    assert refused["error"]["code"] == "keys_unavailable"
+    assert refused["error"]["after"] == 4000
 
 
 def test_a_bad_token_does_not_wait(world: RemoteWorld) -> None:

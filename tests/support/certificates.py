@@ -32,13 +32,15 @@ class Pair(NamedTuple):
     encrypted_key: bytes
 
 
-def make(name: str = "localhost", *, starts: float = -1, ends: float = 30) -> Pair:
-    """Make a pair that is valid from `starts` to `ends`, in days from now."""
+def make(
+    name: str = "localhost", *, starts: float = -1, ends: float = 30, hosts: tuple[str, ...] = ()
+) -> Pair:
+    """Make a pair for this machine and `hosts` that is valid from `starts` to `ends`, in days from now."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     names = [
-        x509.DNSName("localhost"),
+        *map(x509.DNSName, ("localhost", *hosts)),
         *(x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "127.0.0.2", "::1")),
     ]
     certificate = (
