@@ -113,7 +113,9 @@ def log_report(report: ReloadReport, cause: str, seconds: float) -> None:
             evicted_memberships=report.evicted.memberships,
         )
     elif report.ok:
-        log(logging.INFO, "reload_unchanged", "nothing has changed", cause=cause)
+        log(
+            logging.INFO, "reload_unchanged", "the files are those in force: nothing has changed", cause=cause
+        )
     else:
         log(
             logging.ERROR,
