@@ -30,11 +30,16 @@ class ConfigInvalid(CompartmentdError):
 
 
 class WireError(CompartmentdError):
-    """A peer violated Engine.IO, Socket.IO or WebSocket; `code` is the WebSocket close code (RFC 6455, 7.4.1)."""
+    """A peer violated Engine.IO, Socket.IO or WebSocket.
 
-    def __init__(self, message: str, code: int = 1002) -> None:
+    `code` is the WebSocket close code (RFC 6455, 7.4.1). `reason` is one of a fixed list
+    (`protocol.counters.VIOLATIONS`), for the log, the metrics and the client.
+    """
+
+    def __init__(self, message: str, code: int = 1002, reason: str = "packet") -> None:
         super().__init__(message)
         self.code = code
+        self.reason = reason
 
 
 class PayloadRefused(WireError):

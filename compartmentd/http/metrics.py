@@ -167,8 +167,7 @@ def _collect_connections(server: SocketServer) -> Iterator[Metric]:
             (("slow",), counters.slow),
             (("ping_timeout",), counters.ping_timeouts),
             (("connect_timeout",), counters.connect_timeouts),
-            (("parse_error",), counters.parse_errors),
-            (("excess",), counters.excess),
+            *(((reason,), count) for reason, count in counters.violations.items()),
             (("error",), counters.errors),
         ],
     )

@@ -49,5 +49,5 @@ def put_back(value: Any, attachments: Sequence[bytes]) -> Any:
 def _find_attachment(num: Any, attachments: Sequence[bytes]) -> bytes:
     # `True` is an int in Python, and no number in the protocol.
     if isinstance(num, bool) or not isinstance(num, int) or not 0 <= num < len(attachments):
-        raise WireError("a placeholder names no attachment")
+        raise WireError("a placeholder names no attachment", reason="attachments")
     return attachments[num]

@@ -62,6 +62,9 @@ class Host(Protocol):
     def forget(self, connection: EngineConnection) -> None:
         """Remove the connection, whose transport is gone for good."""
 
+    def note_cut(self, connection: EngineConnection, reason: str, why: str) -> None:
+        """Log that a connection is cut for what its client did, or did not do; `reason` is from a fixed list."""
+
     def report_error(self, what: str, error: Exception) -> None:
         """Log and count an error of ours or of the application."""
 
@@ -202,7 +205,7 @@ class EngineConnection(ABC):
             self._excess = _Excess(now)
         if self._excess.note(now, packets):
             self._host.counters.excess += 1
-            raise WireError("too many packets without use", POLICY_VIOLATION)
+            raise WireError("too many packets without use", POLICY_VIOLATION, "excess")
 
     def charge_frames(self, frames: int) -> None:
         """Charge frames that were read beside messages, and close if there are too many."""
@@ -223,7 +226,8 @@ class EngineConnection(ABC):
             if self._enter_closed(TRANSPORT_CLOSE):
                 self.link.say_farewell()
         elif kind == b"2":
-            self._end(TRANSPORT_ERROR, PROTOCOL_ERROR)  # pings are the server's
+            self._host.note_cut(self, "packet", "pings are the server's")
+            self._end(TRANSPORT_ERROR, PROTOCOL_ERROR, "packet: pings are the server's")
         elif kind in _OUT_OF_PLACE:
             self.charge()  # ignored otherwise, as the reference implementation does
         else:
@@ -270,6 +274,7 @@ class EngineConnection(ABC):
             self._pong_due = now + self.options.ping_timeout  # the pong may have come: we are not reading
         if now >= self._pong_due:
             self._host.counters.ping_timeouts += 1
+            self._host.note_cut(self, "ping_timeout", "no pong came in time")
             if self._enter_closed(PING_TIMEOUT):
                 self.link.abort()
             return None
@@ -297,8 +302,10 @@ class EngineConnection(ABC):
 
     def fail(self, error: WireError) -> None:
         """Close, since the client broke the protocol."""
-        self._host.counters.parse_errors += 1
-        self._end(PARSE_ERROR, error.code)
+        if self.phase is not _CLOSED:
+            self._host.counters.parse_errors += 1
+            self._host.note_cut(self, error.reason, str(error))
+            self._end(PARSE_ERROR, error.code, f"{error.reason}: {error}")
 
     def note_lost(self, reason: str) -> None:
         """Take note that the transport is gone, or was given up by its link (`slow`)."""
@@ -318,9 +325,9 @@ class EngineConnection(ABC):
         self.phase = phase
         return True
 
-    def _end(self, reason: str, code: int) -> None:
+    def _end(self, reason: str, code: int, told: str = "") -> None:
         if self._enter_closed(reason):
-            self.link.fail(code)
+            self.link.fail(code, told)
 
     def _enter_closed(self, reason: str) -> bool:
         """Enter the last phase; return whether this call did, and no earlier one."""

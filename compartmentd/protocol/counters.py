@@ -7,6 +7,24 @@ from compartmentd.protocol.engineio import REFUSALS
 REASONS = (*(refusal.reason for refusal in REFUSALS), "websocket", "path")
 """Why requests are refused, apart from limits: a label of metrics, a field of the log and of the answer."""
 
+VIOLATIONS = (
+    *(
+        "ack",
+        "attachments",
+        "base64",
+        "event",
+        "excess",
+        "frame",
+        "json",
+        "message_size",
+        "namespaces",
+        "packet",
+    ),
+    *("state", "utf8", "version"),
+)
+"""How a client broke the protocol, for which its connection is cut: a label of metrics, a field of the log, and the
+beginning of the reason in the WebSocket's close frame."""
+
 
 class WireCounters:
     """Counts that only grow; one object for a whole server, changed where something happens."""
@@ -34,6 +52,7 @@ class WireCounters:
         "shed_address",
         "slow",
         "upgraded",
+        "violations",
     )
 
     def __init__(self) -> None:
@@ -48,6 +67,7 @@ class WireCounters:
         self.dropped = 0
         # Connections that were closed, by cause; `errors` are exceptions of the application.
         self.parse_errors = 0
+        self.violations = dict.fromkeys(VIOLATIONS, 0)
         self.ping_timeouts = 0
         self.connect_timeouts = 0
         self.excess = 0
@@ -71,5 +91,7 @@ class WireCounters:
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts by name, those of refusals as `refused_REASON`."""
-        counts = {name: getattr(self, name) for name in self.__slots__ if name != "refusals"}
+        counts = {
+            name: getattr(self, name) for name in self.__slots__ if name not in {"refusals", "violations"}
+        }
         return counts | {f"refused_{reason}": count for reason, count in self.refusals.items()}

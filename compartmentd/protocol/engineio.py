@@ -209,11 +209,11 @@ def decode_binary_packet(packet: bytes) -> Data:
     """Return the content of a `b…` packet (Engine.IO v4, "Packet encoding")."""
     # The strict mode of Python 3.11 takes padding behind a whole group.
     if len(packet) % 4 != 1 or packet.endswith(b"==="):
-        raise WireError("a binary packet is not base64")
+        raise WireError("a binary packet is not base64", reason="base64")
     try:
         return BINARY, binascii.a2b_base64(packet[1:], strict_mode=True)
     except ValueError:
-        raise WireError("a binary packet is not base64") from None
+        raise WireError("a binary packet is not base64", reason="base64") from None
 
 
 def _read_packet(part: bytes) -> Data:
@@ -224,4 +224,4 @@ def _check_utf8(body: bytes) -> None:
     try:
         body.decode()
     except UnicodeDecodeError:
-        raise WireError("a payload is not UTF-8") from None
+        raise WireError("a payload is not UTF-8", reason="utf8") from None

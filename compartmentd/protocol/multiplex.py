@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 from typing import Any
 
-from compartmentd.errors import WireError
+from compartmentd.errors import PayloadRefused, WireError
 from compartmentd.protocol import socketio
 from compartmentd.protocol.application import Application, Handshake, Peer
 from compartmentd.protocol.connection import FORCED_CLOSE, EngineConnection, Host
@@ -84,7 +85,7 @@ class SocketConnection(EngineConnection):
 
     def _take_message(self, packet: bytes) -> None:
         if self._incomplete is not None:
-            raise WireError("a text packet while attachments are awaited")
+            raise WireError("a text packet while attachments are awaited", reason="attachments")
         parsed = parse(packet)
         kind, namespace, ack, payload, attachments = parsed
         if kind == EVENT:
@@ -110,10 +111,10 @@ class SocketConnection(EngineConnection):
     def _take_binary(self, data: bytes) -> None:
         incomplete = self._incomplete
         if incomplete is None:
-            raise WireError("a binary packet that no packet announced")
+            raise WireError("a binary packet that no packet announced", reason="attachments")
         incomplete.size += len(data)
         if incomplete.size > self.options.max_payload:
-            raise WireError("the attachments of a packet are longer than the limit", 1009)
+            raise WireError("the attachments of a packet are longer than the limit", 1009, "message_size")
         incomplete.attachments.append(data)
         if len(incomplete.attachments) == incomplete.packet[4]:
             self._incomplete = None
@@ -136,9 +137,11 @@ class SocketConnection(EngineConnection):
     def _connect(self, namespace: bytes, payload: bytes) -> None:
         self._take_step(namespace, Step.CONNECT)
         if len(self._sessions) + len(self._others) > self.options.namespaces:
-            raise WireError("too many namespaces on one connection")
+            raise WireError("too many namespaces on one connection", reason="namespaces")
         if payload:
-            decode(payload)
+            # What is JSON, and only more than the application takes elsewhere, is its own to answer.
+            with suppress(PayloadRefused):
+                decode(payload)
         self._application.connect(self, namespace.decode(), payload or None)
 
     def _disconnect(self, namespace: bytes) -> None:
@@ -162,7 +165,7 @@ class SocketConnection(EngineConnection):
         before = self._get_state(namespace)
         after = STATES.get((before, step))
         if after is None:
-            raise WireError(f"{step.name} for a namespace that is {before.name}")
+            raise WireError(f"{step.name} for a namespace that is {before.name}", reason="state")
         self._enter(namespace, after)
         return before
 
@@ -245,9 +248,10 @@ class SocketConnection(EngineConnection):
 
     def _meet_deadline(self, now: float) -> None:
         if self._incomplete is not None and now >= self._incomplete.deadline:
-            self.fail(WireError("attachments did not come"))
+            self.fail(WireError("attachments did not come", reason="attachments"))
         elif now >= self._idle_until:
             self._host.counters.connect_timeouts += 1
+            self._host.note_cut(self, "connect_timeout", "it had no session in time")
             self.close(FORCED_CLOSE)
         else:
             self._rearm()

@@ -23,6 +23,6 @@ def decode(text: bytes) -> Any:
     try:
         return strict_json.decode(text)
     except NotStrict as refused:
-        raise PayloadRefused(f"the payload {refused}") from None
+        raise PayloadRefused(f"the payload {refused}", reason="json") from None
     except NotJson as refused:
-        raise WireError(f"the payload {refused}") from None
+        raise WireError(f"the payload {refused}", reason="json") from None

@@ -98,9 +98,9 @@ def decode_event(payload: bytes, attachments: Sequence[bytes] = ()) -> list[Any]
     event: list[Any] = decode(payload)
     name = event[0] if event else None
     if isinstance(name, bool) or not isinstance(name, str | int | float):
-        raise WireError("an event without a name")
+        raise WireError("an event without a name", reason="event")
     if name in RESERVED:
-        raise WireError("a reserved event name")
+        raise WireError("a reserved event name", reason="event")
     return put_back(event, attachments) if attachments else event
 
 
@@ -160,13 +160,15 @@ def _read_attachment_count(packet: bytes) -> tuple[int, int]:
     dash = packet.find(b"-", 2, 6)
     digits = packet[2:dash]
     if dash < 0 or not digits.isdigit() or not 1 <= int(digits) <= MAX_ATTACHMENTS:
-        raise WireError("a binary packet with a number of attachments that is not taken")
+        raise WireError(
+            "a binary packet with a number of attachments that is not taken", reason="attachments"
+        )
     return dash + 1, int(digits)
 
 
 def _read_ack_id(digits: bytes) -> bytes:
     if not digits.isdigit() or len(digits) > _MAX_ACK_DIGITS:
-        raise WireError("an ack id is not a number that is taken")
+        raise WireError("an ack id is not a number that is taken", reason="ack")
     if int(digits) > _MAX_ACK:
-        raise WireError("an ack id is not a number that is taken")
+        raise WireError("an ack id is not a number that is taken", reason="ack")
     return digits.lstrip(b"0") or b"0"

@@ -34,6 +34,9 @@ _SHORT = 125
 _SHORT_TEXT = tuple(bytes((_TEXT_FRAME, length)) for length in range(_SHORT + 1))
 """The heads of text frames by length; making one costs twice as much as all the rest of a short frame."""
 
+_LONGEST_REASON = 123
+"""Bytes of the reason in a close frame, which holds 125 with its code (RFC 6455, 5.5)."""
+
 Unmask = Callable[[bytes, bytes], bytes]
 """Apply the four bytes of a mask to a payload."""
 
@@ -104,9 +107,12 @@ def encode_binary_frame(payload: bytes) -> bytes:
     return encode_frame(BINARY, payload)
 
 
-def encode_close_frame(code: int | None = None) -> bytes:
-    """Return a close frame, with a code if there is one."""
-    return encode_frame(CLOSE, b"" if code is None else code.to_bytes(2, "big"))
+def encode_close_frame(code: int | None = None, reason: str = "") -> bytes:
+    """Return a close frame, with a code if there is one, and with the beginning of a reason (RFC 6455, 5.5.1)."""
+    if code is None:
+        return encode_frame(CLOSE, b"")
+    text = reason.encode()[:_LONGEST_REASON].decode(errors="ignore").encode()
+    return encode_frame(CLOSE, code.to_bytes(2, "big") + text)
 
 
 def xor(mask: bytes, payload: bytes) -> bytes:
@@ -263,7 +269,7 @@ class MessageReader:
                 return None
             size = int.from_bytes(data[start - width : start], "big")
         if opcode < CLOSE and size + len(self._fragments or b"") > self._limit:
-            raise WireError("a message is longer than the limit", TOO_BIG)
+            raise WireError("a message is longer than the limit", TOO_BIG, "message_size")
         start += 4
         stop = start + size
         if stop > len(data):
@@ -278,16 +284,18 @@ class MessageReader:
 
     def _check_head(self, first: int, second: int, opcode: int, *, final: bool) -> None:
         if first & 0x70:
-            raise WireError("a reserved bit is set, without an extension agreed on (RFC 6455, 5.2)")
+            raise WireError(
+                "a reserved bit is set, without an extension agreed on (RFC 6455, 5.2)", reason="frame"
+            )
         if not second & _MASKED:
-            raise WireError("a client's frame must be masked (RFC 6455, 5.1)")
+            raise WireError("a client's frame must be masked (RFC 6455, 5.1)", reason="frame")
         if opcode in (CLOSE, PING, PONG):
             if not final or second & 0x7F > _SHORT:
-                raise WireError("a control frame is fragmented or too long (RFC 6455, 5.5)")
+                raise WireError("a control frame is fragmented or too long (RFC 6455, 5.5)", reason="frame")
         elif opcode > BINARY:
-            raise WireError("the opcode is reserved (RFC 6455, 5.2)")
+            raise WireError("the opcode is reserved (RFC 6455, 5.2)", reason="frame")
         elif bool(opcode) == bool(self._opcode):
-            raise WireError("fragments are out of order (RFC 6455, 5.4)")
+            raise WireError("fragments are out of order (RFC 6455, 5.4)", reason="frame")
 
     def _take_control(self, opcode: int, payload: bytes) -> None:
         if opcode != CLOSE:
@@ -323,7 +331,7 @@ def _check_utf8(payload: bytes) -> None:
     try:
         payload.decode()
     except UnicodeDecodeError:
-        raise WireError("a text message is not UTF-8 (RFC 6455, 8.1)", INVALID_DATA) from None
+        raise WireError("a text message is not UTF-8 (RFC 6455, 8.1)", INVALID_DATA, "utf8") from None
 
 
 def _close_code(payload: bytes) -> int:
@@ -332,6 +340,6 @@ def _close_code(payload: bytes) -> int:
         return NO_CODE
     code = int.from_bytes(payload[:2], "big")
     if len(payload) == 1 or not is_close_code(code):
-        raise WireError("the close frame has no code that may be sent (RFC 6455, 7.4)")
+        raise WireError("the close frame has no code that may be sent (RFC 6455, 7.4)", reason="frame")
     _check_utf8(payload[2:])
     return code

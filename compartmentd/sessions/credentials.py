@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -58,12 +59,22 @@ def _find_in_auth(auth: bytes | None) -> Iterator[Any]:
     try:
         payload = msgspec.json.decode(auth)
     except (msgspec.DecodeError, RecursionError):
-        # The server checked that this is JSON; what is left is text that no token can hold (a lone surrogate).
-        yield ""
-        return
+        payload = _read_loosely(auth)
     value = payload.get("token") if isinstance(payload, dict) else None
     if value is not None:
-        yield value
+        yield "" if isinstance(value, str) and _has_surrogates(value) else value
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _read_loosely(auth: bytes) -> Any:
+    """Return JSON whose other members may be what is not taken elsewhere, such as half a surrogate, or depth."""
+    try:
+        return json.loads(auth)
+    except (ValueError, RecursionError):
+        return {"token": ""}  # not to be read, and so a token that is none
 
 
 def _find_in_cookies(header: str, name: str) -> Iterator[str]:

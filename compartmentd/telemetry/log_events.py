@@ -97,6 +97,10 @@ EVENTS: dict[str, tuple[str, str]] = {
     "request_failed": ("a request failed because of a defect", "exception"),
     "admin_request": ("a request to an admin listener", "method, path, status, address, seconds"),
     "admin_request_failed": ("a request to an admin listener failed because of a defect", "exception"),
+    "connection_cut": (
+        "a connection was closed for what its client did or did not do; `connections_cut` counts the same reasons",
+        "reason, address",
+    ),
     "connection_failed": ("a connection was closed because of a defect", "exception"),
     "address_is_full": (
         "an address has reached `server.connections_per_address`; a proxy has to be named in `trusted_proxies`",

@@ -70,8 +70,9 @@ METRICS: Mapping[str, Description] = {
     ),
     "connections_cut": Description(
         "counter",
-        "Connections that the server closed, by cause: slow, ping_timeout, connect_timeout, parse_error (of these "
-        "excess: more packets without use than any client sends), error.",
+        "Connections that the server closed, by cause: slow, ping_timeout, connect_timeout, error, or how a client "
+        "broke the protocol: ack, attachments, base64, event, excess (packets without use), frame, json, "
+        "message_size, namespaces, packet, state, utf8, version.",
         ("cause",),
     ),
     "received_bytes": Description("counter", "Bytes from clients."),

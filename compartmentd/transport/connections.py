@@ -19,7 +19,7 @@ from compartmentd.protocol.http1 import compile_request_line, list_paths
 from compartmentd.protocol.message import Batch, Message
 from compartmentd.protocol.options import ConnectionOptions
 from compartmentd.protocol.origins import OriginPolicy, PageHeaders
-from compartmentd.telemetry.logs import log
+from compartmentd.telemetry.logs import admits, log
 from compartmentd.transport.admission import Admission
 from compartmentd.transport.broadcast import Broadcast
 from compartmentd.transport.counted_networks import CountedNetworks
@@ -176,6 +176,14 @@ class Connections:
             except Exception as error:  # noqa: BLE001 - all others must have their output
                 self.report_error("a connection is closed for an error while it was written to", error)
                 link.abandon()
+
+    def note_cut(self, connection: EngineConnection, reason: str, why: str) -> None:
+        """Count and log that a connection is cut for what its client did, or did not do."""
+        if reason in self.counters.violations:
+            self.counters.violations[reason] += 1
+        if admits(f"connection cut {reason}"):
+            address = connection.handshake.address
+            log(logging.INFO, "connection_cut", f"a connection is cut: {why}", reason=reason, address=address)
 
     def report_error(self, what: str, error: Exception) -> None:
         """Log and count an error of ours or of the application."""

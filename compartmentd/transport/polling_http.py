@@ -243,8 +243,8 @@ class PollingHttpConnection:
         link = self._target
         if isinstance(link, PollingLink):
             link.posting = False
-            if link.failed:
-                self._refuse(engineio.BAD_BODY)
+            if link.failure:
+                self._refuse(link.describe_failure())
             else:
                 self._answer(200, HTML, b"ok")
 

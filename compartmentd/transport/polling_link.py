@@ -12,7 +12,7 @@ from compartmentd.errors import WireError
 from compartmentd.protocol import engineio
 from compartmentd.protocol.connection import FORCED_CLOSE, SLOW, TRANSPORT_ERROR, EngineConnection
 from compartmentd.protocol.discard import discard_queued
-from compartmentd.protocol.engineio import CLOSE, NOOP, Outgoing
+from compartmentd.protocol.engineio import CLOSE, NOOP, HandshakeRefusal, Outgoing
 from compartmentd.protocol.lifecycle import Phase
 from compartmentd.protocol.message import SEPARATOR
 from compartmentd.protocol.websocket import Data
@@ -86,7 +86,7 @@ class PollingLink:
         "answering",
         "connection",
         "due",
-        "failed",
+        "failure",
         "network",
         "posting",
         "probe",
@@ -99,7 +99,7 @@ class PollingLink:
         self.connection = connection
         self.due = inf
         self.posting = False  # a POST is under way; there may be one at a time
-        self.failed = False  # the client broke the protocol
+        self.failure = ""  # how the client broke the protocol
         self.probe: Probe | None = None  # the WebSocket that is about to take over
         self._connections = connections
         self._limit = options.send_buffer
@@ -174,6 +174,7 @@ class PollingLink:
         self._collect()
         if self.unsent > self._limit:
             self._connections.counters.slow += 1
+            self._connections.note_cut(self.connection, "slow", "it was more than `send_buffer` behind")
             self.connection.note_lost(SLOW)
             self._drop()
 
@@ -343,10 +344,13 @@ class PollingLink:
         self._queue.clear()
         self._drop(NOOP)
 
-    def fail(self, code: int) -> None:
+    def describe_failure(self) -> HandshakeRefusal:
+        """Return the answer to the POST by which the client broke the protocol."""
+        return engineio.BAD_BODY._replace(detail=self.failure or engineio.BAD_BODY.detail)
+
+    def fail(self, code: int, reason: str = "") -> None:
         """Forget the session; its next request is refused as unknown."""
-        del code
-        self.failed = True
+        self.failure = reason or f"code {code}"
         self._drop()
 
     def abort(self) -> None:

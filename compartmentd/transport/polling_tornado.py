@@ -98,11 +98,11 @@ class PollingHandler(QuietHandler):
             link.post(bytes(self.body), partial(_settle, consumed, None))
             await consumed
             self._end_post()
-            if not link.failed:
+            if not link.failure:
                 self.set_header("Content-Type", "text/html")
                 self.finish(b"ok")
             else:
-                self._refuse(engineio.BAD_BODY)
+                self._refuse(link.describe_failure())
 
     async def options(self) -> None:
         """Answer a preflight (Fetch, "CORS-preflight request")."""
@@ -189,9 +189,9 @@ class PollingHandler(QuietHandler):
             self._leave_unread()
             self._refuse(engineio.BAD_POLL)
         elif self.request.headers.get("Content-Type", "").startswith("application/octet-stream"):
-            link.connection.fail(WireError("binary bodies are of an older protocol"))
+            link.connection.fail(WireError("binary bodies are of an older protocol", reason="version"))
             self._leave_unread()
-            self._refuse(engineio.BAD_BODY)
+            self._refuse(link.describe_failure())
         else:
             link.posting = self.posting = True
             self._http.set_max_body_size(

@@ -13,7 +13,13 @@ from math import inf
 
 from compartmentd.net.sock import Sock
 from compartmentd.net.websocket_mask import unmask
-from compartmentd.protocol.connection import FORCED_CLOSE, SLOW, TRANSPORT_CLOSE, TRANSPORT_ERROR
+from compartmentd.protocol.connection import (
+    FORCED_CLOSE,
+    SLOW,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+    EngineConnection,
+)
 from compartmentd.protocol.discard import discard_frames
 from compartmentd.protocol.engineio import Outgoing
 from compartmentd.protocol.message import SEPARATOR
@@ -326,6 +332,8 @@ class WebSocketLink:
         pending += memoryview(data)[sent:]
         if len(pending) > self._limit:
             self._connections.counters.slow += 1
+            if isinstance(self.owner, EngineConnection):
+                self._connections.note_cut(self.owner, "slow", "it was more than `send_buffer` behind")
             self.owner.note_lost(SLOW)
             self._destroy()
         else:
@@ -377,9 +385,9 @@ class WebSocketLink:
         """Close, since the client has announced its end."""
         self._finish(encode_close_frame())
 
-    def fail(self, code: int) -> None:
-        """Send what is queued and a close frame with this code; then close."""
-        self._finish(encode_close_frame(code))
+    def fail(self, code: int, reason: str = "") -> None:
+        """Send what is queued and a close frame with this code and reason; then close."""
+        self._finish(encode_close_frame(code, reason))
 
     def abort(self) -> None:
         """Close at once."""

@@ -28,6 +28,10 @@ class FakeHost:
         assert connection.phase is not Phase.POLLING
         self.forgotten += 1
 
+    def note_cut(self, connection: EngineConnection, reason: str, why: str) -> None:
+        del connection, why
+        self.cuts = [*getattr(self, "cuts", []), reason]
+
     def report_error(self, what: str, error: Exception) -> None:
         assert what
         assert error
@@ -68,7 +72,8 @@ class FakeLink:
     def say_farewell(self) -> None:
         self.calls.append("farewell")
 
-    def fail(self, code: int) -> None:
+    def fail(self, code: int, reason: str = "") -> None:
+        self.reason = reason
         self.calls.append(("fail", code))
 
     def abort(self) -> None:
