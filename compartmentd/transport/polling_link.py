@@ -302,14 +302,19 @@ class PollingLink:
             self._collect()
         out = self.connection.out
         queue = self.take_queue() or out or [NOOP]
+        if self._leaving and len(queue) > 1:
+            # An answer of its own for `1`: clients take note of an end at once, and of the packets before it in a
+            # later turn, when they may have connected anew.
+            self._queue, self._bytes = [CLOSE], len(CLOSE.payload) + 1
+            queue = queue[:-1]
         payload = SEPARATOR.join([message.payload for message in queue])
         out.clear()
         self._connections.counters.bytes_out += len(payload)
         return payload
 
     def _take_leave(self) -> None:
-        """Forget a closed session, since its last packets are fetched."""
-        if self._leaving:
+        """Forget a closed session once its last packets are fetched."""
+        if self._leaving and not self._queue:
             self._drop()
 
     # The end
@@ -320,7 +325,7 @@ class PollingLink:
         return self._leaving
 
     def finish(self) -> None:
-        """Let the client fetch what is queued, and `1` behind it; one that never had a session is forgotten.
+        """Let the client fetch what is queued, and then `1`; one that never had a session is forgotten.
 
         In the middle of an upgrade the client may not poll again: its next poll or `5`, whichever comes first, gets
         the last packets.
@@ -333,9 +338,10 @@ class PollingLink:
             self._end_probe()
         self._leaving = True
         self._queue.append(CLOSE)
+        self._bytes += len(CLOSE.payload) + 1
         if self._poll is not None:
             self._answer()
-        else:
+        if self._queue:
             self._connections.arm(self, self._connections.now() + FAREWELL)
             self._wait_for_session()
 

@@ -116,7 +116,8 @@ async def test_a_poll_that_is_held_brings_the_goodbye() -> None:
             "the poll is held",
         )
         await served.server.drain(0.0, part).run()
-        assert (await poll).text == '42["closing"]\x1e1'
+        assert (await poll).text == '42["closing"]'
+        assert (await request(served.port, "GET", target)).text == "1", "in an answer of its own"
 
 
 async def test_an_upgrade_after_the_stop_goes_through() -> None:

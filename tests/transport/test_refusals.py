@@ -78,6 +78,19 @@ async def test_a_body_that_is_too_long_says_so(caplog: pytest.LogCaptureFixture)
     ] == ["body_size"]
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_the_page_may_read_that_its_body_is_too_long(chunked: bool) -> None:
+    options = ServerOptions(origins=("https://a.example",), max_payload=1000)
+    async with serving(Recorder(), options) as served:
+        opened = await request(served.port, "GET", POLLING, headers=FOREIGN)
+        sid = opened.text.partition('"sid":"')[2].partition('"')[0]
+        body = b"7d0\r\n" + b"4" * 2000 + b"\r\n0\r\n\r\n" if chunked else b"4" * 2000
+        headers = FOREIGN | ({"Transfer-Encoding": "chunked"} if chunked else {})
+        reply = await request(served.port, "POST", f"{POLLING}&sid={sid}", body, headers)
+    assert (reply.status, reply.json["reason"]) == (413, "body_size")
+    assert reply.headers["access-control-allow-origin"] == "https://a.example"
+
+
 async def test_a_scan_is_one_kind_of_line_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with serving(Recorder()) as served:
