@@ -69,7 +69,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 class FileUse(msgspec.Struct, frozen=True):
     """A file that the configuration names, with the place that names it; `kind` is its use."""
 
-    kind: Literal["include", "schema", "jwks_file", "public_key_file", "secret_file", "tls_file"]
+    kind: Literal["include", "schema", "jwks_file", "public_key_file", "secret_file", "ca_file", "tls_file"]
     path: str
     span: Span
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from compartmentd.keys.fetch import KeySetFetcher
 from compartmentd.keys.http import HttpClient
@@ -16,7 +17,7 @@ async def fetch_once(entry: IssuerEntry) -> tuple[Key, ...] | FetchFailure:
     """Return the entry's usable keys, or why there are none; takes at most `fetch.TOTAL` seconds."""
     http = HttpClient()
     try:
-        fetcher = KeySetFetcher(entry, http.get, time.monotonic)
+        fetcher = KeySetFetcher(entry, partial(http.get, ca_file=entry.ca_file), time.monotonic)
         found = await fetcher.fetch()
     finally:
         await http.close()

@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from compartmentd.keys import report
@@ -82,7 +83,7 @@ class RemoteKeys:
     ) -> None:
         self._changes: asyncio.Queue[KeyChange] = asyncio.Queue()
         self._http = HttpClient()
-        self._get = get or self._http.get
+        self._get = get
         self._monotonic = monotonic
         self._jitter = jitter
         self._all: dict[bytes, _TrackedEntry] = {}
@@ -140,7 +141,8 @@ class RemoteKeys:
         return self._all.get(fingerprint_entry(entry)) or self._add(entry, state)
 
     def _add(self, entry: IssuerEntry, state: KeyState) -> _TrackedEntry:
-        followed = _TrackedEntry(entry, KeySetFetcher(entry, self._get, self._monotonic), state)
+        get = self._get or partial(self._http.get, ca_file=entry.ca_file)
+        followed = _TrackedEntry(entry, KeySetFetcher(entry, get, self._monotonic), state)
         self._all[fingerprint_entry(entry)] = followed
         self._schedule_fetch(followed)
         return followed
@@ -331,7 +333,7 @@ def _select_remote(issuers: Iterable[IssuerEntry]) -> list[IssuerEntry]:
 
 def _identify_source(entry: IssuerEntry) -> tuple[object, ...]:
     """Return what identifies the source of an entry's keys."""
-    return entry.name, entry.issuer, entry.keys.kind, entry.keys.name, entry.allow_http
+    return entry.name, entry.issuer, entry.keys.kind, entry.keys.name, entry.allow_http, entry.ca_file
 
 
 async def _call_all(callbacks: Iterable[Callable[[], None]]) -> None:

@@ -129,6 +129,11 @@ _CODES: tuple[tuple[str, str, str], ...] = (
     ),
     # issuers
     ("issuer.algorithms", "The algorithms do not fit the key source.", "Use algorithms of one kind of key."),
+    (
+        "issuer.ca-file",
+        "The authorities for fetching keys cannot be used.",
+        "Name a PEM file of certificates.",
+    ),
     ("issuer.allow-http", "Keys come over plain HTTP from another machine.", "Use HTTPS where you can."),
     (
         "issuer.implausible",

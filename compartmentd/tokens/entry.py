@@ -49,9 +49,9 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration of one issuer, already checked. Durations are in seconds.
 
     `types` are compared without regard to case (RFC 9068, 4). `allow_http` allows fetching keys over plain HTTP
-    from another host. `tenants` are the values of `{tenantid}` in `issuer`. If `keys_name_issuers` is set, a
-    key of the set may name the issuer that it signs for, and then signs for no other. A token with a claim
-    listed in `never` is an ID token.
+    from another host; `ca_file` is a PEM file of the authorities that are trusted for fetching. `tenants` are the
+    values of `{tenantid}` in `issuer`. If `keys_name_issuers` is set, a key of the set may name the issuer that it
+    signs for, and then signs for no other. A token with a claim listed in `never` is an ID token.
     """
 
     name: EntryName
@@ -69,6 +69,7 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     leeway: float = 30.0
     max_age: float = 86400.0
     allow_http: bool = False
+    ca_file: str | None = None
     logout: LogoutSettings | None = None
     tenants: tuple[str, ...] = ()
     keys_name_issuers: bool = False

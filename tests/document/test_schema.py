@@ -61,6 +61,7 @@ def test_it_is_a_schema():
 WITHOUT_DEFAULT = {
     "origins": "depends on the request",
     "algorithms": "depends on the key source",
+    "ca_file": "the authorities of the system, or of SSL_CERT_FILE",
     "issuers": "depends on how many entries there are",
     "connections_per_address": "a quarter of `connections`",
     "schema": "none",

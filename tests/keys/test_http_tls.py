@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from compartmentd.keys.fetch_once import fetch_once
 from compartmentd.keys.http import HttpClient, find_proxy
+from compartmentd.keys.remote import RemoteKeys
 from compartmentd.keys.response import FetchFailure, Response
 from tests.keys.forward_proxy import forward_proxy
 from tests.keys.provider import Provider, answer, keyset, provider
@@ -97,6 +99,24 @@ async def test_ssl_cert_file_names_authorities(authority: Authority, monkeypatch
 async def test_ca_file_names_authorities(authority: Authority) -> None:
     async with provider(authority.tls) as idp:
         assert is_fetched(await get(idp, ca_file=authority.file))
+
+
+async def test_an_entry_s_keys_are_fetched_with_its_ca_file(authority: Authority) -> None:
+    async with provider(authority.tls) as idp:
+        idp.url = idp.url.replace("http:", "https:")
+        idp.publish("a")
+        trusting = idp.entry(kind="discovery", ca_file=str(authority.file))
+        assert [key.kid for key in await fetch_once(trusting)] == ["a"]  # type: ignore[union-attr]
+        remote = RemoteKeys()
+        assert await remote.prepare([trusting], 10) == ()
+        plain = idp.entry(kind="discovery")
+        assert await remote.prepare([plain], 10) == ("corp",), (
+            "keys that another authority vouched for are not kept"
+        )
+        await remote.close()
+        refused = await fetch_once(plain)
+        assert isinstance(refused, FetchFailure)
+        assert "has a certificate that is not trusted" in refused.why
 
 
 async def test_ca_file_is_trusted_alone(

@@ -12,7 +12,9 @@ from compartmentd.configuration.settings import FileUse
 from compartmentd.names import Digest
 from compartmentd.problems import Span
 
-FileKind: TypeAlias = Literal["include", "schema", "jwks_file", "public_key_file", "secret_file", "tls_file"]
+FileKind: TypeAlias = Literal[
+    "include", "schema", "jwks_file", "public_key_file", "secret_file", "ca_file", "tls_file"
+]
 
 
 class FilesUsed:

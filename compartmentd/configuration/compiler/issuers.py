@@ -74,6 +74,7 @@ class Issuers:
             leeway=leeway,
             max_age=_read_seconds(node, "max_age", 86400.0),
             allow_http=_read_flag(node, "allow_http"),
+            ca_file=self._sources.read_ca_file(node, source),
             logout=_read_logout(node),
             tenants=_list(node, "tenants", ()),
             keys_name_issuers=preset.tenants,

@@ -9,15 +9,17 @@ from compartmentd.configuration.compiler.files_used import FilesUsed, describe_o
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.document.node import Node
-from compartmentd.tokens.entry import KeyKind, KeySource
+from compartmentd.tokens.entry import REMOTE, KeyKind, KeySource
 from compartmentd.tokens.presets import Preset
-from compartmentd.tokens.remote import check_url
+from compartmentd.tokens.remote import WELL_KNOWN, check_url
 
 KeyFile: TypeAlias = Literal["jwks_file", "public_key_file", "secret_file"]
 KeyUrl: TypeAlias = Literal["discovery", "jwks_url"]
 
 _FILES: Sequence[KeyFile] = ("jwks_file", "public_key_file", "secret_file")
 _URLS: Sequence[KeyUrl] = ("discovery", "jwks_url")
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+
 _ALL: Sequence[KeyKind] = (*_FILES, *_URLS, "secret_env")
 
 
@@ -46,6 +48,31 @@ class KeySources:
             return None
         return self._choose_default(node, preset)
 
+    def read_ca_file(self, node: Node, source: KeySource) -> str | None:
+        """Return the path of an entry's `ca_file`, and report one that cannot be used."""
+        written = node.get("ca_file")
+        if written is None:
+            return None
+        path = resolve_path(written.file, written.data)
+        if source.kind not in REMOTE:
+            message = f"`ca_file` is for keys that are fetched, and these come from `{source.kind}`"
+            self.report.error(written.span, "issuer.ca-file", message, "leave `ca_file` out")
+            return path
+        self.files.record_use("ca_file", path, written.span)
+        try:
+            content = self.files.access.read(path)
+        except OSError as error:
+            self.files.record_missing(path)
+            message = f"`ca_file` `{path}`: {describe_os_error(error)}"
+            help_ = "paths are relative to the file that names them; serving needs the file"
+            self._report_unavailable(written, "file.unreadable", message, help_)
+            return path
+        if _CERTIFICATE not in content:
+            message = f"`{path}` holds no certificate in PEM form"
+            help_ = "write the authority's certificate there, which begins `-----BEGIN CERTIFICATE-----`"
+            self.report.error(written.span, "issuer.ca-file", message, help_)
+        return path
+
     def _choose_default(self, node: Node, preset: Preset) -> KeySource | None:
         issuer = node.get("issuer")
         if issuer is None:
@@ -57,6 +84,11 @@ class KeySources:
     def _from_url(self, kind: KeyUrl, written: Node, url: str, entry: Node) -> KeySource | None:
         allow_http = entry.get("allow_http")
         refused = check_url(url, allow_http=allow_http is not None and allow_http.data)
+        if kind == "discovery" and url.removesuffix("/").endswith(WELL_KNOWN):
+            base = url.removesuffix("/").removesuffix(WELL_KNOWN)
+            message = f"`{WELL_KNOWN}` is added to the address by itself"
+            self.report.error(written.span, "issuer.url", message, f"write `{base}`")
+            return None
         if refused is None:
             return KeySource(kind, url, written.span)
         if written is entry.get("issuer"):
