@@ -21,14 +21,22 @@ from collections.abc import Callable, Iterator
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
 from typing import Protocol, TypeAlias
 
+from compartmentd.net.backlog import BACKLOG_TIME, Backlog
 from compartmentd.protocol.counters import WireCounters
 from compartmentd.telemetry.logs import log
 
 SERVING_TIME = 0.004
-"""Seconds for which sockets are served until the loop goes on, first with what is to be sent."""
+"""Seconds for which sockets are served until the loop goes on, first with what is to be sent.
+
+While there is a backlog, its time is a part of this, so that what clients send has the same share of the loop.
+"""
 
 CLOSING_TIME = 0.002
 """Seconds of each turn, in addition, for sockets that end: 10,000 are closed within a quarter of a second."""
+
+LONG_READ, SHORT_READ = 1 << 14, 1 << 11
+"""Bytes of one read while all sockets that are ready are served in a turn, and while they are not: 16 KiB of refused
+messages take 5 ms, so that all others would wait for seconds behind 500 connections that flood."""
 
 _AT_ONCE = 256
 """Sockets asked for by one call of epoll; if fewer are ready there is no second call."""
@@ -64,6 +72,9 @@ class Poller:
         self._loop = loop
         self._counters = counters
         self._clock = clock
+        self.most = LONG_READ
+        """The bytes that a reader of messages should take at most, for the others' sake."""
+        self.backlog = Backlog(loop, self._report, clock)
         self._epoll = epoll()
         self._readers: Callbacks = {}
         self._writers: Callbacks = {}
@@ -123,7 +134,7 @@ class Poller:
 
     def turn(self) -> None:
         """Serve sockets that are ready until none is or the time is over, and put aside those that have ended."""
-        until = self._clock() + SERVING_TIME
+        until = self._clock() + SERVING_TIME - (BACKLOG_TIME if self.backlog else 0.0)
         served = False
         while not served:
             try:
@@ -147,8 +158,10 @@ class Poller:
                 else:
                     self._call(descriptor, event)
                 if clock() >= until:
+                    self.most = SHORT_READ
                     return True
             if last:
+                self.most = LONG_READ
                 return True
             found = self._epoll.poll(0, _AT_ONCE)
             last = len(found) < _AT_ONCE

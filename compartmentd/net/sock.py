@@ -18,8 +18,11 @@ class Sock(Protocol):
     def fileno(self) -> int:
         """Return the descriptor, which the loop watches."""
 
-    def recv_into(self, buffer: bytearray, /) -> int:
-        """Receive into the buffer; return how many bytes came, 0 at the end."""
+    def recv_into(self, buffer: bytearray, most: int = 0, /) -> int:
+        """Receive into the buffer, as much as it holds or `most` bytes; return how many came, 0 at the end.
+
+        Under TLS it is one record in any case: of one that was read in part, no descriptor tells that more is here.
+        """
 
     def send(self, data: bytes | bytearray, /) -> int:
         """Send; return how many bytes were taken."""

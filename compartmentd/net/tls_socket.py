@@ -46,7 +46,7 @@ class SecureSocket:
         """Set an option of the socket itself."""
         self._sock.setsockopt(level, option, value)
 
-    def recv_into(self, buffer: bytearray) -> int:
+    def recv_into(self, buffer: bytearray, _most: int = 0, /) -> int:
         """Receive one record, or 0 at the end; the buffer has room for `RECORD` bytes."""
         try:
             return cast(int, self._sock.read(RECORD, buffer))

@@ -64,6 +64,7 @@ class Connections:
         self.pending = self.sockets.pending
         self.admission = Admission(self.counters, self.networks.find, self.pending, note_full)
         self.poller = Poller(self.loop, self.counters)
+        self.backlog = self.poller.backlog
         self.timers = Timers(self.loop)
         # Attributes and no methods: a call more for each would be part of the cost of every connection.
         self.arm: Callable[[Timer, float], None] = self.timers.arm

@@ -213,7 +213,7 @@ class PollingHttpConnection:
         elif request.method == "GET":
             target.poll(self._answer_poll)
         elif target.connection.link is target:
-            target.post(body, self._answer_post)
+            target.post(body, self._answer_post, is_read_in_turn=True)
         else:
             target.posting = False
             self._refuse(engineio.BAD_REQUEST)  # the session moved to a WebSocket while this was still coming
@@ -313,13 +313,14 @@ class PollingHttpConnection:
         self._serving = False
         self._set_deadline(IDLE_TIMEOUT)
         if self._data:
-            self._connections.loop.call_soon(self._continue)
+            self._connections.backlog.add(self)
 
-    def _continue(self) -> None:
-        if self._closed or self._request is not None:
-            return
-        self._set_reading(wanted=True)
-        self._take_safely(b"")
+    def proceed(self) -> bool:
+        """Serve the next request, which is here already; the one behind it waits for its turn."""
+        if not self._closed and self._request is None:
+            self._set_reading(wanted=True)
+            self._take_safely(b"")
+        return False
 
     def _log(self, status: int, why: Why | None) -> None:
         request = self._request
@@ -367,6 +368,10 @@ class PollingHttpConnection:
 
     def abort(self) -> None:
         """Close at once."""
+        self._drop()
+
+    def abandon(self) -> None:
+        """Close at once, since an error of ours left the socket in an unknown state."""
         self._drop()
 
     def shed(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import islice
 from math import inf
 from typing import Protocol, TypeAlias
@@ -26,17 +25,17 @@ FAREWELL = 10.0
 """Seconds that a closed session is kept for the poll that fetches its last packets."""
 
 _AT_ONCE = 16
-"""Packets of a POST that are taken between two looks at the clock."""
-
-_TURN = 0.002
-"""Seconds for which packets of a POST are taken until other work has its turn: a POST has room for a million of
-them, and one may be a list of joins."""
+"""Packets of a POST that are taken until other work has its turn: a POST has room for a million of them, and one
+may be a list of joins. The others are taken as a part of the backlog."""
 
 _NOOP_PACE = 0.1
 """Seconds between two polls that are answered with nothing while a WebSocket probes, as in Node's server."""
 
 Polled: TypeAlias = Callable[[bytes | None], None]
 """Called once with the payload that answers a GET; `None` if the GET was out of place."""
+
+_Rest: TypeAlias = tuple[Iterator[Data], Callable[[], None]]
+"""The packets of a POST that are not taken yet, and what is called behind the last."""
 
 
 class UnreadAnswer(Protocol):
@@ -75,13 +74,13 @@ class PollingLink:
     __slots__ = (
         "_bytes",
         "_connections",
-        "_consumed",
         "_had_session",
         "_leaving",
         "_limit",
         "_noop_at",
         "_poll",
         "_queue",
+        "_rest",
         "_scheduled",
         "answering",
         "connection",
@@ -106,7 +105,7 @@ class PollingLink:
         self._queue: list[Outgoing] = []
         self._bytes = 0
         self._poll: Polled | None = None  # the GET that waits for packets
-        self._consumed: Callable[[], None] | None = None  # the POST that waits for a decision
+        self._rest: _Rest | None = None  # of the POST that waits for a decision, or for its turn
         self._leaving = False  # closed; the last packets may still be fetched
         self._scheduled = False
         self._had_session = False
@@ -228,10 +227,11 @@ class PollingLink:
         self._noop_at = now
         return True
 
-    def post(self, body: bytes, consumed: Callable[[], None]) -> None:
+    def post(self, body: bytes, consumed: Callable[[], None], *, is_read_in_turn: bool) -> None:
         """Take the packets of a POST, and call `consumed` then: the client sends no further POST before.
 
-        Packets of a session that we have closed are dropped; its next poll tells the client.
+        Packets of a session that we have closed are dropped; its next poll tells the client. The first packets are
+        taken at once only where the socket is read in its turn, by the poller: there is a bound for all of those.
         """
         self._connections.counters.bytes_in += len(body)
         try:
@@ -240,28 +240,38 @@ class PollingLink:
             self.connection.fail(error)
             consumed()
         else:
-            self._take(packets, consumed)
+            if not is_read_in_turn:
+                self._rest = packets, consumed
+                self._connections.backlog.add(self)
+            elif self._take(packets, consumed):
+                self._connections.backlog.add(self)
 
-    def _take(self, packets: Iterator[Data], consumed: Callable[[], None]) -> None:
-        """Take packets, and call `consumed` behind the last; other work has its turn from time to time."""
-        connection, now = self.connection, self._connections.now
-        until = now() + _TURN
-        while connection.phase is not _CLOSED:
+    def _take(self, packets: Iterator[Data], consumed: Callable[[], None]) -> bool:
+        """Take some packets, and call `consumed` behind the last; return whether a later turn is to take more.
+
+        While the connection is on hold none is: `resume` goes on.
+        """
+        connection = self.connection
+        if connection.phase is not _CLOSED:
             try:
                 some = list(islice(packets, _AT_ONCE))
             except WireError as error:
                 connection.fail(error)
-                break
-            if not some:
-                break
-            connection.receive(some)
-            if connection.is_on_hold and connection.link is self:
-                self._consumed = partial(self._take, packets, consumed)
-                return
-            if now() >= until:
-                self._connections.loop.call_soon(self._take, packets, consumed)
-                return
+            else:
+                connection.receive(some)
+                if connection.is_on_hold and connection.link is self:
+                    self._rest = packets, consumed
+                    return False
+                if len(some) == _AT_ONCE and connection.phase is not _CLOSED:
+                    self._rest = packets, consumed
+                    return True
         consumed()
+        return False
+
+    def proceed(self) -> bool:
+        """Take some more packets of the POST that is under way; return whether further ones are left."""
+        rest, self._rest = self._rest, None
+        return rest is not None and self._take(*rest)
 
     def release_poll(self) -> None:
         """Answer the waiting poll: while a WebSocket probes, no poll may wait for long."""
@@ -403,7 +413,6 @@ class PollingLink:
         """Do nothing: a connection on hold keeps the packets that come, and the POST waits, see `post`."""
 
     def resume(self) -> None:
-        """Let the waiting POST be answered."""
-        consumed, self._consumed = self._consumed, None
-        if consumed is not None:
-            consumed()
+        """Go on with the POST that waits; if the connection has ended, it is answered at once."""
+        if self._rest is not None and self.proceed():
+            self._connections.backlog.add(self)

@@ -95,7 +95,7 @@ class PollingHandler(QuietHandler):
             self._refuse(engineio.BAD_REQUEST)  # it moved to a WebSocket while this was still coming
         elif link is not None:
             consumed: Future[None] = self.connections.loop.create_future()
-            link.post(bytes(self.body), partial(_settle, consumed, None))
+            link.post(bytes(self.body), partial(_settle, consumed, None), is_read_in_turn=False)
             await consumed
             self._end_post()
             if not link.failure:

@@ -14,7 +14,7 @@ from tests.abuse.catalogue import ATTACKS
 
 HEAD = (
     f"{'attack':30} {'CPU':>7} {'memory MiB':>15} {'descriptors':>13} {'p99 ms':>13} {'new s':>6} {'ends s':>6}"
-    "  refused"
+    f" {'out s':>6}  refused"
 )
 
 
@@ -24,11 +24,14 @@ def line(outcome: trial.Outcome) -> str:
     memory = "/".join(f"{size / MIB:.0f}" for size in (before.memory, outcome.peak_memory, after.memory))
     descriptors = f"{before.descriptors}/{outcome.peak_descriptors}/{after.descriptors}"
     waits = f"{outcome.calm_p99 * 1000:.1f}/{outcome.p99 * 1000:.1f}"
-    newcomers, ends = (max(values, default=inf) for values in (outcome.under.newcomers, outcome.under.ends))
+    under = outcome.under
+    newcomers, ends, logouts = (
+        max(values, default=inf) for values in (under.newcomers, under.ends, under.logouts)
+    )
     refused = " ".join(f"{name}={count}" for name, count in list(outcome.refused.items())[:4])
     return (
         f"{outcome.attack.name:30} {outcome.cpu:6.2f}s {memory:>15} {descriptors:>13} {waits:>13} "
-        f"{newcomers:6.2f} {ends:6.2f}  {refused or '-'}"
+        f"{newcomers:6.2f} {ends:6.2f} {logouts:6.2f}  {refused or '-'}"
     )
 
 
@@ -47,7 +50,7 @@ def main() -> None:
     print(
         "memory and descriptors before/peak/after; p99 of acks calm/under attack; new: the slowest newcomer;"
     )
-    print("ends: the latest notice of a token's end")
+    print("ends: the latest notice of a token's end; out: the slowest logout")
     print(HEAD)
     failed = 0
     figures = []
@@ -79,6 +82,7 @@ def main() -> None:
                 "p99": [outcome.calm_p99, outcome.p99],
                 "newcomers": max(outcome.under.newcomers, default=None),
                 "ends": max(outcome.under.ends, default=None),
+                "logouts": max(outcome.under.logouts, default=None),
                 "refused": outcome.refused,
                 "seen": outcome.seen,
                 "faults": outcome.faults(),

@@ -60,7 +60,7 @@ class Attack:
     has to get rid of them by itself within so many seconds. `peak` and `left` are MiB above the calm state, `most`
     descriptors above it. `waits` is given for an attack that takes so much of the machine itself that well-behaved
     clients may wait for more than a second where two cores serve the attacker, them and the daemon: the reason. All
-    else holds, and is tested.
+    else holds, and is tested: sessions end in time there, too.
     """
 
     name: str

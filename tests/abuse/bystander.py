@@ -2,7 +2,7 @@
 
 A member publishes and awaits its acks at a steady pace, timed from when each message was due. Newcomers open a
 connection (by turns on WebSocket and on polling), connect, join and leave. Holders of short tokens note how late
-after their token's end they are told (P5).
+after their token's end they are told, and users who log out how late their session ends (P5).
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import floor, inf
+from urllib.parse import urlencode, urlsplit
 
+from compartmentd.tokens.security_events import LOGOUT_EVENT
 from tests.support.mint import Issuer
 from tests.support.rawclient import Polling, RawClient
 
@@ -22,6 +24,12 @@ EVERY = 0.04
 
 NEWCOMERS = 0.3
 """Seconds between two newcomers."""
+
+LOGOUTS = 0.9
+"""Seconds between two logouts."""
+
+CLIENT = "chat-client"
+"""The audience of logout tokens."""
 
 GOOD = "127.0.2"
 """Where well-behaved clients come from."""
@@ -32,16 +40,21 @@ PATIENCE = 8.0
 
 @dataclass
 class Waits:
-    """Seconds that the well-behaved clients waited for, by what; `inf` for what never came."""
+    """Seconds that the well-behaved clients waited for, by what; `inf` for what never came.
+
+    `ends` are from the end of a token, or the answer to a logout, to the end of the session; `logouts` are from the
+    request of one.
+    """
 
     acks: list[float] = field(default_factory=list)
     newcomers: list[float] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
+    logouts: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def longest(self) -> float:
-        return max([*self.acks, *self.newcomers, *self.ends], default=inf)
+        return max([*self.acks, *self.newcomers, *self.ends, *self.logouts], default=inf)
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -58,6 +71,7 @@ class Bystanders:
         self.issuer = issuer
         self.tls = tls
         self.member: RawClient | None = None
+        self.logouts = 0
 
     async def enter(self) -> None:
         """Connect the member."""
@@ -70,7 +84,10 @@ class Bystanders:
         waits = Waits()
         ends = time.monotonic() + seconds
         await asyncio.gather(
-            self._publish(waits, ends), self._come(waits, ends), self._expire(waits, seconds)
+            self._publish(waits, ends),
+            self._come(waits, ends),
+            self._expire(waits, seconds),
+            self._log_out(waits, ends),
         )
         return waits
 
@@ -83,7 +100,10 @@ class Bystanders:
             try:
                 async with asyncio.timeout(PATIENCE):
                     answer = await member.call("/", "publish", "room:good", "message", {"n": 1})
-            except (TimeoutError, ConnectionError, AssertionError):
+            except TimeoutError:
+                waits.acks.append(inf)
+                return
+            except (ConnectionError, AssertionError):
                 waits.acks.append(inf)
                 waits.notes.append("the member lost its connection")
                 return
@@ -101,7 +121,9 @@ class Bystanders:
             try:
                 async with asyncio.timeout(PATIENCE):
                     await self._visit(count)
-            except (TimeoutError, OSError, AssertionError, IndexError) as error:
+            except TimeoutError:
+                waits.newcomers.append(inf)
+            except (OSError, AssertionError, IndexError) as error:
                 waits.newcomers.append(inf)
                 waits.notes.append(f"a newcomer was turned away: {error!r:.80}")
             else:
@@ -147,6 +169,52 @@ class Bystanders:
         late = max(0.0, time.time() - exp)
         await client.close()
         return late
+
+    async def _log_out(self, waits: Waits, ends: float) -> None:
+        """Let one user after another log out at the provider, and note how late the session ends."""
+        while time.monotonic() + LOGOUTS < ends:
+            self.logouts += 1
+            user, source = f"leaver-{self.logouts}", f"{GOOD}.{220 + self.logouts % 10}"
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    client = await RawClient.open(self.url, source=source, tls=self.tls)
+                    session = await client.connect("/", self.issuer.token(user))
+                    assert session.sid, session.error
+                    began = time.monotonic()
+                    await self._report_logout(user, source)
+                    answered = time.monotonic()
+                    await client.until(lambda session=session: session.ended, "a logout")
+            except TimeoutError:
+                waits.logouts.append(inf)
+            except (OSError, AssertionError, IndexError) as error:
+                waits.logouts.append(inf)
+                waits.notes.append(f"a logout came to nothing: {error!r:.80}")
+            else:
+                waits.logouts.append(time.monotonic() - began)
+                waits.ends.append(time.monotonic() - answered)
+                await client.close()
+            await asyncio.sleep(LOGOUTS)
+
+    async def _report_logout(self, user: str, source: str) -> None:
+        """Report a logout as an identity provider does (OpenID Connect Back-Channel Logout 1.0, 2.5)."""
+        token = self.issuer.token(
+            user, lifetime=120, aud=CLIENT, jti=user, events={LOGOUT_EVENT: {}}, headers={"typ": "logout+jwt"}
+        )
+        body = urlencode({"logout_token": token})
+        address = urlsplit(self.url)
+        reader, writer = await asyncio.open_connection(
+            address.hostname, address.port, local_addr=(source, 0), ssl=self.tls
+        )
+        head = [
+            "POST /backchannel-logout HTTP/1.1",
+            f"Host: {address.netloc}",
+            "Content-Type: application/x-www-form-urlencoded",
+            f"Content-Length: {len(body)}",
+        ]
+        writer.write("\r\n".join([*head, "", body]).encode())
+        status = await reader.readline()
+        writer.close()
+        assert b" 200 " in status, status
 
     async def leave(self) -> None:
         """Close the member."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import selectors
+import socket
+from contextlib import suppress
+from typing import cast
 
 from tests.abuse.attack import Target, attack
-from tests.abuse.client import dial, frame, in_threads, polling_sid, post, pour, websocket
+from tests.abuse.client import POLLING, dial, frame, head, in_threads, polling_sid, post, pour, websocket
 
 FULL_SPEED = 13.0
 """Seconds of a flood, longer than the window after which whoever does nothing else is closed."""
@@ -105,6 +109,66 @@ def list_joins_by_post(target: Target) -> None:
                     target.seen["POSTs"] += 1
 
     in_threads(target, one, 2)
+
+
+CROWD = 1000
+"""Connections that flood at once, half of them by polling."""
+
+
+@attack(
+    "A3",
+    "1,000 connections of 50 addresses at once: POSTs of lists of rooms to join, and publishes on WebSocket",
+    seconds=FULL_SPEED,
+    peak=200,
+    most=CROWD + 200,
+    stays=60.0,
+    waits="one who sends has a turn after each of 1,000 connections that never stop sending",
+)
+def crowd_of_floods(target: Target) -> None:
+    rooms = json.dumps([f"open:room-{index}" for index in range(100)]).encode()
+    joins = b"\x1e".join([b'42/pub,["join",%b]' % rooms] * 60)
+    publishes = frame(b'42/pub,["publish","nowhere","message",{"n":1}]') * 100
+    crowd: list[tuple[socket.socket, bytes]] = []
+    for index in range(CROWD):
+        source = f"127.0.66.{index % 50 + 1}"
+        if index % 2:
+            sock = dial(target, source)
+            sid = polling_sid(target, sock)
+            post(sock, sid, b"40/pub,")
+            length = f"Content-Length: {len(joins)}"
+            crowd.append((sock, head("POST", f"{POLLING}&sid={sid}", length) + joins))
+        else:
+            crowd.append((websocket(target, b"40/pub,", source), publishes))
+        if target.over():
+            return
+    target.seen["connections"] = len(crowd)
+    with selectors.DefaultSelector() as ready:
+        for sock, data in crowd:
+            sock.setblocking(False)
+            ready.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE, [data, 0])
+        while not target.over() and ready.get_map():
+            for key, _ in ready.select(0.5):
+                if not _send_and_read(target, key):
+                    ready.unregister(key.fileobj)
+
+
+def _send_and_read(target: Target, key: selectors.SelectorKey) -> bool:
+    """Send the next part of the data that is sent again and again, and read; return whether it is open still."""
+    sock = cast(socket.socket, key.fileobj)
+    data, place = key.data
+    try:
+        if not sock.recv(1 << 16):
+            raise ConnectionResetError
+    except BlockingIOError:
+        pass
+    except OSError:
+        target.seen["closed"] += 1
+        return False
+    with suppress(OSError):
+        place += sock.send(memoryview(data)[place:])
+        key.data[1] = place % len(data)
+        target.seen["sent"] += place == len(data)
+    return True
 
 
 @attack(

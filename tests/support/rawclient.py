@@ -100,7 +100,8 @@ class SocketIo:
             if self.on_event is not None:
                 self.on_event(namespace, payload)
         elif kind == "3" and ack is not None and (answer := self._acks.pop(ack, None)):
-            answer.set_result(payload[0])
+            if not answer.done():  # one for which nobody waits any more
+                answer.set_result(payload[0])
         elif kind == "0":
             session.sid = payload["sid"]
         elif kind == "4":
