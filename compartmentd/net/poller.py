@@ -35,8 +35,8 @@ CLOSING_TIME = 0.002
 """Seconds of each turn, in addition, for sockets that end: 10,000 are closed within a quarter of a second."""
 
 LONG_READ, SHORT_READ = 1 << 14, 1 << 11
-"""Bytes of one read while all sockets that are ready are served in a turn, and while they are not: 16 KiB of refused
-messages take 5 ms, so that all others would wait for seconds behind 500 connections that flood."""
+"""Bytes of one read while all sockets that are ready are served in a turn, and while they are not. Refused messages
+take 5 ms in 16 KiB, so all others would wait for seconds behind 500 connections that flood."""
 
 _AT_ONCE = 256
 """Sockets asked for by one call of epoll; if fewer are ready there is no second call."""
