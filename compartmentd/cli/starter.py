@@ -200,7 +200,7 @@ socket.on("connect", async () => {           // also after a lost connection: jo
   }
 });
 socket.on("message", (data, { room, from }) => console.log(room, from?.user, data));
-// With `data` ({code, retry, after?}) the server refused; without, it was not reached, and is tried again.
+// With `data` ({code, retry, after?, ref?}) the server refused; without, it was not reached, and is tried again.
 socket.on("connect_error", (error) => console.log(error.message, error.data));
 socket.on("expiring", async () => {          // a minute before the token ends
   const newer = await newToken();

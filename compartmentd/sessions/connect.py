@@ -164,7 +164,7 @@ class Connector:
             core.observed.note(name, "namespaces_per_connection", None)
             return False
         code = Code.TOO_MANY
-        core.recorder.record(
+        ref = core.recorder.record(
             "connect",
             snapshot,
             name,
@@ -172,7 +172,7 @@ class Connector:
             detail=f"namespaces_per_connection {most}",
             address=peer.handshake.address,
         )
-        self._refuse(peer, name, code)
+        self._refuse(peer, name, code, ref=ref)
         return True
 
     def _reject(
@@ -180,7 +180,7 @@ class Connector:
     ) -> None:
         code, address = self._key_wait.find_code(rejected), peer.handshake.address
         self.token_check.note_failed(code, snapshot, address)
-        self._core.recorder.record(
+        ref = self._core.recorder.record(
             "connect",
             snapshot,
             name,
@@ -189,7 +189,7 @@ class Connector:
             address=address,
             since=since,
         )
-        self._refuse(peer, name, code, after=self._compute_wait(rejected, code, address))
+        self._refuse(peer, name, code, after=self._compute_wait(rejected, code, address), ref=ref)
 
     def _compute_wait(self, rejected: Rejected, code: Code, address: str) -> float | None:
         """Return in how many seconds a refused token may be sent again, where that is known."""
@@ -215,7 +215,7 @@ class Connector:
         live = core.registry.namespaces.get(name) or NamespaceState(name)
         principal = ANONYMOUS if verified is None else find_principal(verified, snapshot)
         session = Session(SessionId(self._new_sid()), peer, live, principal, verified)
-        judgement, _ = core.judge_session(
+        judgement, ref = core.judge_session(
             session, snapshot, "connect", answers=answers, address=peer.handshake.address, since=since
         )
         if judgement.questions:
@@ -224,7 +224,7 @@ class Connector:
             more = min(judgement.work / ROOMS_IN_ONE, MOST_FOR_CONNECT) - 1
             charge_connect(peer, core.clock.monotonic(), more)
         if not judgement.connect.allowed:
-            self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE)
+            self._refuse(peer, name, judgement.connect.code or Code.UNAVAILABLE, ref=ref)
             return None
         self._replace_oldest(session, snapshot, namespace)
         session.namespace = core.registry.get_namespace(name)
@@ -329,9 +329,11 @@ class Connector:
         """Refuse a `refresh` without deciding it."""
         self._core.turn_down("refresh", snapshot, session, ack, code)
 
-    def _refuse(self, peer: Peer, name: NamespaceName, code: Code, *, after: float | None = None) -> None:
+    def _refuse(
+        self, peer: Peer, name: NamespaceName, code: Code, *, after: float | None = None, ref: str = ""
+    ) -> None:
         self._core.counters.refused[code] += 1
-        message, data = replies.build_connect_error(code, after)
+        message, data = replies.build_connect_error(code, after, ref)
         peer.refuse(name, message, data)
 
 

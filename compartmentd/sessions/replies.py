@@ -72,15 +72,18 @@ def build_refreshed_ack(ends_at: float) -> bytes:
     return encode({"ok": True, "expires": int(ends_at * 1000)})
 
 
-def build_connect_error(code: Code, after: float | None = None) -> tuple[str, dict[str, Any]]:
-    """Return message and data of a CONNECT_ERROR; clients compare its data, so it holds what is documented.
+def build_connect_error(code: Code, after: float | None = None, ref: str = "") -> tuple[str, dict[str, Any]]:
+    """Return message and data of a CONNECT_ERROR.
 
-    `after` is in how many seconds a CONNECT may be repeated, where that is known.
+    `after` is in how many seconds a CONNECT may be repeated, where that is known; `ref` is what the operator finds
+    in the log.
     """
     meaning = MEANINGS[code]
     data: dict[str, Any] = {"code": code.value, "retry": meaning.retry}
     if after is not None:
         data["after"] = max(1, ceil(after * 1000))
+    if ref:
+        data["ref"] = ref
     return meaning.text, data
 
 

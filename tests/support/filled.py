@@ -47,7 +47,7 @@ def _values(kind: inspect.Type) -> Iterator[Any]:
     match kind:
         case inspect.StructType(cls=cls) if cls is Problem:
             # Its code is one of a table.
-            yield Problem("warning", "text.size", "text", Span("file", 7, 8, 9, 10), "help")
+            yield Problem("warning", "text.size", "text", Span("file", 7, 8, 9, 10), "help", "excerpt")
         case inspect.StructType():
             yield kind.cls(**{field.name: _value_of_field(field) for field in kind.fields})
         case inspect.UnionType():

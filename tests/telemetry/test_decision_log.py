@@ -120,9 +120,7 @@ def test_a_refused_connect_tells_what_the_token_lacks(log: Log) -> None:
     assert "aud" in line["detail"]
     assert "claims" not in line
     (refused,) = client.peer.sent
-    assert refused[-1] == {"code": "token_invalid", "retry": False}, (
-        "as documented: only acks carry a reference"
-    )
+    assert refused[-1] == {"code": "token_invalid", "retry": False, "ref": line["ref"]}
 
 
 @pytest.mark.parametrize(
