@@ -92,8 +92,8 @@ def find_sources(template: RoomTemplate, rules: Mapping[str, Rule]) -> dict[str,
     """
     found: dict[str, list[tuple[str, ...]]] = {}
     if template.auto_join is not None:
-        for param, claim in template.auto_join.claims:
-            found.setdefault(param, []).append((claim,))
+        for param, path in template.auto_join.claims:
+            found.setdefault(param, []).append(path)
     for part in walk_rule(resolve_rule(template.join, rules)):
         if isinstance(part, Claim) and isinstance(part.test, (Equals, Contains)):
             path = tuple(item[0] for item in part.path if len(item) == 1)

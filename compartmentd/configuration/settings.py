@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from compartmentd.policy.claim_path import ClaimPath
 from compartmentd.policy.model import Policy
 from compartmentd.problems import Span
 from compartmentd.tokens.entry import IssuerEntry
@@ -62,7 +63,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`log`: the claims that decisions are logged with, each as a path, and which decisions are logged."""
 
-    claims: tuple[tuple[str, ...], ...] = ()
+    claims: tuple[ClaimPath, ...] = ()
     decisions: Literal["refused", "all", "none"] = "refused"
 
 
@@ -93,7 +94,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         """The names of the top-level claims that something reads: policy, entries or log."""
         names = {*self.policy.claims, *(path[0] for path in self.log.claims)}
         for entry in self.issuers:
-            names.update((entry.subject, entry.audience_claim, *entry.scopes, *entry.require))
+            names.update((entry.subject[0], entry.audience_claim, *entry.scopes, *entry.require))
         return frozenset(names)
 
     @property

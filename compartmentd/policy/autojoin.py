@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from compartmentd.names import NamespaceName, RoomName
+from compartmentd.policy.claim_path import read_claim
 from compartmentd.policy.codes import Code
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import NO_ANSWERS, Answers, Decision, Facts, Join, Pending, Question
@@ -225,7 +226,7 @@ def _build_name(template: RoomTemplate, values: tuple[str, ...]) -> str:
 def _read_values(template: RoomTemplate, who: Principal) -> Iterator[tuple[str, ...] | None]:
     """Yield the parameters' values of each room, or `None` if a claim's value cannot be one of a parameter."""
     claims = dict(template.auto_join.claims) if template.auto_join is not None else {}
-    values = [who.claims.get(claims[param.name]) for param in template.params if param.name in claims]
+    values = [read_claim(who.claims, claims[param.name]) for param in template.params if param.name in claims]
     if len(values) < len(template.params) or None in values:
         return  # an absent claim names no room
     for each in _spread_list(values):

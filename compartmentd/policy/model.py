@@ -15,6 +15,7 @@ from typing import TypeAlias
 import msgspec
 
 from compartmentd.names import EntryName, NamespaceName
+from compartmentd.policy.claim_path import ClaimPath
 from compartmentd.problems import Span
 
 Text: TypeAlias = tuple[str, ...]
@@ -255,9 +256,9 @@ class Event(_Positioned, frozen=True, kw_only=True):
 
 
 class AutoJoin(_Positioned, frozen=True, kw_only=True):
-    """`auto_join`: parameter names with the claim that gives each its value; empty without parameters."""
+    """`auto_join`: parameters, each with the path of the claim that has its values; empty without parameters."""
 
-    claims: tuple[tuple[str, str], ...]
+    claims: tuple[tuple[str, ClaimPath], ...]
 
 
 class RoomTemplate(_Positioned, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ def collect_claim_names(policy: Policy) -> tuple[str, ...]:
     for namespace in policy.namespaces.values():
         for room in namespace.rooms:
             if room.auto_join is not None:
-                names.update(claim for _, claim in room.auto_join.claims)
+                names.update(path[0] for _, path in room.auto_join.claims)
     return tuple(sorted(names))
 
 

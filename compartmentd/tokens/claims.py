@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any, NamedTuple
 
+from compartmentd.policy.claim_path import describe_path, read_claim
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.entry import IssuerEntry, fill_tenant
 from compartmentd.tokens.rejected import Rejected, RejectReason, quote, quote_list, reject
@@ -72,7 +73,7 @@ def read_subject(claims: Mapping[str, Any], entry: IssuerEntry) -> str:
 
     Entra's subjects are unique only within a tenant.
     """
-    subject = read_name(claims[entry.subject])
+    subject = read_name(read_claim(claims, entry.subject))
     return f"{claims['tid']}/{subject}" if entry.tenants else str(subject)
 
 
@@ -211,11 +212,11 @@ def _hint_id_token(claims: Mapping[str, Any]) -> str:
 
 def _check_subject(token: TokenClaims) -> Rejected | None:
     claims, entry = token.claims, token.entry
-    name = read_name(claims.get(entry.subject))
+    name = read_name(read_claim(claims, entry.subject))
     if name is None or not 0 < len(name) <= LONGEST_SUBJECT:
         return reject(
             RejectReason.BAD_SUBJECT,
-            f"the token's subject, {quote(entry.subject)}, "
+            f"the token's subject, {quote(describe_path(entry.subject))}, "
             f"is neither a string of 1 to {LONGEST_SUBJECT} characters nor an integer",
         )
     tenant = claims.get("tid")

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from compartmentd.names import EntryName
+from compartmentd.policy.claim_path import ClaimPath
 from compartmentd.problems import Span
 
 Use: TypeAlias = Literal["connect", "api", "admin"]
@@ -65,7 +66,7 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...] = ("scope", "scp")
     types: tuple[str | None, ...] = DEFAULT_TYPES
     require: dict[str, str | int | float | bool] = {}
-    subject: str = "sub"
+    subject: ClaimPath = ("sub",)
     leeway: float = 30.0
     max_age: float = 86400.0
     allow_http: bool = False

@@ -25,6 +25,7 @@ CLAIM = {"claim": "c", "exists": True}
         policy(namespace(template("a", join={"all": ["public", {"any": [{"not": CLAIM}]}]}))),
         policy(namespace(template("{p}", join={"claim": ["c", "d", "{p}"], "equals": "x"}))),
         policy(namespace(template("{p}", auto_join={"p": "c"}))),
+        policy(namespace(template("{p}", auto_join={"p": ("c", "d")}))),
         policy(namespace(template("a"), template("b", join=CLAIM))),
     ],
 )

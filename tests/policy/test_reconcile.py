@@ -184,6 +184,8 @@ def test_what_is_kept_holds_and_does_not_depend_on_any_order(
 
 # --- auto-join ---
 
+NESTED = template("team:{t}", auto_join={"t": ("app_metadata", "teams")})
+
 
 @pytest.mark.parametrize(
     ("rooms", "who", "joined"),
@@ -219,6 +221,18 @@ def test_what_is_kept_holds_and_does_not_depend_on_any_order(
         ),
         ([template("team:{t}", auto_join={"t": "teams"})], person(teams=[]), []),
         ([template("team:{t}", auto_join={"t": "absent"})], ANN, []),
+        ([NESTED], person(app_metadata={"teams": ["b", "a"]}), ["team:b", "team:a"]),
+        ([NESTED], person(app_metadata={"teams": "a"}), ["team:a"]),
+        ([NESTED], person(app_metadata={"other": ["a"]}), []),
+        ([NESTED], person(app_metadata={"teams": None}), []),
+        ([NESTED], person(app_metadata=None, teams=["a"]), []),
+        ([NESTED], person(**{"app_metadata.teams": ["a"]}), []),
+        ([template("org:{o}", auto_join={"o": ("o", "id")})], person(o={"id": "org_7"}), ["org:org_7"]),
+        (
+            [template("{u}/{r}", auto_join={"u": ("ext", "user", "id"), "r": ("ext", "roles")})],
+            person(ext={"user": {"id": "ann"}, "roles": ["x", "y"]}),
+            ["ann/x", "ann/y"],
+        ),
         ([template("team:{t}", auto_join={"t": "teams"})], person(teams=None), []),
         ([template("desk", join={"all": ["server", {"scope": "read"}]}, auto_join={})], ANN, ["desk"]),
         (
@@ -257,6 +271,9 @@ NUMBER = template("n:{n}", {"n": (0, 99)}, auto_join={"n": "n"})
         ([TEAM], person(teams=[True]), [("not_matching", None)]),
         ([TEAM], person(teams=[["red"]]), [("not_matching", None)]),
         ([TEAM], person(teams={"red": 1}), [("not_matching", None)]),
+        ([NESTED], person(app_metadata="teams"), [("not_matching", None)]),
+        ([NESTED], person(app_metadata=[{"teams": ["a"]}]), [("not_matching", None)]),
+        ([NESTED], person(app_metadata={"teams": {"a": True}}), [("not_matching", None)]),
         ([NUMBER], person(n=100), [("not_matching", "n:100")]),
         ([NUMBER], person(n=-1), [("not_matching", "n:-1")]),
         ([NUMBER], person(n=7.5), [("not_matching", None)]),

@@ -12,6 +12,7 @@ from typing import Any
 
 from compartmentd.names import EntryName, NamespaceName, Subject
 from compartmentd.policy import model
+from compartmentd.policy.claim_path import ClaimPath
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Connect, Decision, Facts, Join, Publish
 from compartmentd.policy.model import (
@@ -141,12 +142,15 @@ def template(
     join: Any = "authenticated",
     publish: Any = "nobody",
     events: Mapping[str, Any] | Sequence[str] = (),
-    auto_join: Mapping[str, str] | None = None,
+    auto_join: Mapping[str, str | ClaimPath] | None = None,
     capacity: int | None = None,
     limits: Limits | None = None,
 ) -> RoomTemplate:
-    """Return a room template; `auto_join` maps parameters to claims, and is empty for `true`."""
+    """Return a room template; `auto_join` maps parameters to claims or paths, and is empty for `true`."""
     pattern = text(name)
+    claims = tuple(
+        (each, (path,) if isinstance(path, str) else path) for each, path in (auto_join or {}).items()
+    )
     return RoomTemplate(
         name=name,
         pattern=pattern,
@@ -155,7 +159,7 @@ def template(
         publish=rule(publish),
         events=_events(events),
         echo=False,
-        auto_join=None if auto_join is None else AutoJoin(claims=tuple(auto_join.items()), span=span()),
+        auto_join=None if auto_join is None else AutoJoin(claims=claims, span=span()),
         capacity=capacity,
         limits=limits or Limits(),
         span=span(),

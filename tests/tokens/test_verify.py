@@ -139,7 +139,9 @@ PASSES = {
     "another claim as audience": changed(
         claims={"aud": ..., "client_id": "realtime"}, audience_claim="client_id"
     ),
-    "another claim as subject": changed(claims={"sub": ..., "oid": "42"}, subject="oid"),
+    "another claim as subject": changed(claims={"sub": ..., "oid": "42"}, subject=("oid",)),
+    "a nested claim as subject": changed(claims={"sub": ..., "user": {"id": "42"}}, subject=("user", "id")),
+    "a subject with a dot in its name": changed(claims={"sub": ..., "user.id": "42"}, subject=("user.id",)),
     "fractions of seconds": changed(claims={"iat": NOW - 0.5, "exp": NOW + 0.5, "nbf": NOW - 0.25}),
     "the very last moment": changed(claims={"exp": NOW + 0.001}),
     "iat ahead by the leeway": changed(claims={"iat": NOW + 30}),
@@ -328,7 +330,22 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "sub list": (token(sub=["5"]), "bad_subject", "`sub`", {}),
     "sub empty": (token(sub=""), "bad_subject", "`sub`", {}),
     "sub long": (token(sub="s" * 513), "bad_subject", "512", {}),
-    "sub elsewhere": (token(), "bad_subject", "`oid`", {"subject": "oid"}),
+    "sub elsewhere": (token(), "bad_subject", "`oid`", {"subject": ("oid",)}),
+    "nothing at the path": (token(user={}), "bad_subject", "`[user, id]`", {"subject": ("user", "id")}),
+    "no object on the path": (token(user="id"), "bad_subject", "`[user, id]`", {"subject": ("user", "id")}),
+    "a list on the path": (
+        token(user=[{"id": "1"}]),
+        "bad_subject",
+        "`[user, id]`",
+        {"subject": ("user", "id")},
+    ),
+    "an object at the path": (
+        token(user={"id": {}}),
+        "bad_subject",
+        "`[user, id]`",
+        {"subject": ("user", "id")},
+    ),
+    "a dot is not a path": (token(user={"id": "42"}), "bad_subject", "`user.id`", {"subject": ("user.id",)}),
     "required, absent": (token(), "requirement", "no `token_use`", {"require": {"token_use": "access"}}),
     "required, other": (
         token(v="2"),
@@ -652,7 +669,7 @@ def test_tokens_of_one_issuer_share_the_texts_of_its_entry() -> None:
     ],
 )
 def test_an_integer_names_a_user_by_its_decimal_form(claim: str, value: object, subject: str) -> None:
-    assert accepted(token(**{claim: value}), secret_set(subject=claim)).subject == Subject(
+    assert accepted(token(**{claim: value}), secret_set(subject=(claim,))).subject == Subject(
         EntryName("corp"), subject
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from compartmentd.configuration.compiler.claim_paths import read_claim_path
 from compartmentd.configuration.compiler.files_used import FilesUsed
 from compartmentd.configuration.compiler.key_sources import KeySources
 from compartmentd.configuration.compiler.limits import duration
@@ -12,6 +13,7 @@ from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.configuration.compiler.vendors import check_tenants, check_vendor
 from compartmentd.document.node import MERGE, Node
 from compartmentd.names import EntryName
+from compartmentd.policy.claim_path import ClaimPath
 from compartmentd.tokens.entry import IssuerEntry, KeySource, LogoutSettings, Use
 from compartmentd.tokens.presets import NO_PRESET, PRESETS, Preset
 from compartmentd.tokens.remote import warn_of_plain_http
@@ -70,7 +72,7 @@ class Issuers:
             scopes=_list(node, "scopes", preset.scopes),
             types=self._read_types(node, preset),
             require={**preset.require, **self._require(node)},
-            subject=_read_text(node, "subject", "sub"),
+            subject=_read_subject(node),
             leeway=leeway,
             max_age=_read_seconds(node, "max_age", 86400.0),
             allow_http=_read_flag(node, "allow_http"),
@@ -183,6 +185,11 @@ def _read_uses(node: Node) -> tuple[Use, ...] | None:
     if written is None:
         return None if may_contain(node, "use", "issuer") else ("connect",)
     return tuple(item.data for item in written.items) if written.sound else None
+
+
+def _read_subject(node: Node) -> ClaimPath:
+    written = node.get("subject")
+    return ("sub",) if written is None else read_claim_path(written)
 
 
 def _read_text(node: Node, key: str, default: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from compartmentd.configuration.compiler.claim_paths import read_claim_path
 from compartmentd.configuration.compiler.contents import Contents
 from compartmentd.configuration.compiler.events import EventReader
 from compartmentd.configuration.compiler.file_access import FileAccess
@@ -137,8 +138,7 @@ def _log_settings(node: Node | None) -> LogSettings:
     values: dict[str, Any] = {key: child.data for key, child in node.usable() if key == "decisions"}
     claims = node.get("claims")
     if claims is not None:
-        paths = (item.data for item in claims.items)
-        values["claims"] = tuple((path,) if isinstance(path, str) else tuple(path) for path in paths)
+        values["claims"] = tuple(read_claim_path(item) for item in claims.items)
     return LogSettings(**values)
 
 

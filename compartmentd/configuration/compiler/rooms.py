@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from compartmentd.configuration.compiler.claim_paths import read_claim_path
 from compartmentd.configuration.compiler.events import EventReader
 from compartmentd.configuration.compiler.implausible import doubt_claim
 from compartmentd.configuration.compiler.limits import count_limit, merge_room_limits
@@ -87,9 +88,8 @@ class RoomReader:
         for _, child in node.usable():
             dotted = doubt_claim(child.data) if isinstance(child.data, str) else None
             if dotted is not None:
-                help_ = "let the provider put the values into a claim of their own"
-                self.report.warning(child.span, "claim.dotted", dotted.message, help_)
-        claims = tuple((name, str(child.data)) for name, child in node.usable())
+                self.report.warning(child.span, "claim.dotted", dotted.message, dotted.help)
+        claims = tuple((name, read_claim_path(child)) for name, child in node.usable())
         if shape.named:
             self._check_claims(node, [param.name for param in shape.params])
         return AutoJoin(claims=claims, span=node.span)

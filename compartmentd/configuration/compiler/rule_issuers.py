@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from compartmentd.configuration.compiler.report import Report
+from compartmentd.policy.claim_path import ClaimPath, describe_path
 from compartmentd.policy.model import (
     All,
     AnyOf,
@@ -48,7 +49,7 @@ class RuleIssuers:
                 subjects = {self.subjects[name] for name in namespace.issuers if name in self.subjects}
                 seen: set[tuple[str, bool]] = set()
                 for claim in (claim for rule in rules for claim in self._find_bare(rule, subjects, seen)):
-                    self._warn_of_subject(claim.span, namespace, f"`{claim.path[0][0]}`")
+                    self._warn_of_subject(claim.span, namespace, f"`{describe_path(_read_path(claim))}`")
                 for room in namespace.rooms:
                     self._check_auto_join(room, namespace, subjects)
 
@@ -66,17 +67,18 @@ class RuleIssuers:
                     help_ = f"write `issuers: [{wanted}]` in the namespace, or take the condition out"
                     self._warn(part.span, "rule.never", message, help_)
 
-    def _check_auto_join(self, room: RoomTemplate, namespace: Namespace, subjects: set[str]) -> None:
+    def _check_auto_join(self, room: RoomTemplate, namespace: Namespace, subjects: set[ClaimPath]) -> None:
         if room.auto_join is None:
             return
-        found = [claim for _, claim in room.auto_join.claims if claim in subjects]
+        found = [path for _, path in room.auto_join.claims if path in subjects]
         # A comparison of the same subject in `join` is the same mistake, and told already.
         if (
             found
             and not self._names_issuer(room.join)
             and not any(self._find_bare(room.join, subjects, set()))
         ):
-            self._warn_of_subject(room.auto_join.span, namespace, f"auto-join by `{found[0]}`: it")
+            what = f"auto-join by `{describe_path(found[0])}`: it"
+            self._warn_of_subject(room.auto_join.span, namespace, what)
 
     def _warn_of_subject(self, span: Span, namespace: Namespace, what: str) -> None:
         first, second, *_ = namespace.issuers
@@ -88,19 +90,19 @@ class RuleIssuers:
         self._warn(span, "rule.bare-subject", message, help_)
 
     def _find_bare(
-        self, rule: Rule, subjects: set[str], seen: set[tuple[str, bool]], *, guarded: bool = False
+        self, rule: Rule, subjects: set[ClaimPath], seen: set[tuple[str, bool]], *, guarded: bool = False
     ) -> Iterator[Claim]:
         """Find the comparisons of a subject that no condition on the issuer stands beside.
 
         Args:
             rule: The rule.
-            subjects: The claims that name the user.
+            subjects: The paths of the claims that name the user.
             seen: The named rules that were looked at, each with `guarded`; it grows.
             guarded: Whether a condition on the issuer stands beside the rule.
         """
         match rule:
             case Claim() if not guarded and not isinstance(rule.test, Exists):
-                if len(rule.path) == 1 and rule.path[0][0] in subjects:
+                if _read_path(rule) in subjects:
                     yield rule
             case All() | AnyOf():
                 if isinstance(rule, All):
@@ -136,6 +138,11 @@ class RuleIssuers:
         if span not in self._told:
             self._told.add(span)
             self.report.warning(span, code, message, help_)
+
+
+def _read_path(claim: Claim) -> ClaimPath:
+    """Return the path of a condition's claim; a name with placeholders is in no entry's path."""
+    return tuple(item[0] if len(item) == 1 else "" for item in claim.path)
 
 
 def _list_rules(namespace: Namespace) -> Iterator[Rule]:
