@@ -46,8 +46,8 @@ LAYERS = (
 ALONG = {
     ("errors", "problems"): (("problems",), "an exception of a configuration carries its problems"),
     ("tokens", "policy"): (
-        ("policy.codes", "policy.principal"),
-        "a refused token has a code of the policy's table, an accepted one makes a principal",
+        ("policy.claim_path", "policy.codes", "policy.principal"),
+        "a refused token has a code of the policy's table, an accepted one makes a principal; both read claims",
     ),
     ("__main__", "cli"): (("cli.main",), "`python -m compartmentd` is the command"),
 }

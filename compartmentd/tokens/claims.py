@@ -108,6 +108,12 @@ def _check_kind(token: TokenClaims) -> Rejected | None:
             RejectReason.WRONG_TYPE,
             f"the token has {quote_list(marks)}, which only ID tokens of its provider have: send the access token",
         )
+    lacking = [name for name in token.entry.always if name not in token.claims]
+    if lacking:
+        return reject(
+            RejectReason.WRONG_TYPE,
+            f"the token has no {quote_list(lacking)}, as its provider's ID tokens: send the access token",
+        )
     return None
 
 

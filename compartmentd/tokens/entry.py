@@ -52,7 +52,8 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     `types` are compared without regard to case (RFC 9068, 4). `allow_http` allows fetching keys over plain HTTP
     from another host; `ca_file` is a PEM file of the authorities that are trusted for fetching. `tenants` are the
     values of `{tenantid}` in `issuer`. If `keys_name_issuers` is set, a key of the set may name the issuer that it
-    signs for, and then signs for no other. A token with a claim listed in `never` is an ID token.
+    signs for, and then signs for no other. A token with a claim listed in `never`, or without one listed in
+    `always`, is an ID token.
     """
 
     name: EntryName
@@ -75,6 +76,7 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     tenants: tuple[str, ...] = ()
     keys_name_issuers: bool = False
     never: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
 
     @property
     def issuers(self) -> tuple[str, ...]:

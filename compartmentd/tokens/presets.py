@@ -40,7 +40,8 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     `host` matches the vendor's own hosts, to recognise an entry that names no preset. `issuer` matches the
     issuers of its tokens, and `form` shows their form. `discovery` rewrites the issuer into the base URL of the
     discovery document, if that is not the issuer itself; `jwks_url` is the key set's URL, if discovery is not
-    needed. `never` are claims that the vendor's ID tokens have and its access tokens never have.
+    needed. `never` are claims that the vendor's ID tokens have and its access tokens never have, `always`
+    those that its access tokens have and its ID tokens never.
     """
 
     title: str = ""
@@ -56,6 +57,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "EdDSA")
     require: dict[str, str | int | float | bool] = {}
     never: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
     discovery: tuple[tuple[str, str], ...] = ()
     jwks_url: str | None = None
     tenants: bool = False
@@ -261,6 +263,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             mistakes=(Mistake(r".*/application/o/[^/]+|https?://[^/]+", _SLASH_MISSING, _ADD_SLASH),),
             scopes=("scope",),
             types=("JWT", *_ACCESS),
+            # Both kinds have the client's id as audience, and an access token has the `nonce` of its login, too.
+            never=("at_hash",),
+            always=("azp",),
         ),
         "zitadel": Preset(
             title="Zitadel",
@@ -280,6 +285,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             # `strategies.jwt.scope_claim` decides which of them there is: a list, a string, or both.
             scopes=("scp", "scope"),
             types=("JWT", *_ACCESS),
+            never=_ID_TOKENS_ONLY,
         ),
     }
 )

@@ -131,6 +131,7 @@ AUTHENTIK = {
     "groups": ["staff"],
     "uid": "Yp0",
 }
+AUTHENTIK_ID = {**AUTHENTIK, "azp": ..., "scope": ..., "uid": ...}
 ZITADEL_ROLES = "urn:zitadel:iam:org:project:roles"
 ZITADEL = {
     **TIMES,
@@ -259,6 +260,7 @@ DECISIONS = [
     ),
     ("authentik", JWT, AUTHENTIK, "/chat", None),
     ("authentik", JWT, {**AUTHENTIK, "groups": [], "scope": "chat"}, "/chat", None),
+    ("authentik", JWT, {**AUTHENTIK, "nonce": "n"}, "/chat", None),
     ("authentik", JWT, {**AUTHENTIK, "groups": ["guests"]}, "/chat", "rule_denied"),
     ("zitadel", JWT, ZITADEL, "/chat", None),
     ("zitadel", JWT, ZITADEL, "/admin", "rule_denied"),
@@ -327,8 +329,14 @@ BAD = [
     ("firebase", JWT, {**FIREBASE, "sub": ""}, "bad_subject"),
     ("authentik", JWT, {**AUTHENTIK, "iss": "https://id.example.com/application/o/wiki/"}, "unknown_issuer"),
     ("authentik", JWT, {**AUTHENTIK, "aud": "another"}, "wrong_audience"),
+    ("authentik", JWT, {**AUTHENTIK_ID, "nonce": "n", "at_hash": "x"}, "wrong_type"),
+    ("authentik", JWT, {**AUTHENTIK_ID, "nonce": "n"}, "wrong_type"),
+    ("authentik", JWT, AUTHENTIK_ID, "wrong_type"),
+    ("authentik", JWT, {**AUTHENTIK, "at_hash": "x"}, "wrong_type"),
     ("zitadel", JWT, {**ZITADEL, "at_hash": "x"}, "wrong_type"),
     ("zitadel", JWT, {**ZITADEL, "aud": ["280787386547961900@chat"]}, "wrong_audience"),
+    ("hydra", JWT, {**HYDRA, "nonce": "n", "at_hash": "x"}, "wrong_type"),
+    ("hydra", JWT, {**HYDRA, "at_hash": "x"}, "wrong_type"),
     ("hydra", JWT, {**HYDRA, "aud": []}, "wrong_audience"),
     ("hydra", JWT, {**HYDRA, "iss": "https://id.example.com"}, "unknown_issuer"),
 ]
@@ -355,6 +363,7 @@ def test_a_bad_token_of_the_vendors_shape_is_refused(
         ("cognito", NO_TYP, {**COGNITO, "token_use": "id"}),
         ("cognito", NO_TYP, {**COGNITO, "token_use": "id", "client_id": ..., "aud": "1example23456789"}),
         ("hydra", JWT, {**HYDRA, "aud": ["web"], "nonce": "n", "at_hash": "x"}),
+        ("authentik", JWT, AUTHENTIK_ID),
         ("entra", JWT, {**ENTRA, "nonce": "n"}),
         ("zitadel", JWT, {**ZITADEL, "at_hash": "x"}),
     ],

@@ -19,7 +19,7 @@ def test_the_presets_are_those_that_can_be_written() -> None:
 
 def test_without_a_preset_the_defaults_are_those_of_an_entry() -> None:
     plain: IssuerEntry = entry()
-    for name in ("audience_claim", "scopes", "types", "algorithms", "require", "never", "tenants"):
+    for name in ("audience_claim", "scopes", "types", "algorithms", "require", "never", "always", "tenants"):
         assert getattr(NO_PRESET, name) == getattr(plain, name) or name == "tenants", name
     assert not NO_PRESET.tenants
 

@@ -105,3 +105,12 @@ def test_a_claim_that_only_id_tokens_of_the_vendor_have_rejects_a_token(name: st
     assert rejected.reason is RejectReason.WRONG_TYPE
     assert rejected.detail.startswith(f"the token has `{name}`, which only ID tokens")
     assert isinstance(judged(entry(never=("c_hash",)), "red", {}, **{name: "x"}), Verified)
+
+
+def test_a_token_without_what_access_tokens_of_the_vendor_have_is_rejected() -> None:
+    who = entry(always=("azp",))
+    rejected = judged(who, "red", {})
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason is RejectReason.WRONG_TYPE
+    assert rejected.detail.startswith("the token has no `azp`, as its provider's ID tokens")
+    assert isinstance(judged(who, "red", {}, azp="web"), Verified)

@@ -81,6 +81,7 @@ class Issuers:
             tenants=_list(node, "tenants", ()),
             keys_name_issuers=preset.tenants,
             never=preset.never,
+            always=preset.always,
         )
         warning = warn_of_plain_http(entry)
         if warning is not None:
