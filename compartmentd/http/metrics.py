@@ -226,6 +226,7 @@ def _collect_decisions(hub: Hub) -> Iterator[Metric]:
     yield _build_single("refusals_unanswered", counters.unanswered)
     yield _build_single("log_lines_left_out", count_left_out())
     yield _build_single("auto_joins_skipped", counters.auto_join_skipped)
+    yield _build_single("requests_waiting_refused", hub.refused_waiting)
     yield _build_single("floods_closed", counters.floods_closed)
     spent = hub.spent_rates
     yield _build_single("rates_kept", len(spent))

@@ -29,6 +29,9 @@ from compartmentd.policy.rules.placeholders import fill
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.policy.templates.integers import LARGEST
 
+SHOWN = 3
+"""Rooms that are named of those that a session was not joined to for one reason."""
+
 
 class SkipReason(Enum):
     """Why an auto-join value gave no room."""
@@ -50,10 +53,18 @@ class SkippedValue(msgspec.Struct, frozen=True):
     decision: Decision | None = None
 
 
+class SurplusValues(msgspec.Struct, frozen=True):
+    """The values of a template that were not looked at, since the session was full; `first` has a few rooms."""
+
+    template: str
+    count: int
+    first: tuple[str, ...]
+
+
 class AutoJoins(msgspec.Struct, frozen=True):
     """The rooms to join, in order, and the skipped values.
 
-    `surplus` is how many values were not looked at, since the session was full; `looked_at` how many were.
+    `surplus` are the values that were not looked at, since the session was full; `looked_at` is how many were.
     """
 
     joined: tuple[tuple[RoomName, Decision], ...]
@@ -61,7 +72,7 @@ class AutoJoins(msgspec.Struct, frozen=True):
     valid_until: float | None
     questions: tuple[Question, ...] = ()
     """The questions to answer before the rooms that are skipped as undecided can be joined."""
-    surplus: int = 0
+    surplus: tuple[SurplusValues, ...] = ()
     looked_at: int = 0
 
 
@@ -114,7 +125,7 @@ def find_auto_joins(
         tuple(skipped),
         find_earliest(each.valid_until for each in decisions.values()),
         tuple(dict.fromkeys(chain.from_iterable(questions))),
-        surplus=found.surplus,
+        surplus=tuple(found.surplus),
         looked_at=found.looked_at,
     )
 
@@ -136,7 +147,8 @@ class _Found:
         self.wanted: dict[RoomName, RoomTemplate] = {}
         self.decisions: dict[RoomName, Decision] = {}
         self.skipped: list[SkippedValue] = []
-        self.surplus = self.looked_at = 0
+        self.surplus: list[SurplusValues] = []
+        self.looked_at = 0
         self._ruleset = ruleset
         self._namespace = namespace
         self._most = most
@@ -156,14 +168,20 @@ class _Found:
                 if room is not None:
                     self.wanted[room] = template
                     self._decide(room, decide_room)
-            self.surplus += sum(1 for each in values if self._is_new(template, each))
+            self._count_surplus(template, values)
 
-    def _is_new(self, template: RoomTemplate, values: tuple[str, ...] | None) -> bool:
-        """Return whether values name no room that was seen, by the name alone: a tenth of the time of a look."""
-        if values is None:
-            return True
-        room = _build_name(template, values)
-        return room not in self._seen and room not in self._declined
+    def _count_surplus(self, template: RoomTemplate, values: Iterator[tuple[str, ...] | None]) -> None:
+        """Count the values that name no room that was seen, by the name alone: a tenth of the time of a look."""
+        count = 0
+        first: list[str] = []
+        for each in values:
+            room = None if each is None else _build_name(template, each)
+            if room is None or (room not in self._seen and room not in self._declined):
+                count += 1
+                if room is not None and len(first) < SHOWN:
+                    first.append(room)
+        if count:
+            self.surplus.append(SurplusValues(template.name, count, tuple(first)))
 
     def _match(self, template: RoomTemplate, values: tuple[str, ...] | None) -> RoomName | None:
         """Return the room that values name, `None` if it is to be skipped or was seen already."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from compartmentd.names import NamespaceName, RoomName
-from compartmentd.policy.autojoin import SkippedValue, find_auto_joins
+from compartmentd.policy.autojoin import SkippedValue, SurplusValues, find_auto_joins
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import (
     NO_ANSWERS,
@@ -64,8 +64,9 @@ class Reconciliation(msgspec.Struct, frozen=True):
 
     `joined` are the auto-joined rooms. `skipped` are the auto-join values that gave no room. `valid_until` is
     the first wall time, in seconds, at which time alone could change any of it. `undecided` are the memberships
-    that wait for the answers to `questions`: all of them if `connect` is pending. `surplus` is how many further
-    auto-join values were only counted, since the session was full; `work` is how many rooms and values were judged.
+    that wait for the answers to `questions`: all of them if `connect` is pending. `surplus` are further
+    auto-join values, which were only counted, since the session was full; `work` is how many rooms and values were
+    judged.
     """
 
     connect: Decision
@@ -76,8 +77,13 @@ class Reconciliation(msgspec.Struct, frozen=True):
     valid_until: float | None = None
     undecided: tuple[RoomName, ...] = ()
     questions: tuple[Question, ...] = ()
-    surplus: int = 0
+    surplus: tuple[SurplusValues, ...] = ()
     work: int = 0
+
+    @property
+    def surplus_count(self) -> int:
+        """The number of auto-join values that were only counted."""
+        return sum(each.count for each in self.surplus)
 
 
 _SURPLUS_IN_ONE = 8
@@ -137,7 +143,7 @@ def reconcile_session(
         if added.questions
         else memberships.questions,
         added.surplus,
-        len(current) + added.looked_at + added.surplus // _SURPLUS_IN_ONE,
+        len(current) + added.looked_at + sum(each.count for each in added.surplus) // _SURPLUS_IN_ONE,
     )
 
 

@@ -46,6 +46,7 @@ from compartmentd.sessions.registry import Registry
 from compartmentd.sessions.revocations import Revocation, Revocations
 from compartmentd.sessions.room_store import MemoryRoomStore
 from compartmentd.sessions.session import Session
+from compartmentd.sessions.skipped import record_skipped
 from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.verify import Verified
 
@@ -210,6 +211,8 @@ class Core:
                 principal=principal,
             )
         self._record_rooms(session, snapshot, judgement)
+        if occasion != "judge" and (judgement.skipped or judgement.surplus):
+            record_skipped(self.recorder, self.counters, session, snapshot, judgement)
         return judgement, ref
 
     def judge_unchanged(self, session: Session, snapshot: Snapshot) -> Reconciliation:
@@ -259,7 +262,7 @@ class Core:
         return left
 
     def _record_rooms(self, session: Session, snapshot: Snapshot, judgement: Reconciliation) -> None:
-        self.counters.auto_join_skipped += len(judgement.skipped) + judgement.surplus
+        self.counters.auto_join_skipped += len(judgement.skipped) + judgement.surplus_count
         if not (judgement.lost or judgement.joined):
             return
         name = session.namespace.name

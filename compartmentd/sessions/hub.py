@@ -112,6 +112,11 @@ class Hub:
         return self._core.observed.counts
 
     @property
+    def refused_waiting(self) -> int:
+        """How many requests were refused since too many of their session waited for answers."""
+        return self._core.pending.refused
+
+    @property
     def memory(self) -> TokenCache:
         """The tokens that were verified a moment ago; to be read, not changed."""
         return self._connector.token_check.memory

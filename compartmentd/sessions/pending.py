@@ -104,6 +104,8 @@ class PendingEvents:
             current: Returns the snapshot that is in force.
             admit: Makes the checks that come before every event; returns whether the session goes on.
         """
+        self.refused = 0
+        """Events that were refused since too many of their session waited."""
         self._asker = asker
         self._monotonic = monotonic
         self._current = current
@@ -166,6 +168,7 @@ class PendingEvents:
         waiting = self._waiting[event.session]
         behind = [one.event.size for one in waiting if one.open is None]
         if len(behind) >= MOST_BEHIND or sum(behind) + event.size > MOST_BYTES:
+            self.refused += 1
             event.refuse(snapshot, Code.RATE_LIMITED)
         else:
             waiting.append(_Waiting(event, self._monotonic() + LONGEST_WAIT))

@@ -103,6 +103,9 @@ METRICS: Mapping[str, Description] = {
     "refusals_unanswered": Description("counter", "Refused requests that asked for no answer."),
     "log_lines_left_out": Description("counter", "Lines omitted to keep the log from being flooded."),
     "auto_joins_skipped": Description("counter", "Rooms that were not auto-joined."),
+    "requests_waiting_refused": Description(
+        "counter", "Requests refused since too many of their session waited for answers already."
+    ),
     "floods_closed": Description("counter", "Connections closed because all their requests were refused."),
     "rates_kept": Description(
         "gauge", "Rates of which something was taken by sessions that have ended, and is not back yet."

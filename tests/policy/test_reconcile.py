@@ -329,10 +329,10 @@ def test_a_session_that_is_full_costs_no_further_decision(monkeypatch: pytest.Mo
     judgement = judged(rules, many)
     assert len(judgement.joined) == 3
     assert len(decided) == 3
-    assert (judgement.skipped, judgement.surplus) == ((), 197)
+    assert (judgement.skipped, judgement.surplus_count) == ((), 197)
     again = judged(rules, many, *held(*rooms_of(judgement.joined)))
     assert len(decided) == 3, "no room is asked for again"
-    assert (again.joined, again.skipped, again.surplus) == ((), (), 197)
+    assert (again.joined, again.skipped, again.surplus_count) == ((), (), 197)
     assert again.work < 3 + 197 / 4
 
 
@@ -350,7 +350,7 @@ def test_what_is_over_rooms_per_session_is_surplus() -> None:
     assert [(each.why.value, each.room, each.template) for each in judgement.skipped] == [
         ("not_matching", "team:B", TEAM.name)
     ]
-    assert judgement.surplus == 2
+    assert judgement.surplus_count == 2
 
 
 def test_what_is_held_or_declined_is_not_joined_again() -> None:
@@ -479,7 +479,7 @@ def test_what_waits_for_an_answer_is_not_auto_joined_and_has_its_place() -> None
     )
     judgement = judged(rules, person(end=NOW + 5), *held("x"))
     assert (judgement.undecided, judgement.joined, judgement.valid_until) == (("x",), (), NOW + 5)
-    assert (judgement.skipped, judgement.surplus) == ((), 1)
+    assert (judgement.skipped, judgement.surplus_count) == ((), 1)
 
 
 def test_nothing_is_asked_where_no_rule_asks() -> None:

@@ -195,6 +195,7 @@ def test_so_many_wait_behind_and_no_more(world: World, asker: HandAsker) -> None
     for _ in range(MOST_BEHIND + 1):
         ann.send("publish", "asked:x", "message", 1)
     assert ann.acks() == [(MOST_BEHIND + 1, "rate_limited")]
+    assert world.hub.refused_waiting == 1
     asker.answer(True)
     assert ann.acks() == [(number, True) for number in range(MOST_BEHIND + 1)]
 

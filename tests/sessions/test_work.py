@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from compartmentd.names import NamespaceName
+from compartmentd.policy.codes import Code
 from compartmentd.sessions.connect import MOST_FOR_CONNECT, ROOMS_IN_ONE
 from compartmentd.sessions.rates import CONNECTS_AT_ONCE
 from tests.support.peer import RecordingPeer
@@ -77,3 +79,42 @@ def test_auto_join_that_is_full_counts_the_rest(tmp_path: Path) -> None:
     ann = world.connect("/", "ann", member=True, **MANY)
     assert len(ann.rooms) == 10
     assert world.hub.counters.auto_join_skipped == 1490
+    assert skipped(world) == [
+        (None, "too_many", "surplus: 1490 values for `team:{team}` (team:t10, team:t11, team:t12, …)")
+    ]
+    assert world.hub.counters.decided["auto_join", NamespaceName("/"), Code.TOO_MANY] == 1490
+
+
+def skipped(world: World) -> list[tuple[Any, ...]]:
+    """Return room, code and detail of the records of what was not auto-joined."""
+    found = [each for each in world.records if each.occasion == "auto_join" and each.code]
+    return [(each.room, each.code, each.detail) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"teams": ["a"]}, ("team:a", "rule_denied", "denied: 1 value for `team:{team}` (team:a)")),
+        (
+            {"teams": ["a", "b", "c", "d"]},
+            (None, "rule_denied", "denied: 4 values for `team:{team}` (team:a, team:b, team:c, …)"),
+        ),
+        (
+            {"teams": ["secret words", "b c"], "member": True},
+            (None, "unknown_room", "not_matching: 2 values for `team:{team}`"),
+        ),
+        (
+            {"teams": ["x" * 100], "member": False},
+            (f"team:{'x' * 100}", "rule_denied", f"denied: 1 value for `team:{{team}}` (team:{'x' * 59})"),
+        ),
+    ],
+    ids=["denied", "many-denied", "not-matching", "long-name"],
+)
+def test_what_is_not_auto_joined_is_one_record_for_each_reason(
+    world: World, claims: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    ann = world.connect("/", "ann", **claims)
+    assert skipped(world) == [expected]
+    world.clock.advance(10.0)
+    assert ann.code("refresh", world.token("ann", **claims)) is None
+    assert skipped(world) == [expected] * 2
