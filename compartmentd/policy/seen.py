@@ -101,7 +101,7 @@ def _describe(
     rule: Rule, who: Principal, values: Mapping[str, str], memberships: Collection[str]
 ) -> str | None:
     match rule:
-        case Claim(path=path) if who.subject is not None:
+        case Claim(path=path):
             return _describe_claim([_fill(item, values) for item in path], who.claims)
         case Scopes() if who.subject is not None:
             return f"the token's scopes are {_list(who.scopes)}" if who.scopes else "the token has no scopes"
@@ -135,7 +135,7 @@ def _show_path(path: list[str]) -> str:
 
 
 def _show(value: Any) -> str:
-    text = msgspec.json.encode(value).decode("utf-8", "replace").replace("`", "'")
+    text = msgspec.json.encode(value).decode().replace("`", "'")
     return f"`{text}`" if len(text) <= LONGEST else f"`{text[:LONGEST]}…`"
 
 

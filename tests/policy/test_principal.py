@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from compartmentd.policy.principal import ANONYMOUS, collect_scopes, is_claim_elsewhere
+from compartmentd.policy.principal import ANONYMOUS, Principal, collect_scopes, is_claim_elsewhere
 from tests.support.policies import ENTRY, person
 
 
@@ -58,6 +58,9 @@ def test_a_claim_that_the_provider_kept_out_of_the_token(claims: dict[str, Any],
 
 def test_who_has_no_token_has_nothing() -> None:
     assert ANONYMOUS.entry is None
+    assert ANONYMOUS == Principal(
+        subject=None, claims={}, scopes=frozenset(), scopes_uncertain=False, ends_at=None
+    )
     assert ANONYMOUS.scopes == frozenset()
     assert person("ann").entry == ENTRY
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from compartmentd.names import NamespaceName
 from compartmentd.policy.decision import Decision
 from compartmentd.policy.principal import ANONYMOUS, Principal
 from compartmentd.policy.seen import LONGEST, find_seen_values
-from tests.support.policies import HALL, join, person, publish, ruleset, template
+from tests.support.policies import HALL, connect, join, person, publish, ruleset, template
 
 PROJECT = "project:{project}"
 
@@ -64,6 +65,13 @@ IN = {"claim": "projects", "contains": "{project}"}
             ['`projects` is `["a"]`', "`level` is `2`"],
         ),
         (
+            {"not": {"claim": "suspended", "equals": True}},
+            {"suspended": True},
+            [],
+        ),  # true, and the reason says so
+        ({"claim": "name", "equals": "x"}, {"name": "a`b"}, ['`name` is `"a\'b"`']),
+        ({"claim": "name", "equals": "x"}, {"name": "Zoë"}, ['`name` is `"Zoë"`']),
+        (
             {"all": [{"claim": "level", "equals": 1}, IN]},
             {"projects": ["a"], "level": 1},
             ['`projects` is `["a"]`'],
@@ -88,6 +96,26 @@ def test_who_has_no_token_is_shown_nothing_of_one() -> None:
     assert look({"any": [IN, {"scope": "x"}]}, ANONYMOUS) == []
 
 
+@pytest.mark.parametrize(
+    ("length", "shown"),
+    [(LONGEST - 2, f'`"{"x" * (LONGEST - 2)}"`'), (LONGEST - 1, f'`"{"x" * (LONGEST - 1)}…`')],
+)
+def test_a_value_is_shown_whole_up_to_the_most_characters(length: int, shown: str) -> None:
+    form = {"claim": "name", "equals": "y"}
+    assert look(form, person("ann", name="x" * length)) == [f"`name` is {shown}"]
+
+
+@pytest.mark.parametrize(
+    ("count", "end"),
+    [(2, "`s10`, `s11`"), (12, "`s20`, `s21`"), (13, "`s21` and 1 more"), (14, "`s21` and 2 more")],
+)
+def test_the_first_scopes_are_listed_and_the_rest_are_counted(count: int, end: str) -> None:
+    scope = " ".join(f"s{number}" for number in range(10, 10 + count))
+    (text,) = look({"scope": "chat"}, person("ann", scope=scope))
+    assert text.startswith("the token's scopes are `s10`, `s11`")
+    assert text.endswith(end)
+
+
 def test_what_is_long_is_cut() -> None:
     (text,) = look(IN, person("ann", projects=["x" * 5000]))
     assert len(text) < LONGEST + 40
@@ -109,3 +137,12 @@ def test_a_request_for_nothing_that_is_declared_shows_nothing() -> None:
     ann = person("ann", level=1)
     decision = join(rules, ann, "nowhere")
     assert find_seen_values(rules, ann, decision, namespace=HALL, room="nowhere", event=None) == ()
+    other = NamespaceName("/nowhere")
+    assert find_seen_values(rules, ann, decision, namespace=other, room=None, event=None) == ()
+
+
+def test_a_refused_connection_shows_what_its_rule_saw() -> None:
+    rules = ruleset(connect={"claim": "level", "at_least": 3})
+    ann = person("ann", level=1)
+    found = find_seen_values(rules, ann, connect(rules, ann), namespace=HALL, room=None, event=None)
+    assert [each.text for each in found] == ["`level` is `1`"]

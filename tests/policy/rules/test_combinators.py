@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, strategies as st
 from msgspec import structs
@@ -513,6 +514,26 @@ def test_a_rule_that_cannot_be_compiled_says_so_at_its_line() -> None:
     reason = verdict(nothing).reason
     assert outline(reason) == ["unknown the condition could not be decided"]
     assert list_places(reason) == [nothing.span]
+
+
+class Broken(dict[str, Any]):
+    def get(self, name: str, default: Any = None) -> Any:
+        raise RuntimeError(name, default)
+
+
+def test_a_condition_that_fails_is_unknown_at_its_line() -> None:
+    written = rule({"claim": "tenant", "equals": "acme"})
+    found = verdict(written, msgspec.structs.replace(ANN, claims=Broken()))
+    assert outline(found.reason) == ["unknown the condition could not be decided"]
+    assert list_places(found.reason) == [written.span]
+
+
+def test_a_reason_says_where_the_path_of_a_claim_ends() -> None:
+    found = verdict({"claim": ["org", "unit", "id"], "equals": 1}, person("ann", org={"unit": {}}))
+    assert outline(found.reason) == [
+        "false claim [org, unit, id] equals 1",
+        "  false the token's claim `[org, unit]` has no `id`",
+    ]
 
 
 # --- properties ---
