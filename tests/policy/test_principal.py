@@ -58,8 +58,9 @@ def test_a_claim_that_the_provider_kept_out_of_the_token(claims: dict[str, Any],
 
 def test_who_has_no_token_has_nothing() -> None:
     assert ANONYMOUS.entry is None
-    assert ANONYMOUS == Principal(
-        subject=None, claims={}, scopes=frozenset(), scopes_uncertain=False, ends_at=None
+    assert (
+        Principal(subject=None, claims={}, scopes=frozenset(), scopes_uncertain=False, ends_at=None)
+        == ANONYMOUS
     )
     assert ANONYMOUS.scopes == frozenset()
     assert person("ann").entry == ENTRY
