@@ -188,12 +188,18 @@ def test_a_development_key_is_a_note(check, tmp_path):
     assert check("--strict", a=text).exit_code == 1
 
 
+def list_codes(result):
+    return [problem["code"] for problem in json.loads(result.stdout)["problems"]]
+
+
 @pytest.mark.parametrize(("end", "told"), [(b"\r\n", True), (b"\r", True), (b"\n", False), (b"", False)])
 def test_a_secret_with_a_carriage_return_is_warned_of(check, tmp_path, end, told):
     (tmp_path / "a.key").write_bytes(b"s" * 32 + end)
-    result = check(a=GOOD + "issuers: {a: {issuer: a, audience: b, secret_file: a.key}}\n")
+    text = GOOD + "issuers: {a: {issuer: a, audience: b, secret_file: a.key}}\n"
+    result = check(a=text)
     assert ("a.yaml:3:52: warning: `a.key` ends with a carriage return" in result.stdout) is told
     assert "sss" not in result.stdout
+    assert ("secret.carriage-return" in list_codes(check("--format=json", a=text))) is told
 
 
 def test_an_address_that_is_taken_is_a_note(check, monkeypatch, tmp_path):
@@ -209,6 +215,7 @@ def test_an_address_that_is_taken_is_a_note(check, monkeypatch, tmp_path):
             in result.stdout
         )
         assert result.exit_code == 0
+        assert list_codes(check("--format=json", a=text)) == ["address.in-use"]
         assert check("--strict", a=text).exit_code == 1
         with socket.socket(socket.AF_UNIX) as admin:  # the daemon itself has it
             admin.bind(str(tmp_path / "admin.sock"))
