@@ -7,7 +7,9 @@ import time
 from collections.abc import Mapping
 
 import click
+import msgspec
 
+from compartmentd.analysis.reach import NamespaceReach, find_reach
 from compartmentd.cli.exits import Exit
 from compartmentd.cli.find_config import config_option
 from compartmentd.cli.render import Format, format_option, print_json, print_problems
@@ -16,11 +18,13 @@ from compartmentd.configuration.compiler import load
 from compartmentd.configuration.settings import Configuration
 from compartmentd.errors import UsageError
 from compartmentd.keys.files import read_material
+from compartmentd.names import NamespaceName
 from compartmentd.policy.decide import decide
 from compartmentd.policy.decision import Administer, Connect, Decision, Facts
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.ruleset import Ruleset
-from compartmentd.problems import Problem
+from compartmentd.policy.seen import find_seen_values
+from compartmentd.problems import Problem, Span
 from compartmentd.storage.files import Disk
 from compartmentd.tokens.diagnosis import diagnose
 from compartmentd.tokens.entry import REMOTE, IssuerEntry, Use
@@ -30,7 +34,9 @@ from compartmentd.tokens.jws import MAX_TOKEN, parse_token
 from compartmentd.tokens.key import Key
 from compartmentd.tokens.keyfile import read_keys
 from compartmentd.tokens.keyset import KeySet
+from compartmentd.tokens.recognition import recognize
 from compartmentd.tokens.rejected import Rejected
+from compartmentd.tokens.remedies import find_remedies, find_scope_remedy
 from compartmentd.tokens.verify import Verified, build_principal
 
 
@@ -49,19 +55,32 @@ from compartmentd.tokens.verify import Verified, build_principal
     metavar="FILE",
     help="Read the issuer's public keys from a JSON Web Key Set instead of fetching them.",
 )
+@click.option(
+    "--room", "rooms", multiple=True, metavar="ROOM", help="A room to try besides. May be repeated."
+)
 @format_option
 @click.pass_context
-def explain_token(context: click.Context, config: str, use: Use, jwks: str | None, format_: Format) -> None:
+def explain_token(
+    context: click.Context,
+    *,
+    config: str,
+    use: Use,
+    jwks: str | None,
+    rooms: tuple[str, ...],
+    format_: Format,
+) -> None:
     """Check a token from standard input, and show what it may do.
 
-    Remote keys are fetched once. Neither the token nor the value of a claim is printed, except for `iss`, `aud` and
-    the scopes.
+    Remote keys are fetched once. Of each template the rooms are tried that the token's claims name, or an example.
+    The token is not printed. Of its values are: `iss`, `aud`, the scopes, the names of rooms, and what a condition
+    saw.
     """
     loaded = load(config, Disk())
     if loaded.configuration is None:
         print_problems(loaded.problems, format_)
         context.exit(Exit.ERRORS)
-    report = _build_report(loaded.configuration, _read_token(), use, jwks, time.time())
+    token = _read_token()
+    report = _build_report(loaded.configuration, token, use, jwks=jwks, asked=rooms, now=time.time())
     if format_ == "json":
         print_json(report.as_json())
     else:
@@ -69,30 +88,69 @@ def explain_token(context: click.Context, config: str, use: Use, jwks: str | Non
     context.exit(Exit.FINE if report.ok else Exit.ERRORS)
 
 
+_MOST_READ = 4 * MAX_TOKEN
+"""Bytes: room for what stands around a token, such as a provider's whole answer."""
+
+
 def _read_token() -> str:
     # A token in the arguments would be visible in the process table and in the shell's history.
-    text = sys.stdin.buffer.read(MAX_TOKEN + 2).decode("utf-8", "surrogateescape").strip()
+    text = sys.stdin.buffer.read(_MOST_READ).decode("utf-8", "surrogateescape").strip()
     if not text:
         raise UsageError("there is no token on standard input: `compartmentd explain-token < token`")
     return text
 
 
 def _build_report(
-    configuration: Configuration, token: str, use: Use, jwks: str | None, now: float
+    configuration: Configuration,
+    text: str,
+    use: Use,
+    *,
+    jwks: str | None,
+    asked: tuple[str, ...],
+    now: float,
 ) -> TokenReport:
+    token, remarks = msgspec.structs.astuple(recognize(text))
     keys, notes = _build_key_set(configuration.issuers, token, jwks)
     diagnosis = diagnose(token, keys, use, now)
     verified, entry = diagnosis.verdict, diagnosis.entry
     if not isinstance(verified, Verified) or entry is None:
-        return TokenReport(diagnosis=diagnosis, notes=notes)
+        remedies = find_remedies(token, diagnosis, keys)
+        return TokenReport(diagnosis=diagnosis, notes=notes, remarks=remarks, remedies=remedies)
     who = build_principal(verified, entry)
+    decisions = _decide_all(configuration, who, use, now)
+    rules = Ruleset.build(configuration.policy)
     return TokenReport(
         diagnosis=diagnosis,
         notes=notes,
+        remarks=remarks,
         scopes=tuple(sorted(who.scopes)),
         scopes_uncertain=who.scopes_uncertain,
-        decisions=_decide_all(configuration, who, use, now),
+        scope_remedy=None if who.scopes else find_scope_remedy(who.claims, entry),
+        decisions=decisions,
+        seen=_find_seen(rules, who, decisions) if use == "connect" else {},
+        reach=_find_reach(rules, who, decisions, asked, now) if use == "connect" else {},
     )
+
+
+def _find_seen(
+    rules: Ruleset, who: Principal, decisions: Mapping[str, Decision]
+) -> Mapping[str, Mapping[Span, str]]:
+    found = {}
+    for place, decision in decisions.items():
+        values = find_seen_values(rules, who, decision, namespace=NamespaceName(place), room=None, event=None)
+        found[place] = {each.span: each.text for each in values}
+    return found
+
+
+def _find_reach(
+    rules: Ruleset, who: Principal, decisions: Mapping[str, Decision], asked: tuple[str, ...], now: float
+) -> Mapping[str, NamespaceReach]:
+    namespaces = rules.policy.namespaces
+    return {
+        place: find_reach(rules, namespaces[NamespaceName(place)], who, now=now, asked=asked)
+        for place, decision in decisions.items()
+        if decision.allowed
+    }
 
 
 def _decide_all(configuration: Configuration, who: Principal, use: Use, now: float) -> Mapping[str, Decision]:

@@ -13,7 +13,20 @@ import msgspec
 
 from compartmentd.names import NamespaceName
 from compartmentd.policy.decision import Decision, Reason, Truth
-from compartmentd.policy.model import Claim, MemberOf, Parameter, Rule, Scopes, Text
+from compartmentd.policy.model import (
+    Bound,
+    Claim,
+    Contains,
+    Equals,
+    Matches,
+    MemberOf,
+    Moment,
+    Parameter,
+    Rule,
+    Scopes,
+    Test,
+    Text,
+)
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.rules.traverse import walk_rule
 from compartmentd.policy.ruleset import Ruleset
@@ -101,8 +114,8 @@ def _describe(
     rule: Rule, who: Principal, values: Mapping[str, str], memberships: Collection[str]
 ) -> str | None:
     match rule:
-        case Claim(path=path):
-            return _describe_claim([_fill(item, values) for item in path], who.claims)
+        case Claim(path=path, test=test):
+            return _describe_claim([_fill(item, values) for item in path], who.claims, test)
         case Scopes() if who.subject is not None:
             return f"the token's scopes are {_list(who.scopes)}" if who.scopes else "the token has no scopes"
         case Parameter(name=name) if name in values:
@@ -114,7 +127,7 @@ def _describe(
     return None
 
 
-def _describe_claim(path: list[str], claims: Mapping[str, Any]) -> str | None:
+def _describe_claim(path: list[str], claims: Mapping[str, Any], test: Test) -> str | None:
     """Return the value at a path, or the value on the way at which it ends; `None` for an absent claim."""
     value: Any = claims
     for depth, name in enumerate(path):
@@ -123,7 +136,34 @@ def _describe_claim(path: list[str], claims: Mapping[str, Any]) -> str | None:
         value = value.get(name)
         if value is None:
             return None  # the reason says what is missing
-    return f"{_show_path(path)} is {_show(value)}"
+    return f"{_show_path(path)} is {_show(value)}{_advise(test, value)}"
+
+
+def _advise(test: Test, value: object) -> str:
+    """Return which test takes a value of this type, where this one does not."""
+    kind = _KINDS.get(type(value))
+    match test:
+        case Contains(values=wanted) if kind in {"text", "a number", "a boolean"}:
+            return (
+                f", {kind}: use `{'equals' if len(wanted) == 1 else 'one_of'}`, `contains` looks into a list"
+            )
+        case Equals(values=wanted) if kind in {"a list", "an object"}:
+            return f", {kind}: use `{'contains' if len(wanted) == 1 else 'contains_any'}`"
+        case Matches() | Bound() | Moment() if kind in {"a list", "an object"} or (
+            kind == "text" and not isinstance(test, Matches)
+        ):
+            return f", {kind}: this test cannot compare it"
+    return ""
+
+
+_KINDS: Mapping[type, str] = {
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def _fill(text: Text, values: Mapping[str, str]) -> str:

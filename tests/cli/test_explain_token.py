@@ -148,13 +148,12 @@ def test_a_use_that_no_entry_lists(explain):
     ("text", "check", "words"),
     [
         ("c0ffee-opaque", "form", "the token is opaque (one part)"),
-        (f"Bearer {token()}", "form", "the token begins with `Bearer `"),
         ("a" * 20_000, "form", "the token is longer than 16384 characters"),
         (b"\xff\xfe.\x00.x", "form", "the token's parts are not base64url"),
         (sign({"alg": "none"}, {}), "issuer", "the token has no `iss`"),
         (token(iss="https://corp.example.org"), "issuer", "the nearest that is configured is `https://corp"),
     ],
-    ids=range(6),
+    ids=range(5),
 )
 def test_what_is_no_token_of_ours(explain, text, check, words):
     result = explain(text)
@@ -253,3 +252,130 @@ def test_what_a_stranger_wrote_into_a_token_breaks_no_line(explain):
     result = explain(sign({"alg": "HS256", "kid": evil, "typ": evil}, claims(iss=evil, **{evil: 1})))
     assert "\x1b" not in result.stdout
     assert "\n✓ signature" not in result.stdout
+
+
+# --- what was given ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "remark"),
+    [
+        ("Bearer {}", "`bearer` is left out here: clients send the token alone"),
+        ("Authorization: Bearer {}", "`authorization:` is left out here"),
+        ('"{}"', "the quotes around the token are left out here"),
+        ('{{"token_type": "Bearer", "access_token": "{}"}}', "its `access_token` is checked"),
+    ],
+)
+def test_what_stands_around_a_token_is_told_and_the_token_is_checked(explain, form, remark):
+    text = form.format(token())
+    result = explain(text)
+    assert result.exit_code == 0
+    assert remark.lower() in result.stdout.lower()
+    [first, *_] = document(explain(text, "--format", "json"))["remarks"]
+    assert remark.lower() in first.lower()
+
+
+def test_a_failed_check_names_what_helps(explain):
+    result = explain(token(aud="account"))
+    assert "    → `audience: account` of `corp` would take it" in result.stdout
+    checks = document(explain(token(aud="account"), "--format", "json"))["checks"]
+    told = {check["check"]: check["remedies"] for check in checks if check["remedies"]}
+    assert list(told) == ["audience"]
+
+
+def test_scopes_under_another_name_are_found(explain):
+    result = explain(token(scope=..., permissions=["chat"]))
+    assert "→ `scopes: [permissions]` of `corp` would take them from its claim `permissions`" in result.stdout
+
+
+def test_a_condition_shows_what_it_saw_and_what_is_unknown_is_told_apart(explain):
+    wrong = explain(token(realm_access={"roles": ["user"]}))
+    assert '            `[realm_access, roles]` is `["user"]`\n' in wrong.stdout
+    assert "✗ claim [realm_access, roles] contains staff" in wrong.stdout
+    unknown = explain(token(realm_access={"roles": "staff"}))
+    assert "? claim [realm_access, roles] contains staff" in unknown.stdout
+    assert '`[realm_access, roles]` is `"staff"`, text: use `equals`' in unknown.stdout
+
+
+# --- rooms ------------------------------------------------------------------------------------------------------
+
+ROOMS = """
+version: 1
+issuers:
+  corp: {issuer: "https://corp.example.com", audience: realtime, secret_file: corp.key}
+namespaces:
+  /team:
+    connect: authenticated
+    rooms:
+      lobby: {join: public}
+      "project:{project}": {join: {claim: projects, contains: "{project}"}}
+      "own:{owner}":
+        params: {owner: {pattern: "[a-z0-9-]{1,20}"}}
+        join: authenticated
+        auto_join: {owner: handle}
+      "staff:{team}": {join: {claim: role, contains: staff}, auto_join: {team: teams}}
+"""
+
+
+@pytest.fixture
+def reach(explain, tmp_path):
+    (tmp_path / "rooms.yaml").write_text(ROOMS)
+
+    def run(*arguments, **changed):
+        return explain(token(**changed), "-c", "rooms.yaml", *arguments)
+
+    return run
+
+
+def test_the_rooms_that_a_token_names_are_tried(reach):
+    lines = reach(
+        projects=["apollo", "zeus"], handle="ann", role=["staff"], teams=["red"]
+    ).stdout.splitlines()
+    for line in (
+        "    ✓ auto-join of own:{owner}: `own:ann`",
+        "    ✓ auto-join of staff:{team}: `staff:red`",
+        "    ✓ join `lobby`",
+        "    ✓ join `project:apollo`  (of project:{project})",
+        "    ✓ join `project:zeus`  (of project:{project})",
+    ):
+        assert line in lines
+
+
+def test_a_room_that_is_asked_for_is_refused_with_the_value_that_the_condition_saw(reach):
+    result = reach("--room", "project:zeus", projects=["apollo"])
+    assert "    ✗ join `project:zeus`  (of project:{project})  rule_denied" in result.stdout
+    assert '`projects` is `["apollo"]`' in result.stdout
+    found = document(reach("--room", "project:zeus", "--format", "json", projects=["apollo"]))
+    rooms = {row["room"]: row["allowed"] for row in found["decisions"]["/team"]["rooms"]}
+    assert rooms["project:apollo"] is True
+    assert rooms["project:zeus"] is False
+
+
+@pytest.mark.parametrize("handle", ["f:550e8400:ann", "ann+x@example.com"])
+def test_an_auto_join_that_gives_no_room_says_why(reach, handle):
+    result = reach(handle=handle)
+    assert "    · auto-join of own:{owner}: no room" in result.stdout
+    assert (
+        f"        skipped `own:{handle}`: the value does not fit the parameter: "
+        "`owner` is of the pattern `[0-9a-z-]{1,20}`"
+    ) in result.stdout
+    [own, _] = document(reach("--format", "json", handle=handle))["decisions"]["/team"]["auto_join"]
+    assert own["joined"] == []
+    assert own["skipped"][0].startswith(f"`own:{handle}`: the value does not fit")
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({}, "the token names no value for it"),
+        ({"handle": 7}, "skipped a value is of a type that no parameter takes: `owner` is of the pattern"),
+        ({"teams": ["red"], "role": "x"}, "skipped `staff:red`: rule_denied"),
+        (
+            {"teams": [f"t{n}" for n in range(105)], "role": ["staff"]},
+            "skipped 5 more values: the session is in as many rooms as `rooms_per_session` allows",
+        ),
+        ({"teams": [f"t{n}" for n in range(9)], "role": "x"}, "        and 4 more"),
+    ],
+)
+def test_every_skipped_auto_join_is_told(reach, changed, line):
+    assert line in reach(**changed).stdout

@@ -44,13 +44,39 @@ IN = {"claim": "projects", "contains": "{project}"}
     ("form", "claims", "expected"),
     [
         (IN, {"projects": ["apollo"]}, ['`projects` is `["apollo"]`']),
-        (IN, {"projects": "apollo"}, ['`projects` is `"apollo"`']),
+        (
+            IN,
+            {"projects": "apollo"},
+            ['`projects` is `"apollo"`, text: use `equals`, `contains` looks into a list'],
+        ),
+        (
+            {"claim": "projects", "contains_any": ["a", "b"]},
+            {"projects": 7},
+            ["`projects` is `7`, a number: use `one_of`, `contains` looks into a list"],
+        ),
+        ({"claim": "role", "equals": "a"}, {"role": ["b"]}, ['`role` is `["b"]`, a list: use `contains`']),
+        (
+            {"claim": "role", "one_of": ["a", "b"]},
+            {"role": {"c": 1}},
+            ['`role` is `{"c":1}`, an object: use `contains_any`'],
+        ),
+        (
+            {"claim": "role", "matches": "a+"},
+            {"role": []},
+            ["`role` is `[]`, a list: this test cannot compare it"],
+        ),
+        ({"claim": "role", "matches": "a+"}, {"role": "b"}, ['`role` is `"b"`']),
+        ({"claim": "role", "equals": "a"}, {"role": 1}, ["`role` is `1`"]),
         (IN, {"projects": [1, 2]}, ["`projects` is `[1,2]`"]),
         (IN, {"projects": []}, ["`projects` is `[]`"]),
         (IN, {}, []),  # the reason itself says that there is none
         (IN, {"projects": None}, []),
         ({"claim": "level", "at_least": 3}, {"level": 2}, ["`level` is `2`"]),
-        ({"claim": "level", "at_least": 3}, {"level": "3"}, ['`level` is `"3"`']),
+        (
+            {"claim": "level", "at_least": 3},
+            {"level": "3"},
+            ['`level` is `"3"`, text: this test cannot compare it'],
+        ),
         ({"claim": ["a", "b"], "equals": 1}, {"a": {"b": 2}}, ["`[a, b]` is `2`"]),
         ({"claim": ["a", "b"], "equals": 1}, {"a": "x"}, ['`a` is `"x"`']),
         ({"claim": ["a", "b", "c"], "equals": 1}, {"a": {"b": 7}}, ["`[a, b]` is `7`"]),
