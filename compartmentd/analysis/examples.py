@@ -6,7 +6,7 @@ is for `policy.decide` to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Any
 
@@ -46,6 +46,8 @@ TEMPLATES = 50
 
 _WORDS = ("apollo", "zeus", "general", "random", "7", "42", "A1", "a", "b", "2026-01-31")
 _PEOPLE = ("ann", "bob")
+_OTHERS = ("cem", "dora", "eli", "fay")
+"""People with values of claims that rules name and that neither of the first two has."""
 _TEXTS = (*_WORDS, *_PEOPLE, "x", "ann@example.com", "https://example.com")
 _PAST, _FUTURE = 946_684_800, 4_102_444_800
 """Moments (seconds) that are past or future for everybody who reads this: the beginnings of 2000 and of 2100."""
@@ -149,13 +151,32 @@ def _join(text: Text, values: Mapping[str, str]) -> str:
 def suggest_people(ruleset: Ruleset) -> dict[str, Claims]:
     """Return claims by a person's name.
 
-    The rules let the first in where claims can do it, the second into some rooms, and the third nowhere.
+    The rules let the first in where claims can do it, the second into some rooms, and the last nowhere. Those
+    between are like the second, with values that the rules name and the first two lack: a rule that names a teacher
+    and a pupil is tried with both.
     """
     policy = ruleset.policy
-    ann, bob = _Writer(policy, "ann"), _Writer(policy, "bob")
+    people = _write_people(ruleset, {"ann": {}, "bob": {}})
+    lacking = _find_lacking(policy, people.values())
+    others = {
+        name: {path: values[index] for path, values in lacking.items() if index < len(values)}
+        for index, name in enumerate(_OTHERS)
+    }
+    others = {name: given for name, given in others.items() if given}
+    made = _write_people(ruleset, {"ann": {}, **others}) if others else {}
+    return {**people, **{name: made[name] for name in others}, "visitor": {"sub": "visitor"}}
+
+
+_Path = tuple[str, ...]
+
+
+def _write_people(ruleset: Ruleset, people: Mapping[str, Mapping[_Path, Value]]) -> dict[str, Claims]:
+    """Return the claims of people, of whom the first is let in; `people` has what each of them must have."""
+    policy = ruleset.policy
+    ann, *others = writers = [_Writer(policy, name, given) for name, given in people.items()]
     for namespace in policy.namespaces.values():
         rooms = suggest_rooms(ruleset, namespace)
-        for writer in (ann, bob):
+        for writer in writers:
             writer.satisfy(namespace.connect, {})
             writer.satisfy(namespace.publish, {})
         for template in namespace.rooms[:TEMPLATES]:
@@ -169,20 +190,71 @@ def suggest_people(ruleset: Ruleset) -> dict[str, Claims]:
             )
             ann.satisfy(template.join, first)
             ann.satisfy(template.publish, first)
-            bob.satisfy(template.publish, last)
+            for writer in others:
+                writer.satisfy(template.publish, last)
             ann.fill_sources(template, first)
-            for writer in (ann, bob):  # so that they have a room to meet in, and one that is Ann's alone
+            for writer in writers:  # so that they have a room to meet in, and one that is Ann's alone
                 writer.fill_sources(template, last)
-    return {"ann": ann.claims, "bob": bob.claims, "visitor": {"sub": "visitor"}}
+    return {name: writer.claims for name, writer in zip(people, writers, strict=True)}
+
+
+def _find_lacking(policy: Policy, people: Iterable[Claims]) -> dict[_Path, list[str]]:
+    """Return by a claim's path the texts that rules compare it with and that nobody has."""
+    held: dict[_Path, list[Any]] = {}
+    lacking: dict[_Path, list[str]] = {}
+    known = list(people)
+    for part in (part for rule in _list_rules(policy) for part in walk_rule(rule)):
+        if not isinstance(part, Claim) or not isinstance(part.test, (Equals, Contains)):
+            continue
+        path = tuple(item[0] for item in part.path if len(item) == 1)
+        if len(path) != len(part.path) or path == ("sub",):
+            continue
+        if path not in held:
+            held[path] = [_get(claims, path) for claims in known]
+        for value in part.test.values:
+            if isinstance(value, str) and not any(_has(each, value) for each in held[path]):
+                values = lacking.setdefault(path, [])
+                if value not in values:
+                    values.append(value)
+    return lacking
+
+
+def _list_rules(policy: Policy) -> Iterator[Rule]:
+    yield from policy.rules.values()
+    for namespace in policy.namespaces.values():
+        yield from (namespace.connect, namespace.publish)
+        places: list[Namespace | RoomTemplate] = [namespace, *namespace.rooms[:TEMPLATES]]
+        yield from (event.publish for place in places for event in place.events.values() if event.publish)
+        for template in namespace.rooms[:TEMPLATES]:
+            yield from (template.join, template.publish)
+
+
+def _get(claims: Claims, path: _Path) -> Any:
+    value: Any = claims
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _has(held: Any, value: str) -> bool:
+    return held == value or (isinstance(held, list) and value in held)
 
 
 class _Writer:
     """Writes the claims of a person; what was written first stays."""
 
-    def __init__(self, policy: Policy, sub: str) -> None:
+    def __init__(self, policy: Policy, sub: str, given: Mapping[_Path, Value]) -> None:
         self._rules = policy.rules
         self.claims: Claims = {"sub": sub}
         self._scopes: dict[str, None] = {}
+        lists = {
+            tuple(item[0] for item in part.path)
+            for rule in _list_rules(policy)
+            for part in walk_rule(rule)
+            if isinstance(part, Claim) and isinstance(part.test, Contains)
+        }
+        for path, value in given.items():
+            self._write(list(path), value, is_list=path in lists)
 
     def satisfy(self, rule: Rule, values: Mapping[str, str]) -> None:
         """Add what makes the rule true, where claims can; of `any` its first part that somebody can satisfy."""

@@ -8,6 +8,10 @@ EXAMPLES: Mapping[str, Sequence[tuple[str, str]]] = {
     "init": (
         ("compartmentd init", "asks for a provider and rooms, and writes a first file"),
         ("compartmentd init --provider dev --yes", "a first file to try, with a key of its own"),
+        (
+            "compartmentd init --provider secret",
+            "your own backend signs the tokens, with a secret that both know",
+        ),
     ),
     "check": (
         ("compartmentd check", "the file that `serve` would take"),

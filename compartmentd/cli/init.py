@@ -20,16 +20,20 @@ from compartmentd.problems import Problem, has_errors
 from compartmentd.storage.files import Disk
 from compartmentd.tokens.presets import PRESETS
 
-PROVIDERS = (starter.DEVELOPMENT, *PRESETS, starter.OTHER)
+PROVIDERS = (starter.DEVELOPMENT, starter.BACKEND, *PRESETS, starter.OTHER)
 
 _ROOMS = ("lobby", "project:{project}")
 _ORIGINS = ("http://localhost:3000",)
+_BACKEND_ISSUER, _BACKEND_AUDIENCE = "https://backend.example.com", "realtime"
+"""What a backend of one's own may call itself and this server; it is told both."""
 
 
 @click.command()
 @click.argument("directory", default=".", type=click.Path(path_type=Path))
 @click.option(
-    "--provider", type=click.Choice(PROVIDERS), help="Where tokens come from; `dev` needs no provider."
+    "--provider",
+    type=click.Choice(PROVIDERS),
+    help="Where tokens come from; `dev` needs no provider, with `secret` your own backend signs them.",
 )
 @click.option("--issuer", metavar="URL", help="The `iss` of the provider's tokens.")
 @click.option("--audience", metavar="AUD", help="The `aud` of tokens for this server.")
@@ -69,19 +73,24 @@ def init(
     It asks for what is not given. Files that exist are never overwritten.
     """
     if provider is None:
-        provider = (
-            starter.DEVELOPMENT if yes else _ask("Where do tokens come from?", starter.DEVELOPMENT, PROVIDERS)
-        )
+        provider = starter.DEVELOPMENT if yes else _ask_provider()
     with_provider = provider != starter.DEVELOPMENT
+    own_backend = provider == starter.BACKEND
+    if own_backend and yes:
+        issuer = _BACKEND_ISSUER if issuer is None else issuer
+        audience = _BACKEND_AUDIENCE if audience is None else audience
+        key = True if key is None else key
     if with_provider and issuer is None:
         form = PRESETS[provider].form if provider in PRESETS else "https://id.example.com"
-        issuer = _require(yes, "--issuer", f"The issuer, as in the tokens' `iss` ({form})")
+        default = _BACKEND_ISSUER if own_backend else None
+        question = "The issuer, as in the tokens' `iss`" + ("" if own_backend else f" ({form})")
+        issuer = _require(yes, "--issuer", question, default)
     if with_provider and audience is None:
-        audience = _require(yes, "--audience", "The audience, as in the tokens' `aud`")
+        default = _BACKEND_AUDIENCE if own_backend else None
+        audience = _require(yes, "--audience", "The audience, as in the tokens' `aud`", default)
     if with_provider and key is None:
-        key = not yes and click.confirm(
-            "A development key, too, to try it without the provider?", default=True
-        )
+        without = "your backend" if own_backend else "the provider"
+        key = not yes and click.confirm(f"A development key, too, to try it without {without}?", default=True)
     if not rooms:
         rooms = _ROOMS if yes else _ask_list("Rooms", _ROOMS)
     if not origins:
@@ -110,8 +119,10 @@ def init(
         _say_what_is_next(directory, choices, written)
 
 
-def _ask(question: str, default: str, choices: Sequence[str]) -> str:
-    return str(click.prompt(question, default=default, type=click.Choice(choices)))
+def _ask_provider() -> str:
+    click.echo("`dev`: nowhere yet. `secret`: my own backend signs them with a shared secret. Or a provider:")
+    question = "Where do tokens come from?"
+    return str(click.prompt(question, default=starter.DEVELOPMENT, type=click.Choice(PROVIDERS)))
 
 
 def _ask_list(question: str, default: Sequence[str]) -> tuple[str, ...]:
@@ -119,10 +130,10 @@ def _ask_list(question: str, default: Sequence[str]) -> tuple[str, ...]:
     return tuple(part.strip() for part in answer.split(",") if part.strip())
 
 
-def _require(yes: bool, option: str, question: str) -> str:
+def _require(yes: bool, option: str, question: str, default: str | None) -> str:
     if yes:
         raise UsageError(f"with a provider `{option}` is needed")
-    return str(click.prompt(question))
+    return str(click.prompt(question, default=default))
 
 
 class _Overlay(Disk):
@@ -186,6 +197,9 @@ def _say_what_is_next(directory: Path, choices: Choices, written: Sequence[Path]
         click.echo(f"wrote {path}")
     if starter.KEY in names:
         click.echo(f"Keep {starter.KEY} out of version control; `serve` without --dev refuses it.")
+    if choices.provider == starter.BACKEND:
+        place = directory / starter.BACKEND_KEY
+        click.echo(f"Put the secret that your backend signs with into {place}: 32 bytes or more, chmod 600.")
     served = directory / (starter.FOR_DEVELOPMENT if starter.FOR_DEVELOPMENT in names else starter.MAIN)
     file = shlex.quote(str(served))
     click.echo("\nNext:")
@@ -196,8 +210,9 @@ def _say_what_is_next(directory: Path, choices: Choices, written: Sequence[Path]
         click.echo(f"  compartmentd token -c {file} '{claims}'")
     if choices.with_provider:
         main = shlex.quote(str(directory / starter.MAIN))
+        whose = "backend" if choices.provider == starter.BACKEND else "provider"
         click.echo(
-            f"  compartmentd explain-token -c {main} < a.token      # does it take your provider's tokens?"
+            f"  compartmentd explain-token -c {main} < a.token      # does it take your {whose}'s tokens?"
         )
         click.echo(f"  compartmentd serve -c {main}")
     click.echo(

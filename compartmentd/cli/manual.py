@@ -17,7 +17,7 @@ from compartmentd.cli.main import cli
 EXITS = {
     Exit.FINE: "Success, or allowed; there may be warnings.",
     Exit.ERRORS: "Errors were found, or the answer is no.",
-    Exit.USAGE: "The command cannot be executed as given.",
+    Exit.USAGE: "The command cannot be executed as given; of `serve` also: an address or a socket cannot be had.",
     Exit.UNREACHABLE: "The daemon could not be reached.",
 }
 

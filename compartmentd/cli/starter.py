@@ -17,10 +17,16 @@ DEVELOPMENT = "dev"
 OTHER = "other"
 """A provider without a preset."""
 
+BACKEND = "secret"
+"""The provider of a service whose own backend signs tokens with a secret that both know."""
+
 MAIN = "compartments.yaml"
 FOR_DEVELOPMENT = "compartments.dev.yaml"
 NAMESPACES = "namespaces.yaml"
 KEY = "compartments.dev-key"
+BACKEND_KEY = "backend.key"
+"""Where the secret of `BACKEND` is expected; the operator puts it there."""
+
 SCHEMA = "compartmentd.schema.json"
 INCLUDED_SCHEMA = "compartmentd-included.schema.json"
 
@@ -32,7 +38,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     """What the user wants.
 
     Attributes:
-        provider: `DEVELOPMENT`, `OTHER`, or the name of a preset.
+        provider: `DEVELOPMENT`, `BACKEND`, `OTHER`, or the name of a preset.
         issuer: The `iss` of the provider's tokens.
         audience: Their `aud`.
         key: Whether there is a development key, too, so that it can be tried without the provider.
@@ -62,12 +68,12 @@ def write_files(choices: Choices) -> Mapping[str, str]:
     the one for production has no key but the provider's.
     """
     if not choices.with_provider:
-        return {MAIN: _write_main(choices, _write_development_issuer(), _write_namespaces(choices))}
+        return {MAIN: _write_main(choices, _write_development_issuer(choices), _write_namespaces(choices))}
     if not choices.key:
         return {MAIN: _write_main(choices, _write_issuer(choices), _write_namespaces(choices))}
     include = [_line(f"include: [{NAMESPACES}]", "what both files have in common")]
     return {
-        FOR_DEVELOPMENT: _write_main(choices, _write_development_issuer(), include),
+        FOR_DEVELOPMENT: _write_main(choices, _write_development_issuer(choices), include),
         MAIN: _write_main(choices, _write_issuer(choices), include),
         NAMESPACES: "\n".join(
             [f"# yaml-language-server: $schema={INCLUDED_SCHEMA}", *_write_namespaces(choices), ""]
@@ -99,6 +105,15 @@ def _write_main(choices: Choices, issuer: Sequence[str], rest: Sequence[str]) ->
 
 
 def _write_issuer(choices: Choices) -> list[str]:
+    if choices.provider == BACKEND:
+        return [
+            "  backend:",
+            _line(f"    issuer: {_quote(choices.issuer)}", "what your backend writes into `iss`"),
+            _line(f"    audience: {_quote(choices.audience)}", "and into `aud`"),
+            _line(
+                f"    secret_file: {BACKEND_KEY}", "the secret that it signs with (HS256), 32 bytes or more"
+            ),
+        ]
     preset = [] if choices.provider == OTHER else [f"    preset: {choices.provider}"]
     return [
         f"  {choices.provider if preset else 'corp'}:",
@@ -111,7 +126,15 @@ def _write_issuer(choices: Choices) -> list[str]:
     ]
 
 
-def _write_development_issuer() -> list[str]:
+def _write_development_issuer(choices: Choices) -> list[str]:
+    if choices.provider == BACKEND:
+        # The same entry with another key, so that its tokens differ in nothing but the signature.
+        return [
+            "  backend:",
+            _line(f"    issuer: {_quote(choices.issuer)}", f"as in {MAIN}"),
+            f"    audience: {_quote(choices.audience)}",
+            _line(f"    secret_file: {KEY}", "a throw-away key: only `serve --dev` takes it"),
+        ]
     return [
         _line("  dev:", "your identity provider, later"),
         "    issuer: https://dev.example",
@@ -203,8 +226,9 @@ socket.on("message", (data, { room, from }) => console.log(room, from?.user, dat
 // With `data` ({code, retry, after?, ref?}) the server refused; without, it was not reached, and is tried again.
 socket.on("connect_error", (error) => console.log(error.message, error.data));
 socket.on("expiring", async () => {          // a minute before the token ends
-  const newer = await newToken();
-  if ((await socket.emitWithAck("refresh", newer)).ok) token = newer;
+  token = await newToken();                  // kept first: it serves the next connection, too
+  const answer = await socket.emitWithAck("refresh", token);
+  if (!answer.ok) console.log("refresh", answer.error.code);
 });
 socket.on("closing", (notice) => (ending = notice));   // {code, retry, after?}
 socket.on("disconnect", async (reason) => {
@@ -217,6 +241,6 @@ socket.on("disconnect", async (reason) => {
   socket.connect();
 });
 
-// Choices {ok: true}, or {ok: false, error: {code, message, retry, after?, ref?}}.
+// Answers {ok: true}, or {ok: false, error: {code, message, retry, after?, ref?}}.
 const say = (text) => socket.emitWithAck("publish", "ROOM", "message", { text });
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from compartmentd.errors import UsageError
@@ -42,7 +43,9 @@ def mint_for_entry(
     elif len(able) == 1:
         chosen = next(iter(able.values()))
     else:
-        names = ", ".join(f"`{name}`" for name in able) or "none"
+        if not able:
+            raise UsageError(explain_unmintable(issuers))
+        names = ", ".join(f"`{name}`" for name in able)
         raise UsageError(f"name the issuer entry; entries with a development key: {names}")
     token = mint_token(chosen, material.get(chosen.name, b""), claims, now)
     expires = claims.get("exp", int(now) + LIFETIME)
@@ -53,6 +56,27 @@ def find_mintable(issuers: tuple[IssuerEntry, ...]) -> tuple[str, ...]:
     """Return the names of the entries that have a development key."""
     material, _ = read_material(issuers, development=True)
     return tuple(issuer.name for issuer in issuers if _is_mintable(issuer, material))
+
+
+def explain_unmintable(issuers: tuple[IssuerEntry, ...]) -> str:
+    """Return why no token can be made for any of these entries, and what to do; for when that is so."""
+    secrets = [issuer for issuer in issuers if issuer.keys.kind == "secret_file"]
+    if not secrets:
+        return (
+            "no token can be made, since no entry has a `secret_file`: tokens come from the issuer alone. "
+            "`compartmentd init` writes a file for development with a throw-away key"
+        )
+    first = secrets[0]
+    if not Path(first.keys.name).exists():
+        return (
+            f"no token can be made yet, since `{first.keys.name}` of the entry `{first.name}` is not there: "
+            "`compartmentd serve --dev` makes a throw-away key in its place"
+        )
+    return (
+        f"no token can be made, since `{first.keys.name}` of the entry `{first.name}` is a secret of your own: "
+        "move it away, and `compartmentd serve --dev` makes a throw-away key in its place; "
+        "or serve a second file for development, as `compartmentd init --provider secret` writes one"
+    )
 
 
 def _is_mintable(issuer: IssuerEntry, material: Mapping[EntryName, bytes]) -> bool:

@@ -16,7 +16,7 @@ from docs.generate.markdown import code, heading, join_page, table
 ENDS: Mapping[str, tuple[Exit, ...]] = {
     "init": (Exit.FINE, Exit.ERRORS),
     "check": (Exit.FINE, Exit.ERRORS),
-    "serve": (Exit.FINE, Exit.ERRORS),
+    "serve": (Exit.FINE, Exit.ERRORS, Exit.USAGE),
     "reload": (Exit.FINE, Exit.ERRORS, Exit.UNREACHABLE),
     "status": (Exit.FINE, Exit.UNREACHABLE),
     "sessions": (Exit.FINE, Exit.ERRORS, Exit.UNREACHABLE),
@@ -30,7 +30,8 @@ ENDS: Mapping[str, tuple[Exit, ...]] = {
     "lsp": (Exit.FINE,),
     "completion": (Exit.FINE,),
 }
-"""How each command ends, besides 2, with which every command ends that was called in a wrong way."""
+"""How each command ends. Every one ends with 2, too, where it was called in a wrong way; `serve` names it, since it
+also ends so where an address is taken."""
 
 
 def page() -> str:

@@ -62,7 +62,7 @@ def test_a_fresh_file_has_no_problem(tmp_path: Path) -> None:
     assert loaded.problems == ()
 
 
-@pytest.mark.parametrize("provider", [each for each in PROVIDERS if each != "dev"])
+@pytest.mark.parametrize("provider", [each for each in PROVIDERS if each not in {"dev", "secret"}])
 @pytest.mark.parametrize("key", ["--key", "--no-key"])
 def test_each_providers_file_is_strictly_fine(tmp_path: Path, provider: str, key: str) -> None:
     audience = "acme" if provider == "firebase" else "https://realtime.example.com"
@@ -81,6 +81,50 @@ def test_each_providers_file_is_strictly_fine(tmp_path: Path, provider: str, key
         assert loaded.configuration is not None
         assert [entry.name for entry in loaded.issuers] == ["dev"]
         assert list(loaded.configuration.policy.namespaces) == ["/chat"]
+
+
+def test_the_secret_of_ones_own_backend_has_its_place_and_a_file_for_development_beside(
+    tmp_path: Path,
+) -> None:
+    result = run(tmp_path, "--yes", "--provider", "secret")
+    assert result.exit_code == 0, result.output
+    assert str(tmp_path / "backend.key") in result.stdout
+    assert "backend.key" not in names(tmp_path), "the secret is the backend's: none is made up"
+    main, development = tmp_path / "compartments.yaml", tmp_path / "compartments.dev.yaml"
+    (tmp_path / "backend.key").write_bytes(b"s" * 40)
+    (tmp_path / "backend.key").chmod(0o600)
+    assert strict(main).exit_code == 0, strict(main).output
+    entries = [load(str(path), Disk()).issuers for path in (main, development)]
+    assert [
+        [(entry.name, entry.issuer, entry.audience, Path(entry.keys.name).name) for entry in group]
+        for group in entries
+    ] == [
+        [("backend", "https://backend.example.com", ("realtime",), "backend.key")],
+        [("backend", "https://backend.example.com", ("realtime",), "compartments.dev-key")],
+    ]
+    minted = CliRunner().invoke(cli, ["token", "-c", str(development), '{"sub": "ann"}'])
+    assert minted.exit_code == 0, minted.output
+    refused = CliRunner().invoke(cli, ["token", "-c", str(main), '{"sub": "ann"}'])
+    assert refused.exit_code != 0
+    assert "is a secret of your own: move it away" in str(refused.exception or refused.output)
+
+
+@pytest.mark.parametrize(("key", "made"), [("y", True), ("n", False)])
+def test_the_backends_names_are_asked_for_with_a_default(tmp_path: Path, key: str, made: bool) -> None:
+    result = run(tmp_path, answers=f"secret\n\nschool\n{key}\n\n\n")
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "compartments.yaml").read_text()
+    assert 'issuer: "https://backend.example.com"' in text
+    assert 'audience: "school"' in text
+    assert "secret_file: backend.key" in text
+    assert (tmp_path / "compartments.dev.yaml").exists() is made
+    assert "my own backend signs them" in result.output
+
+
+def test_the_client_keeps_the_new_token_before_it_refreshes(tmp_path: Path) -> None:
+    said = run(tmp_path, "--yes").stdout
+    assert said.index("token = await newToken();  ") < said.index('emitWithAck("refresh", token)')
+    assert "// Answers {ok: true}" in said
 
 
 ROOMS: Any = [

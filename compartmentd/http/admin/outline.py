@@ -12,7 +12,7 @@ from compartmentd.analysis.examples import find_sources, suggest_people, suggest
 from compartmentd.configuration.settings import Configuration
 from compartmentd.control.requests import JsonObject
 from compartmentd.http.admin.people import find_people
-from compartmentd.keys.development import find_mintable
+from compartmentd.keys.development import explain_unmintable, find_mintable
 from compartmentd.policy.model import (
     Event,
     IntegerParam,
@@ -44,6 +44,7 @@ def build_outline(configuration: Configuration, ruleset: Ruleset, path: str, pub
     return {
         "file": path,
         "public": {"url": public_url, "path": server.path, "transports": list(server.transports)},
+        "unmintable": None if mintable else explain_unmintable(configuration.issuers),
         "people": [{"name": name, "claims": given} for name, given in claims.items()],
         "entries": [
             {

@@ -113,6 +113,8 @@ def test_people_are_proposed_where_tokens_can_be_made(tmp_path: Path, key: str, 
     assert len(outline["people"]) == people
     assert [entry["mintable"] for entry in outline["entries"]] == [people > 0]
     assert [space["speaks"] for space in outline["namespaces"]] == [False, False]
+    assert (outline["unmintable"] is None) is (people > 0)
+    assert people or "secret of your own: move it away" in outline["unmintable"]
 
 
 def test_a_configuration_without_tests_has_nobody_ready(tmp_path: Path) -> None:

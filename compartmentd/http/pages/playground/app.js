@@ -64,7 +64,7 @@ class App {
 
   keepPerson(identity) {
     this.made.keep(identity);
-    for (const pane of this.panes) pane.person.offer(this.people, this.mintable);
+    for (const pane of this.panes) pane.person.offer(this.people, this.mintable, this.outline.unmintable);
   }
 
   add() {

@@ -30,7 +30,7 @@ export class Pane {
     this.looking = true; // for a place where one can speak, until there is one or the user chooses another
     this.render = scheduled(() => this.#render());
     this.#build(onclose);
-    this.person.offer(world.people, world.mintable);
+    this.person.offer(world.people, world.mintable, world.outline.unmintable);
     this.become(identity);
     if (identity.kind === "nobody" && !world.outline.namespaces.some(({ open }) => open)) this.person.askForOwn();
   }
@@ -69,7 +69,7 @@ export class Pane {
   refresh() {
     const [first] = this.world.outline.namespaces;
     if (!this.declared && first) this.#goTo(first.name);
-    this.person.offer(this.world.people, this.world.mintable);
+    this.person.offer(this.world.people, this.world.mintable, this.world.outline.unmintable);
     this.render();
   }
 

@@ -22,6 +22,7 @@ export class PersonPicker {
     this.mark = h("span", { class: "mark" });
     this.select = h("select", { id: `${id}-person`, class: "person", onchange: () => this.#chosen() });
     this.nobody = h("p", { class: "empty" }, "Connects without a token.");
+    this.unmintable = h("p", { class: "empty", hidden: true });
     this.#buildClaims(id, lasting);
     this.#buildOwn(id);
     this.summary = h("summary", { class: "claims-line" });
@@ -29,15 +30,20 @@ export class PersonPicker {
       "details",
       { class: "token", onkeydown: (event) => event.key === "Escape" && this.#fold(), ontoggle: () => this.#toggled() },
       this.summary,
-      h("div", { class: "token-body" }, this.nobody, this.claimsForm, this.ownForm),
+      h("div", { class: "token-body" }, this.nobody, this.unmintable, this.claimsForm, this.ownForm),
     );
     this.elements = [this.mark, h("label", { class: "hidden", for: `${id}-person` }, "Who is in this pane"), this.select, this.details];
     document.addEventListener("pointerdown", ({ target }) => this.#pressed(target), { signal: this.leaving.signal });
   }
 
-  /** Offer these people; whoever is chosen stays chosen. `entries` are the issuers for which tokens can be made. */
-  offer(people, entries) {
+  /**
+   * Offer these people; whoever is chosen stays chosen. `entries` are the issuers for which tokens can be made, and
+   * `unmintable` says why there are none.
+   */
+  offer(people, entries, unmintable) {
     this.people = people;
+    this.unmintable.textContent = unmintable ?? "";
+    this.unmintable.hidden = !unmintable;
     this.entries = entries;
     fill(
       this.select,
