@@ -21,12 +21,12 @@ async def drain(server: SocketServer, hub: Hub, seconds: float, stop: Stop, *, l
 
     With `linger` clients that have just been accepted are served for another `HANDING_OVER` seconds.
     """
-    draining = server.drain(seconds, partial(_say_goodbye, hub))
+    draining = server.drain(seconds, partial(_announce_end, hub))
     if linger and seconds:
         server.stop_accepting()
         await asyncio.sleep(HANDING_OVER)
     server.stop()
-    hub.leave()
+    hub.refuse_newcomers()
     closing = asyncio.ensure_future(draining.run())
     hurry = asyncio.ensure_future(stop.repeated.wait())
     await asyncio.wait({closing, hurry}, return_when=asyncio.FIRST_COMPLETED)
@@ -35,6 +35,6 @@ async def drain(server: SocketServer, hub: Hub, seconds: float, stop: Stop, *, l
     await closing
 
 
-def _say_goodbye(hub: Hub, connection: EngineConnection) -> None:
+def _announce_end(hub: Hub, connection: EngineConnection) -> None:
     if isinstance(connection, SocketConnection):
-        hub.say_goodbye(connection.sessions)
+        hub.announce_end(connection.sessions)

@@ -1,4 +1,4 @@
-"""What clients have sent that did not fit into one turn of the loop: all of it shares a time in each turn.
+"""The work that did not fit into one turn of the loop: all that clients have sent shares a time in each turn.
 
 One POST may have a million packets. If each took its own 2 ms of a turn, a thousand of them would be a turn of two
 seconds, in which no session ends and no ping leaves.

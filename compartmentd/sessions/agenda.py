@@ -1,4 +1,4 @@
-"""What time will bring: sessions filed by the second of their next deadline, without a timer each.
+"""Sessions filed by the second of their next deadline, without a timer for each.
 
 A heap would keep ended sessions until their token's end; a session leaves this agenda when it ends.
 """

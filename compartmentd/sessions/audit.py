@@ -16,7 +16,7 @@ from compartmentd.policy.seen import Seen
 Occasion: TypeAlias = Literal[
     "connect", "join", "publish", "leave", "event", "auto_join", "judge", "refresh", "administer", "end"
 ]
-"""What was decided: a request of that name (`event` is one that does not exist), a room at auto-join, a live
+"""The kind of a decision: a request of that name (`event` is one that does not exist), a room at auto-join, a live
 session or membership judged again, an administrator's request, and the end of a session."""
 
 

@@ -75,7 +75,7 @@ class Connector:
             self._waiting.pop(id(peer), None)
         return there
 
-    def leave(self) -> None:
+    def refuse_all_waiting(self) -> None:
         """Refuse the CONNECTs that wait: a session that is let in now would be ended at once."""
         waiting, self._waiting = self._waiting, {}
         for peer, names in waiting.values():

@@ -1,4 +1,4 @@
-"""What all parts of the hub share: the current snapshot, the registry, the clocks, and the way to a decision."""
+"""The state that the parts of the hub share: the snapshot, the registry, the clocks, the way to a decision."""
 
 from __future__ import annotations
 
@@ -43,12 +43,10 @@ from compartmentd.sessions.pending import PendingEvents
 from compartmentd.sessions.rates import FloodGuard
 from compartmentd.sessions.recorder import DecisionRecorder
 from compartmentd.sessions.registry import Registry
-from compartmentd.sessions.revocations import Revocation, Revocations
+from compartmentd.sessions.revocations import Revocations
 from compartmentd.sessions.room_store import MemoryRoomStore
 from compartmentd.sessions.session import Session
 from compartmentd.sessions.skipped import record_skipped
-from compartmentd.tokens.rejected import Rejected, RejectReason
-from compartmentd.tokens.verify import Verified
 
 
 class Core:
@@ -340,39 +338,6 @@ class Core:
         )
         self.refuse(session, ack, code, after, ref)
 
-    # --- revocation ------------------------------------------------------------------------------------------
-
-    def find_revocation(self, verified: Verified, snapshot: Snapshot) -> Revocation | None:
-        """Return the revocation that covers a token.
-
-        Args:
-            verified: The token.
-            snapshot: The snapshot whose entries say of which issuer it is.
-
-        Returns:
-            The revocation, `None` if the token counts.
-        """
-        entry = snapshot.keys.entries.get(verified.subject.entry)
-        # Without an entry: a reload has just removed it, and judging the session will end it.
-        return None if entry is None else self.revocations.find_covering(verified, entry.issuer)
-
-    def refuse_revoked(self, verified: Verified | Rejected, snapshot: Snapshot) -> Verified | Rejected:
-        """Refuse a token that was revoked; every verified token that lets somebody in passes here.
-
-        Args:
-            verified: The token as it was verified, or rejected.
-            snapshot: The snapshot by which it was verified.
-
-        Returns:
-            What was given, or the rejection of a revoked token.
-        """
-        if isinstance(verified, Rejected):
-            return verified
-        revocation = self.find_revocation(verified, snapshot)
-        if revocation is None:
-            return verified
-        return Rejected(revocation.code, RejectReason(revocation.code.value), _REVOKED[revocation.code])
-
     # --- ending ----------------------------------------------------------------------------------------------
 
     def end(self, session: Session, snapshot: Snapshot, code: Code) -> None:
@@ -424,8 +389,3 @@ class Core:
 
 _ENDS_AT_ONCE = frozenset({Code.TOKEN_EXPIRED, Code.REVOKED, Code.LOGGED_OUT, Code.POLICY_CHANGED})
 """Codes of sessions that may hear nothing any more, not even what was queued for them while they might."""
-
-_REVOKED = {
-    Code.LOGGED_OUT: "the token was issued before its user logged out",
-    Code.REVOKED: "the token is among those that were revoked",
-}

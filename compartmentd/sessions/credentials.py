@@ -13,7 +13,7 @@ from compartmentd.protocol.application import Handshake
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """What was found: a token, none (`token` is `None`), or something that cannot be one (`malformed`)."""
+    """The result of a search: a token, none (`token` is `None`), or text that cannot be one (`malformed`)."""
 
     token: str | None = None
     malformed: str = ""

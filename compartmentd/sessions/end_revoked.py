@@ -72,7 +72,7 @@ class RevocationSweep:
         """End the session if its token was revoked."""
         if session.ended or session.verified is None:
             return
-        revocation = self._core.find_revocation(session.verified, snapshot)
+        revocation = self._core.revocations.find_for(session.verified, snapshot.keys)
         if revocation is not None:
             self._core.end(session, snapshot, revocation.code)
             if revocation in self._counted:

@@ -73,7 +73,7 @@ class Hub:
         self._deadlines = Deadlines(core, self._reevaluation)
         core.pending = PendingEvents(environment.asker, clock.monotonic, lambda: core.snapshot, self._admit)
         self._take_up_policy()
-        self._leaving = False
+        self._is_ending = False
         self._parking = parking
         self._requests: dict[str, Callable[[Session, Snapshot, bytes | None, list[Any]], None]] = {
             "join": self._joiner.join,
@@ -98,12 +98,12 @@ class Hub:
 
     @property
     def counters(self) -> Counters:
-        """What happened so far."""
+        """The counts of events since the start of the process."""
         return self._core.counters
 
     @property
     def spent_rates(self) -> SpentRates:
-        """What sessions that have ended took of their rates; to be read, not changed."""
+        """The part of their rates that sessions which have ended took; to be read, not changed."""
         return self._core.buckets.spent
 
     @property
@@ -136,7 +136,7 @@ class Hub:
             namespace: The namespace's name as the client wrote it.
             auth: The JSON of the auth payload, `None` where there is none.
         """
-        if self._leaving:
+        if self._is_ending:
             peer.refuse(namespace, *replies.build_connect_error(Code.UNAVAILABLE))
             return
         self._connector.connect(peer, NamespaceName(namespace), auth)
@@ -255,7 +255,7 @@ class Hub:
         if code is not None:
             self._core.counters.ended[code] += len(sessions)
         peer.memo = None
-        parks = self._parking > 0.0 and code is None and not self._leaving
+        parks = self._parking > 0.0 and code is None and not self._is_ending
         until = self._core.clock.monotonic() + self._parking if parks else 0.0
         for session in sessions:
             if session.ended:
@@ -275,7 +275,7 @@ class Hub:
 
     @property
     def evicted(self) -> Evictions:
-        """What those judgements took away."""
+        """The sessions and memberships that those judgements took away."""
         return self._reevaluation.evicted
 
     def swap(self, snapshot: Snapshot) -> None:
@@ -342,10 +342,10 @@ class Hub:
 
     # --- the end of the server -------------------------------------------------------------------------------
 
-    def leave(self) -> None:
+    def refuse_newcomers(self) -> None:
         """Refuse every CONNECT and join from now on, and those that wait: the server is about to end."""
-        self._leaving = True
-        self._connector.leave()
+        self._is_ending = True
+        self._connector.refuse_all_waiting()
         self._core.pending.refuse_all(self._core.snapshot)
         self._requests["join"] = self._refuse_join
 
@@ -354,7 +354,7 @@ class Hub:
     ) -> None:
         self._core.turn_down("join", snapshot, session, ack, Code.UNAVAILABLE)
 
-    def say_goodbye(self, sessions: Iterable[Session]) -> None:
+    def announce_end(self, sessions: Iterable[Session]) -> None:
         """Tell the sessions of a connection that the server goes away; closing the transport is the server's part.
 
         No DISCONNECT is sent: a stock client that is only cut off comes back by itself.
@@ -369,7 +369,7 @@ class Hub:
 
     @property
     def revocations(self) -> Revocations:
-        """What was revoked; `revoke` adds to it."""
+        """The revocations; `revoke` adds to them."""
         return self._core.revocations
 
     def revoke(self, *revocations: Revocation) -> None:
@@ -428,7 +428,7 @@ class Hub:
         Returns:
             What was given, or the rejection of a revoked token.
         """
-        return self._core.refuse_revoked(verified, snapshot)
+        return self._core.revocations.refuse_revoked(verified, snapshot.keys)
 
     def decide(self, request: Administer, snapshot: Snapshot, principal: Principal) -> Decision:
         """Decide a request that no session makes.

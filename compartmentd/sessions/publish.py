@@ -1,4 +1,4 @@
-"""What happens to a published message, on the hot path of the server: from the sender's bytes to its recipients'.
+"""The way of a published message, on the hot path of the server: from the sender's bytes to its recipients'.
 
     socket       one `recv` of 16 KiB at most, then the next socket's turn     transport.websocket_link
     frames       every whole frame of it, unmasked                             protocol.websocket.MessageReader

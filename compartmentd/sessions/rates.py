@@ -1,4 +1,4 @@
-"""What a connection has taken: the rate of its CONNECTs, and how long it has been sending beyond its rates."""
+"""The rates of a connection: the rate of its CONNECTs, and how long it has been sending beyond its rates."""
 
 from __future__ import annotations
 

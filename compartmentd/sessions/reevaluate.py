@@ -27,7 +27,7 @@ from compartmentd.tokens.verify import Verified, build_principal, reverify
 
 
 class Evictions(msgspec.Struct, frozen=True):
-    """What a judgement took away."""
+    """The sessions and memberships that a judgement took away."""
 
     sessions: int = 0
     memberships: int = 0
@@ -118,8 +118,8 @@ class Reevaluation:
             judgement = core.judge_unchanged(session, snapshot)
             return self.settle(session, snapshot, judgement, lost_code, templates)
         if session.verified is not None and not counts:
-            again = core.refuse_revoked(
-                reverify(session.verified, snapshot.keys, "connect", core.clock.wall()), snapshot
+            again = core.revocations.refuse_revoked(
+                reverify(session.verified, snapshot.keys, "connect", core.clock.wall()), snapshot.keys
             )
             if isinstance(again, Rejected):
                 return self._end(session, snapshot, again.code)
@@ -138,7 +138,7 @@ class Reevaluation:
         core = self._core
         if self.diff is None or not self.diff.has_same_token(session, core.clock.wall()):
             return False
-        return session.verified is None or core.find_revocation(session.verified, snapshot) is None
+        return session.verified is None or core.revocations.find_for(session.verified, snapshot.keys) is None
 
     def _end(self, session: Session, snapshot: Snapshot, code: Code) -> Evictions:
         memberships = len(session.memberships)

@@ -1,4 +1,4 @@
-"""What a reload left as it was, so that sessions that stand on nothing else are not judged for nothing.
+"""Finds the parts that a reload left as they were: sessions that stand on nothing else need no judgement.
 
 To judge a session takes 40 µs, to see that nothing concerns it takes 5, and most reloads change a rule or two
 among thousands. What is skipped is only what was decided before, by the same rules (see `policy.fingerprint`),
@@ -28,7 +28,7 @@ from compartmentd.sessions.session import Session
 
 
 class ReloadDiff(msgspec.Struct, frozen=True):
-    """What is the same in a snapshot as in the one before it, whose number is `before`."""
+    """The parts that are the same in a snapshot as in the one before it, whose number is `before`."""
 
     before: int
     snapshot: Snapshot

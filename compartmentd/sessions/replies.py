@@ -1,4 +1,4 @@
-"""What the sessions say: acks, refusals and notices as Socket.IO packets.
+"""The packets that sessions send: acks, refusals and notices as Socket.IO packets.
 
 The bytes are put together by hand, since the payloads of a fan-out are relayed and never decoded. Their
 layout: `4` (Engine.IO message), type, attachment count, namespace, ack id, JSON (Socket.IO v5, "Packet
@@ -23,7 +23,7 @@ encode = msgspec.json.Encoder().encode
 
 OK = b'{"ok":true}'
 _OK_END = b"[" + OK + b"]"
-"""What stands behind the id in the ack that most requests get."""
+"""The text behind the id in the ack that most requests get."""
 
 
 def _encode_refusal(code: Code, **more: int | str) -> bytes:

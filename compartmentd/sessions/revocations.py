@@ -17,6 +17,8 @@ import msgspec
 
 from compartmentd.policy.codes import Code
 from compartmentd.tokens.claims import read_name
+from compartmentd.tokens.keyset import KeySet
+from compartmentd.tokens.rejected import Rejected, RejectReason
 from compartmentd.tokens.verify import Verified
 
 CAPACITY = 200_000
@@ -26,7 +28,7 @@ MARGIN = 3600.0
 """Seconds for which a revocation is kept beyond its tokens: for leeway, and for a wall clock that is set back."""
 
 RevocationKind: TypeAlias = Literal["sub", "sid", "jti", "sub_without_sid", "all"]
-"""What names the tokens: their subject, their session, their id; their subject, if they do not tell their session
+"""The name of the tokens: their subject, their session, their id; their subject, if they do not tell their session
 (not every provider puts `sid` into access tokens); nothing, which means every token of the issuer."""
 
 TokenName: TypeAlias = tuple[RevocationKind, str]
@@ -135,6 +137,34 @@ class Revocations:
         floor = self._floors.get(issuer)
         return floor if floor is not None and issued <= floor.before else None
 
+    def find_for(self, verified: Verified, keys: KeySet) -> Revocation | None:
+        """Return the revocation that covers a token, `None` if the token counts.
+
+        Args:
+            verified: The token.
+            keys: The keys in force, whose entries say of which issuer it is.
+        """
+        entry = keys.entries.get(verified.subject.entry)
+        # Without an entry: a reload has just removed it, and judging the session will end it.
+        return None if entry is None else self.find_covering(verified, entry.issuer)
+
+    def refuse_revoked(self, verified: Verified | Rejected, keys: KeySet) -> Verified | Rejected:
+        """Refuse a token that was revoked; every verified token that lets somebody in passes here.
+
+        Args:
+            verified: The token as it was verified, or rejected.
+            keys: The keys by which it was verified.
+
+        Returns:
+            What was given, or the rejection of a revoked token.
+        """
+        if isinstance(verified, Rejected):
+            return verified
+        revocation = self.find_for(verified, keys)
+        if revocation is None:
+            return verified
+        return Rejected(revocation.code, RejectReason(revocation.code.value), _REVOKED[revocation.code])
+
     def expire(self, now: float) -> None:
         """Drop what can concern no living token any more."""
         last = now - self.max_age - MARGIN
@@ -160,3 +190,9 @@ class Revocations:
         known = self._floors.get(floor.issuer)
         if known is None or known.before < floor.before:
             self._floors[floor.issuer] = floor
+
+
+_REVOKED = {
+    Code.LOGGED_OUT: "the token was issued before its user logged out",
+    Code.REVOKED: "the token is among those that were revoked",
+}

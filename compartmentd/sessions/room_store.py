@@ -1,4 +1,4 @@
-"""What is known of a room beside its live members here, with a lifetime of its own.
+"""The state of a room beside its live members here, with a lifetime of its own.
 
 `NamespaceState.rooms` has the rooms with members in this process, for sending to them. The store has what
 processes may share and what may outlive the last member: how many members there are, which is compared with

@@ -1,4 +1,4 @@
-"""What was taken of rates, kept by the user it was taken by: a new session begins where an earlier one ended.
+"""The spent part of rates, kept by the user who spent it: a new session begins where an earlier one ended.
 
 A session has buckets of its own. If each began full, a rate would bound nothing: a client could end its session and
 connect again, a thousand times a second. So a bucket that is not full when its session ends is kept, as the moment

@@ -79,7 +79,7 @@ class TokenCheck:
                 core.observed.note(namespace.name, "failed_tokens", user)
             else:
                 unseen = _UNSEEN
-        verified = core.refuse_revoked(
+        verified = core.revocations.refuse_revoked(
             self.memory.verify(
                 found.token,
                 snapshot.keys,
@@ -89,7 +89,7 @@ class TokenCheck:
                 named=snapshot.named_claims,
                 unseen=unseen,
             ),
-            snapshot,
+            snapshot.keys,
         )
         self.unseen += verified is _UNSEEN
         return verified

@@ -26,7 +26,7 @@ def world(tmp_path: Path) -> World:
 
 
 def test_nobody_comes_in_any_more_and_is_told_to_try_again(world: World) -> None:
-    world.hub.leave()
+    world.hub.refuse_newcomers()
     [(what, _, _, data)] = world.try_connect("/").peer.sent
     assert (what, data["code"], data["retry"]) == ("refused", "unavailable", True)
 
@@ -35,7 +35,7 @@ def test_who_is_in_a_room_goes_on_and_joins_no_other(world: World) -> None:
     ann, bob = world.connect("/"), world.connect("/")
     for client in (ann, bob):
         assert client.ask("join", "room:a")["ok"]
-    world.hub.leave()
+    world.hub.refuse_newcomers()
     refusal = ann.ask("join", "room:b")
     assert (refusal["error"]["code"], refusal["error"]["retry"]) == ("unavailable", True)
     assert ann.ask("join", ["room:c"])["error"]["code"] == "unavailable"
@@ -49,7 +49,7 @@ def test_goodbye_is_said_to_the_given_sessions_alone(world: World) -> None:
     ann, bob = world.connect("/"), world.connect("/")
     ann.take()
     bob.take()
-    world.hub.say_goodbye([ann.session])
+    world.hub.announce_end([ann.session])
     [told] = ann.take()
     assert told == ["closing", {"code": "unavailable", "retry": True}]
     assert bob.take() == []

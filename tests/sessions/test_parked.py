@@ -170,7 +170,7 @@ def test_not_every_end_of_a_connection_parks(world: World) -> None:
     slow, leaving, late = enter(world, "ann"), enter(world, "bob"), enter(world, "eve")
     slow.lose_connection("slow")
     world.hub.handle_leave(leaving.session)
-    world.hub.leave()
+    world.hub.refuse_newcomers()
     late.lose_connection()
     assert counts(world) == (0, 0)
     assert not world.hub.registry.namespaces

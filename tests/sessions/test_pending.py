@@ -317,7 +317,7 @@ def test_when_the_server_ends_what_waits_is_refused(world: World, asker: HandAsk
     ann = Sender(world)
     ann.send("join", ["plain", "asked:x"])
     ann.send("leave", "asked:x")
-    world.hub.leave()
+    world.hub.refuse_newcomers()
     assert ann.acks() == [(0, [True, "unavailable"]), (1, "unavailable")]
     asker.answer(True)
     assert ann.acks() == []
@@ -422,7 +422,7 @@ def test_a_connect_that_waits_ends_with_its_time_its_connection_and_the_server(
     assert late.peer.sent[0][3]["code"] == "unavailable"
     assert gone.peer.sent == []
     last = world.try_connect("/chat", "eve")
-    world.hub.leave()
+    world.hub.refuse_newcomers()
     assert [item[3]["code"] for item in last.peer.sent] == ["unavailable"]
     while asker.asked:
         asker.answer(True)

@@ -182,13 +182,13 @@ def test_one_that_comes_during_the_walk_reaches_those_already_looked_at(world: W
 @pytest.fixture
 def looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The subjects of the sessions whose tokens were compared with the revocations."""
-    find, subjects = world.hub._core.find_revocation, []
+    find, subjects = world.hub.revocations.find_for, []
 
-    def noted(verified: Any, snapshot: Any) -> Any:
+    def noted(verified: Any, keys: Any) -> Any:
         subjects.append(verified.subject.sub)
-        return find(verified, snapshot)
+        return find(verified, keys)
 
-    monkeypatch.setattr(world.hub._core, "find_revocation", noted)
+    monkeypatch.setattr(world.hub.revocations, "find_for", noted)
     return subjects
 
 

@@ -179,7 +179,7 @@ def test_a_connection_that_ends_meanwhile_gets_no_session(world: RemoteWorld) ->
 def test_who_waits_while_the_server_leaves_is_sent_away(world: RemoteWorld) -> None:
     world.use(None)
     client = world.try_connect("/chat", "ann")
-    world.hub.leave()
+    world.hub.refuse_newcomers()
     assert code(client.peer) == "unavailable"
     world.use(SECRET)
     world.provider.answered()
