@@ -35,12 +35,16 @@ _LONGEST = 80
 
 
 class RoomReach(msgspec.Struct, frozen=True):
-    """A room, whether it may be joined, and what the conditions of a refusal saw."""
+    """A room, whether it may be joined, and what the conditions of a refusal saw.
+
+    `example` is set if no claim names the room, and nobody asked for it.
+    """
 
     room: RoomName
     template: str
     decision: Decision
     seen: tuple[Seen, ...] = ()
+    example: bool = False
 
 
 class AutoJoinReach(msgspec.Struct, frozen=True):
@@ -74,7 +78,8 @@ def find_reach(
     joins = find_auto_joins(rules, namespace.name, who, (), now=now, declined=(), occupancy=lambda _room: 0)
     members = dict(joins.joined)
     rooms = []
-    for room in dict.fromkeys([*_list_rooms(rules, namespace, who), *map(RoomName, asked)]):
+    tried = {**dict(_list_rooms(rules, namespace, who)), **dict.fromkeys(map(RoomName, asked), False)}
+    for room, example in tried.items():
         match = rules.find(namespace.name, room)
         if match is None or room in members:
             continue
@@ -83,7 +88,7 @@ def find_reach(
         seen = find_seen_values(
             rules, who, decision, namespace=namespace.name, room=room, event=None, memberships=members
         )
-        rooms.append(RoomReach(room, match.template.name, decision, seen))
+        rooms.append(RoomReach(room, match.template.name, decision, seen, example))
     rows = tuple(
         _describe_auto_join(template, joins, rules, namespace)
         for template in namespace.rooms
@@ -92,11 +97,13 @@ def find_reach(
     return NamespaceReach(rows, tuple(rooms))
 
 
-def _list_rooms(rules: Ruleset, namespace: Namespace, who: Principal) -> Iterator[RoomName]:
+def _list_rooms(rules: Ruleset, namespace: Namespace, who: Principal) -> Iterator[tuple[RoomName, bool]]:
+    """Yield rooms to try, each with whether it is only an example."""
     examples = suggest_rooms(rules, namespace)
     for template in namespace.rooms[:TEMPLATES]:
         named = list(islice(_name_rooms(rules, namespace, template, who), ROOMS))
-        yield from map(RoomName, named or examples.get(template.name, ())[:1])
+        for room in named or examples.get(template.name, ())[:1]:
+            yield RoomName(room), not named
 
 
 def _name_rooms(

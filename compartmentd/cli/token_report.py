@@ -172,7 +172,12 @@ def _build_reach(reach: NamespaceReach) -> dict[str, Any]:
             for row in reach.auto_joins
         ],
         "rooms": [
-            {"room": row.room, "template": row.template, **_build_decision(row.decision, _map_seen(row.seen))}
+            {
+                "room": row.room,
+                "template": row.template,
+                "example": row.example,
+                **_build_decision(row.decision, _map_seen(row.seen)),
+            }
             for row in reach.rooms
         ],
     }
@@ -191,7 +196,8 @@ def _format_reach(reach: NamespaceReach) -> Iterator[str]:
             yield f"{_INDENT * 2}and {len(row.skipped) - _MOST_SKIPPED} more"
     for room in reach.rooms:
         decision = room.decision
-        told = "" if room.room == room.template else f"  (of {room.template})"
+        of = "an example of" if room.example else "of"
+        told = "" if room.room == room.template else f"  ({of} {room.template})"
         code = "" if decision.allowed else f"  {decision.code}"
         yield f"{_INDENT}{_colour_mark('✓' if decision.allowed else '✗')} join {quote(room.room)}{told}{code}"
         if not decision.allowed:

@@ -42,6 +42,17 @@ def test_without_such_claims_an_example_is_tried(claims: dict[str, Any]) -> None
     assert room.startswith("project:")
 
 
+@pytest.mark.parametrize(
+    ("claims", "asked", "example"),
+    [({}, (), True), ({"projects": ["a"]}, (), False), ({"projects": ["a"]}, ("project:a",), False)],
+)
+def test_an_example_is_told_to_be_one(
+    claims: dict[str, Any], asked: tuple[str, ...], *, example: bool
+) -> None:
+    [row] = reach(template(PROJECT, join=IN), asked=asked, **claims).rooms
+    assert row.example is example
+
+
 def test_a_long_claim_is_tried_in_part() -> None:
     found = reach(template(PROJECT, join=IN), projects=[f"p{n}" for n in range(1000)])
     assert len(found.rooms) == ROOMS
