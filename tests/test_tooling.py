@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import math
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.soak.measure import choose_bounds
 from tests.test_repository import ROOT, VENDORED, files
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -118,3 +120,9 @@ def test_a_python_that_is_not_there_fails_the_run() -> None:
 
 def test_the_systems_own_python_is_tested_too() -> None:
     assert ".ci/pythons /usr/bin/python3" in (ROOT / ".ci/run").read_text()
+
+
+def test_the_run_ends_with_three_minutes_of_everything_at_once() -> None:
+    assert (ROOT / ".ci/run").read_text().rstrip().endswith("&& make soak TIME=180")
+    assert choose_bounds(180).memory == math.inf, "minutes say nothing of memory"
+    assert choose_bounds(180).drift < math.inf

@@ -11,7 +11,8 @@ from compartmentd.configuration.settings import Configuration, ServerSettings
 from compartmentd.errors import UsageError
 from compartmentd.net.admin_socket import find_admin_socket_path, find_temporary_directory, prepare_private
 from compartmentd.net.bind import Passed, bind, bind_unix, identify_socket_file, remove_socket_file
-from compartmentd.transport.options import KeptParts, ServerOptions
+from compartmentd.sessions.missing_token import list_unread_places
+from compartmentd.transport.options import KeptParts, NoticedPart, ServerOptions
 from compartmentd.util.listen_address import ListenAddress, TcpAddress, UnixAddress
 
 PAGE = TcpAddress("127.0.0.1", 8001)
@@ -172,11 +173,15 @@ def build_server_options(configuration: Configuration, own_origins: tuple[str, .
     )
 
 
-def list_kept_parts(token_from: Iterable[str]) -> KeptParts:
-    """Return the parts of a first request that can hold a token: later CONNECTs of its connection read them."""
+def list_kept_parts(token_from: Sequence[str]) -> KeptParts:
+    """Return the parts of a first request that can hold a token: later CONNECTs of its connection read them.
+
+    Of other parts where clients send tokens it is noted whether they were there, for the line of a refusal.
+    """
     places = [place.partition(":")[::2] for place in token_from]
     return KeptParts(
         headers=("authorization",) if ("header", "") in places else (),
         cookies=tuple(name for kind, name in places if kind == "cookie"),
         parameters=tuple(name for kind, name in places if kind == "query"),
+        noticed=tuple(NoticedPart(*place) for place in list_unread_places(tuple(token_from))),
     )

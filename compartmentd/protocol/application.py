@@ -19,13 +19,15 @@ class Handshake(msgspec.Struct, frozen=True, gc=False):
     """The first request of a connection.
 
     `headers` holds all values of each header by lower-cased name, `query` those of each parameter. `address` is the
-    client's, without port (empty for a unix socket). `secure` is true under TLS.
+    client's, without port (empty for a unix socket). `secure` is true under TLS. `noticed` has labels of parts that
+    were there and are not kept.
     """
 
     address: str
     headers: Mapping[str, tuple[str, ...]]
     query: Mapping[str, tuple[str, ...]]
     secure: bool = False
+    noticed: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Return the address alone, since headers and query may hold tokens and a repr may be logged."""

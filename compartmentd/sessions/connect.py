@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,6 +21,7 @@ from compartmentd.sessions.counters import UNDECLARED
 from compartmentd.sessions.credentials import Credential, find_credential
 from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.key_wait import KeyWait
+from compartmentd.sessions.missing_token import explain_missing_token
 from compartmentd.sessions.rates import charge_connect, take_connect
 from compartmentd.sessions.reevaluate import Reevaluation, find_principal
 from compartmentd.sessions.session import EXPIRING, NamespaceState, Session
@@ -110,7 +112,7 @@ class Connector:
                 return True
             self._reject(peer, snapshot, name, verified, since)
         else:
-            undecided = self._let_in(peer, snapshot, namespace, verified, since=since)
+            undecided = self._let_in(peer, snapshot, namespace, verified, auth, since=since)
             if undecided is not None:
                 self._wait(peer, name)
                 event = _ConnectEvent(self, undecided.session, peer, name, auth)
@@ -134,7 +136,7 @@ class Connector:
         if isinstance(verified, Rejected):
             self._reject(peer, snapshot, name, verified, since)
             return ()
-        undecided = self._let_in(peer, snapshot, namespace, verified, since=since, answers=answers)
+        undecided = self._let_in(peer, snapshot, namespace, verified, auth, since=since, answers=answers)
         if undecided is None:
             return ()
         self._wait(peer, name)
@@ -203,6 +205,7 @@ class Connector:
         snapshot: Snapshot,
         namespace: Namespace,
         verified: Verified | None,
+        auth: bytes | None,
         *,
         since: float,
         answers: Answers = NO_ANSWERS,
@@ -215,8 +218,15 @@ class Connector:
         live = core.registry.namespaces.get(name) or NamespaceState(name)
         principal = ANONYMOUS if verified is None else find_principal(verified, snapshot)
         session = Session(SessionId(self._new_sid()), peer, live, principal, verified)
+        places = snapshot.configuration.server.token_from
         judgement, ref = core.judge_session(
-            session, snapshot, "connect", answers=answers, address=peer.handshake.address, since=since
+            session,
+            snapshot,
+            "connect",
+            answers=answers,
+            address=peer.handshake.address,
+            since=since,
+            explain_missing=partial(explain_missing_token, places, auth, peer.handshake),
         )
         if judgement.questions:
             return _Undecided(session, judgement.questions)

@@ -164,6 +164,7 @@ class Core:
         answers: Answers = NO_ANSWERS,
         address: str | None = None,
         since: float | None = None,
+        explain_missing: Callable[[], str] | None = None,
     ) -> tuple[Reconciliation, str]:
         """Judge a session as a whole: connect rule, memberships, auto-join; nothing of it takes effect here.
 
@@ -175,6 +176,7 @@ class Core:
             answers: The answers to the questions of an earlier judgement.
             address: The client's address, for the record of a CONNECT.
             since: The monotonic time (seconds) at which deciding began.
+            explain_missing: Says where a token lies that is not read; called only where one was needed.
 
         Returns:
             The judgement, and the reference that a refusal's answer carries. A judgement with open questions is
@@ -204,6 +206,9 @@ class Core:
                 namespace.name,
                 session=session,
                 decision=judgement.connect,
+                detail=explain_missing()
+                if explain_missing is not None and judgement.connect.code is Code.TOKEN_MISSING
+                else "",
                 address=address,
                 since=since,
                 principal=principal,

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from compartmentd.protocol.options import ConnectionOptions
 
 
+class NoticedPart(NamedTuple):
+    """A part of a first request whose presence is noted under `label`.
+
+    `kind` is `header`, `cookie` or `query`; the name of a header field is in lower case.
+    """
+
+    label: str
+    kind: str
+    name: str
+
+
 class KeptParts(msgspec.Struct, frozen=True):
-    """The parts of a first request that are kept with its connection, by name; header fields in lower case."""
+    """The parts of a first request that are kept with its connection, by name; header fields in lower case.
+
+    Of the parts that are `noticed` it is kept that they were there, and nothing of their values.
+    """
 
     headers: tuple[str, ...] = ()
     cookies: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    noticed: tuple[NoticedPart, ...] = ()
 
 
 class ServerOptions(ConnectionOptions, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from compartmentd.protocol.engineio import (
     VERSION,
     HandshakeRefusal,
 )
-from compartmentd.transport.options import KeptParts
+from compartmentd.transport.options import KeptParts, NoticedPart
 
 MAX_FIELDS = 100
 """Query parameters, and header lines, of one request."""
@@ -143,7 +143,16 @@ def trim_handshake(handshake: Handshake, kept: KeptParts | None) -> Handshake:
     if cookies:
         headers["cookie"] = (cookies,)
     query = {name: handshake.query[name] for name in kept.parameters if name in handshake.query}
-    return Handshake(handshake.address, headers or _NOTHING, query or _NOTHING, handshake.secure)
+    noticed = tuple(each.label for each in kept.noticed if _is_present(handshake, each))
+    return Handshake(handshake.address, headers or _NOTHING, query or _NOTHING, handshake.secure, noticed)
+
+
+def _is_present(handshake: Handshake, part: NoticedPart) -> bool:
+    if part.kind == "query":
+        return part.name in handshake.query
+    if part.kind == "header":
+        return part.name in handshake.headers
+    return any(_find_cookies(handshake.headers.get("cookie", ()), (part.name,)))
 
 
 def _find_cookies(headers: tuple[str, ...], names: tuple[str, ...]) -> Iterator[str]:

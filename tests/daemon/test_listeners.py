@@ -39,7 +39,10 @@ def test_every_option_is_set_by_the_configuration() -> None:
     ],
 )
 def test_of_a_first_request_only_tokens_are_kept(token_from: tuple[str, ...], kept: KeptParts) -> None:
-    assert options_of(token_from=token_from).kept == kept
+    found = options_of(token_from=token_from).kept
+    assert found is not None
+    assert msgspec.structs.replace(found, noticed=()) == kept
+    assert not {each.label for each in found.noticed} & set(token_from)
 
 
 def options_of(**server: object) -> ServerOptions:

@@ -125,6 +125,15 @@ def test_a_refused_connect_carries_its_code(
     assert world.try_connect("/chat", sub, **claims).peer.sent == [expected]
 
 
+def test_a_connect_without_a_token_says_in_its_record_where_one_lay(world: World) -> None:
+    world.hub.connect(RecordingPeer(), "/chat", b'{"jwt":"a.b.c"}')
+    record = world.records[-1]
+    assert (record.code, record.detail) == (
+        Code.TOKEN_MISSING,
+        "`auth` has no `token`, but `jwt`: send it as `token`",
+    )
+
+
 def test_a_bad_token_is_refused_where_public_would_do(world: World) -> None:
     assert world.try_connect("/", "ann", aud="other").peer.sent[0][3]["code"] == "token_invalid"
 
