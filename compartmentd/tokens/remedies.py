@@ -6,7 +6,7 @@ Only `explain-token` uses it: a remedy may quote more of the token than a log ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -51,6 +51,11 @@ class _RefusedToken(msgspec.Struct, frozen=True):
     def claims(self) -> Mapping[str, Any]:
         """The claims, which may be anybody's."""
         return self.diagnosis.claims or {}
+
+    @property
+    def own_entry(self) -> IssuerEntry:
+        """The token's entry, for checks that run only once it is known."""
+        return cast("IssuerEntry", self.diagnosis.entry)
 
     @property
     def entry(self) -> IssuerEntry | None:
@@ -152,25 +157,24 @@ def _is_alike(ours: str, theirs: str) -> bool:
 
 
 def _for_use(case: _RefusedToken, _finding: Finding) -> Iterator[str]:
-    entry = case.diagnosis.entry
-    if entry is not None:
-        yield f"`use` of {quote(entry.name)} names the uses of its tokens: add the one that you mean"
+    entry = case.own_entry
+    yield f"`use` of {quote(entry.name)} names the uses of its tokens: add the one that you mean"
 
 
 def _for_signature(case: _RefusedToken, finding: Finding) -> Iterator[str]:
-    entry, algorithm = case.diagnosis.entry, case.header.get("alg")
+    entry, algorithm = case.own_entry, case.header.get("alg")
     if "nonce" in case.header or case.claims.get("aud") in _GRAPH:
         yield (
             "this is a token for Microsoft Graph (its header has a `nonce`), which only Graph can verify: let the "
             "client ask for a scope of your own API, such as `api://CLIENT-ID/access`"
         )
-    elif entry is not None and finding.reason is RejectReason.WRONG_ALGORITHM and isinstance(algorithm, str):
+    elif finding.reason is RejectReason.WRONG_ALGORITHM and isinstance(algorithm, str):
         yield f"`algorithms: [{_show(algorithm)}]` of {quote(entry.name)} would take it, with a key of that kind"
 
 
 def _for_type(case: _RefusedToken, _finding: Finding) -> Iterator[str]:
-    entry, typ = case.diagnosis.entry, case.header.get("typ")
-    if entry is None or _is_id_token(case):
+    entry, typ = case.own_entry, case.header.get("typ")
+    if _is_id_token(case):
         return
     yield f"`types: [{'absent' if typ is None else _show(str(typ))}]` of {quote(entry.name)} would take it"
 
@@ -205,23 +209,21 @@ def _for_dates(case: _RefusedToken, _finding: Finding) -> Iterator[str]:
 
 
 def _for_begun(case: _RefusedToken, _finding: Finding) -> Iterator[str]:
-    entry = case.diagnosis.entry
-    if entry is not None and entry.leeway < 60:
+    entry = case.own_entry
+    if entry.leeway < 60:
         yield f"`leeway` of {quote(entry.name)} may be up to 60s"
 
 
 def _for_end(case: _RefusedToken, finding: Finding) -> Iterator[str]:
-    entry = case.diagnosis.entry
-    if entry is not None and finding.reason is RejectReason.TOO_OLD:
+    entry = case.own_entry
+    if finding.reason is RejectReason.TOO_OLD:
         yield f"`max_age` of {quote(entry.name)} bounds the age, whatever `exp` says: a longer one would take it"
-    elif finding.reason is RejectReason.EXPIRED:
+    else:
         yield "get a new token: no setting takes one past its `exp`"
 
 
 def _for_audience(case: _RefusedToken, _finding: Finding) -> Iterator[str]:
-    entry, claims = case.diagnosis.entry, case.claims
-    if entry is None:
-        return
+    entry, claims = case.own_entry, case.claims
     if _is_id_token(case) or entry.issuer.startswith(_FIREBASE):
         yield from _for_id_token(case)
         return
@@ -243,9 +245,7 @@ def _for_audience(case: _RefusedToken, _finding: Finding) -> Iterator[str]:
 
 
 def _for_subject(case: _RefusedToken, _finding: Finding) -> Iterator[str]:
-    entry, claims = case.diagnosis.entry, case.claims
-    if entry is None:
-        return
+    entry, claims = case.own_entry, case.claims
     known = [name for name in _NAMES_OF_SUBJECTS if isinstance(claims.get(name), str) and claims[name]]
     if known:
         yield (
@@ -260,10 +260,9 @@ def _for_requirements(case: _RefusedToken, _finding: Finding) -> Iterator[str]:
     if _is_id_token(case):
         yield from _for_id_token(case)
         return
-    entry = case.diagnosis.entry
-    if entry is not None:
-        wanted = quote_list(f"{name}: {value}" for name, value in entry.require.items())
-        yield f"`require` of {quote(entry.name)} (or its preset) wants {wanted}"
+    entry = case.own_entry
+    wanted = quote_list(f"{name}: {value}" for name, value in entry.require.items())
+    yield f"`require` of {quote(entry.name)} (or its preset) wants {wanted}"
 
 
 def _show(text: str) -> str:

@@ -42,6 +42,12 @@ def test_several_things_may_stand_around_it() -> None:
     assert len(found.remarks) == 2
 
 
+def test_what_is_wrapped_more_often_than_by_mistake_is_left() -> None:
+    found = recognize("Bearer " * 9 + TOKEN)
+    assert found.token == "Bearer " * 3 + TOKEN
+    assert len(found.remarks) == 6
+
+
 @pytest.mark.parametrize(
     "text", [TOKEN, "c0ffee", "", "{", '{"a": 1}', "a b c", "'", "-----BEGIN KEY-----\nx", "%2E", "eyJ\n.a"]
 )
