@@ -24,7 +24,7 @@ from compartmentd.cli.serving_problems import (
 from compartmentd.configuration.compiler import FileAccess, Loaded, load
 from compartmentd.problems import Problem, has_errors, sort_problems
 from compartmentd.storage.files import Disk
-from compartmentd.tokens.entry import REMOTE, IssuerEntry
+from compartmentd.tokens.entry import REMOTE, IssuerEntry, KeySource
 
 CheckFormat: TypeAlias = Literal["text", "json", "github", "sarif"]
 
@@ -96,7 +96,7 @@ def _load(file: str, disk: FileAccess) -> Loaded:
 
 
 def _find_problems(loaded: Loaded, disk: FileAccess) -> Sequence[Problem]:
-    keys = (problem for entry in loaded.issuers for problem in _find_key_problems(entry, disk))
+    keys = _find_key_problems(loaded.issuers, disk)
     return sort_problems((*loaded.problems, *keys, *_find_certificate_problems(loaded)), loaded.files)
 
 
@@ -124,16 +124,26 @@ def _pause_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def _find_key_problems(entry: IssuerEntry, disk: FileAccess) -> Iterator[Problem]:
-    # Without an algorithm no key would fit; the cause is reported already.
-    material = _read_material(entry, disk) if entry.algorithms else None
-    if material is not None:
-        # Imported only if there is a key to read: importing the cryptography takes longer than a check.
-        from compartmentd.tokens.keyfile import read_keys  # noqa: PLC0415
+def _find_key_problems(issuers: tuple[IssuerEntry, ...], disk: FileAccess) -> Iterator[Problem]:
+    read = [
+        (entry, source, content)
+        for entry in issuers
+        if entry.algorithms  # without an algorithm no key would fit; the cause is reported already
+        for source in entry.sources
+        if (content := _read_source(source, disk)) is not None
+    ]
+    if not read:
+        return
+    # Imported only if there is a key to read: importing the cryptography takes longer than a check.
+    from compartmentd.tokens.local_keys import KeyMaterial, read_all_keys  # noqa: PLC0415
 
-        yield from (item for item in read_keys(entry, material) if isinstance(item, Problem))
-        yield from find_development_key(entry, material)
-        yield from find_carriage_return(entry, material)
+    material = [
+        KeyMaterial(entry=entry.name, source=source, content=content) for entry, source, content in read
+    ]
+    yield from read_all_keys(issuers, material)[1]
+    for _, source, content in read:
+        yield from find_development_key(source, content)
+        yield from find_carriage_return(source, content)
 
 
 def _find_certificate_problems(loaded: Loaded) -> Iterator[Problem]:
@@ -148,12 +158,12 @@ def _find_certificate_problems(loaded: Loaded) -> Iterator[Problem]:
             yield found
 
 
-def _read_material(entry: IssuerEntry, disk: FileAccess) -> bytes | None:
-    if entry.keys.kind in REMOTE:
+def _read_source(source: KeySource, disk: FileAccess) -> bytes | None:
+    if source.kind in REMOTE:
         return None  # a check uses no network, so its result is the same everywhere
-    if entry.keys.kind == "secret_env":
-        return disk.getenv(entry.keys.name)
+    if source.kind == "secret_env":
+        return disk.getenv(source.name)
     try:
-        return disk.read(entry.keys.name)
+        return disk.read(source.name)
     except OSError:
         return None  # the compiler reports it, as a note

@@ -24,16 +24,17 @@ from compartmentd.policy.decision import Administer, Connect, Decision, Facts
 from compartmentd.policy.principal import Principal
 from compartmentd.policy.ruleset import Ruleset
 from compartmentd.policy.seen import find_seen_values
-from compartmentd.problems import Problem, Span
+from compartmentd.problems import Span
 from compartmentd.storage.files import Disk
 from compartmentd.tokens.diagnosis import diagnose
-from compartmentd.tokens.entry import REMOTE, IssuerEntry, Use
+from compartmentd.tokens.entry import REMOTE, SECRETS, IssuerEntry, Use
 from compartmentd.tokens.issuing import find_entry
 from compartmentd.tokens.jwk_set import read_jwk_set
 from compartmentd.tokens.jws import MAX_TOKEN, parse_token
 from compartmentd.tokens.key import Key
-from compartmentd.tokens.keyfile import read_keys
 from compartmentd.tokens.keyset import KeySet
+from compartmentd.tokens.local_keys import read_all_keys
+from compartmentd.tokens.material import SECRET_BYTES
 from compartmentd.tokens.recognition import recognize
 from compartmentd.tokens.rejected import Rejected
 from compartmentd.tokens.remedies import find_remedies, find_scope_remedy
@@ -172,24 +173,26 @@ def _build_key_set(
     """Return the entries with the keys of the token's entry, and notes on why there are none."""
     known = KeySet.build(issuers)
     parts = parse_token(token)
-    entry = parts if isinstance(parts, Rejected) else find_entry(parts.claims, known)
+    if isinstance(parts, Rejected):
+        return known, ()
+    entry = find_entry(parts.claims, known)
     if isinstance(entry, Rejected):
         return known, ()
-    found = _find_keys(entry, jwks)
+    found = _find_keys(entry, jwks, parts.header.algorithm)
     if isinstance(found, str):
         return known, (found,)
     return KeySet.build(issuers, found), ()
 
 
-def _find_keys(entry: IssuerEntry, jwks: str | None) -> tuple[Key, ...] | str:
+def _find_keys(entry: IssuerEntry, jwks: str | None, algorithm: str) -> tuple[Key, ...] | str:
     if jwks is not None:
         return _read_jwks(entry, jwks)
-    if entry.keys.kind in REMOTE:
+    by_secret = entry.sources[-1].kind in SECRETS and algorithm in SECRET_BYTES
+    if entry.remote is not None and not by_secret:
         return _fetch_keys(entry)
-    material, problems = read_material((entry,), development=True)
-    read = read_keys(entry, material[entry.name]) if material else problems
-    keys = tuple(item for item in read if isinstance(item, Key))
-    bad = [item for item in read if isinstance(item, Problem)]
+    material, unreadable = read_material((entry,), development=True)
+    keys, unusable = read_all_keys((entry,), material)
+    bad = [problem for problem in (*unreadable, *unusable) if problem.severity == "error"]
     return str(bad[0]) if bad else keys
 
 
@@ -204,10 +207,9 @@ def _fetch_keys(entry: IssuerEntry) -> tuple[Key, ...] | str:
 
 
 def _read_jwks(entry: IssuerEntry, path: str) -> tuple[Key, ...] | str:
-    if entry.keys.kind not in {*REMOTE, "jwks_file"}:
-        raise UsageError(
-            f"`{entry.name}` has no JSON Web Key Set but `{entry.keys.kind}`: leave `--jwks` out"
-        )
+    source = entry.sources[0]
+    if source.kind not in {*REMOTE, "jwks_file"}:
+        raise UsageError(f"`{entry.name}` has no JSON Web Key Set but `{source.kind}`: leave `--jwks` out")
     try:
         material = Disk().read(path)
     except OSError as error:

@@ -14,10 +14,8 @@ from pathlib import Path
 from compartmentd.configuration.settings import ServerSettings
 from compartmentd.net.admin_socket import find_admin_socket_path, find_temporary_directory
 from compartmentd.problems import Problem, Span, span_of_file
-from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.entry import SECRETS, KeySource
 from compartmentd.util.listen_address import TcpAddress
-
-_SECRETS = frozenset({"secret_file", "secret_env"})
 
 
 def find_state_problem(server: ServerSettings, span: Span | None) -> Iterator[Problem]:
@@ -36,22 +34,22 @@ def find_state_problem(server: ServerSettings, span: Span | None) -> Iterator[Pr
         yield Problem("note", "state.unusable", message, span or span_of_file(""), help_)
 
 
-def find_development_key(entry: IssuerEntry, material: bytes) -> Iterator[Problem]:
-    """Yield a note if the secret of an entry is one that `serve --dev` made."""
+def find_development_key(source: KeySource, material: bytes) -> Iterator[Problem]:
+    """Yield a note if a secret is one that `serve --dev` made."""
     from compartmentd.tokens.key import DEVELOPMENT_PREFIX  # noqa: PLC0415 - importing the cryptography takes long
 
-    if entry.keys.kind in _SECRETS and material.startswith(DEVELOPMENT_PREFIX):
-        message = f"`serve` refuses the development key `{entry.keys.name}` without `--dev`"
+    if source.kind in SECRETS and material.startswith(DEVELOPMENT_PREFIX):
+        message = f"`serve` refuses the development key `{source.name}` without `--dev`"
         help_ = "use a secret of your own (32 bytes or more) where it is served"
-        yield Problem("note", "key.development", message, entry.keys.span, help_)
+        yield Problem("note", "key.development", message, source.span, help_)
 
 
-def find_carriage_return(entry: IssuerEntry, material: bytes) -> Iterator[Problem]:
+def find_carriage_return(source: KeySource, material: bytes) -> Iterator[Problem]:
     """Yield a warning if a secret's file ends as files of Windows do: the CR is then a part of the secret."""
-    if entry.keys.kind == "secret_file" and material.endswith((b"\r\n", b"\r")):
-        message = f"`{entry.keys.name}` ends with a carriage return, which is a part of the secret"
+    if source.kind == "secret_file" and material.endswith((b"\r\n", b"\r")):
+        message = f"`{source.name}` ends with a carriage return, which is a part of the secret"
         help_ = "write the file without one, unless the provider's secret has it too"
-        yield Problem("warning", "secret.carriage-return", message, entry.keys.span, help_)
+        yield Problem("warning", "secret.carriage-return", message, source.span, help_)
 
 
 def find_taken_addresses(server: ServerSettings, spans: dict[str, Span]) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ An event reads one snapshot, once, so that no decision mixes old keys with new r
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from itertools import chain
 
 import msgspec
@@ -17,8 +17,8 @@ from compartmentd.policy.ruleset import Ruleset
 from compartmentd.problems import Problem, has_errors
 from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.key import Key
-from compartmentd.tokens.keyfile import read_keys
 from compartmentd.tokens.keyset import KeySet
+from compartmentd.tokens.local_keys import KeyMaterial, read_all_keys
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,20 +45,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_local_keys(
     issuers: tuple[IssuerEntry, ...],
-    material: Mapping[EntryName, bytes],
+    material: Iterable[KeyMaterial],
 ) -> tuple[KeySet, tuple[Problem, ...]]:
-    """Read the keys of every entry from its bytes; tokens of an entry without bytes get `keys_unavailable`."""
-    keys: list[Key] = []
-    problems: list[Problem] = []
-    for entry in issuers:
-        if entry.name not in material:
-            continue
-        for item in read_keys(entry, material[entry.name]):
-            if isinstance(item, Problem):
-                problems.append(item)
-            else:
-                keys.append(item)
-    return KeySet.build(issuers, () if has_errors(problems) else keys), tuple(problems)
+    """Read the local keys of every entry; tokens of an entry without any get `keys_unavailable`."""
+    keys, problems = read_all_keys(issuers, material)
+    return KeySet.build(issuers, () if has_errors(problems) else keys), problems
 
 
 def add_fetched_keys(keys: KeySet, remote: Mapping[EntryName, tuple[Key, ...]]) -> KeySet:

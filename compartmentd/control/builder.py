@@ -202,7 +202,7 @@ class GenerationBuilder:
 
     async def _fetch_new(self, issuers: tuple[IssuerEntry, ...]) -> tuple[Problem, ...]:
         """Fetch the keys of entries that are new; return a warning for each that has none then."""
-        spans = {entry.name: entry.keys.span for entry in issuers}
+        spans = {entry.name: entry.sources[0].span for entry in issuers}
         return tuple(
             Problem(
                 "warning",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -15,6 +15,7 @@ from compartmentd.problems import Problem, has_errors
 from compartmentd.storage.certificates import Certificate
 from compartmentd.tokens.key import Key
 from compartmentd.tokens.keyset import KeySet
+from compartmentd.tokens.local_keys import KeyMaterial
 
 
 class LocalKeys(msgspec.Struct, frozen=True):
@@ -24,11 +25,13 @@ class LocalKeys(msgspec.Struct, frozen=True):
     digest: str
 
     @classmethod
-    def from_material(cls, keys: KeySet, material: Mapping[EntryName, bytes]) -> LocalKeys:
+    def from_material(cls, keys: KeySet, material: Iterable[KeyMaterial]) -> LocalKeys:
         """Return keys with the digest of the bytes that they were read from."""
         digest = hashlib.sha256()
-        for name in sorted(material):
-            digest.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(material[name]).digest())
+        for item in material:
+            for part in (item.entry, item.source.kind, item.source.name):
+                digest.update(hashlib.sha256(part.encode()).digest())
+            digest.update(hashlib.sha256(item.content).digest())
         return cls(keys, digest.hexdigest())
 
 

@@ -164,7 +164,7 @@ class FileFollower(Subscriber):
 
 def find_key_files(issuers: Iterable[IssuerEntry]) -> frozenset[str]:
     """Return the files that keys are read from."""
-    return frozenset(entry.keys.name for entry in issuers if entry.keys.kind in KEY_FILES)
+    return frozenset(source.name for entry in issuers for source in entry.sources if source.kind in KEY_FILES)
 
 
 def find_tls_files(server: ServerSettings | None) -> frozenset[str]:

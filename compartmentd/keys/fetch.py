@@ -73,13 +73,12 @@ class KeySetFetcher:
         self._uri = None
 
     async def _find_uri(self, until: float) -> str | FetchFailure:
-        if self._entry.keys.kind == "jwks_url":
-            return self._entry.keys.name
+        source = self._entry.sources[0]
+        if source.kind == "jwks_url":
+            return source.name
         if self._uri is not None and self._monotonic() < self._uri_until:
             return self._uri
-        response = await self._get_checked(
-            "the discovery document", build_discovery_url(self._entry.keys.name), until
-        )
+        response = await self._get_checked("the discovery document", build_discovery_url(source.name), until)
         if isinstance(response, FetchFailure):
             return response
         found = read_jwks_uri(self._entry, response.body)

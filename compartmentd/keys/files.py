@@ -9,43 +9,41 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from compartmentd.names import EntryName
 from compartmentd.problems import Problem
-from compartmentd.tokens.entry import REMOTE, IssuerEntry, KeySource
+from compartmentd.tokens.entry import REMOTE, SECRETS, IssuerEntry, KeySource
 from compartmentd.tokens.key import DEVELOPMENT_PREFIX
+from compartmentd.tokens.local_keys import KeyMaterial
 from compartmentd.tokens.mint import make_development_secret
-
-SECRETS = frozenset({"secret_file", "secret_env"})
-"""Kinds of key sources that are secrets; a development key may come by either."""
 
 
 def read_material(
     issuers: tuple[IssuerEntry, ...],
     *,
     development: bool,
-) -> tuple[dict[EntryName, bytes], tuple[Problem, ...]]:
-    """Read the key material of every entry with a local source.
+) -> tuple[tuple[KeyMaterial, ...], tuple[Problem, ...]]:
+    """Read every local key source.
 
     Args:
         issuers: The entries.
         development: Whether development keys are accepted (`serve --dev`).
 
     Returns:
-        The bytes by entry, and a problem for each source that cannot be read or used, at the place that names it.
+        The bytes of each source that can be read and used, and a problem for each other one, at its place.
     """
-    found: dict[EntryName, bytes] = {}
+    found: list[KeyMaterial] = []
     problems: list[Problem] = []
-    for entry in issuers:
-        if entry.keys.kind in REMOTE:
+    sources = ((entry.name, source) for entry in issuers for source in entry.sources)
+    for name, source in sources:
+        if source.kind in REMOTE:
             continue
-        read = _read_source(entry.keys)
+        read = _read_source(source)
         if isinstance(read, Problem):
             problems.append(read)
-        elif entry.keys.kind in SECRETS and read.startswith(DEVELOPMENT_PREFIX) and not development:
-            problems.append(_build_development_key_problem(entry.keys))
+        elif source.kind in SECRETS and read.startswith(DEVELOPMENT_PREFIX) and not development:
+            problems.append(_build_development_key_problem(source))
         else:
-            found[entry.name] = read
-    return found, tuple(problems)
+            found.append(KeyMaterial(entry=name, source=source, content=read))
+    return tuple(found), tuple(problems)
 
 
 def make_missing_secrets(issuers: tuple[IssuerEntry, ...]) -> tuple[str, ...]:
@@ -57,16 +55,17 @@ def make_missing_secrets(issuers: tuple[IssuerEntry, ...]) -> tuple[str, ...]:
         OSError: a file cannot be created.
     """
     made = []
-    for entry in issuers:
-        if entry.keys.kind != "secret_file":
+    sources = (source for entry in issuers for source in entry.sources)
+    for source in sources:
+        if source.kind != "secret_file":
             continue
         try:
-            descriptor = os.open(entry.keys.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = os.open(source.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
         with os.fdopen(descriptor, "wb") as file:
             file.write(make_development_secret())
-        made.append(entry.keys.name)
+        made.append(source.name)
     return tuple(made)
 
 

@@ -21,7 +21,7 @@ from compartmentd.keys.response import FetchFailure
 from compartmentd.keys.state import KeyState
 from compartmentd.names import EntryName
 from compartmentd.telemetry.logs import log
-from compartmentd.tokens.entry import REMOTE, IssuerEntry
+from compartmentd.tokens.entry import IssuerEntry
 from compartmentd.tokens.jwk_set import JwkSet, read_jwk_set_in_steps
 from compartmentd.tokens.key import Key
 from compartmentd.tokens.keyset import fingerprint_entry
@@ -328,12 +328,13 @@ class RemoteKeys:
 
 
 def _select_remote(issuers: Iterable[IssuerEntry]) -> list[IssuerEntry]:
-    return [entry for entry in issuers if entry.keys.kind in REMOTE]
+    return [entry for entry in issuers if entry.remote is not None]
 
 
 def _identify_source(entry: IssuerEntry) -> tuple[object, ...]:
     """Return what identifies the source of an entry's keys."""
-    return entry.name, entry.issuer, entry.keys.kind, entry.keys.name, entry.allow_http, entry.ca_file
+    source = entry.sources[0]
+    return entry.name, entry.issuer, source.kind, source.name, entry.allow_http, entry.ca_file
 
 
 async def _call_all(callbacks: Iterable[Callable[[], None]]) -> None:

@@ -128,7 +128,7 @@ _CODES: tuple[tuple[str, str, str], ...] = (
         "Leave it out.",
     ),
     # issuers
-    ("issuer.algorithms", "The algorithms do not fit the key source.", "Use algorithms of one kind of key."),
+    ("issuer.algorithms", "The algorithms do not fit the kinds of keys.", "Add a key, or remove one."),
     (
         "issuer.ca-file",
         "The authorities for fetching keys cannot be used.",
@@ -183,6 +183,7 @@ _CODES: tuple[tuple[str, str, str], ...] = (
         "A file of public keys contains a private key.",
         "Keep it secret, and put the public key there.",
     ),
+    ("key.shared", "Two entries have a key or secret in common.", "Give each issuer a key of its own."),
     ("key.too-weak", "A key is too short to be safe.", "Make a longer one."),
     ("key.too-large", "A key is so large that verifying would be slow.", "Make a smaller one."),
     ("key.development", "A development key is used outside development.", "Use a key of your own."),

@@ -20,6 +20,9 @@ KeyKind: TypeAlias = Literal[
 REMOTE: frozenset[KeyKind] = frozenset({"discovery", "jwks_url"})
 """Kinds of key sources that are fetched over HTTP, again and again; the others are local."""
 
+SECRETS: frozenset[KeyKind] = frozenset({"secret_file", "secret_env"})
+"""Kinds of key sources that hold a shared secret; the others hold public keys."""
+
 TENANT = "{tenantid}"
 """The placeholder for the tenant's id in an issuer of Entra that serves several tenants."""
 
@@ -28,7 +31,7 @@ DEFAULT_TYPES: tuple[str | None, ...] = (None, "JWT", "at+jwt", "application/at+
 
 
 class KeySource(msgspec.Struct, frozen=True):
-    """Where an entry's keys come from.
+    """Where keys of an entry come from: one file, variable or URL.
 
     `name` is a path, resolved against the file that names it, the name of an environment variable, or a URL:
     that of the key set (`jwks_url`), or the base URL of the discovery document (`discovery`), which is mostly
@@ -54,6 +57,8 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     values of `{tenantid}` in `issuer`. If `keys_name_issuers` is set, a key of the set may name the issuer that it
     signs for, and then signs for no other. A token with a claim listed in `never`, or without one listed in
     `always`, is an ID token.
+
+    INVARIANT: there is at least one source, those of public keys are first, and a remote one is their only one.
     """
 
     name: EntryName
@@ -62,7 +67,7 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     audience: tuple[str, ...]
     use: tuple[Use, ...] = ("connect",)
     audience_claim: str = "aud"
-    keys: KeySource
+    sources: tuple[KeySource, ...]
     algorithms: tuple[str, ...]
     scopes: tuple[str, ...] = ("scope", "scp")
     types: tuple[str | None, ...] = DEFAULT_TYPES
@@ -77,6 +82,11 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     keys_name_issuers: bool = False
     never: tuple[str, ...] = ()
     always: tuple[str, ...] = ()
+
+    @property
+    def remote(self) -> KeySource | None:
+        """The source that is fetched over HTTP, if the entry has one."""
+        return self.sources[0] if self.sources[0].kind in REMOTE else None
 
     @property
     def issuers(self) -> tuple[str, ...]:

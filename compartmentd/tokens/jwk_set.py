@@ -16,7 +16,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.exceptions import InvalidKeyError
 
 from compartmentd.problems import Problem
-from compartmentd.tokens.entry import REMOTE, IssuerEntry
+from compartmentd.tokens.entry import REMOTE, IssuerEntry, KeySource
 from compartmentd.tokens.key import (
     Key,
     UnusableKey,
@@ -41,9 +41,9 @@ class JwkSet(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
-def read_jwk_set(entry: IssuerEntry, material: bytes) -> JwkSet:
+def read_jwk_set(entry: IssuerEntry, material: bytes, source: KeySource | None = None) -> JwkSet:
     """Read a JWK set at once, where nothing else waits for the loop."""
-    steps = read_jwk_set_in_steps(entry, material)
+    steps = read_jwk_set_in_steps(entry, material, source)
     while True:
         try:
             next(steps)
@@ -52,31 +52,35 @@ def read_jwk_set(entry: IssuerEntry, material: bytes) -> JwkSet:
             return read
 
 
-def read_jwk_set_in_steps(entry: IssuerEntry, material: bytes) -> Generator[None, None, JwkSet]:
+def read_jwk_set_in_steps(
+    entry: IssuerEntry, material: bytes, source: KeySource | None = None
+) -> Generator[None, None, JwkSet]:
     """Read a JWK set key by key, so that the caller can let other work run at each `yield`.
 
-    A set without a usable key has a problem that says so.
+    A set without a usable key has a problem that says so. `source` is the entry's source that holds the set, by
+    default its first one.
     """
+    source = source or entry.sources[0]
     try:
-        members = _read_members(entry, material)
+        members = _read_members(source, material)
     except UnusableKey as bad:
-        return JwkSet(problems=(build_key_problem(entry, bad),))
+        return JwkSet(problems=(build_key_problem(source, bad),))
     keys, problems = [], []
     for number, jwk in enumerate(members, 1):
         yield
         try:
             key = _read_jwk(entry, jwk)
         except UnusableKey as bad:
-            problems.append(build_key_problem(entry, bad, f"key {_name_key(jwk, number)}: "))
+            problems.append(build_key_problem(source, bad, f"key {_name_key(jwk, number)}: "))
         else:
             keys.extend([] if key is None else [key])
     if not keys and not problems:
-        problems.append(build_key_problem(entry, _build_none_usable_error(entry, members)))
+        problems.append(build_key_problem(source, _build_none_usable_error(entry, members)))
     return JwkSet(tuple(keys), tuple(problems))
 
 
-def _read_members(entry: IssuerEntry, material: bytes) -> list[Mapping[str, Any]]:
-    what = "the answer" if entry.keys.kind in REMOTE else "the file"
+def _read_members(source: KeySource, material: bytes) -> list[Mapping[str, Any]]:
+    what = "the answer" if source.kind in REMOTE else "the file"
     try:
         keys = read_object(material).get("keys")
     except JsonError as bad:

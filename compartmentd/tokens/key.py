@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from compartmentd.names import EntryName
 from compartmentd.problems import Problem
-from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.entry import IssuerEntry, KeySource
 from compartmentd.tokens.material import (
     LEAST_RSA_BITS,
     MOST_RSA_BITS,
@@ -104,9 +104,9 @@ def select_algorithms(entry: IssuerEntry, fits: Iterable[str]) -> tuple[str, ...
     )
 
 
-def build_key_problem(entry: IssuerEntry, bad: UnusableKey, prefix: str = "") -> Problem:
-    """Return the problem of a key, at the place where the entry names its keys."""
-    return Problem("error", bad.code, prefix + bad.message, entry.keys.span, bad.help)
+def build_key_problem(source: KeySource, bad: UnusableKey, prefix: str = "") -> Problem:
+    """Return the problem of a key, at the place where its entry names the source."""
+    return Problem("error", bad.code, prefix + bad.message, source.span, bad.help)
 
 
 def build_private_error(message: str) -> UnusableKey:

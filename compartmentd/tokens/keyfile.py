@@ -12,7 +12,7 @@ from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import InvalidKeyError
 
 from compartmentd.problems import Problem
-from compartmentd.tokens.entry import IssuerEntry
+from compartmentd.tokens.entry import SECRETS, IssuerEntry, KeySource
 from compartmentd.tokens.jwk_set import JwkSet, read_jwk_set
 from compartmentd.tokens.key import (
     Key,
@@ -44,25 +44,29 @@ def extract_secret(material: bytes) -> bytes:
     return material.removesuffix(b"\n")
 
 
-def read_keys(entry: IssuerEntry, material: bytes) -> tuple[Key | Problem, ...]:
-    """Read the bytes of an entry's key source.
+def read_keys(
+    entry: IssuerEntry, material: bytes, source: KeySource | None = None
+) -> tuple[Key | Problem, ...]:
+    """Read the bytes of one of an entry's key sources.
 
     Args:
         entry: The entry.
-        material: The bytes behind `entry.keys`.
+        material: The bytes behind the source.
+        source: The source; by default the entry's first one.
 
     Returns:
         The keys, at least one, and warnings about keys that are left out; or every problem, at least one of them an
-        error. Problems stand at the place where the entry names its keys.
+        error. Problems stand at the place where the entry names the source.
     """
-    if entry.keys.kind == "jwks_file":
-        return _read_jwk_file(read_jwk_set(entry, material))
-    if entry.keys.kind == "public_key_file":
-        return _read_public_keys(entry, material)
+    source = source or entry.sources[0]
+    if source.kind == "public_key_file":
+        return _read_public_keys(entry, material, source)
+    if source.kind not in SECRETS:
+        return _read_jwk_file(read_jwk_set(entry, material, source))
     try:
         return (_read_secret(entry, material),)
     except UnusableKey as bad:
-        return (build_key_problem(entry, bad),)
+        return (build_key_problem(source, bad),)
 
 
 def _read_jwk_file(found: JwkSet) -> tuple[Key | Problem, ...]:
@@ -107,10 +111,12 @@ def _check_secret(secret: bytes, algorithms: Iterable[str]) -> None:
         ) from None
 
 
-def _read_public_keys(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | tuple[Problem, ...]:
+def _read_public_keys(
+    entry: IssuerEntry, material: bytes, source: KeySource
+) -> tuple[Key, ...] | tuple[Problem, ...]:
     """Read every PEM block of a file: two of them are the old and the new key of a rotation."""
     if b"PRIVATE KEY" in material:
-        return (build_key_problem(entry, build_private_error("the file holds a private key")),)
+        return (build_key_problem(source, build_private_error("the file holds a private key")),)
     # Without a whole block the text is read as it is, for the error that says what it should be.
     blocks = [each[0] for each in _PEM_BLOCK.finditer(material)] or [material]
     keys: dict[str, Key] = {}
@@ -120,11 +126,11 @@ def _read_public_keys(entry: IssuerEntry, material: bytes) -> tuple[Key, ...] | 
             key = _read_public(entry, block)
         except UnusableKey as bad:
             place = f"block {number} of {len(blocks)}: " if len(blocks) > 1 else ""
-            problems.append(build_key_problem(entry, bad, place))
+            problems.append(build_key_problem(source, bad, place))
         else:
             keys.setdefault(key.thumbprint, key)  # the same key may stand there twice
     if len(keys) > MAX_TRIED:
-        problems.append(build_key_problem(entry, _build_too_many_error(len(keys))))
+        problems.append(build_key_problem(source, _build_too_many_error(len(keys))))
     return tuple(problems) or tuple(keys.values())
 
 

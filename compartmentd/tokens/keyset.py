@@ -91,5 +91,5 @@ def fingerprint_entry(entry: IssuerEntry) -> bytes:
     """
     # As JSON: in Python 1 equals True, and for `require` it does not.
     nowhere = span_of_file("")
-    source = msgspec.structs.replace(entry.keys, span=nowhere)
-    return msgspec.json.encode(msgspec.structs.replace(entry, span=nowhere, keys=source))
+    sources = tuple(msgspec.structs.replace(source, span=nowhere) for source in entry.sources)
+    return msgspec.json.encode(msgspec.structs.replace(entry, span=nowhere, sources=sources))

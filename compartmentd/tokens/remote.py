@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from compartmentd.problems import Problem
-from compartmentd.tokens.entry import REMOTE, IssuerEntry
+from compartmentd.tokens.entry import IssuerEntry
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 """OpenID Connect Discovery 1.0, 4."""
@@ -64,7 +64,7 @@ def is_loopback_host(host: str) -> bool:
 
 def warn_of_plain_http(entry: IssuerEntry) -> Problem | None:
     """Return a warning for an entry whose keys may come over plain HTTP, or `None`; each start logs it, too."""
-    if not entry.allow_http or entry.keys.kind not in REMOTE:
+    if not entry.allow_http or entry.remote is None:
         return None
     return Problem(
         "warning",

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from compartmentd.policy.codes import Code
-from compartmentd.tokens.entry import REMOTE, IssuerEntry, fill_tenant
+from compartmentd.tokens.entry import SECRETS, IssuerEntry, fill_tenant
 from compartmentd.tokens.jws import Header, Segments, UnverifiedToken
 from compartmentd.tokens.key import Key
 from compartmentd.tokens.keyset import KeySet
-from compartmentd.tokens.material import MAX_TRIED, normalize_algorithm, verify_signature
+from compartmentd.tokens.material import MAX_TRIED, SECRET_BYTES, normalize_algorithm, verify_signature
 from compartmentd.tokens.rejected import MissingKey, Rejected, RejectReason, quote, quote_list, reject
 
 
@@ -28,7 +28,8 @@ def find_candidates(
 ) -> tuple[Key, ...] | Rejected:
     """Return the entry's keys that may have signed the token (1 to `MAX_TRIED`), or why there are none."""
     known = keys.list_algorithms(entry.name)
-    if not known:
+    waiting = header.algorithm not in SECRET_BYTES and _may_be_published(header.algorithm, entry)
+    if not known or (waiting and SECRET_BYTES.keys() >= set(known)):
         detail = f"there are no keys for {quote(entry.name)} yet"
         return _mark_missing(header, entry, Rejected(Code.KEYS_UNAVAILABLE, RejectReason.NO_KEYS, detail))
     if header.algorithm not in known and not _may_be_published(header.algorithm, entry):
@@ -75,10 +76,16 @@ def _may_sign_for(key: Key, claims: dict[str, Any]) -> bool:
 
 def _may_be_published(algorithm: str, entry: IssuerEntry) -> bool:
     """Return whether the provider may yet publish a key for an algorithm that no current key has."""
-    return entry.keys.kind in REMOTE and algorithm in map(normalize_algorithm, entry.algorithms)
+    return _is_fetched(algorithm, entry) and algorithm in map(normalize_algorithm, entry.algorithms)
+
+
+def _is_fetched(algorithm: str, entry: IssuerEntry) -> bool:
+    """Return whether keys for an algorithm are fetched; a secret beside such keys never is."""
+    beside = entry.sources[-1].kind in SECRETS
+    return entry.remote is not None and not (beside and algorithm in SECRET_BYTES)
 
 
 def _mark_missing(header: Header, entry: IssuerEntry, rejected: Rejected) -> Rejected:
-    if entry.keys.kind not in REMOTE:
+    if not _is_fetched(header.algorithm, entry):
         return rejected
     return msgspec.structs.replace(rejected, missing=MissingKey(entry.name, header.kid))

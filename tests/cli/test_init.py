@@ -96,7 +96,7 @@ def test_the_secret_of_ones_own_backend_has_its_place_and_a_file_for_development
     assert strict(main).exit_code == 0, strict(main).output
     entries = [load(str(path), Disk()).issuers for path in (main, development)]
     assert [
-        [(entry.name, entry.issuer, entry.audience, Path(entry.keys.name).name) for entry in group]
+        [(entry.name, entry.issuer, entry.audience, Path(entry.sources[0].name).name) for entry in group]
         for group in entries
     ] == [
         [("backend", "https://backend.example.com", ("realtime",), "backend.key")],

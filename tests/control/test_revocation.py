@@ -264,7 +264,7 @@ def without_keys(world: World) -> KeySet:
     """Make the entry one whose keys are fetched, and are not there yet; returns the keys as they will be."""
     snapshot = world.hub.snapshot
     [entry] = snapshot.configuration.issuers
-    entry = msgspec.structs.replace(entry, keys=KeySource("discovery", entry.issuer, entry.span))
+    entry = msgspec.structs.replace(entry, sources=(KeySource("discovery", entry.issuer, entry.span),))
     complete = KeySet.build([entry], snapshot.keys.keys[entry.name])
     generation = snapshot.generation + 1
     world.hub.swap(msgspec.structs.replace(snapshot, generation=generation, keys=KeySet.build([entry])))

@@ -291,3 +291,14 @@ async def test_the_log_says_which_file_is_waited_for(
             await files.wait_for_pause()
     (record,) = [record for record in caplog.records if "open for writing" in record.getMessage()]
     assert str(plane.path) in str(record.__dict__)
+
+
+def test_each_file_of_an_overlap_is_followed(tmp_path: Path) -> None:
+    for name, byte in (("corp.secret", "s"), ("next.secret", "t")):
+        (tmp_path / name).write_text(byte * 40)
+    file = tmp_path / "compartments.yaml"
+    file.write_text(POLICY.replace("corp.secret}", "[corp.secret, next.secret]}"))
+    scope = WatchScope.from_generation(ControlPlane.read(file).first)
+    paths = {str(tmp_path / name) for name in ("corp.secret", "next.secret")}
+    assert scope.keys == paths
+    assert all(scope.find_scopes([path]) == (Scope.KEYS,) for path in paths)

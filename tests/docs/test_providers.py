@@ -470,4 +470,4 @@ def test_other_vendors_keys_may_say_what_they_like() -> None:
 )
 def test_where_a_vendors_keys_are_looked_for(vendor: str, sources: list[tuple[str, str]]) -> None:
     issuers = Provider.of(vendor).configuration.issuers
-    assert [(entry.keys.kind, entry.keys.name) for entry in issuers] == sources
+    assert [(entry.sources[0].kind, entry.sources[0].name) for entry in issuers] == sources

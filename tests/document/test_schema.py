@@ -59,6 +59,8 @@ def test_it_is_a_schema():
 
 
 WITHOUT_DEFAULT = {
+    "secret_file": "a key source, one of several",
+    "secret_env": "a key source, one of several",
     "origins": "depends on the request",
     "algorithms": "depends on the key source",
     "ca_file": "the authorities of the system, or of SSL_CERT_FILE",

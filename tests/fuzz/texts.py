@@ -115,7 +115,7 @@ def _entry(name: str, **changed: Any) -> IssuerEntry:
     settings: dict[str, Any] = {
         "audience": ("realtime",),
         "algorithms": ("HS256",),
-        "keys": source,
+        "sources": (source,),
         **changed,
     }
     return IssuerEntry(name=EntryName(name), span=span(), issuer=f"https://{name}.example.com", **settings)
@@ -269,7 +269,7 @@ def _check_verified(token: str, verified: Verified, here: KeySet, use: Any) -> N
 
 REMOTE = _entry(
     "remote",
-    keys=KeySource("jwks_url", "https://id.example.com/jwks", span()),
+    sources=(KeySource("jwks_url", "https://id.example.com/jwks", span()),),
     algorithms=("RS256", "ES256", "EdDSA"),
 )
 
@@ -278,7 +278,7 @@ def key_set(data: bytes) -> None:
     """Read any bytes as a provider's key set, as a file's, and as a secret: keys or problems come of it."""
     for entry in (
         REMOTE,
-        msgspec.structs.replace(REMOTE, keys=KeySource("jwks_file", "x.json", span())),
+        msgspec.structs.replace(REMOTE, sources=(KeySource("jwks_file", "x.json", span()),)),
         _ENTRIES[0],
     ):
         for item in read_keys(entry, data):

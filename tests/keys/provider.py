@@ -55,7 +55,7 @@ class Provider:
         place = self.url if kind == "discovery" else f"{self.url}/jwks"
         settings.setdefault("issuer", self.url)
         source = KeySource(kind, place, forge.SPAN)  # type: ignore[arg-type]
-        return forge.entry(name, "jwks_file", keys=source, **settings)
+        return forge.entry(name, "jwks_file", sources=(source,), **settings)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""

@@ -43,7 +43,7 @@ class Web:
 def entry(kind: str, url: str | None = None, **settings: object) -> IssuerEntry:
     place = url or (KEYS if kind == "jwks_url" else ISSUER)
     return forge.entry(
-        "corp", "jwks_file", issuer=ISSUER, keys=KeySource(kind, place, forge.SPAN), **settings
+        "corp", "jwks_file", issuer=ISSUER, sources=(KeySource(kind, place, forge.SPAN),), **settings
     )  # type: ignore[arg-type]
 
 

@@ -19,6 +19,7 @@ from compartmentd.control.generation import FetchedKeys, Generation, LocalKeys
 from compartmentd.control.reload import Scope, take_in_fetched_keys
 from compartmentd.control.requests import Refused
 from compartmentd.daemon.subscribers import KeyFollower as FollowedEntries
+from compartmentd.keys.files import read_material
 from compartmentd.keys.remote import RemoteKeys
 from compartmentd.keys.schedule import SPACING
 from compartmentd.names import EntryName
@@ -63,7 +64,7 @@ class Setup:
         _, local = loaded.configuration.issuers
         corp = idp.entry(issuer="https://id.example.com", **settings)
         configuration = msgspec.structs.replace(loaded.configuration, issuers=(corp, local))
-        material = {local.name: self.secret.read_bytes()}
+        material, _ = read_material((local,), development=False)
         keys, _ = read_local_keys(configuration.issuers, material)
         snapshot = run_to_end(build_snapshot(configuration, loaded.digest, keys, 1))
         self.clock = Wall()

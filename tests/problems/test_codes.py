@@ -29,6 +29,7 @@ OF_TESTS = {
     "key.none-usable": "tokens/test_jwk_set.py",
     "key.algorithm": "tokens/test_keyfile.py",
     "key.private": "tokens/test_keyfile.py",
+    "key.shared": "tokens/test_local_keys.py",
     "key.too-weak": "tokens/test_keyfile.py",
     "key.too-large": "tokens/test_fetched_keys.py",
     "key.development": "control/test_reload.py",

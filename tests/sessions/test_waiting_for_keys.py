@@ -60,8 +60,8 @@ class RemoteWorld(World):
 
     def keyset(self, issuers: tuple[IssuerEntry, ...]) -> KeySet:
         (entry,) = issuers
-        source = KeySource("jwks_url", "https://id.example.com/keys", entry.keys.span)
-        remote = msgspec.structs.replace(entry, keys=source)
+        source = KeySource("jwks_url", "https://id.example.com/keys", entry.span)
+        remote = msgspec.structs.replace(entry, sources=(source,))
         secrets = () if self.secret is None else (self.secret, OTHER) if self.both else (self.secret,)
         keys = [key for secret in secrets for key in read_keys(entry, secret.encode())]
         return KeySet.build((remote,), [key for key in keys if isinstance(key, Key)])

@@ -12,6 +12,7 @@ import jwt
 
 from compartmentd.configuration.compiler import load
 from compartmentd.configuration.snapshot import Snapshot, build_snapshot, read_local_keys
+from compartmentd.keys.files import read_material
 from compartmentd.names import Subject
 from compartmentd.policy.codes import Code
 from compartmentd.policy.templates.dispatch import run_to_end
@@ -179,7 +180,7 @@ class World:
 
     def keyset(self, issuers: tuple[IssuerEntry, ...]) -> KeySet:
         """Read the keys of the entries."""
-        keys, problems = read_local_keys(issuers, {e.name: Path(e.keys.name).read_bytes() for e in issuers})
+        keys, problems = read_local_keys(issuers, read_material(issuers, development=True)[0])
         assert not problems
         return keys
 

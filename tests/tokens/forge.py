@@ -72,7 +72,7 @@ def entry(name: str = "corp", kind: str = "jwks_file", **settings: Any) -> Issue
         "span": SPAN,
         "issuer": f"https://{name}.example.com",
         "audience": ("realtime",),
-        "keys": KeySource(kind, f"{name}.keys", SPAN),  # type: ignore[arg-type]
+        "sources": (KeySource(kind, f"{name}.keys", SPAN),),  # type: ignore[arg-type]
         "algorithms": algorithms,
     }
     return IssuerEntry(**{**defaults, **settings})

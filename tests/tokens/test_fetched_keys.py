@@ -23,7 +23,7 @@ CORP = EntryName("corp")
 
 def entry(name: str = "corp", **settings: Any) -> IssuerEntry:
     source = KeySource("jwks_url", f"https://{name}.example.com/jwks", forge.SPAN)
-    return forge.entry(name, keys=source, **settings)
+    return forge.entry(name, sources=(source,), **settings)
 
 
 def read(material: bytes, **settings: Any) -> JwkSet:

@@ -103,8 +103,8 @@ def test_what_is_not_certainly_this_machine(host: str) -> None:
 
 def test_plain_http_is_warned_of_wherever_it_is_allowed() -> None:
     source = KeySource("jwks_url", "http://id.example.com/jwks", forge.SPAN)
-    warning = warn_of_plain_http(forge.entry(keys=source, allow_http=True))
+    warning = warn_of_plain_http(forge.entry(sources=(source,), allow_http=True))
     assert warning is not None
     assert (warning.severity, warning.code, warning.span) == ("warning", "issuer.allow-http", forge.SPAN)
-    assert warn_of_plain_http(forge.entry(keys=source)) is None
+    assert warn_of_plain_http(forge.entry(sources=(source,))) is None
     assert warn_of_plain_http(forge.entry(allow_http=True)) is None

@@ -21,7 +21,7 @@ ISSUER = "https://login.example/{tenantid}/v2.0"
 def entry(**settings: Any) -> IssuerEntry:
     """Return an entry for the tenants `red` and `blue`, whose keys may name an issuer."""
     source = KeySource("jwks_url", "https://login.example/keys", forge.SPAN)
-    given = {"issuer": ISSUER, "tenants": ("red", "blue"), "keys": source, "keys_name_issuers": True}
+    given = {"issuer": ISSUER, "tenants": ("red", "blue"), "sources": (source,), "keys_name_issuers": True}
     return forge.entry(**{**given, **settings})
 
 

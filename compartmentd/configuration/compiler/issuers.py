@@ -14,12 +14,13 @@ from compartmentd.configuration.compiler.vendors import check_tenants, check_ven
 from compartmentd.document.node import MERGE, Node
 from compartmentd.names import EntryName
 from compartmentd.policy.claim_path import ClaimPath
-from compartmentd.tokens.entry import IssuerEntry, KeySource, LogoutSettings, Use
+from compartmentd.tokens.entry import SECRETS, IssuerEntry, KeySource, LogoutSettings, Use
 from compartmentd.tokens.presets import NO_PRESET, PRESETS, Preset
 from compartmentd.tokens.remote import warn_of_plain_http
 
-_SECRETS = frozenset({"secret_file", "secret_env"})
 _FOR_SECRET = ("HS256",)
+_HELP_SHARED = "name the secret under `secret_file` or `secret_env`, beside the public keys"
+_HELP_OTHERS = "name public keys, under `jwks_url` for example, beside the secret"
 _MOST_LEEWAY = 60.0
 _ABSENT = "absent"
 
@@ -51,14 +52,14 @@ class Issuers:
 
     def _read_entry(self, name: EntryName, node: Node) -> IssuerEntry | None:
         preset = _read_preset(node)
-        issuer, audience, source = node.get("issuer"), node.get("audience"), self._sources.read(node, preset)
+        issuer, audience, sources = node.get("issuer"), node.get("audience"), self._sources.read(node, preset)
         use = self._read_use(node)
-        algorithms = self._read_algorithms(node, source, preset)
-        if source is not None:  # otherwise a mistake is reported already, and may be the same one
+        algorithms = self._read_algorithms(node, sources, preset)
+        if sources is not None:  # otherwise a mistake is reported already, and may be the same one
             check_vendor(node, self.report)
         fits = check_tenants(node, preset, self.report)
         leeway = self._read_leeway(node)
-        if issuer is None or audience is None or source is None or not fits:
+        if issuer is None or audience is None or sources is None or not fits:
             return None
         entry = IssuerEntry(
             name=name,
@@ -67,7 +68,7 @@ class Issuers:
             audience=_read_one_or_more(audience),
             use=use,
             audience_claim=_read_text(node, "audience_claim", preset.audience_claim),
-            keys=source,
+            sources=sources,
             algorithms=algorithms,
             scopes=_list(node, "scopes", preset.scopes),
             types=self._read_types(node, preset),
@@ -76,7 +77,7 @@ class Issuers:
             leeway=leeway,
             max_age=_read_seconds(node, "max_age", 86400.0),
             allow_http=_read_flag(node, "allow_http"),
-            ca_file=self._sources.read_ca_file(node, source),
+            ca_file=self._sources.read_ca_file(node, sources),
             logout=_read_logout(node),
             tenants=_list(node, "tenants", ()),
             keys_name_issuers=preset.tenants,
@@ -101,28 +102,44 @@ class Issuers:
                 help_ = "name a directory under `server.state`"
                 self.report.warning(entry.span, "logout.forgotten", message, help_)
 
-    def _read_algorithms(self, node: Node, source: KeySource | None, preset: Preset) -> tuple[str, ...]:
-        secret = source is not None and source.kind in _SECRETS
+    def _read_algorithms(
+        self, node: Node, sources: tuple[KeySource, ...] | None, preset: Preset
+    ) -> tuple[str, ...]:
+        """Return the allowed algorithms.
+
+        Both kinds may stand together, since a key verifies only algorithms of its own kind (RFC 8725, 2.1: else a
+        public key could be passed off as the secret of an HMAC).
+        """
+        secret = sources is not None and sources[-1].kind in SECRETS
+        public = sources is None or sources[0].kind not in SECRETS
         written = node.get("algorithms")
         if written is None:
-            return _FOR_SECRET if secret else preset.algorithms
+            return (*(_FOR_SECRET if secret else ()), *(preset.algorithms if public else ()))
+        if sources is not None and not self._sources.is_unclear(node):
+            self._check_algorithms(written, sources, secret=secret, public=public)
+        return _read_texts(written)
+
+    def _check_algorithms(
+        self, written: Node, sources: tuple[KeySource, ...], *, secret: bool, public: bool
+    ) -> None:
+        """Report an algorithm without a kind of key, or else a kind of key without an algorithm."""
         shared = [item for item in written.items if item.data.startswith("HS")]
         others = [item for item in written.items if not item.data.startswith("HS")]
-        if shared and others:
-            # RFC 8725, 2.1: with both, a public key can be passed off as the secret of an HMAC.
-            message = f"`{shared[0].data}` may not stand beside `{others[0].data}`"
-            self.report.error(
-                written.span,
-                "issuer.algorithms",
-                message,
-                "HS* is for a shared secret, everything else for public keys: make two entries",
-            )
-        elif source is not None and (wrong := others if secret else shared):
-            needs = "public keys" if secret else "a shared secret"
-            message = f"`{wrong[0].data}` needs {needs}, and the keys come from `{source.kind}`"
-            help_ = "use HS256, HS384 or HS512" if secret else "use `secret_file` or `secret_env`"
-            self.report.error(wrong[0].span, "issuer.algorithms", message, help_)
-        return _read_texts(written)
+        kinds = " and ".join(f"`{kind}`" for kind in dict.fromkeys(source.kind for source in sources))
+        if wrong := (*(() if secret else shared), *(() if public else others)):
+            needs = "a shared secret" if wrong[0] in shared else "public keys"
+            message = f"`{wrong[0].data}` needs {needs}, and the keys come from {kinds}"
+            add = _HELP_SHARED if wrong[0] in shared else _HELP_OTHERS
+            self.report.error(wrong[0].span, "issuer.algorithms", message, f"{add}, or remove it here")
+        elif not written.sound:
+            return  # an item that could not be read may be for the kind that lacks one
+        elif secret and not shared:
+            message = "no algorithm is for the secret: it verifies HS256, HS384 and HS512"
+            self.report.error(written.span, "issuer.algorithms", message, "add `HS256`, or remove the secret")
+        elif public and not others:
+            message = f"no algorithm is for the public keys of `{sources[0].kind}`"
+            help_ = "add one that the issuer signs with, such as `ES256`, or remove that key source"
+            self.report.error(written.span, "issuer.algorithms", message, help_)
 
     def _read_use(self, node: Node) -> tuple[Use, ...]:
         written = node.get("use")
@@ -165,7 +182,8 @@ class Issuers:
                     where,
                     "issuer.twice",
                     message,
-                    "a token's `iss` must pick one entry; join them, with a list as `audience` and `use`",
+                    "a token's `iss` must pick one entry: join them, with a list as `audience` and `use`, "
+                    "and a secret beside the public keys",
                 )
 
 

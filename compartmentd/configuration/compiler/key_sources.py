@@ -1,4 +1,4 @@
-"""Reads the key source of an issuer entry: a file, a variable, a URL, or discovery by default."""
+"""Reads the key sources of an issuer entry: public keys, a secret beside or instead of them, else discovery."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from compartmentd.tokens.remote import WELL_KNOWN, check_url
 KeyFile: TypeAlias = Literal["jwks_file", "public_key_file", "secret_file"]
 KeyUrl: TypeAlias = Literal["discovery", "jwks_url"]
 
-_FILES: Sequence[KeyFile] = ("jwks_file", "public_key_file", "secret_file")
+_PUBLIC_FILES: Sequence[KeyFile] = ("jwks_file", "public_key_file")
 _URLS: Sequence[KeyUrl] = ("discovery", "jwks_url")
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
-_ALL: Sequence[KeyKind] = (*_FILES, *_URLS, "secret_env")
+_ALL: Sequence[KeyKind] = (*_PUBLIC_FILES, *_URLS, "secret_file", "secret_env")
 
 
 class KeySources:
@@ -31,31 +31,38 @@ class KeySources:
         self.report = report
         self.serving = serving
 
-    def read(self, node: Node, preset: Preset) -> KeySource | None:
-        """Return the key source of an entry; `None` if a mistake leaves it undecided."""
-        for kind in _FILES:
-            file = node.get(kind)
-            if file is not None:
-                return self._from_file(kind, file)
+    def read(self, node: Node, preset: Preset) -> tuple[KeySource, ...] | None:
+        """Return the key sources of an entry, public ones first; `None` if a mistake leaves them undecided."""
+        found: list[KeySource | None] = []
+        for kind in _PUBLIC_FILES:
+            found += self._from_files(kind, node)
         for url_kind in _URLS:
             url = node.get(url_kind)
             if url is not None:
-                return self._from_url(url_kind, url, url.data, node)
+                found.append(self._from_url(url_kind, url, url.data, node))
+        found += self._from_files("secret_file", node)
         variable = node.get("secret_env")
         if variable is not None:
-            return self._from_variable(variable)
-        if any(may_contain(node, kind, "issuer") for kind in _ALL):
-            return None
-        return self._choose_default(node, preset)
+            found.append(self._from_variable(variable))
+        if not found:
+            if self.is_unclear(node):
+                return None
+            found.append(self._choose_default(node, preset))
+        sources = tuple(source for source in found if source is not None)
+        return sources if len(sources) == len(found) else None
 
-    def read_ca_file(self, node: Node, source: KeySource) -> str | None:
+    def is_unclear(self, node: Node) -> bool:
+        """Return whether a key of the entry that could not be read may have been a key source."""
+        return any(may_contain(node, kind, "issuer") for kind in _ALL)
+
+    def read_ca_file(self, node: Node, sources: tuple[KeySource, ...]) -> str | None:
         """Return the path of an entry's `ca_file`, and report one that cannot be used."""
         written = node.get("ca_file")
         if written is None:
             return None
         path = resolve_path(written.file, written.data)
-        if source.kind not in REMOTE:
-            message = f"`ca_file` is for keys that are fetched, and these come from `{source.kind}`"
+        if sources[0].kind not in REMOTE:
+            message = f"`ca_file` is for keys that are fetched, and these come from `{sources[0].kind}`"
             self.report.error(written.span, "issuer.ca-file", message, "leave `ca_file` out")
             return path
         self.files.record_use("ca_file", path, written.span)
@@ -107,6 +114,13 @@ class KeySources:
                 node, "variable.unset", f"environment variable `{node.data}` is not set", help_
             )
         return KeySource("secret_env", node.data, node.span)
+
+    def _from_files(self, kind: KeyFile, entry: Node) -> list[KeySource | None]:
+        node = entry.get(kind)
+        if node is None:
+            return []
+        files = (node,) if isinstance(node.data, str) else node.items
+        return [self._from_file(kind, file) for file in files]
 
     def _from_file(self, kind: KeyFile, node: Node) -> KeySource | None:
         if node.data.startswith(("https://", "http://")):

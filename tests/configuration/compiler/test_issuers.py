@@ -41,7 +41,7 @@ def test_a_preset_fills_in_what_is_not_written() -> None:
     assert entry.types == (None, "at+jwt", "application/at+jwt")
     assert entry.scopes == ("scope",)
     assert entry.algorithms == ("RS256",)
-    assert (entry.keys.kind, entry.keys.name) == ("discovery", COGNITO["issuer"])
+    assert (entry.sources[0].kind, entry.sources[0].name) == ("discovery", COGNITO["issuer"])
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ def test_keys_come_from_the_source_that_is_written_or_by_discovery(
 ) -> None:
     written = {"issuer": KEYCLOAK["issuer"], "audience": "a", **preset, **source}
     entry = compiled(written)
-    assert (entry.keys.kind, entry.keys.name) == (kind, name)
+    assert (entry.sources[0].kind, entry.sources[0].name) == (kind, name)
     assert (entry.algorithms == ("HS256",)) is (kind == "secret_env")
 
 
 def test_a_presets_own_source_gives_way_to_a_written_one() -> None:
     firebase = {"preset": "firebase", "issuer": "https://securetoken.google.com/acme", "audience": "acme"}
-    assert compiled(firebase).keys.kind == "jwks_url"
-    assert compiled({**firebase, "jwks_file": "keys.json"}).keys.kind == "jwks_file"
-    assert compiled({**firebase, "discovery": firebase["issuer"]}).keys.kind == "discovery"
+    assert compiled(firebase).sources[0].kind == "jwks_url"
+    assert compiled({**firebase, "jwks_file": "keys.json"}).sources[0].kind == "jwks_file"
+    assert compiled({**firebase, "discovery": firebase["issuer"]}).sources[0].kind == "discovery"
 
 
 def test_tenants_stand_for_their_place_in_the_issuer() -> None:

@@ -52,12 +52,12 @@ def test_the_reference_configuration_means_what_it_says():
     assert list(policy.namespaces) == ["/", "/chat"]
     assert [room.name for room in policy.namespaces["/chat"].rooms][:2] == ["lobby", "user:{user}"]
     corp, backend = loaded.configuration.issuers
-    assert (corp.use, corp.algorithms, corp.keys.kind) == (
+    assert (corp.use, corp.algorithms, corp.sources[0].kind) == (
         ("connect", "admin"),
         ("RS256", "ES256"),
         "jwks_file",
     )
-    assert (backend.use, backend.algorithms, backend.keys.name) == (
+    assert (backend.use, backend.algorithms, backend.sources[0].name) == (
         ("api",),
         ("HS256",),
         "COMPARTMENTD_BACKEND_SECRET",
@@ -108,7 +108,7 @@ def test_the_defaults_of_an_issuer_are_those_of_the_schema():
         configuration(msgspec.json.encode({"version": 1, "issuers": {"corp": entry}})).issuers[0]
         for entry in ({**required, **given}, required)
     )
-    assert msgspec.structs.replace(spelled, span=silent.span, keys=silent.keys) == silent
+    assert msgspec.structs.replace(spelled, span=silent.span, sources=silent.sources) == silent
     assert silent.types == DEFAULT_TYPES
 
 
