@@ -5,6 +5,7 @@
     ├── WireError         a client's bytes are invalid: its connection is closed with "parse error"
     │   └── PayloadRefused   JSON that is not accepted here: may be answered with an error instead
     ├── UsageError        the operator's command or environment is wrong: printed in one line, exit code 2
+    │   └── SocketInUse      another process listens on a unix socket: it may be a daemon that ends
     └── Unreachable       no daemon answers on the admin socket: exit code 3
 
 A refusal is no exception: a decision and a rejected token are values.
@@ -48,6 +49,15 @@ class PayloadRefused(WireError):
 
 class UsageError(CompartmentdError):
     """A command cannot be executed as given; the text says what to do instead."""
+
+
+class SocketInUse(UsageError):
+    """Another process listens on the unix socket at `path`: `problem` says so, and `advice`, if any, what to do."""
+
+    def __init__(self, path: str, problem: str, advice: str = "") -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{problem}; {advice}" if advice else problem)
 
 
 class Unreachable(CompartmentdError):

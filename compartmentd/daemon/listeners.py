@@ -92,7 +92,7 @@ def bind_admin(settings: ServerSettings, passed: Passed, environ: Mapping[str, s
     """
     declared = [bind_unix(address.path) for address in settings.admin if isinstance(address, UnixAddress)]
     others = [address for address in settings.admin if not isinstance(address, UnixAddress)]
-    return [*(declared or [_bind_default(environ)]), *bind_all(others, passed)]
+    return [*(declared or [_bind_default(environ, others)]), *bind_all(others, passed)]
 
 
 def _bind_page() -> list[socket.socket]:
@@ -103,12 +103,21 @@ def _bind_page() -> list[socket.socket]:
         return bind(TcpAddress(PAGE.host, 0), {})
 
 
-def _bind_default(environ: Mapping[str, str]) -> socket.socket:
-    """Bind the admin socket of a user's daemon that declares none; there is one such socket for each user."""
+def _bind_default(environ: Mapping[str, str], others: Sequence[ListenAddress]) -> socket.socket:
+    """Bind the admin socket of a user's daemon that declares none; there is one such socket for each user.
+
+    `others` are the admin listeners that are declared; the advice keeps them.
+    """
     path = find_admin_socket_path((), environ, os.getuid(), find_temporary_directory())
     prepare_private(path, os.getuid())
-    other = Path(path).with_name("second.sock")
-    advice = f'a second daemon needs an admin socket of its own: `server: {{admin: ["unix:{other}"]}}`'
+    addresses = (UnixAddress(str(Path(path).with_name("second.sock"))), *others)
+    shown = ", ".join(f'"{address}"' for address in addresses)
+    why = (
+        "`server.admin` names no unix socket, so this one was to be made, as for every daemon; "
+        if others
+        else ""
+    )
+    advice = f"{why}a second daemon needs an admin socket of its own: `server: {{admin: [{shown}]}}`"
     return bind_unix(path, advice)
 
 

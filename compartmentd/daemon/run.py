@@ -353,7 +353,9 @@ class Daemon:
         self._start.notifier.report_stopping(
             f"draining: {format_count(connections, 'connection')}", seconds + ENDING
         )
-        log(logging.INFO, "stopping", "stopping", connections=connections, seconds=seconds)
+        how = f": connections are closed over {seconds:g} s, or at once at a second signal"
+        text = f"stopping{how if connections and seconds else ''}"
+        log(logging.INFO, "stopping", text, connections=connections, seconds=seconds)
         listeners.unlink_public()
         await drain(self._server, self._hub, seconds, self._stop, linger=listeners.handed_over)
 

@@ -13,7 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from compartmentd.errors import UsageError
+from compartmentd.errors import SocketInUse, UsageError
+from compartmentd.net.port_holder import find_port_holder
 from compartmentd.util.listen_address import ListenAddress, SystemdAddress, TcpAddress, UnixAddress
 
 BACKLOG = 4096
@@ -91,8 +92,8 @@ def bind_unix(path: str, advice: str = "") -> socket.socket:
     """Return a socket that listens at the path, with mode 0660; the file of a dead process is replaced.
 
     Raises:
-        UsageError: another process listens there (`advice` says what to do then), the path is not a socket, or it
-            cannot be used.
+        SocketInUse: another process listens there; `advice` says what to do then.
+        UsageError: the path is not a socket, or it cannot be used.
     """
     _remove_stale(path, advice)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -143,7 +144,7 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
         places: list[_Place] = sorted({(family, where) for family, _, _, _, where in found})
         return _bind_chosen(places) if port == 0 else _bind_each(places, port)
     except OSError as error:
-        raise UsageError(f"cannot listen on `{TcpAddress(host, port)}`: {_explain(error)}") from None
+        raise UsageError(f"cannot listen on `{TcpAddress(host, port)}`: {_explain(error, port)}") from None
 
 
 def _bind_chosen(places: list[_Place]) -> list[socket.socket]:
@@ -177,7 +178,11 @@ def _bind_each(places: list[_Place], port: int) -> list[socket.socket]:
         return sockets
 
 
-def _explain(error: OSError) -> str:
+def _explain(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE and port:
+        holder = find_port_holder(port)
+        whose = "`ss -ltnp` shows by which process" if holder is None else f"by process {holder}"
+        return f"{os.strerror(error.errno)}, {whose}: stop it, or write another address"
     # The text of `create_server` repeats the address.
     if isinstance(error, socket.gaierror) or error.errno is None:
         return error.strerror or str(error)
@@ -209,7 +214,7 @@ def _remove_stale(path: str, advice: str) -> None:
     # EAGAIN means a listener with a full backlog.
     if refused not in (errno.ECONNREFUSED, errno.ENOENT):
         message = f"cannot listen on `unix:{path}`: another process listens there{holder and f', {holder}'}"
-        raise UsageError(f"{message}; {advice}" if advice else message)
+        raise SocketInUse(path, message, advice)
     if refused == errno.ECONNREFUSED:
         Path(path).unlink()
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration import world
 from tests.integration.world import CHAT
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, command
 from tests.support.jsclient import js_client
 from tests.support.mint import Issuer
 from tests.support.ports import free_port
@@ -52,6 +52,25 @@ async def test_clients_are_told_and_closed_one_after_the_other(tmp_path: Path, c
         await asyncio.gather(*(end(client) for client in clients))
         assert 1.5 < max(ends) < seconds(10)
         assert sum(at < 1.0 for at in ends) < 16, "not all at once"
+        await eventually(lambda: has_ended(daemon), "the process has ended")
+
+
+async def test_a_start_beside_a_daemon_that_drains_is_told_of_it(tmp_path: Path, corp: Issuer) -> None:
+    with draining(tmp_path, corp, FOR_EVER) as daemon:
+        client = await RawClient.open(daemon.url)
+        assert (await client.connect("/chat", corp.token("ann", scope=CHAT))).sid
+        started = await asyncio.to_thread(command, "serve", cwd=tmp_path)
+        assert (started.code, "another process listens there" in started.err) == (2, True), started
+        assert "stopping" not in started.err
+        daemon.signal(signal.SIGTERM)
+        await eventually(lambda: daemon.get("/readyz").status == 503, "readiness fails")
+        started = await asyncio.to_thread(command, "serve", cwd=tmp_path)
+        assert started.code == 2, started
+        assert "it is a daemon that is stopping, and is gone in 31535" in started.err
+        assert "at once by a second TERM" in started.err
+        assert "second daemon needs" not in started.err
+        assert "closed over 3.1536e+08 s, or at once at a second signal" in daemon.log
+        daemon.signal(signal.SIGTERM)
         await eventually(lambda: has_ended(daemon), "the process has ended")
 
 

@@ -17,7 +17,7 @@ import yaml
 
 from compartmentd.configuration.settings import ServerSettings
 from compartmentd.daemon.listeners import bind_admin
-from compartmentd.errors import UsageError
+from compartmentd.errors import SocketInUse, UsageError
 from compartmentd.net.admin_socket import (
     find_admin_socket_path,
     find_temporary_directory,
@@ -178,6 +178,21 @@ def test_a_second_daemon_of_a_user_is_told_what_to_declare(tmp_path: Path) -> No
             bind_admin(settings, {}, environ)
 
 
+def test_the_advice_for_a_second_daemon_keeps_the_addresses_that_are_declared(tmp_path: Path) -> None:
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    settings = ServerSettings(admin=(TcpAddress("127.0.0.1", 8101), TcpAddress("::1", 8101)))
+    (first,) = bind_admin(ServerSettings(), {}, environ)
+    with first, pytest.raises(SocketInUse) as raised:
+        bind_admin(settings, {}, environ)
+    told = str(raised.value)
+    assert "`server.admin` names no unix socket, so this one was to be made" in told
+    example = re.search(r": `(server: .*)`$", told)
+    assert example is not None
+    second = f"unix:{tmp_path}/compartmentd-{os.getuid()}/second.sock"
+    assert yaml.safe_load(example[1])["server"]["admin"] == [second, "127.0.0.1:8101", "[::1]:8101"]
+    assert raised.value.path == f"{tmp_path}/compartmentd-{os.getuid()}/admin.sock"
+
+
 def test_a_socket_whose_backlog_is_full_is_in_use(tmp_path: Path) -> None:
     path = str(tmp_path / "a.sock")
     with ExitStack() as open_sockets:
@@ -284,7 +299,10 @@ def test_a_port_in_use_is_told_with_its_address(host: str, shown: str) -> None:
     port = first[0].getsockname()[1]
     with first[0], pytest.raises(UsageError) as raised:
         bind(TcpAddress(host, port), {})
-    assert str(raised.value) == f"cannot listen on `{shown}:{port}`: Address already in use"
+    assert str(raised.value) == (
+        f"cannot listen on `{shown}:{port}`: Address already in use, by process {os.getpid()} "
+        f"(`{Path('/proc/self/comm').read_text().strip()}`): stop it, or write another address"
+    )
 
 
 def test_an_address_of_another_machine_is_told() -> None:
