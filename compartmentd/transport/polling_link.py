@@ -185,9 +185,20 @@ class PollingLink:
         out.clear()
 
     def discard(self, namespace: bytes) -> None:
-        """Drop the events and acks of a namespace that wait for the next poll."""
+        """Drop the events and acks of a namespace that wait for the next poll.
+
+        An answer that its client is still reading may hold some: its rest is not sent, and the connection ends, at
+        the end of this turn, since the caller may be among the connection's sessions.
+        """
         self._queue = list(discard_queued(self._queue, namespace))
         self._bytes = sum(len(message.payload) + 1 for message in self._queue)
+        if self.answering is not None:
+            self._connections.loop.call_soon(self._cut_unread)
+
+    def _cut_unread(self) -> None:
+        if self.answering is not None:
+            self.answering.abort()
+            self.cut()  # its client has lost a part, and would poll on without it
 
     def take_queue(self) -> list[Outgoing]:
         """Return the packets that were not fetched, for the WebSocket that takes this link's place."""

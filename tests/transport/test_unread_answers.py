@@ -6,16 +6,17 @@ import asyncio
 import json
 import socket
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from compartmentd.net import tornado_streams
+from compartmentd.protocol.multiplex import SocketConnection
 from compartmentd.protocol.socketio import build_event
 from compartmentd.transport import polling_http
 from compartmentd.transport.options import ServerOptions
 from tests.support.recorder import Recorder
-from tests.support.timing import eventually
+from tests.support.timing import eventually, seconds
 from tests.support.wire import Serving, WebSocket, head, request, serving
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
@@ -64,6 +65,50 @@ async def test_an_answer_that_is_not_read_is_unsent_and_ends_with_its_session(
             lambda: not served.server.pending and not table(served).attached, "the socket is gone"
         )
         sock.close()
+
+
+@pytest.mark.parametrize("headers", WAYS.values(), ids=WAYS)
+async def test_the_rest_of_an_answer_is_not_sent_after_what_is_queued_is_dropped(
+    headers: dict[str, str],
+) -> None:
+    """A logout ends what its session hears: of an answer under way the client gets what the kernel has, no more."""
+    async with serving(Recorder(), OPTIONS) as served:
+        target = await begin(served)
+        [connection] = served.server._connections
+        queue(served, "x" * 6_000_000)
+        sock = deaf(served, target, headers)
+        await eventually(lambda: 1_000_000 < served.server.measure_load().unsent < 6_000_000, "some is taken")
+        unsent = served.server.measure_load().unsent
+        cast(SocketConnection, connection).discard("/")
+        await eventually(lambda: served.server.connections == 0, "the connection has ended")
+        await eventually(lambda: not table(served).attached, "and the socket with it")
+        got = await asyncio.to_thread(read_all, sock)
+        assert 0 < got < 6_000_000 - unsent + 10_000
+        sock.close()
+
+
+@pytest.mark.parametrize("headers", WAYS.values(), ids=WAYS)
+async def test_an_answer_that_was_read_is_no_reason_to_end_a_connection(headers: dict[str, str]) -> None:
+    async with serving(Recorder(), OPTIONS) as served:
+        target = await begin(served)
+        [connection] = served.server._connections
+        queue(served, "x" * 6_000_000)
+        assert len((await request(served.port, "GET", target, headers=headers)).text) > 6_000_000
+        cast(SocketConnection, connection).discard("/")
+        queue(served, "after")
+        assert (await request(served.port, "GET", target, headers=headers)).text == '42["n","after"]'
+
+
+def read_all(sock: socket.socket) -> int:
+    """Return how many bytes come until the end."""
+    sock.settimeout(seconds(10))
+    got = 0
+    try:
+        while part := sock.recv(1 << 16):
+            got += len(part)
+    except ConnectionResetError:
+        pass
+    return got
 
 
 def table(served: Serving) -> Any:
