@@ -23,9 +23,9 @@ INTRODUCTIONS: Mapping[str, str] = {
         "An entry says whose tokens count, and for what. A token's `iss` picks the entry; a subject is "
         "always the pair of entry and `sub`, so that two issuers cannot be confused. A token that is "
         "present and bad is refused everywhere, also where none would be needed. Paths are relative to the "
-        "file that names them. An entry has at most one key source: `discovery`, `jwks_url`, `jwks_file`, "
-        "`public_key_file`, `secret_file` or `secret_env`; without any, OpenID discovery at `issuer` finds "
-        "the keys."
+        "file that names them. An entry has at most one source of public keys: `discovery`, `jwks_url`, "
+        "`jwks_file` or `public_key_file`; beside or instead of it a secret: `secret_file`, `secret_env`. Without "
+        "any, OpenID discovery at `issuer` finds the keys."
     ),
     "limits": (
         "Limits merge key by key, from the top over the namespace to the room. Each has a default and is "

@@ -51,7 +51,7 @@ def test_a_preset_fills_in_what_is_not_written() -> None:
         ("scopes", ["custom"], ("custom",)),
         ("types", ["absent", "JWT"], (None, "JWT")),
         ("algorithms", ["ES256"], ("ES256",)),
-        ("subject", "username", "username"),
+        ("subject", "username", ("username",)),
         ("require", {"version": 2}, {"token_use": "access", "version": 2}),
         ("require", {"token_use": "id"}, {"token_use": "id"}),
         ("max_age", "1h", 3600.0),
