@@ -254,6 +254,16 @@ def test_the_rooms_that_claims_name_are_joined_in_order(
     assert all(decision.allowed for _, decision in judgement.joined)
 
 
+def test_rooms_that_need_each_other_are_joined_in_any_order_of_their_templates() -> None:
+    rooms = [
+        template(name, join={"member_of": needed}, auto_join={})
+        for name, needed in [("d", "c"), ("c", "b"), ("b", "a"), ("lost", "nowhere")]
+    ]
+    judgement = judged(ruleset(*rooms, template("a", auto_join={})), ANN)
+    assert rooms_of(judgement.joined) == ["a", "b", "c", "d"]
+    assert [(each.why.value, each.room) for each in judgement.skipped] == [("denied", "lost")]
+
+
 TEAM = template("team:{t}", {"t": "[a-z]{1,8}"}, auto_join={"t": "teams"})
 NUMBER = template("n:{n}", {"n": (0, 99)}, auto_join={"n": "n"})
 

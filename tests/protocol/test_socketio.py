@@ -73,6 +73,12 @@ def test_what_no_client_may_send(packet: bytes):
         parse(packet)
 
 
+@pytest.mark.parametrize("packet", [b"42", b"43", b'42"x"', b"42/a,1", b"451-{}"])
+def test_an_event_without_an_array_is_named(packet: bytes):
+    with pytest.raises(WireError, match="without an array"):
+        parse(packet)
+
+
 @given(st.binary(max_size=60).map(lambda rest: b"4" + rest))
 def test_any_bytes_are_a_packet_or_an_error(packet: bytes):
     try:

@@ -78,7 +78,7 @@ def test_unmasking_in_python_does_what_tornados_does(mask: bytes, payload: bytes
 # Reading
 
 
-@pytest.mark.parametrize("size", [0, 1, 124, 125, 126, 127, 999, 1000])
+@pytest.mark.parametrize("size", [0, 1, 124, 125, 126, 127, 258, 513, 999, 1000])
 def test_a_message_of_any_length(size: int):
     for opcode in (TEXT, BINARY):
         data = wire.frame(opcode, b"x" * size)
