@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from compartmentd.document.elsewhere_keys import ANYWHERE, KEYS
 from compartmentd.document.elsewhere_rules import RULE_KEYS, RULE_WORDS
+from compartmentd.document.elsewhere_values import BY_VALUE
 from compartmentd.document.spell import spell_flow
 
 
@@ -32,6 +33,10 @@ def translate_key(definition: str, word: str, value: Any = None) -> Translation 
         value: Its value, which the help repeats where that is useful.
     """
     word = normalize(word)
+    by_value = BY_VALUE.get(definition, {}).get(word)
+    meant = None if by_value is None else by_value(value)
+    if meant is not None:
+        return Translation(*meant)
     row = _KEYS.get(definition, {}).get(word)
     if row is None:
         row = _ANYWHERE.get(word)

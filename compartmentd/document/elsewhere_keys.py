@@ -15,6 +15,10 @@ Rows: TypeAlias = Mapping[str, tuple[str | None, str]]
 _RULE_PLACE = (
     "write the rule under `{key}`, as in `{key}: authenticated` or `{key}: {{claim: roles, contains: staff}}`"
 )
+_ROLE_PLACE = (
+    "write `{key}: {{claim: role, equals: {{one}}}}`; where tokens list roles, "
+    "`{key}: {{claim: roles, contains: {{one}}}}`{{several}}"
+)
 _ROLES_PLACE = "write `{key}: {{claim: roles, contains: {{one}}}}`{{several}}"
 _RULES_WORDS = (
     "auth authorize authorization rule rules acl policy policies access middleware guard require if when use"
@@ -27,7 +31,8 @@ def _say(text: str, key: str) -> tuple[str | None, str]:
 
 _ROOM: Rows = {
     f"{_RULES_WORDS} allow subscribe subscribers read view who enter": _say(_RULE_PLACE, "join"),
-    "role roles groups group permissions": _say(_ROLES_PLACE, "join"),
+    "role": _say(_ROLE_PLACE, "join"),
+    "roles groups group permissions": _say(_ROLES_PLACE, "join"),
     "allow_subscribe_for_client": ("join", "write `join: authenticated`, or a condition"),
     "allow_subscribe_for_anonymous allow_anonymous anonymous": (
         "join",
@@ -41,8 +46,8 @@ _ROOM: Rows = {
     "write send broadcast emit pub publishers": _say(_RULE_PLACE, "publish"),
     "allow_publish_for_subscriber publish_for_subscriber": ("publish", "write `publish: members`"),
     "allow_publish_for_client": ("publish", "write `publish: members`: who publishes to a room is in it"),
-    "max_members max_clients max_users max_size limit size": ("capacity", "write `capacity: {value}`"),
-    "message messages event types": ("events", "write `events: [message]`, a list of the names"),
+    "max max_members max_clients max_users max_size limit size": ("capacity", "write `capacity: {value}`"),
+    "message messages event types": ("events", "write `events: {list}`, a list of the names"),
     "schema validate validation": (
         "events",
         "a schema belongs to an event: `events: {message: {schema: FILE}}`",
@@ -62,7 +67,8 @@ _ROOM: Rows = {
 
 _NAMESPACE: Rows = {
     f"{_RULES_WORDS} allow join who": _say(_RULE_PLACE, "connect"),
-    "role roles groups group permissions": _say(_ROLES_PLACE, "connect"),
+    "role": _say(_ROLE_PLACE, "connect"),
+    "roles groups group permissions": _say(_ROLES_PLACE, "connect"),
     "allow_anonymous anonymous": ("connect", "write `connect: public` if that is meant"),
     "private protected": (
         "connect",
@@ -72,8 +78,8 @@ _NAMESPACE: Rows = {
         "rooms",
         'write `rooms: {"project:{project}": {join: RULE}}`',
     ),
-    "write send broadcast emit": _say(_RULE_PLACE, "publish"),
-    "message messages event": ("events", "write `events: [message]`, a list of the names"),
+    "write send broadcast emit pub": _say(_RULE_PLACE, "publish"),
+    "message messages event types": ("events", "write `events: {list}`, a list of the names"),
     "issuer providers provider realm idp": (
         "issuers",
         "write `issuers: {list}`, names of entries under `issuers`",
@@ -195,6 +201,22 @@ _LIMITS: Rows = {
     "burst": (None, "a rate allows as many at once as in one second"),
 }
 
+_ROOM_LIMITS: Rows = {
+    **{
+        words: row
+        for words, row in _LIMITS.items()
+        if row[0] not in ("rooms_per_session", "sessions_per_user")
+    },
+    "max_rooms rooms max_channels client_channel_limit": (
+        None,
+        "the rooms of a session are counted in the namespace, as in `limits: {rooms_per_session: 50}`",
+    ),
+    "max_sessions sessions client_user_connection_limit connections_per_user": (
+        None,
+        "sessions are counted in the namespace, as in `limits: {sessions_per_user: 20}`; a room has `capacity`",
+    ),
+}
+
 _TOP: Rows = {
     "rooms room channels channel topics topic": (
         None,
@@ -248,7 +270,7 @@ _HOST = 'write host and port in one: `server: {listen: ["{value}:8000"]}`'
 
 KEYS: Mapping[str, Rows] = {
     "top": _TOP, "included": _TOP, "server": _SERVER, "issuer": _ISSUER, "namespace": _NAMESPACE, "room": _ROOM,
-    "event": _EVENT, "param": _PARAM, "limits": _LIMITS, "room_limits": _LIMITS,
+    "event": _EVENT, "param": _PARAM, "limits": _LIMITS, "room_limits": _ROOM_LIMITS,
 }  # fmt: skip
 """By the name of the mapping in the schema."""
 

@@ -13,6 +13,10 @@ _ROLE = (
     "write `{claim: roles, contains: {one}}`; where Keycloak puts them, "
     "`{claim: [realm_access, roles], contains: {one}}`{several}"
 )
+_SINGLE_ROLE = (
+    "write `{claim: role, equals: {one}}`; where tokens list roles, `{claim: roles, contains: {one}}`, and where "
+    "Keycloak puts them, `{claim: [realm_access, roles], contains: {one}}`{several}"
+)
 _GROUP = "write `{claim: groups, contains: {one}}`{several}"
 
 RULE_KEYS: Rows = {
@@ -36,7 +40,8 @@ RULE_KEYS: Rows = {
         None,
         "write `{all: [CONDITION, RULE]}`, and for the other case another part of an `any`",
     ),
-    "role roles realm_role realm_roles client_role client_roles authority authorities has_role has_any_role": (
+    "role": (None, _SINGLE_ROLE),
+    "roles realm_role realm_roles client_role client_roles authority authorities has_role has_any_role": (
         None,
         _ROLE,
     ),

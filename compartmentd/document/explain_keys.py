@@ -12,6 +12,7 @@ from compartmentd.document.fault import Fault, quote_value
 from compartmentd.document.node import Node
 from compartmentd.document.spell import spell_flow
 from compartmentd.problems import Problem, Span
+from compartmentd.util.regex import compile_pattern
 
 _CHOICES = ("anyOf", "oneOf", "maxProperties", "minProperties")
 STRUCTURE = frozenset({"additionalProperties", "required", *_CHOICES})
@@ -21,6 +22,8 @@ STRUCTURE = frozenset({"additionalProperties", "required", *_CHOICES})
 def explain_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
     """Yield the problem of a key that is not a valid name."""
     child = parent.fields[str(error.instance)]
+    if child.broken:
+        return
     child.broken = True
     schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]  # no schema of ours is `false`
     told = schema.get("x-form", {"what": "a name", "write": "at least one character"})
@@ -29,8 +32,15 @@ def explain_name(parent: Node, error: ValidationError) -> Iterator[Problem]:
         "schema.name",
         f"{quote_value(error.instance)} is not {told['what']}",
         child.key_span,
-        f"write {told['write']}",
+        _suggest_namespace(str(error.instance), schema) or f"write {told['write']}",
     )
+
+
+def _suggest_namespace(name: str, schema: Mapping[str, Any]) -> str:
+    """Return the help for the name of a namespace that lacks its `/`."""
+    pattern = schema.get("pattern", "")
+    fits = pattern.startswith("^/") and compile_pattern(pattern).search(f"/{name}")
+    return f"write `/{name}`" if fits else ""
 
 
 def explain_structure(node: Node, faults: Sequence[Fault]) -> Iterator[Problem]:

@@ -10,7 +10,13 @@ from compartmentd.document.fault import Fault, describe_kind, join_kinds, quote_
 from compartmentd.document.nearest import find_nearest
 from compartmentd.document.node import Node
 from compartmentd.document.spell import spell_scalar, unquote
-from compartmentd.document.suggest import suggest_address, suggest_origin, suggest_rule, suggest_value
+from compartmentd.document.suggest import (
+    suggest_address,
+    suggest_event_in_list,
+    suggest_origin,
+    suggest_rule,
+    suggest_value,
+)
 from compartmentd.problems import Problem
 from compartmentd.util.regex import compile_pattern
 
@@ -102,6 +108,8 @@ def _explain_form(fault: Fault) -> Problem:
 def _suggest_form(fault: Fault, what: str) -> str:
     """Return the help for a text of which it is clear what was meant; else it is empty."""
     data, pattern = fault.node.data, fault.schema.get("pattern", "")
+    if isinstance(data, dict) and data and what == "a name of an event":
+        return suggest_event_in_list(data)
     if isinstance(data, dict | list) and what != "a rule":
         return ""
     if isinstance(data, str) and (bare := unquote(data)) != data:

@@ -15,7 +15,7 @@ unclear message ("is not valid under any of the given schemas"), our annotations
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -27,6 +27,7 @@ from referencing import Registry
 from compartmentd.document.bundled import schema
 from compartmentd.document.explain import explain
 from compartmentd.document.fast_fit import fits
+from compartmentd.document.misplaced import find_misplaced
 from compartmentd.document.node import Node
 from compartmentd.problems import Problem
 from compartmentd.util.regex import compile_pattern
@@ -49,9 +50,15 @@ def check(root: Node, definition: str | None = None) -> tuple[Problem, ...]:
     groups: dict[Path, list[ValidationError]] = defaultdict(list)
     for error in _make_validator(definition).iter_errors(root.data):
         groups[tuple(error.absolute_path)].append(error)
+    misplaced = tuple(find_misplaced(root, _find_all_sound(root, groups)))
     # Values that YAML refused are not reported again. All are looked up first: explaining marks more as broken.
-    sound = {path: node for path in groups if (node := _find_sound(root, path)) is not None}
-    return tuple(problem for path, node in sound.items() for problem in explain(node, path, groups[path]))
+    sound = _find_all_sound(root, groups)
+    explained = (problem for path, node in sound.items() for problem in explain(node, path, groups[path]))
+    return (*misplaced, *explained)
+
+
+def _find_all_sound(root: Node, paths: Iterable[Path]) -> dict[Path, Node]:
+    return {path: node for path in paths if (node := _find_sound(root, path)) is not None}
 
 
 def _find_sound(root: Node, path: Path) -> Node | None:

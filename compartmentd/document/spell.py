@@ -63,6 +63,12 @@ def spell_flow(data: Any) -> str:
     return text if len(text) <= LONGEST else "..."
 
 
+def spell_entry(key: str, data: Any) -> str:
+    """Return a key with its value as they stand in a mapping; of a long value only the key and `...`."""
+    value = _spell(data, 0)
+    return f"{_spell(key, 0)}: {value if len(value) <= 2 * LONGEST else '...'}"
+
+
 def _spell(data: Any, depth: int) -> str:
     if depth > 3:
         return "..."

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from compartmentd.document.bundled import schema
 from compartmentd.document.elsewhere import translate_rule_word
+from compartmentd.document.fast_fit import fits
 from compartmentd.document.fault import Fault
 from compartmentd.document.nearest import find_nearest
-from compartmentd.document.spell import spell_flow
+from compartmentd.document.spell import spell_entry, spell_flow
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/{}-]{1,64}")
 _EVERY_WORD = ("all", "any", "*", "every")
+_RULE_WORDS = ("public", "authenticated", "nobody", "members", "server")
+_TESTS = (
+    "equals", "one_of", "matches", "contains", "contains_any", "at_least", "at_most", "exists", "is",
+)  # fmt: skip
 _WORDS_OF_TRUE = ("true", "yes", "on", "1", "enabled")
 _WORDS_OF_FALSE = ("false", "no", "off", "0", "disabled", "never")
 
@@ -28,7 +34,7 @@ def suggest_value(fault: Fault) -> str:
     if "object" in kinds and (by_definition := _AS_MAPPING.get(definition or fault.key)):
         return by_definition(fault.key, data)
     if "array" in kinds and not isinstance(data, list):
-        return _suggest_list(fault.key, data)
+        return _suggest_list(fault.key, data, fault.schema.get("examples", ()))
     if "boolean" in kinds and not isinstance(data, list | dict):
         return _suggest_boolean(data)
     return _suggest_scalar(fault.key, data, kinds)
@@ -44,7 +50,7 @@ def suggest_rule(data: Any) -> str:
     translated = translate_rule_word(data)
     if translated is not None:
         return translated
-    near = find_nearest(data, ("public", "authenticated", "nobody", "members", "server"), cutoff=0.75)
+    near = find_nearest(data, _RULE_WORDS, cutoff=0.75)
     if near is not None:
         return f"did you mean `{near}`?"
     kind = "scope" if ":" in data or "." in data else "rule"
@@ -53,6 +59,18 @@ def suggest_rule(data: Any) -> str:
         if _NAME.fullmatch(data)
         else ""
     )
+
+
+def suggest_event_in_list(data: Mapping[str, Any]) -> str:
+    """Return the help for an event with settings as an item of a list, in place of a mapping of events."""
+    settings = dict(data)
+    name = settings.pop("name", None)
+    events = {name: settings} if isinstance(name, str) else settings
+    meant = {
+        each: {"publish": about} if about in _RULE_WORDS else {} if about is None else about
+        for each, about in events.items()
+    }
+    return f"write a mapping in place of the list: `{spell_entry('events', meant)}`"
 
 
 def suggest_address(data: Any) -> str:
@@ -74,14 +92,16 @@ def suggest_origin(data: Any) -> str:
     return f"{scheme.lower() if colon else 'http' if host.startswith('localhost') else 'https'}://{host}"
 
 
-def _suggest_list(key: str, data: Any) -> str:
+def _suggest_list(key: str, data: Any, examples: Sequence[Any]) -> str:
     if isinstance(data, dict):
-        if not data:
-            return "write a list: begin each item with `-`"
-        if key in ("all", "any"):
-            parts = [{name: value} for name, value in data.items()]
+        parts = _split_conditions(data) if key in ("all", "any") else []
+        if parts:
             return f"write a list of rules: `{key}: {spell_flow(parts)}`"
         return "write a list: begin each item with `-`"
+    if isinstance(data, bool):
+        if key == "admin" and not data:
+            return "leave it out: the admin socket is always there, and nothing else then"
+        return f"write a list, as in `{key}: {spell_flow(examples[0])}`" if key and examples else ""
     if key == "issuers" and str(data).lower() in _EVERY_WORD:
         return "name each entry of `issuers` that is meant, as in `issuers: [corp]`"
     if key in ("listen", "admin"):
@@ -91,6 +111,20 @@ def _suggest_list(key: str, data: Any) -> str:
     # One text may be several words, as people write lists elsewhere.
     words = str(data).replace(",", " ").split() if isinstance(data, str) and key != "include" else [data]
     return f"write a list: `{key}: {spell_flow(words)}`" if key else f"write a list: {spell_flow(words)}"
+
+
+def _split_conditions(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rules that a mapping stands for, each with its test; none if one of them would be no rule."""
+    subjects = [key for key in ("claim", "param") if key in data]
+    tests = {key: value for key, value in data.items() if key in _TESTS}
+    parts: list[dict[str, Any]] = []
+    for key, value in data.items():
+        if key in subjects:
+            parts.append({key: value, **tests})
+        elif key not in tests:
+            parts.append({key: value})
+    rule = schema()["$defs"]["rule"]
+    return parts if len(subjects) < 2 and parts and all(fits(rule, part) for part in parts) else []
 
 
 def _suggest_boolean(data: Any) -> str:
@@ -197,15 +231,18 @@ def _suggest_auto_join(key: str, data: Any) -> str:
 
 
 def _suggest_event(key: str, data: Any) -> str:
+    if isinstance(data, str) and data in _RULE_WORDS:
+        return f"write `{spell_flow(key)}: {{publish: {data}}}`, beside the place's own `publish`"
     if isinstance(data, str) and data.endswith(".json"):
         return f"write `{spell_flow(key)}: {{schema: {spell_flow(data)}}}`"
     return f"write `{spell_flow(key)}: {{}}`, or give it a schema: `{spell_flow(key)}: {{schema: FILE}}`"
 
 
 def _suggest_events(key: str, data: Any) -> str:
-    return (
-        f"write a list of the names: `{key}: {spell_flow([data] if isinstance(data, str) else ['message'])}`"
-    )
+    if isinstance(data, str) and data.lower() in _EVERY_WORD:
+        return f"no word stands for all events: list their names, as in `{key}: [message, typing]`"
+    words = data.replace(",", " ").split() if isinstance(data, str) else []
+    return f"write a list of the names: `{key}: {spell_flow(words or ['message'])}`"
 
 
 _AS_MAPPING: Mapping[str, Callable[[str, Any], str]] = {
