@@ -15,7 +15,7 @@ import msgspec
 
 from compartmentd.configuration.settings import LogSettings
 from compartmentd.policy.codes import Code
-from compartmentd.policy.decision import Decision, Reason
+from compartmentd.policy.decision import Decision, Reason, Truth
 from compartmentd.sessions.audit import Record
 from compartmentd.telemetry.decision_feed import DecisionFeed, show_event, show_room
 from compartmentd.telemetry.logs import admits, log
@@ -120,14 +120,24 @@ def _build_fields(record: Record) -> dict[str, Any]:
 
 
 def list_rules(decision: Decision) -> list[str]:
-    """Return the rules that decided, each as `file:line:column: the rule`, outermost first."""
+    """Return the rules that decided, each as `file:line:column: the rule`, outermost first.
+
+    Of one that could not be told the line says why: a type that is not compared, never a value.
+    """
     found = dict.fromkeys(
-        f"{reason.span}: {reason.text}"
+        f"{reason.span}: {reason.text}{_explain_unknown(reason)}"
         for outer in decision.reasons
         for reason in _find_deciding(outer)
         if reason.span is not None
     )
     return list(found)
+
+
+def _explain_unknown(reason: Reason) -> str:
+    if reason.truth is not Truth.UNKNOWN:
+        return ""
+    why = next((part.text for part in reason.parts if part.span is None), "")
+    return f" (unknown: {why})" if why else ""
 
 
 def _find_deciding(reason: Reason) -> list[Reason]:

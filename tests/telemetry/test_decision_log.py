@@ -17,8 +17,9 @@ from compartmentd.sessions.environment import Environment
 from compartmentd.sessions.hub import Hub
 from compartmentd.telemetry import logs
 from compartmentd.telemetry.decision_feed import DecisionFeed
-from compartmentd.telemetry.decision_log import DecisionLog, generate_ref
+from compartmentd.telemetry.decision_log import DecisionLog, generate_ref, list_rules
 from compartmentd.telemetry.shorten import LONGEST
+from tests.support.policies import join, person, ruleset, template
 from tests.support.world import World
 
 POLICY = """version: 1
@@ -256,3 +257,47 @@ def test_references_can_be_read_out_and_differ() -> None:
     assert len(found) == 1000
     # Letters that nobody mistakes, and digits: once in 22,000 there are digits alone, which is as good.
     assert all(re.fullmatch(r"[b-df-hjkmnp-tv-z2-9]{8}", ref) for ref in found)
+
+
+UNLIKE = "a parameter of the room is a number, too, where `params` declares it as an `integer`"
+
+
+@pytest.mark.parametrize(
+    ("rule", "claims", "why"),
+    [
+        (
+            {"claim": "lessons", "contains": "{id}"},
+            {"lessons": [4711, 4712]},
+            f"an item is a number, and is compared with a string; {UNLIKE}",
+        ),
+        (
+            {"claim": "level", "equals": "{id}"},
+            {"level": 4711},
+            f"the value is a number, and is compared with a string; {UNLIKE}",
+        ),
+        (
+            {"claim": "on", "equals": True},
+            {"on": "4711"},
+            "the value is a string, and is compared with a boolean",
+        ),
+        (
+            {"claim": "on", "equals": "a"},
+            {"on": [4711]},
+            "the value is neither string, number nor boolean, and is compared with a string",
+        ),
+    ],
+)
+def test_a_rule_that_could_not_be_told_has_the_types_and_no_value(
+    rule: Any, claims: dict[str, Any], why: str
+) -> None:
+    rules = ruleset(template("lesson:{id}", join=rule))
+    [line] = list_rules(join(rules, person(**claims), "lesson:1"))
+    assert line.endswith(f" (unknown: {why})")
+    assert "4711" not in line
+
+
+def test_a_rule_that_is_false_is_written_as_it_is() -> None:
+    rules = ruleset(template("lesson:{id}", join={"claim": "lessons", "contains": "{id}"}))
+    for claims in ({"lessons": ["2"]}, {}):
+        [line] = list_rules(join(rules, person(**claims), "lesson:1"))
+        assert line.endswith(": claim lessons contains {id}")

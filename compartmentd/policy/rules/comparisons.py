@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from compartmentd.policy.decision import Truth
@@ -56,7 +57,6 @@ CompiledTest: TypeAlias = Callable[[Readings, Any, float], Result]
 TRUE_RESULT = Result(Truth.TRUE)
 FALSE_RESULT = Result(Truth.FALSE)
 WRONG_TYPE = Result(Truth.UNKNOWN, "the value has a type that this test cannot compare")
-_WRONG_ITEM = Result(Truth.UNKNOWN, "an item has a type that this test cannot compare")
 
 
 def get_json_type(value: object) -> JsonType:
@@ -101,14 +101,29 @@ def _compare(readings: Readings, wanted: Readings) -> Result:
         if type(reading) is str and reading in wanted:  # nothing else in JSON equals a string
             return TRUE_RESULT
     comparable = False
+    met: JsonType | None = None
     for reading in readings:
         own = get_json_type(reading)
         for value in wanted:
-            if get_json_type(value) is own and own is not _OTHER:
+            compared = get_json_type(value)
+            if compared is own and own is not _OTHER:
                 if reading == value:
                     return TRUE_RESULT
                 comparable = True
-    return FALSE_RESULT if comparable else WRONG_TYPE
+            met = met or compared
+    if comparable:
+        return FALSE_RESULT
+    return WRONG_TYPE if met is None else _describe_mismatch("the value", get_json_type(readings[0]), met)
+
+
+@lru_cache(maxsize=64)
+def _describe_mismatch(what: str, own: JsonType, compared: JsonType) -> Result:
+    """Return an unknown result that names the types, and how a parameter is made a number; never a value."""
+    held = "neither string, number nor boolean" if own is _OTHER else f"a {own.value}"
+    why = f"{what} is {held}, and is compared with a {compared.value}"
+    if own is _NUMBER and compared is _STRING:
+        why += "; a parameter of the room is a number, too, where `params` declares it as an `integer`"
+    return Result(Truth.UNKNOWN, why)
 
 
 def _compile_contains(test: Contains, compile_value: ValueCompiler) -> CompiledTest:
@@ -143,9 +158,13 @@ def _find_any(value: list[Any] | dict[str, Any], wanted: Readings) -> Result:
         compared = _compare((item,), wanted)
         if compared is TRUE_RESULT:
             return TRUE_RESULT
-        if compared is WRONG_TYPE:
-            result = _WRONG_ITEM
+        if compared.truth is Truth.UNKNOWN:
+            result = _describe_mismatch("an item", get_json_type(item), _get_first_type(wanted))
     return result
+
+
+def _get_first_type(wanted: Readings) -> JsonType:
+    return get_json_type(wanted[0]) if wanted else _OTHER
 
 
 def _compile_matches(test: Matches, _compile_value: ValueCompiler) -> CompiledTest:
