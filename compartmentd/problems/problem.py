@@ -47,6 +47,9 @@ def span_of_file(file: str) -> Span:
 class Problem(msgspec.Struct, frozen=True):
     """One mistake, once. `code` is one of `PROBLEM_CODES`; `message` and `help` may be reworded.
 
+    Characters that a terminal does not show, or obeys, stand in both as `<U+000A>`: they quote what a file holds.
+    Only `help` may have several lines.
+
     `excerpt` is the line of the file with a caret below it, for people at a terminal; nothing logs it, since a line
     may contain anything.
 
@@ -62,9 +65,14 @@ class Problem(msgspec.Struct, frozen=True):
     excerpt: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a code that is not explained anywhere."""
+        """Refuse a code that is not explained anywhere, and name the characters that cannot be shown."""
         if self.code not in PROBLEM_CODES:
             raise ValueError(f"the table of problem codes has no `{self.code}`")
+        if not self.message.isprintable():
+            msgspec.structs.force_setattr(self, "message", _name_hidden(self.message))
+        if not self.help.isprintable():
+            lines = [_name_hidden(line) for line in self.help.split("\n")]
+            msgspec.structs.force_setattr(self, "help", "\n".join(lines))
 
     def __str__(self) -> str:
         """Return the first line of the text form: `file:line:col: severity: message`."""
@@ -86,6 +94,10 @@ class Problem(msgspec.Struct, frozen=True):
             "message": self.message,
             "help": self.help,
         }
+
+
+def _name_hidden(text: str) -> str:
+    return "".join(each if each.isprintable() else f"<U+{ord(each):04X}>" for each in text)
 
 
 def show_lines(problems: Iterable[Problem], text: str) -> Iterator[Problem]:

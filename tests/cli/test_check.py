@@ -239,10 +239,10 @@ def test_github_shows_each_problem_at_its_line(check):
 
 
 def test_what_would_end_a_command_of_github_is_escaped():
-    problem = Problem("note", "problem.other", "50% a\nb", Span("a,b:c.yaml", 1, 2, 1, 3))
+    problem = Problem("note", "problem.other", "50% a", Span("a,b:c.yaml", 1, 2, 1, 3), "write\nb")
     (line,) = format_github([problem])
     assert line.startswith("::notice file=a%2Cb%3Ac.yaml,line=1,col=2,")
-    assert line.endswith("title=problem.other::50%25 a%0Ab")
+    assert line.endswith("title=problem.other::50%25 a%0Ahelp: write%0Ab")
 
 
 def test_sarif_has_what_code_scanning_needs(check):

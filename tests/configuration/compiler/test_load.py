@@ -66,7 +66,7 @@ def test_the_reference_configuration_means_what_it_says():
     project = policy.namespaces["/chat"].rooms[3]
     assert project.capacity == 200
     assert project.auto_join is not None
-    assert project.auto_join.claims == (("project", "projects"),)
+    assert project.auto_join.claims == (("project", ("projects",)),)
     assert project.events["typing"].volatile
     key = project.events["message"].schema
     assert key is not None
