@@ -226,6 +226,21 @@ _CODES: tuple[tuple[str, str, str], ...] = (
         "Write who may publish, or remove the event.",
     ),
     (
+        "event.wildcard",
+        "The name of an event holds a `*`, which is no wildcard.",
+        "List the names of the events.",
+    ),
+    (
+        "publish.without-events",
+        "A room says who may publish and declares no event, so nothing can be sent.",
+        "Name the events, or remove `publish`.",
+    ),
+    (
+        "namespace.slash",
+        "The name of a namespace has a `/` more than clients mostly write.",
+        "Write it without.",
+    ),
+    (
         "template.wildcard",
         "The name of a room holds a wildcard or parameter in the form of another system.",
         "Write a parameter as `{name}`.",

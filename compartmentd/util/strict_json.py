@@ -15,6 +15,7 @@ sentence ("the token is nested …") and quote nothing of the text, which may be
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -137,6 +138,8 @@ def read_value(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
         NotStrict: it could be read in two ways, nests deeper than `max_depth`, or is not UTF-8.
         NotJson: it is no JSON.
     """
+    if data.startswith(codecs.BOM_UTF8):
+        raise NotStrict("begins with a byte order mark; save it as UTF-8 without one")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

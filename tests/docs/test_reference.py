@@ -76,8 +76,8 @@ NEEDS: dict[str, dict[str, Any]] = {
 }
 """What an entry must have beside a key, for the key to be meant well."""
 
-DOUBTFUL = {"issuer.allow_http"}
-"""Keys that are warned of wherever they are used."""
+DOUBTFUL = {"issuer.allow_http", "room.publish"}
+"""Keys that are warned of where they stand alone: `publish` of a room needs its `events`."""
 
 
 def rule_in_its_place(rule: dict[str, Any]) -> dict[str, Any]:

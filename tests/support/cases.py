@@ -56,6 +56,8 @@ class InMemory:
         name = str(PurePosixPath(path))
         while "/../" in f"/{name}":
             name = re.sub(r"(^|/)[^/]+/\.\./", r"\1", name)
+        if any(path.startswith(f"{name}/") for path in self.files):
+            raise IsADirectoryError(21, "Is a directory", path)
         if name not in self.files:
             raise FileNotFoundError(2, "No such file or directory", path)
         return self.files[name]

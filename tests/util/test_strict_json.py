@@ -39,7 +39,7 @@ BAD = [
     (b"[]", "is not a JSON object"),
     (b"1", "is not a JSON object"),
     (b"null", "is not a JSON object"),
-    (b"\xef\xbb\xbf{}", "is not JSON"),
+    (b"\xef\xbb\xbf{}", "begins with a byte order mark; save it as UTF-8 without one"),
     ('{"a": 1}'.encode("utf-16"), "is not UTF-8"),
     (b'{"a": "\xff"}', "is not UTF-8"),
     (b'{"a": "\xed\xa0\x80"}', "is not UTF-8"),

@@ -51,6 +51,16 @@ class EventReader:
             help_ = "add who may, for example `publish: members`, or take the events out"
             self.report.warning(events.key_span, "event.unpublishable", message, help_)
 
+    def warn_if_empty(self, room: Node) -> None:
+        """Warn of a `publish` that allows nothing, because the room declares no event."""
+        publish, events = room.get("publish"), room.get("events")
+        if publish is None or publish.data == "nobody" or may_contain(room, "events", "room"):
+            return
+        if events is None or not events.data:
+            message = "nothing can be sent here: `publish` says who may, and no event is declared"
+            help_ = "name the events, as in `events: [message]`, or take `publish` out"
+            self.report.warning(publish.key_span, "publish.without-events", message, help_)
+
     def _read_event(self, name: str, node: Node, place: Place) -> Event:
         schema, volatile, publish = node.get("schema"), node.get("volatile"), node.get("publish")
         rule = None if publish is None else self.rules.read(publish)
@@ -65,6 +75,9 @@ class EventReader:
         )
 
     def _check_name(self, event: Event) -> None:
+        if "*" in event.name:
+            message = f"`*` in `{event.name}` is no wildcard: it is the name of one event"
+            self.report.warning(event.span, "event.wildcard", message, "list the names of the events")
         if event.name in RESERVED or event.name.startswith(_RESERVED_PREFIXES):
             help_ = "so are the requests, what the server emits, Socket.IO's own, and `_…` and `compartment…`"
             self.report.error(event.span, "event.reserved", f"event name `{event.name}` is reserved", help_)

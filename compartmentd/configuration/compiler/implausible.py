@@ -115,9 +115,21 @@ def check_entry(node: Node, report: Report) -> bool:
 
 # --- rooms -----------------------------------------------------------------------------------------------------
 
-_EXPRESS = re.compile(r"[/.](:[A-Za-z_]\w*)")
+_EXPRESS = re.compile(r"[/.:_-](:[A-Za-z_]\w*)")
 _MQTT = re.compile(r"(?:^|/)([+#])(?:/|$)")
 _FLASK = re.compile(r"<(?:\w+:)?([A-Za-z_]\w*)>")
+_SIGNS = tuple(
+    re.compile(form)
+    for form in (
+        r"\[([A-Za-z_]\w*)\]",
+        r"\{([A-Za-z_]\w*)\}",
+        r"(?<!\w)\$([A-Za-z_]\w*)",
+        r"%([A-Za-z_]\w*)%",
+    )
+)
+"""A parameter as `[id]`, `{{id}}`, `$id` and `%id%`; braces are doubled in the name, and single in a literal."""
+_STAR = re.compile(r"(?<!\w)\.\*|\*+")
+"""A wildcard, or the pattern `.*` that stands for a whole part of a name."""
 
 
 def doubt_room(name: str, literals: tuple[str, ...]) -> Doubt | None:
@@ -133,8 +145,7 @@ def doubt_room(name: str, literals: tuple[str, ...]) -> Doubt | None:
                 "`$` stands before a parameter as a part of the name", f"write `{name.replace('${', '{')}`"
             )
         if "*" in literal:
-            meant = name.replace("**", "*").replace("*", "{id}", 1)
-            return _doubt_wildcard("*", meant)
+            return _doubt_wildcard("*", _STAR.sub("{id}", name, count=1))
         found = _MQTT.search(literal) if len(literals) == 1 else None
         if found is not None:
             return _doubt_wildcard(found[1], f"{name[: found.start(1)]}{{id}}{name[found.end(1) :]}")
@@ -148,6 +159,12 @@ def doubt_room(name: str, literals: tuple[str, ...]) -> Doubt | None:
             return Doubt(
                 f"`{name[at : at + length]}` is no parameter, but a part of the name", f'write "{meant}"'
             )
+        for sign in _SIGNS:
+            found = sign.search(literal)
+            if found is not None:
+                whole = found[0].replace("{", "{{").replace("}", "}}")
+                meant = name.replace(whole, f"{{{found[1]}}}", 1)
+                return Doubt(f"`{whole}` is no parameter, but a part of the name", f'write "{meant}"')
     return None
 
 

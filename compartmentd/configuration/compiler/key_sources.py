@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -20,6 +21,7 @@ _PUBLIC_FILES: Sequence[KeyFile] = ("jwks_file", "public_key_file")
 _URLS: Sequence[KeyUrl] = ("discovery", "jwks_url")
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
+_VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 _ALL: Sequence[KeyKind] = (*_PUBLIC_FILES, *_URLS, "secret_file", "secret_env")
 
 
@@ -134,13 +136,26 @@ class KeySources:
             self.files.access.read(path)
         except OSError as error:
             self.files.record_missing(path)
-            help_ = "paths are relative to the file that names them; serving needs the file"
-            self._report_unavailable(
-                node, "file.unreadable", f"key file `{path}`: {describe_os_error(error)}", help_
-            )
-        if kind == "secret_file":
-            self.files.check_secrecy(path, node.span, self.report)
+            self._report_unreadable(kind, node, path, error)
+        else:
+            if kind == "secret_file":
+                self.files.check_secrecy(path, node.span, self.report)
         return KeySource(kind, path, node.span)
+
+    def _report_unreadable(self, kind: KeyFile, node: Node, path: str, error: OSError) -> None:
+        message = f"key file `{path}`: {describe_os_error(error)}"
+        variable = _VARIABLE.fullmatch(node.data)
+        if variable is not None:
+            name = variable[1] or variable[2]
+            help_ = "nothing replaces variables in this file: " + (
+                f"write `secret_env: {name}`" if kind == "secret_file" else "write the path itself"
+            )
+            self.report.error(node.span, "file.unreadable", message, help_)
+        elif isinstance(error, IsADirectoryError):
+            self.report.error(node.span, "file.unreadable", message, "name the file in it")
+        else:
+            help_ = "paths are relative to the file that names them; serving needs the file"
+            self._report_unavailable(node, "file.unreadable", message, help_)
 
     def _report_unavailable(self, node: Node, code: str, message: str, help_: str) -> None:
         tell = self.report.error if self.serving else self.report.note

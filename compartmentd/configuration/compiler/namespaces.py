@@ -46,6 +46,7 @@ class NamespaceReader:
         to_publish = Place("publish", f"namespace `{name}`")
         description = node.get("description")
         self.events.warn_if_closed(node, node)
+        self._warn_of_slashes(name, node)
         return Namespace(
             name=NamespaceName(name),
             issuers=self._read_entries(name, node, connect),
@@ -58,6 +59,12 @@ class NamespaceReader:
             description="" if description is None else description.data,
             span=node.key_span,
         )
+
+    def _warn_of_slashes(self, name: str, node: Node) -> None:
+        meant = "/" + "/".join(filter(None, name.split("/")))
+        if meant != name:
+            message = f"`{name}` is another namespace than `{meant}`, and clients mostly connect to that"
+            self.report.warning(node.key_span, "namespace.slash", message, f"write `{meant}`")
 
     def _read_checked_rule(self, node: Node, key: str, place: Place) -> Rule:
         rule = self.rules.read_optional(node, key)

@@ -13,6 +13,7 @@ from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.rules import RuleReader
 from compartmentd.configuration.compiler.scopes_of_use import Place, Places
 from compartmentd.configuration.compiler.templates import ParsedTemplate, TemplateReader
+from compartmentd.configuration.compiler.unfilled import find_unfilled
 from compartmentd.document.node import Node
 from compartmentd.policy.model import AutoJoin, Limits, RoomTemplate
 
@@ -36,6 +37,7 @@ class RoomReader:
         for child in node.fields.values():
             if not child.broken:
                 self.events.warn_if_closed(child, namespace)
+                self.events.warn_if_empty(child)
         sound = [room for room, shape in rooms if shape.sound]
         self.templates.compare(sound)
         known = {room.name for room in sound}
@@ -56,6 +58,12 @@ class RoomReader:
         if shape.named:
             self.places.check(join, to_join)
             self.places.check(publish, to_publish)
+            for rule in (join, publish):
+                used = any(
+                    need.kind == "param" or len(need.text) > 1 for need in self.places.named.needs(rule)
+                )
+                for span, message, help_ in find_unfilled(rule, params, parameters_used=used):
+                    self.report.warning(span, "rule.implausible", message, help_)
         echo, capacity, description = node.get("echo"), node.get("capacity"), node.get("description")
         return RoomTemplate(
             name=name,
@@ -86,6 +94,13 @@ class RoomReader:
                 )
             return AutoJoin(claims=(), span=node.span)
         for _, child in node.usable():
+            if isinstance(child.data, str) and (name := child.data.strip("{}")) != child.data:
+                message = (
+                    f"`{child.data}` is the claim of that name, braces included, and tokens hardly have it"
+                )
+                self.report.warning(
+                    child.span, "rule.literal-braces", message, f"write the name alone: `{name}`"
+                )
             dotted = doubt_claim(child.data) if isinstance(child.data, str) else None
             if dotted is not None:
                 self.report.warning(child.span, "claim.dotted", dotted.message, dotted.help)
