@@ -13,7 +13,7 @@ from compartmentd.protocol.application import Handshake
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """The result of a search: a token, none (`token` is `None`), or text that cannot be one (`malformed`)."""
+    """The result of a search: a token, none (`token` is `None`), or a value that is none (`malformed`)."""
 
     token: str | None = None
     malformed: str = ""

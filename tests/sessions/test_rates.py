@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from compartmentd.sessions import hub, publish
+from compartmentd.sessions import publish, requests
 from compartmentd.sessions.rates import CONNECTS_AT_ONCE
 from tests.support.peer import RecordingPeer
 from tests.support.world import ISSUERS, World
@@ -113,7 +113,7 @@ def test_a_large_event_beyond_the_rate_is_refused_unread(
     ann = world.connect("/")
     ann.code("join", "lobby")
     assert sent(ann, "lobby", 6) == 5
-    monkeypatch.setattr(hub, "decode_event", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(requests, "decode_event", lambda *_: pytest.fail("it was decoded"))
     monkeypatch.setattr(publish, "check_depth", lambda *_: pytest.fail("it was looked through"))
     for event in ("publish", "join", "nonsense"):
         answer = ann.ask_raw(b'["%b","lobby","message",["%b"]]' % (event.encode(), b"x" * 20_000))
