@@ -115,7 +115,8 @@ class GenerationBuilder:
         if candidate.refused:
             return candidate
         if self._development is not None:
-            self._development.prepare(candidate.configuration)
+            made = self._development.prepare(candidate.configuration)
+            candidate = msgspec.structs.replace(candidate, made=made)
         candidate = await self._read_certificate(candidate)
         if candidate.refused:
             return candidate
@@ -162,6 +163,7 @@ class GenerationBuilder:
             local=local,
             fetched=fetched,
             certificate=candidate.certificate,
+            made=candidate.made,
         )
 
     async def _compile(self, cause: str, current: Generation | None) -> Candidate:

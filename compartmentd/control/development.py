@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from compartmentd.configuration.settings import Configuration
@@ -15,8 +17,11 @@ class DevelopmentMode(msgspec.Struct, frozen=True):
 
     passed: Passed
 
-    def prepare(self, configuration: Configuration) -> None:
+    def prepare(self, configuration: Configuration) -> Mapping[str, bytes]:
         """Make the secrets that are missing, on listeners that only this machine can reach.
+
+        Returns:
+            By path the SHA-256 of each that was made.
 
         Raises:
             UsageError: a listener can be reached from elsewhere; development mode mints tokens for the asking.
@@ -29,4 +34,4 @@ class DevelopmentMode(msgspec.Struct, frozen=True):
             raise UsageError(
                 f"`--dev` serves on loopback addresses alone, and {shown} can be reached from elsewhere"
             )
-        make_missing_secrets(configuration.issuers)
+        return make_missing_secrets(configuration.issuers)

@@ -62,6 +62,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         local: the keys of files and variables; `None` until they are read.
         fetched: the keys of providers; `None` until they are taken.
         certificate: the certificate of the listeners; `None` without `server.tls`.
+        made: by path the SHA-256 of the key files that `serve --dev` made for it, after `read_at`.
     """
 
     cause: str
@@ -71,6 +72,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     local: LocalKeys | None = None
     fetched: FetchedKeys | None = None
     certificate: Certificate | None = None
+    made: Mapping[str, bytes] = {}
 
     @property
     def refused(self) -> bool:
@@ -103,6 +105,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
             mending any of them is a reason to reload.
         stale: the problems of the files on disk at the start, where the last good configuration had to be used in
             their place.
+        made: by path the SHA-256 of the key files that `serve --dev` made for it, after `read_at`: no change.
     """
 
     snapshot: Snapshot
@@ -113,6 +116,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     certificate: Certificate | None = None
     refused: Loaded | None = None
     stale: tuple[Problem, ...] = ()
+    made: Mapping[str, bytes] = {}
 
     @property
     def number(self) -> int:

@@ -94,7 +94,7 @@ class FileFollower(Subscriber):
         """Follow the files of what is in force from now on."""
         scope = WatchScope.from_generation(generation)
         self._scope = scope
-        self._watcher.watch(scope.files, scope.globs, since=generation.read_at)
+        self._watcher.watch(scope.files, scope.globs, since=generation.read_at, known=generation.made)
 
     async def run(self, reloader: Reloader) -> None:
         """Reload what has changed, for as long as the daemon runs."""

@@ -6,6 +6,7 @@ process's output, and keys are followed even if the configuration is not watched
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -46,15 +47,15 @@ def read_material(
     return tuple(found), tuple(problems)
 
 
-def make_missing_secrets(issuers: tuple[IssuerEntry, ...]) -> tuple[str, ...]:
-    """Create a development secret for every `secret_file` that is missing; return their paths.
+def make_missing_secrets(issuers: tuple[IssuerEntry, ...]) -> dict[str, bytes]:
+    """Create a development secret for every `secret_file` that is missing; return by path the SHA-256 of each.
 
     Only `serve --dev` does so. The files are readable by their owner alone, and existing files are never replaced.
 
     Raises:
         OSError: a file cannot be created.
     """
-    made = []
+    made = {}
     sources = (source for entry in issuers for source in entry.sources)
     for source in sources:
         if source.kind != "secret_file":
@@ -63,10 +64,11 @@ def make_missing_secrets(issuers: tuple[IssuerEntry, ...]) -> tuple[str, ...]:
             descriptor = os.open(source.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
+        secret = make_development_secret()
         with os.fdopen(descriptor, "wb") as file:
-            file.write(make_development_secret())
-        made.append(source.name)
-    return tuple(made)
+            file.write(secret)
+        made[source.name] = hashlib.sha256(secret).digest()
+    return made
 
 
 def _read_source(source: KeySource) -> bytes | Problem:

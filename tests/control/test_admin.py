@@ -266,7 +266,7 @@ async def test_a_missing_secret_is_made_once_and_for_its_owner(setup: Setup) -> 
     made = setup.path.parent / "corp.dev-key"
     content = made.read_bytes()
     assert made.stat().st_mode & 0o777 == 0o600
-    assert make_missing_secrets(setup.hub.snapshot.configuration.issuers) == ()
+    assert make_missing_secrets(setup.hub.snapshot.configuration.issuers) == {}
     assert made.read_bytes() == content
     with pytest.raises(ConfigInvalid) as caught:
         await build_first(str(setup.path), setup.plane.remote)

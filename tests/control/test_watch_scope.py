@@ -19,7 +19,7 @@ from compartmentd.control.reload import Scope
 from compartmentd.control.watch_scope import FileFollower, WatchScope
 from compartmentd.storage.watcher import Watcher, Writing, writers
 from compartmentd.storage.watcher.pace import Pace
-from tests.support.reloading import ControlPlane
+from tests.support.reloading import ControlPlane, build
 from tests.support.timing import eventually
 
 POLICY = """version: 1
@@ -45,6 +45,31 @@ def without_watch(generation: Generation) -> Generation:
     configuration = msgspec.structs.replace(configuration, server=server)
     snapshot = msgspec.structs.replace(generation.snapshot, configuration=configuration)
     return msgspec.structs.replace(generation, snapshot=snapshot)
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_a_key_that_development_made_is_no_change_and_one_that_is_written_after_it_is(
+    tmp_path: Path, rewritten: bool
+) -> None:
+    file, key = tmp_path / "compartments.yaml", tmp_path / "corp.secret"
+    file.write_text(POLICY)
+    generation = build(file, development=True)
+    assert list(generation.made) == [str(key)]
+    if rewritten:
+        key.write_text("compartmentd-development-" + "y" * 40)
+
+    async def follow() -> list[frozenset[str]]:
+        told: list[frozenset[str]] = []
+        watcher = Watcher(told.append, lambda _: None)
+        scope = WatchScope.from_generation(generation)
+        try:
+            await watcher.watch(scope.keys, since=generation.read_at, known=generation.made)
+            await asyncio.sleep(0)
+        finally:
+            await watcher.stop()
+        return told
+
+    assert asyncio.run(follow()) == ([frozenset({str(key)})] if rewritten else [])
 
 
 @pytest.mark.parametrize(

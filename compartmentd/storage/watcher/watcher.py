@@ -28,6 +28,9 @@ from compartmentd.storage.watcher.writers import FileMark, Writers, read_marks
 CLOCK_GRAIN = 0.05
 """Seconds by which the time of an inode may lag behind the clock: the kernel takes it from its last tick."""
 
+NONE_KNOWN: Mapping[str, bytes] = {}
+"""Of files that the caller of `watch` only read."""
+
 
 class _Wanted(NamedTuple):
     """The arguments of one call of `watch`; `answer` is set once they are in effect."""
@@ -35,6 +38,7 @@ class _Wanted(NamedTuple):
     paths: frozenset[str]
     globs: tuple[str, ...]
     since: float | None
+    known: Mapping[str, bytes]
     answer: asyncio.Future[None]
 
 
@@ -84,21 +88,30 @@ class Watcher:
         self._warned: set[str] = set()
 
     def watch(
-        self, paths: Iterable[str], globs: Iterable[str] = (), *, since: float | None = None
+        self,
+        paths: Iterable[str],
+        globs: Iterable[str] = (),
+        *,
+        since: float | None = None,
+        known: Mapping[str, bytes] = NONE_KNOWN,
     ) -> asyncio.Future[None]:
         """Follow these files, and all files that match these globs, instead of the earlier ones.
 
-        Args: paths: The files. globs: The globs. since: The wall time, in seconds, before the caller read the
-            files. A new path that may have changed since
-                then is reported; without `since`, a new path is never reported. A path that was followed before is
-                reported if it has changed, as always.
+        Args:
+            paths: The files.
+            globs: The globs.
+            since: The wall time, in seconds, before the caller read the files. A new path that may have changed
+                since then is reported; without `since`, a new path is never reported. A path that was followed
+                before is reported if it has changed, as always.
+            known: By path the SHA-256 of files that the caller itself wrote: such a new path is reported if its
+                content is another, whatever its times.
 
         Returns:
             A future that is done once the files are followed and the changes found so far are reported.
         """
         answer: asyncio.Future[None] = self._loop.create_future()
         with self._signal:
-            self._news.append(_Wanted(frozenset(paths), tuple(globs), since, answer))
+            self._news.append(_Wanted(frozenset(paths), tuple(globs), since, known, answer))
             self._signal.notify()
         if self._stopping:
             answer.cancel()
@@ -180,7 +193,7 @@ class Watcher:
         has_events = self._follow(links)
         contents = {path: hash_content(path) for path in self._list_files()}
         if news:
-            self._admit(contents, news[-1].since, links)
+            self._admit(contents, news[-1], links)
         changed = frozenset(_find_differing(self._known, contents))
         # Of those that were not followed before, no event could come.
         expected = {path: follow_path(path, links).places for path in changed & self._known.keys()}
@@ -210,13 +223,16 @@ class Watcher:
     def _list_files(self) -> set[str]:
         return set(self._paths).union(*(glob.glob(pattern) for pattern in self._globs))
 
-    def _admit(self, contents: Mapping[str, bytes], since: float | None, links: Links) -> None:
+    def _admit(self, contents: Mapping[str, bytes], wanted: _Wanted, links: Links) -> None:
         """Take over files that were not followed before: as unchanged, or as changed if they may have been."""
         self._known = {path: content for path, content in self._known.items() if path in contents}
+        since = wanted.since
         for path, content in contents.items():
-            if path not in self._known and (
-                since is None or find_last_change(path, links) < since - CLOCK_GRAIN
-            ):
+            if path in self._known:
+                continue
+            if path in wanted.known:
+                self._known[path] = wanted.known[path]
+            elif since is None or find_last_change(path, links) < since - CLOCK_GRAIN:
                 self._known[path] = content
 
     # --- the loop -------------------------------------------------------------------------------------------
