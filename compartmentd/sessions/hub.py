@@ -346,7 +346,7 @@ class Hub:
         configuration = self._core.snapshot.configuration
         self._core.observed.is_observing = configuration.policy.observes_limits
         for entry in configuration.issuers:
-            self._core.revocations.keep_for(entry.max_age)
+            self._core.revocations.keep_for(entry.longest_life)
 
     # --- time ------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Tokens that no longer count although they are valid: those of a user or session that logged out or was revoked.
 
 A revocation names tokens of one issuer by subject, session or id, and reaches those issued at `before` or
-earlier; it is kept until none of them can live. By the issuer and not by its entry: the operator may rename an
-entry, and the tokens stay the same.
+earlier, and those that do not tell when; it is kept until none of them can live. By the issuer and not by its
+entry: the operator may rename an entry, and the tokens stay the same.
 
 INVARIANT: forgetting never lets a token in. A revocation is dropped when its tokens are too old for every entry;
 where too many are kept, the oldest is replaced by a floor, under which every token of that issuer is revoked.
@@ -11,6 +11,7 @@ where too many are kept, the oldest is replaced by a floor, under which every to
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -59,9 +60,14 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True):
 
     def covers(self, verified: Verified, issuer: str) -> bool:
         """Return whether a token of this issuer is revoked by it."""
-        if issuer != self.issuer or verified.claims["iat"] > self.before:
+        if issuer != self.issuer or read_issue_time(verified) > self.before:
             return False
         return self.kind == "all" or (self.kind, self.value) in list_names(verified)
+
+
+def read_issue_time(verified: Verified) -> float:
+    """Return when a token was issued, in seconds: before everything else if it does not tell."""
+    return float(verified.claims.get("iat", -inf))
 
 
 def list_names(verified: Verified) -> Iterator[TokenName]:
@@ -87,7 +93,7 @@ def list_names(verified: Verified) -> Iterator[TokenName]:
 class Revocations:
     """All revocations that may still matter, by what they name.
 
-    `max_age` is the longest of all entries ever told (`keep_for`), in seconds.
+    `max_age` is the longest life of a token of all entries ever told (`keep_for`), in seconds.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -129,7 +135,7 @@ class Revocations:
         """Return the revocation that covers a token of this issuer, `None` if the token counts."""
         if not self._named and not self._floors:
             return None
-        issued = verified.claims["iat"]
+        issued = read_issue_time(verified)
         for name in list_names(verified):
             revocation = self._named.get((issuer, name))
             if revocation is not None and issued <= revocation.before:
@@ -174,7 +180,7 @@ class Revocations:
                 break
             del self._named[key]
         for issuer, floor in tuple(self._floors.items()):
-            if floor.before < last:
+            if max(floor.at, floor.before) < last:
                 del self._floors[issuer]
 
     def list_all(self) -> tuple[Revocation, ...]:
@@ -188,8 +194,12 @@ class Revocations:
 
     def _raise_floor(self, floor: Revocation) -> None:
         known = self._floors.get(floor.issuer)
-        if known is None or known.before < floor.before:
+        if known is None:
             self._floors[floor.issuer] = floor
+            return
+        higher = floor if known.before < floor.before else known
+        # A token that does not tell its age may outlive `before`, so what came in last decides how long it is kept.
+        self._floors[floor.issuer] = msgspec.structs.replace(higher, at=max(known.at, floor.at))
 
 
 _REVOKED = {

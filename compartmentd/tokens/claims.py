@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from compartmentd.policy.claim_path import describe_path, read_claim
 from compartmentd.policy.codes import Code
-from compartmentd.tokens.entry import IssuerEntry, fill_tenant
+from compartmentd.tokens.entry import FARTHEST_END, IssuerEntry, fill_tenant
 from compartmentd.tokens.rejected import Rejected, RejectReason, quote, quote_list, reject
 from compartmentd.tokens.security_events import is_security_event
 from compartmentd.util.humanize import LONG, format_duration
@@ -65,6 +65,8 @@ def check_lasting(token: TokenClaims) -> Rejected | None:
 
 def compute_end(claims: Mapping[str, Any], entry: IssuerEntry) -> float:
     """Return the wall time in seconds at which a verified token's session ends: by `exp` or by `max_age`."""
+    if entry.max_age is None:
+        return float(claims["exp"])
     return float(min(claims["exp"], claims["iat"] + entry.max_age))
 
 
@@ -137,17 +139,34 @@ def _hint_kind(typ: str | None) -> str:
 
 def _check_dates(token: TokenClaims) -> Rejected | None:
     claims = token.claims
-    return check_date(claims, "exp") or check_date(claims, "iat") or check_date(claims, "nbf")
+    issued = check_date(claims, "iat") if "iat" in claims else _check_age_is_known(token)
+    return check_date(claims, "exp") or issued or check_date(claims, "nbf")
+
+
+def _check_age_is_known(token: TokenClaims) -> Rejected | None:
+    if token.entry.max_age is None or "iat" in token.claims:
+        return None
+    return reject(
+        RejectReason.BAD_TIME,
+        f"the token has no `iat`, from which `max_age` of {quote(token.entry.name)} counts: let the issuer set it, "
+        "or write `max_age: unlimited`",
+    )
 
 
 def _check_begun(token: TokenClaims) -> Rejected | None:
     claims, entry, now = token.claims, token.entry, token.now
-    ahead = claims["iat"] - now
+    ahead = claims.get("iat", now) - now
     if ahead > entry.leeway:
         return reject(RejectReason.NOT_YET_VALID, _explain_skew("was issued", ahead, entry))
     ahead = claims.get("nbf", now) - now
     if ahead > entry.leeway:
         return reject(RejectReason.NOT_YET_VALID, _explain_skew("becomes valid", ahead, entry))
+    if entry.max_age is None and claims["exp"] - now > FARTHEST_END:
+        return reject(
+            RejectReason.BAD_TIME,
+            f"the token expires in {_format_duration(claims['exp'] - now)}, and with `max_age: unlimited`, as of "
+            f"{quote(entry.name)}, {_format_duration(FARTHEST_END)} is the most: let the issuer set `exp` earlier",
+        )
     return None
 
 
@@ -156,6 +175,10 @@ def _check_end(token: TokenClaims) -> Rejected | None:
     if claims["exp"] <= now:
         late = _format_duration(now - claims["exp"])
         return Rejected(Code.TOKEN_EXPIRED, RejectReason.EXPIRED, f"the token expired {late} ago")
+    if entry.max_age is None:
+        return None
+    if "iat" not in claims:  # judged again, when a reload has limited the age
+        return _check_age_is_known(token)
     if claims["iat"] + entry.max_age <= now:
         age, allowed = _format_duration(now - claims["iat"]), _format_duration(entry.max_age)
         detail = f"the token was issued {age} ago, and `max_age` of {quote(entry.name)} is {allowed}"

@@ -29,6 +29,12 @@ TENANT = "{tenantid}"
 DEFAULT_TYPES: tuple[str | None, ...] = (None, "JWT", "at+jwt", "application/at+jwt")
 """The `typ` headers that are accepted by default; `None` stands for an absent one."""
 
+DEFAULT_MAX_AGE = 86400.0
+"""Seconds after its `iat` until which a token is accepted by default."""
+
+FARTHEST_END = 400 * 86400.0
+"""Seconds that `exp` may lie ahead where the age of tokens is unlimited: revocations are kept for so long."""
+
 
 class KeySource(msgspec.Struct, frozen=True):
     """Where keys of an entry come from: one file, variable or URL.
@@ -52,11 +58,11 @@ class LogoutSettings(msgspec.Struct, frozen=True):
 class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration of one issuer, already checked. Durations are in seconds.
 
-    `types` are compared without regard to case (RFC 9068, 4). `allow_http` allows fetching keys over plain HTTP
-    from another host; `ca_file` is a PEM file of the authorities that are trusted for fetching. `tenants` are the
-    values of `{tenantid}` in `issuer`. If `keys_name_issuers` is set, a key of the set may name the issuer that it
-    signs for, and then signs for no other. A token with a claim listed in `never`, or without one listed in
-    `always`, is an ID token.
+    An unlimited `max_age` is `None`. `types` are compared without regard to case (RFC 9068, 4). `allow_http` allows
+    fetching keys over plain HTTP from another host; `ca_file` is a PEM file of the authorities that are trusted for
+    fetching. `tenants` are the values of `{tenantid}` in `issuer`. If `keys_name_issuers` is set, a key of the set
+    may name the issuer that it signs for, and then signs for no other. A token with a claim listed in `never`, or
+    without one listed in `always`, is an ID token.
 
     INVARIANT: there is at least one source, those of public keys are first, and a remote one is their only one.
     """
@@ -74,7 +80,7 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     require: dict[str, str | int | float | bool] = {}
     subject: ClaimPath = ("sub",)
     leeway: float = 30.0
-    max_age: float = 86400.0
+    max_age: float | None = DEFAULT_MAX_AGE
     allow_http: bool = False
     ca_file: str | None = None
     logout: LogoutSettings | None = None
@@ -87,6 +93,11 @@ class IssuerEntry(msgspec.Struct, frozen=True, kw_only=True):
     def remote(self) -> KeySource | None:
         """The source that is fetched over HTTP, if the entry has one."""
         return self.sources[0] if self.sources[0].kind in REMOTE else None
+
+    @property
+    def longest_life(self) -> float:
+        """Seconds for which a token can be accepted at most, from now on or from its `iat`."""
+        return FARTHEST_END if self.max_age is None else self.max_age
 
     @property
     def issuers(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from compartmentd.util.footprint import share_names
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A verified token. `ends_at` is wall time in seconds: the earlier of `exp` and `iat` + `max_age`.
+    """A verified token. `ends_at` is wall time in seconds: the earlier of `exp` and the end of `max_age`.
 
     `typ` is the header's; with it and the claims, which may be packed (`kept_claims`), the token can be verified
     again under another key set, without its text. None of its values can refer back to it, so the garbage collector

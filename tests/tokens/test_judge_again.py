@@ -30,6 +30,21 @@ def test_a_change_that_allows_more_or_moves_the_end() -> None:
     assert after.ends_at == NOW + 40
 
 
+def test_a_token_without_iat_is_revoked_when_a_reload_limits_the_age() -> None:
+    live_one = verify(token(iat=...), secret_set(max_age=None), "connect", NOW)
+    assert isinstance(live_one, Verified)
+    assert reverify(live_one, secret_set(max_age=None), "connect", NOW) is live_one
+    result = reverify(live_one, secret_set(), "connect", NOW)
+    assert isinstance(result, Rejected)
+    assert (result.code, result.reason) == (Code.REVOKED, "bad_time")
+
+
+def test_an_age_that_a_reload_takes_the_limit_from_moves_the_end() -> None:
+    after = reverify(live(), secret_set(max_age=None), "connect", NOW)
+    assert isinstance(after, Verified)
+    assert after.ends_at == after.claims["exp"]
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

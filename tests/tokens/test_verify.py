@@ -146,6 +146,9 @@ PASSES = {
     "the very last moment": changed(claims={"exp": NOW + 0.001}),
     "iat ahead by the leeway": changed(claims={"iat": NOW + 30}),
     "nbf ahead by the leeway": changed(claims={"nbf": NOW + 30}),
+    "no iat where the age is unlimited": changed(claims={"iat": ...}, max_age=None),
+    "issued long ago": changed(claims={"iat": 5}, max_age=None),
+    "as far ahead as it may end": changed(claims={"iat": ..., "exp": NOW + 400 * 86400}, max_age=None),
     "required string": changed(claims={"token_use": "access"}, require={"token_use": "access"}),
     "required integer as float": changed(claims={"v": 1.0}, require={"v": 1}),
     "required float as integer": changed(claims={"v": 2}, require={"v": 2.0}),
@@ -275,7 +278,7 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "typ empty": (token({"typ": ""}), "wrong_type", "``", {}),
     "typ not listed": (token(), "wrong_type", "`types` of `corp` accepts `at+jwt`", {"types": ("at+jwt",)}),
     "no exp": (token(exp=...), "bad_time", "no `exp`", {}),
-    "no iat": (token(iat=...), "bad_time", "no `iat`", {}),
+    "no iat": (token(iat=...), "bad_time", "no `iat`, from which `max_age` of `corp` counts: let", {}),
     "exp null": (token(exp=None), "bad_time", "`exp` of the token is not a number", {}),
     "exp a string": (token(exp="9999999999"), "bad_time", "`exp`", {}),
     "exp true": (token(exp=True), "bad_time", "`exp`", {}),
@@ -359,6 +362,12 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "required 1, '1'": (token(v="1"), "requirement", "`v`", {"require": {"v": 1}}),
     "required, null": (token(v=None), "requirement", "`v`", {"require": {"v": "x"}}),
     "required, a list": (token(v=["x"]), "requirement", "`v`", {"require": {"v": "x"}}),
+    "no iat, no exp": (token(iat=..., exp=...), "bad_time", "no `exp`", {"max_age": None}),
+    "a null iat": (token(iat=None), "bad_time", "`iat`", {"max_age": None}),
+    "a text as iat": (token(iat="1"), "bad_time", "`iat`", {"max_age": None}),
+    "iat ahead, age unlimited": (token(iat=NOW + 31), "not_yet_valid", "issued", {"max_age": None}),
+    "nbf ahead, no iat": (token(iat=..., nbf=NOW + 31), "not_yet_valid", "becomes valid", {"max_age": None}),
+    "ends too far ahead": (token(exp=NOW + 400 * 86400 + 1), "bad_time", "400 d", {"max_age": None}),
     "required, an ID token": (
         token(v="id", token_use="id"),
         "requirement",
@@ -389,6 +398,7 @@ EXPIRED = {
         "issued 1 d (86400 s) ago, and `max_age` of `corp` is 1 d (86400 s)",
         {},
     ),
+    "no iat": (token(iat=..., exp=NOW - 1), "expired", "1.0 s ago", {"max_age": None}),
     "too old, exp far away": (token(iat=NOW - 90, exp=253402300799), "too_old", "60 s", {"max_age": 60.0}),
 }
 
@@ -405,6 +415,8 @@ def test_a_session_ends_at_the_earlier_of_exp_and_max_age() -> None:
     assert accepted(token(exp=NOW + 10)).ends_at == NOW + 10
     assert accepted(token(iat=NOW - 60, exp=NOW + 600), secret_set(max_age=100.0)).ends_at == NOW + 40
     assert accepted(token(iat=NOW - 60, exp=253402300799)).ends_at == NOW - 60 + 86400
+    assert accepted(token(iat=..., exp=NOW + 600), secret_set(max_age=None)).ends_at == NOW + 600
+    assert accepted(token(iat=5, exp=NOW + 600), secret_set(max_age=None)).ends_at == NOW + 600
 
 
 SENTENCES = [
@@ -710,3 +722,19 @@ def test_any_claims_give_a_value_and_what_passes_keeps_the_rules(body: dict[str,
         assert held["exp"] >= result.ends_at > NOW
         assert held["aud"] == "realtime" or "realtime" in held["aud"]
         assert isinstance(held["sub"], str)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["exp", "iat", "nbf"]), JSON | st.floats(NOW - 2e8, NOW + 2e8)),
+    st.sampled_from([None, 3600.0]),
+)
+def test_no_token_without_iat_passes_unless_the_age_is_unlimited(
+    body: dict[str, Any], max_age: float | None
+) -> None:
+    result = judged(
+        sign({"alg": "HS256"}, {**claims(exp=NOW + 600, iat=...), **body}), secret_set(max_age=max_age)
+    )
+    if isinstance(result, Verified):
+        assert max_age is None or "iat" in result.claims
+        assert max_age is not None or result.claims["exp"] <= NOW + 400 * 86400
+        assert NOW < result.ends_at <= result.claims["exp"]

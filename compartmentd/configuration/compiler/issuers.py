@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from compartmentd.configuration.compiler.claim_paths import read_claim_path
 from compartmentd.configuration.compiler.files_used import FilesUsed
 from compartmentd.configuration.compiler.key_sources import KeySources
-from compartmentd.configuration.compiler.limits import duration
+from compartmentd.configuration.compiler.limits import duration, duration_limit
 from compartmentd.configuration.compiler.report import Report
 from compartmentd.configuration.compiler.uncertain import may_contain
 from compartmentd.configuration.compiler.vendors import check_tenants, check_vendor
 from compartmentd.document.node import MERGE, Node
 from compartmentd.names import EntryName
 from compartmentd.policy.claim_path import ClaimPath
-from compartmentd.tokens.entry import SECRETS, IssuerEntry, KeySource, LogoutSettings, Use
+from compartmentd.tokens.entry import DEFAULT_MAX_AGE, SECRETS, IssuerEntry, KeySource, LogoutSettings, Use
 from compartmentd.tokens.presets import NO_PRESET, PRESETS, Preset
 from compartmentd.tokens.remote import warn_of_plain_http
 
@@ -75,7 +75,7 @@ class Issuers:
             require={**preset.require, **self._require(node)},
             subject=_read_subject(node),
             leeway=leeway,
-            max_age=_read_seconds(node, "max_age", 86400.0),
+            max_age=_read_max_age(node),
             allow_http=_read_flag(node, "allow_http"),
             ca_file=self._sources.read_ca_file(node, sources),
             logout=_read_logout(node),
@@ -228,6 +228,11 @@ def _read_texts(node: Node) -> tuple[str, ...]:
 def _read_seconds(node: Node, key: str, default: float) -> float:
     child = node.get(key)
     return default if child is None else duration(child.data)
+
+
+def _read_max_age(node: Node) -> float | None:
+    written = node.get("max_age")
+    return DEFAULT_MAX_AGE if written is None else duration_limit(written.data)
 
 
 def _read_one_or_more(node: Node) -> tuple[str, ...]:

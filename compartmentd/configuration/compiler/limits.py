@@ -19,6 +19,7 @@ def _allow_unlimited(read: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 size = units.parse_size
 duration = units.parse_duration
+duration_limit: Callable[[Any], float | None] = _allow_unlimited(units.parse_duration)
 rate_limit: Callable[[Any], float | None] = _allow_unlimited(units.parse_rate)
 size_limit: Callable[[Any], int | None] = _allow_unlimited(units.parse_size)
 count_limit: Callable[[Any], int | None] = _allow_unlimited(int)

@@ -52,9 +52,12 @@ def test_a_preset_fills_in_what_is_not_written() -> None:
         ("types", ["absent", "JWT"], (None, "JWT")),
         ("algorithms", ["ES256"], ("ES256",)),
         ("subject", "username", ("username",)),
+        ("subject", "user.name", ("user.name",)),
+        ("subject", ["user", "id"], ("user", "id")),
         ("require", {"version": 2}, {"token_use": "access", "version": 2}),
         ("require", {"token_use": "id"}, {"token_use": "id"}),
         ("max_age", "1h", 3600.0),
+        ("max_age", "unlimited", None),
         ("leeway", "5s", 5.0),
     ],
 )
@@ -84,6 +87,20 @@ def test_keys_come_from_the_source_that_is_written_or_by_discovery(
     entry = compiled(written)
     assert (entry.sources[0].kind, entry.sources[0].name) == (kind, name)
     assert (entry.algorithms == ("HS256",)) is (kind == "secret_env")
+
+
+def test_of_a_nested_subject_the_top_level_claim_is_kept_at_hand() -> None:
+    text = msgspec.json.encode(
+        {
+            "version": 1,
+            "issuers": {"corp": {**KEYCLOAK, "subject": ["user", "id"]}},
+            "namespaces": {"/": {"connect": "public"}},
+        }
+    )
+    loaded = load("c.yaml", InMemory({"c.yaml": text}))
+    assert loaded.configuration is not None
+    assert "user" in loaded.configuration.named_claims
+    assert "sub" not in loaded.configuration.named_claims
 
 
 def test_a_presets_own_source_gives_way_to_a_written_one() -> None:
