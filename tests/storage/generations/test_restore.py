@@ -156,7 +156,8 @@ def test_a_new_file_outside_of_the_configurations_directory_is_a_doubt(place: Pl
     (place.root / "configuration/link").symlink_to(place.root)
     path = str(place.root / "configuration/c.yaml")
     named = name.format(root=place.root)
-    text = f"version: 1\nnamespaces: {{/: {{connect: public, events: {{e: {{schema: {named}}}}}}}}}\n"
+    open_to_all = "connect: public, publish: public"
+    text = f"version: 1\nnamespaces: {{/: {{{open_to_all}, events: {{e: {{schema: {named}}}}}}}}}\n"
     restoration = plan_restoration(path, (("c.yaml", text.encode()), (named, b"{}")), Disk())
     assert restoration.problems == ()
     assert ["outside the configuration's directory" in doubt for doubt in restoration.doubts] == [True]
