@@ -66,7 +66,7 @@ async def test_a_start_beside_a_daemon_that_drains_is_told_of_it(tmp_path: Path,
         await eventually(lambda: daemon.get("/readyz").status == 503, "readiness fails")
         started = await asyncio.to_thread(command, "serve", cwd=tmp_path)
         assert started.code == 2, started
-        assert "it is a daemon that is stopping, and is gone in 31535" in started.err
+        assert "it is a daemon that is stopping, and is gone in 315" in started.err
         assert "at once by a second TERM" in started.err
         assert "second daemon needs" not in started.err
         assert "closed over 3.1536e+08 s, or at once at a second signal" in daemon.log

@@ -57,7 +57,6 @@ _SETTINGS: dict[str, Any] = {
                 "user:{user}": {
                     "join": {"claim": "sub", "equals": "{user}"},
                     "auto_join": {"user": "sub"},
-                    "events": ["notification"],
                 },
                 "team:{team}": {
                     "params": {"team": {"pattern": "[a-z]+"}},

@@ -138,7 +138,9 @@ def hostile(made: Forge, trap: str) -> Iterator[tuple[str, str]]:
     yield "for somebody else", made.saying(aud="billing")
     yield "for part of the audience", made.saying(aud="real")
     yield "for an object", made.saying(aud={"realtime": True})
-    yield "sub a number", made.saying(sub=1)
+    yield "sub half a number", made.saying(sub=1.5)
+    yield "sub true", made.saying(sub=True)
+    yield "sub a list", made.saying(sub=["ann"])
     yield "sub empty", made.saying(sub="")
     for typ in ("logout+jwt", "secevent+jwt", "dpop+jwt", "ticket+jwt", "application/logout+jwt"):
         yield f"typ {typ}", made.headed(typ=typ)
