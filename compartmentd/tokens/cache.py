@@ -184,11 +184,11 @@ class TokenCache:
         """Drop the tokens that were not used for longest, a part of all at once: finding the first takes long."""
         surplus = self.bytes - self.budget + self.budget // PARTS
         dropped = []
-        for name, cached in self._tokens.items():
+        oldest = iter(self._tokens.items())
+        while surplus > 0:
+            name, cached = next(oldest)
             dropped.append(name)
             surplus -= cached.size
-            if surplus <= 0:
-                break
         for name in dropped:
             self._drop(name)
         self.crowded_out += len(dropped)

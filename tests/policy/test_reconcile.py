@@ -363,6 +363,18 @@ def test_what_is_over_rooms_per_session_is_surplus() -> None:
     assert judgement.surplus_count == 2
 
 
+def test_rooms_that_need_another_are_joined_as_long_as_there_is_room() -> None:
+    # They are found before the room that they need, and decided again once it is joined.
+    rules = ruleset(
+        template("a:{x}", join={"member_of": "z"}, auto_join={"x": "teams"}),
+        template("z", auto_join={}),
+        limits=Limits(rooms_per_session=2),
+    )
+    judgement = judged(rules, person(teams=["one", "two"]))
+    assert rooms_of(judgement.joined) == ["z", "a:one"]
+    assert len(judgement.joined) + len(judgement.skipped) + judgement.surplus_count == 3
+
+
 def test_what_is_held_or_declined_is_not_joined_again() -> None:
     judgement = judged(ruleset(TEAM), ANN, *held("team:red"), declined={"team:blue"})
     assert (judgement.kept, judgement.joined) == (("team:red",), ())

@@ -337,7 +337,7 @@ def test_a_token_is_packed_anew_for_a_policy_that_names_other_claims(counting: C
     keys, text = secret_set(), token(groups=[f"group-{n}" for n in range(99)], more=["x" * 2000])
     plain = verify(text, keys, "connect", NOW)
     sizes: list[int] = []
-    for names in (["groups"], [], ["groups", "more"], ["more"]):
+    for names in (["groups"], [], ["more"]):
         named = frozenset(names)
         found = counting.memory.verify(text, keys, "connect", NOW, named=named)
         assert found == plain
@@ -349,7 +349,8 @@ def test_a_token_is_packed_anew_for_a_policy_that_names_other_claims(counting: C
     assert unpacked == plain
     assert counting.verified == 1
     assert len(counting.memory) == 1
-    assert sizes[1] < min(sizes[0], sizes[3]) < sizes[2]
+    assert sizes[1] < min(sizes[0], sizes[2])
+    assert counting.memory.bytes > max(sizes)
 
 
 def test_a_giant_is_refused_unhashed(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:

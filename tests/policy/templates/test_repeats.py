@@ -36,6 +36,8 @@ def count_readings(form: str, params: dict[str, list[str]], string: str) -> int:
         ("{a}{b}{a}{b}", SHORT, SHORT, Ambiguity("00")),
         ("{a}{b}{b}:{a}", SHORT, SHORT, None),
         ("x{a}{b}{b}", "[a]{0,4}", "[a]{0,2}", Ambiguity("xaa")),
+        ("{a}{b}{a}", "[a-z]{1,6}", "[a-z]{1,6}", Ambiguity("aaaaa")),
+        ("{a}{b}{a}", "[a-bd-eg-h]{1,6}", "[a-bd-eg-h]{1,6}", Ambiguity("aaaaa")),
         ("{a}{b}{a}", "[01]?", "[01]?", Ambiguity(None)),  # it cannot, but that is not shown
     ],
 )
