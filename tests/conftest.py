@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import logging
 import os
 import sys
 import threading
@@ -65,8 +66,9 @@ def uncovered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _log_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every test a throttle of its own, so that earlier tests suppress none of its log lines."""
+    """Give every test a throttle and a level of its own, so that earlier tests suppress none of its log lines."""
     monkeypatch.setattr(logs, "_throttle", Throttle())
+    logs.logger.setLevel(logging.NOTSET)
 
 
 ASYNC_LIMIT = 240

@@ -262,7 +262,8 @@ def _check_verified(token: str, verified: Verified, here: KeySet, use: Any) -> N
     assert reverify(verified, here, use, NOW) == verified
     principal = build_principal(verified, entry)
     assert principal.subject == verified.subject
-    assert claims[entry.subject[0]] == verified.subject.sub  # none of the entries here has a longer path
+    # None of the entries here has a longer path; an integer counts as its decimal form.
+    assert str(claims[entry.subject[0]]) == verified.subject.sub
 
 
 # --- key sets ---
